@@ -1,0 +1,3 @@
+"""index-gateway: a second factor for a Python package index you cannot change."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Decisions without I/O: no sockets, no aiohttp, no clock; time and the store come in."""

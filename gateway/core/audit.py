@@ -1,0 +1,69 @@
+"""The audit trail: what happened, to whom, by which way.
+
+Entries are appended to one log of the store and chained by a keyed hash, so that a removed or
+changed entry is found (`verify`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+
+class Event(StrEnum):
+    """Everything that is recorded. Values are stable: exports and alerts use them."""
+
+    LOGIN = "login"
+    LOGIN_WITHOUT_FACTOR = "login_without_factor"
+    FACTOR_REFUSED = "factor_refused"
+    THROTTLED = "throttled"
+    ENROLLED = "enrolled"
+    FACTOR_ADDED = "factor_added"
+    FACTOR_RENAMED = "factor_renamed"
+    FACTOR_REMOVED = "factor_removed"
+    RECOVERY_CODES_MADE = "recovery_codes_made"
+    RECOVERY_CODE_USED = "recovery_code_used"
+    STEP_UP = "step_up"
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105 - the name of an event
+    INVITED = "invited"
+    RESET = "reset"
+    UNLOCKED = "unlocked"
+    SESSION_ENDED = "session_ended"
+    DEVICE_REMEMBERED = "device_remembered"
+    DEVICE_FORGOTTEN = "device_forgotten"
+    COMMAND_LINE_APPROVED = "command_line_approved"
+    GUARDED_ACT = "guarded_act"
+    GUARDED_REFUSED = "guarded_refused"
+    RETENTION = "retention"
+    KEYS_ROTATED = "keys_rotated"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an act came from, as far as it is known; all fields may be ""."""
+
+    address: str = ""
+    user_agent: str = ""
+    method: str = ""
+    path: str = ""
+    rule: str = ""
+
+
+class AuditSink(Protocol):
+    """Where domain code reports events."""
+
+    async def record(
+        self, event: Event, user: str, origin: Origin, *, factor: str = "", detail: str = ""
+    ) -> None:
+        """Append one entry.
+
+        Args:
+            user: a user id.
+            factor: the kind and name of the factor, where one was used.
+            detail: a short sentence or slug; never anything secret.
+
+        Raises:
+            StoreUnavailable: the entry is not recorded; the caller fails closed.
+        """
+        ...

@@ -1,0 +1,241 @@
+"""Every refusal, in one place: its slug, its HTTP status and the words a person reads.
+
+Slugs are stable: tests, logs and clients use them. Nothing else in the project words a refusal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Status and wording of one refusal.
+
+    `text` says what happened, `hint` what to do; both may hold `{name}` fields that
+    `Refusal.detail` fills in.
+    """
+
+    status: int
+    title: str
+    text: str
+    hint: str = ""
+
+
+MESSAGES: Final = MappingProxyType(
+    {
+        # -- the request itself -------------------------------------------------------------
+        "ambiguous_target": Message(
+            400,
+            "Address not accepted",
+            "The address of this request can be read in more than one way.",
+            "Ask for the plain path, without doubled slashes, dot segments or encoded separators.",
+        ),
+        "bad_request": Message(
+            400,
+            "Request not accepted",
+            "This request is not well-formed HTTP/1.1: {why}.",
+            "Send it again with a client that follows RFC 9112.",
+        ),
+        "head_too_large": Message(
+            431,
+            "Header too large",
+            "The head of this request is larger than {limit} bytes.",
+            "Send fewer or shorter header fields.",
+        ),
+        "body_too_large": Message(
+            413,
+            "Body too large",
+            "The body of this request is larger than {limit} bytes, which is the limit here.",
+            "Send less, or ask the administrator.",
+        ),
+        "request_timeout": Message(
+            408,
+            "Request too slow",
+            "The request did not arrive in time.",
+            "Try again.",
+        ),
+        "expectation_failed": Message(
+            417,
+            "Expectation not supported",
+            "Only 'Expect: 100-continue' is understood.",
+        ),
+        "unreadable_form": Message(
+            400,
+            "Form not accepted",
+            "The form in this request cannot be read in exactly one way: {why}.",
+            "Send one ':action' field, as twine does.",
+        ),
+        "unreadable_client": Message(
+            400,
+            "Client address not accepted",
+            "X-Forwarded-For holds something that is not an IP address.",
+            "Check the proxy in front of the gateway.",
+        ),
+        # -- the rules ----------------------------------------------------------------------
+        "denied": Message(403, "Not allowed", "The rules of this gateway do not allow this."),
+        "mixed_credentials": Message(
+            401,
+            "More than one identity",
+            "This request carries credentials of more than one kind or person.",
+            "Send just one, or log in again.",
+        ),
+        "cross_site": Message(
+            403,
+            "Request from another site",
+            "This change was asked for by another site, so it was not carried out.",
+            "Start from a page of this index.",
+        ),
+        # -- the second factor --------------------------------------------------------------
+        "second_factor_required": Message(
+            401,
+            "Second factor required",
+            "This needs a second factor.",
+            "Log in with your code first: {login}",
+        ),
+        "second_factor_stale": Message(
+            401,
+            "Second factor too old",
+            "This needs a second factor from the last {max_age}.",
+            "Log in with your code again: {login}",
+        ),
+        "otp_required": Message(
+            401,
+            "Code required",
+            "Your password is right; a one-time code is needed too.",
+            "Type it after the password and a comma: PASSWORD,123456",
+        ),
+        "otp_invalid": Message(
+            401,
+            "Code not accepted",
+            "This one-time code is wrong or was used before.",
+            "Wait for the next code and try again.",
+        ),
+        "password_invalid": Message(
+            401,
+            "Name or password not accepted",
+            "The index did not accept this user name and password.",
+            "Check both and try again.",
+        ),
+        "not_enrolled": Message(
+            403,
+            "No second factor yet",
+            "You have no second factor yet, and this index requires one.",
+            "Set it up in a browser: {enrol}",
+        ),
+        "invite_required": Message(
+            403,
+            "Invitation required",
+            "Setting up a second factor here takes an invitation.",
+            "Ask the administrator for one (index-gateway user invite).",
+        ),
+        "invite_invalid": Message(
+            403,
+            "Invitation not accepted",
+            "This invitation is used up, out of date or for somebody else.",
+            "Ask the administrator for a new one (index-gateway user invite).",
+        ),
+        "throttled": Message(
+            429,
+            "Too many tries",
+            "Too many tries; wait {wait}.",
+            "Then try again with a fresh code.",
+        ),
+        "unusable_name": Message(
+            400,
+            "User name not accepted",
+            "This user name is empty or has characters that cannot be used.",
+        ),
+        "pending_expired": Message(
+            401,
+            "Login took too long",
+            "This login has ended or was finished elsewhere.",
+            "Log in again.",
+        ),
+        "csrf": Message(
+            403,
+            "Form out of date",
+            "This form is out of date or came from another place.",
+            "Open the page again and send it once more.",
+        ),
+        "step_up_required": Message(
+            401,
+            "Confirm it is you",
+            "Changing your factors needs a second factor from the last {max_age}.",
+        ),
+        # -- the world ----------------------------------------------------------------------
+        "upstream_unreachable": Message(
+            502,
+            "Index not reachable",
+            "The package index behind this gateway does not answer.",
+            "Try again in a moment.",
+        ),
+        "upstream_broken": Message(
+            502,
+            "Index answered badly",
+            "The package index behind this gateway gave an answer that cannot be read.",
+            "Tell the administrator.",
+        ),
+        "upstream_timeout": Message(
+            504,
+            "Index too slow",
+            "The package index behind this gateway did not answer in time.",
+            "Try again in a moment.",
+        ),
+        "store_unavailable": Message(
+            503,
+            "Second factor cannot be checked",
+            "The gateway cannot reach its store, so protected parts are closed for now.",
+            "Downloads and uploads go on. Try again in a moment.",
+        ),
+        "shutting_down": Message(
+            503, "Restarting", "The gateway is restarting.", "Try again in a moment."
+        ),
+        "internal": Message(
+            500,
+            "Something failed",
+            "The gateway failed on this request and refused it.",
+            "Tell the administrator; the log has the reason.",
+        ),
+        "not_found": Message(404, "No such page", "There is no such page under /+auth/."),
+        "method_not_allowed": Message(405, "Method not allowed", "This page does not take that."),
+    }
+)
+
+
+class Refusal(Exception):
+    """A request is refused, with its reason.
+
+    Args:
+        slug: a key of `MESSAGES`.
+        retry_after: whole seconds until another try makes sense, for `Retry-After`
+            (RFC 9110 section 10.2.3).
+        detail: values for the fields of the message; never anything secret.
+    """
+
+    def __init__(self, slug: str, *, retry_after: int | None = None, **detail: str) -> None:
+        super().__init__(slug)
+        self.slug: Final = slug
+        self.retry_after: Final = retry_after
+        self.detail: Final = detail
+
+    @property
+    def message(self) -> Message:
+        return MESSAGES[self.slug]
+
+    @property
+    def status(self) -> int:
+        return self.message.status
+
+    @property
+    def text(self) -> str:
+        """What happened and what to do, as one or two short sentences."""
+        full = f"{self.message.text} {self.message.hint}".strip()
+        return full.format_map(_Fields(self.detail))
+
+
+class _Fields(dict[str, str]):
+    def __missing__(self, key: str) -> str:
+        return "…"

@@ -1,0 +1,25 @@
+"""One id per person, however the name is written (CVE-2025-24806)."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from gateway.core.errors import Refusal
+
+
+def user_id(name: str) -> str:
+    """The id that keys records, throttle and audit: NFKC, case-folded, stripped.
+
+    Raises:
+        Refusal: `unusable_name` for an empty name, one over 200 characters, or one with
+            control, format, surrogate or private-use characters in it.
+    """
+    if len(name) > 200:
+        raise Refusal("unusable_name")
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).strip()
+    if not folded or any(unicodedata.category(char) in _REFUSED for char in folded):
+        raise Refusal("unusable_name")
+    return folded
+
+
+_REFUSED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})

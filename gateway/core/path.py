@@ -1,0 +1,87 @@
+"""The canonical path of a request target, or a refusal.
+
+Knows RFC 9112 section 3.2 and RFC 3986; knows no rules. A target that two servers could read
+differently is refused, so the raw target can be forwarded untouched: it means only one thing.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from gateway.core.errors import Refusal
+
+# Raw characters of a path: pchar and "/" of RFC 3986 section 3.3, less ";" (path parameters
+# that some servers cut off), with "%" only before two hex digits. Possessive, so a hostile
+# target costs one pass.
+_RAW_PATH: Final = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,=:@/-]|%[0-9A-Fa-f]{2})*+")
+# What may follow the first "?": query of RFC 3986 section 3.4, plus the characters that
+# browsers and pip leave raw there. No "#": a fragment has no place in a target.
+_QUERY: Final = re.compile(r"[\x21\x22\x24-\x7e]*+")
+# After one decoding none of these may be left: separators, controls, a second escape.
+_DECODED_BAD: Final = re.compile(r"[\x00-\x1f\x7f-\x9f/\\#?;%]")
+_PLAIN: Final = re.compile(r"(?:/[A-Za-z0-9_~!$&'()*+,=:@-][A-Za-z0-9._~!$&'()*+,=:@-]*+)++/?")
+
+
+class Target(NamedTuple):
+    """A request target taken apart.
+
+    path: decoded once, without its trailing slash (the root is "/").
+    query: what follows the first "?", raw; "" when there is none.
+    """
+
+    path: str
+    query: str
+
+
+def parse_target(target: str) -> Target:
+    """Take an origin-form target apart (RFC 9112 section 3.2.1).
+
+    Args:
+        target: the raw request target as it came, latin-1 decoded.
+
+    Raises:
+        Refusal: `ambiguous_target` for every other form and every spelling that a server
+            behind could read as another path.
+    """
+    raw, mark, query = target.partition("?")
+    if mark and not _QUERY.fullmatch(query):
+        raise Refusal("ambiguous_target")
+    return Target(canonical_path(raw), query)
+
+
+def canonical_path(raw: str) -> str:
+    """Decode and check the path part of a target; see `parse_target`."""
+    if _PLAIN.fullmatch(raw):  # nothing to decode, no segment begins with a dot
+        return raw[:-1] if raw.endswith("/") else raw
+    if not _RAW_PATH.fullmatch(raw):
+        raise Refusal("ambiguous_target")
+    segments = raw[1:].split("/")
+    if segments[-1] == "":
+        segments.pop()
+    decoded = [_decode(segment) for segment in segments]
+    return "/" + "/".join(decoded)
+
+
+def _decode(segment: str) -> str:
+    try:
+        text = unquote_to_bytes(segment).decode("utf-8", "strict")
+    except UnicodeDecodeError:
+        raise Refusal("ambiguous_target") from None
+    if text in ("", ".", "..") or _DECODED_BAD.search(text):
+        raise Refusal("ambiguous_target")
+    return text
+
+
+def local_path(target: str) -> str | None:
+    """The same target when it is a safe place to send a browser back to, else None.
+
+    Safe is a canonical path of this host (with its query): nothing a browser could read as
+    another host ("//evil", "/\\evil", "/%09/evil").
+    """
+    try:
+        parse_target(target)
+    except Refusal:
+        return None
+    return target

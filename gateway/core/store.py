@@ -1,0 +1,116 @@
+"""The port behind which all state lives. Domain code is written once over it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+
+class StoreUnavailable(Exception):
+    """The store cannot be reached or does not answer in time; the caller fails closed."""
+
+
+class Key(NamedTuple):
+    """Where a record lives.
+
+    kind: what it is ("user", "session", "credential", …), a constant of the domain code.
+    owner: whose it is: a user id, or "" for records that stand alone. Records of one
+        (kind, owner) can be listed together, and live in one slot of a Redis Cluster.
+    name: which one; "" where an owner has just one.
+    """
+
+    kind: str
+    owner: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A stored value with the version that a conditional write names."""
+
+    value: bytes
+    version: int
+
+
+class Store(Protocol):
+    """Small atomic steps over records, counters and append-only logs.
+
+    Times are seconds since the epoch by the clock the store was made with. An expired record
+    is never returned, whether or not the backend has removed it yet. Every method raises
+    `StoreUnavailable` when the backend fails, and returns only after an acknowledged write.
+    """
+
+    async def get(self, key: Key) -> Record | None: ...
+
+    async def put(
+        self,
+        key: Key,
+        value: bytes,
+        *,
+        expires: float | None = None,
+        if_version: int | None = None,
+    ) -> int | None:
+        """Write a record in one atomic step.
+
+        Args:
+            expires: when it ends; None for never.
+            if_version: write only over this version; 0 writes only where nothing is;
+                None writes in any case.
+
+        Returns:
+            The new version (above every earlier one of this key), or None when
+            `if_version` did not hold and nothing was written.
+        """
+        ...
+
+    async def delete(self, key: Key, *, if_version: int | None = None) -> bool:
+        """Remove a record; True if this call removed it (so one of many callers wins)."""
+        ...
+
+    async def claim(self, key: Key, *, expires: float) -> bool:
+        """Put an empty record where none is; True for exactly one caller until it expires."""
+        ...
+
+    async def list(self, kind: str, owner: str) -> list[tuple[str, Record]]:
+        """The live records of one (kind, owner), by name."""
+        ...
+
+    async def count(self, key: Key, *, window: float, add: int = 1) -> int:
+        """Add to a sliding-window counter and read it in one atomic step.
+
+        Returns:
+            Events in the last `window` seconds, those just added included. `add=0` only
+            reads. Events may be summed in buckets of at least window / 60.
+        """
+        ...
+
+    async def append(self, log: str, entry: bytes, *, after: int | None = None) -> int | None:
+        """Append to a log atomically.
+
+        Args:
+            after: append only if this is the number of the last entry (0 for an empty log);
+                None appends in any case.
+
+        Returns:
+            The number of the new entry (1, 2, 3, … without gaps), or None when `after`
+            did not hold.
+        """
+        ...
+
+    async def read(self, log: str, *, after: int = 0, limit: int = 1000) -> list[tuple[int, bytes]]:
+        """Entries of a log with a number above `after`, oldest first."""
+        ...
+
+    async def last(self, log: str) -> tuple[int, bytes] | None:
+        """The newest entry of a log."""
+        ...
+
+    async def trim(self, log: str, *, upto: int) -> None:
+        """Remove the entries numbered up to `upto`; numbers go on."""
+        ...
+
+    async def warnings(self) -> list[str]:
+        """What an administrator should know, one sentence each (persistence off, say)."""
+        ...
+
+    async def close(self) -> None: ...

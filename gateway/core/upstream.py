@@ -1,0 +1,149 @@
+"""The port to one kind of index server: where credentials sit and how a login looks.
+
+An adapter reads and builds messages. It does no I/O and knows no factors: it is a translator
+between the upstream's habits and the words of `gateway.core`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from gateway.core.facts import Facts, Field
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What the upstream accepts as proof of a person: a name with a password or a token."""
+
+    user: str
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """A header or cookie of a request in which an upstream credential travels.
+
+    place: the lower-case header name, or "cookie:" and the cookie's name.
+    credential: None when it cannot be read (a foreign scheme, an empty user name); such a
+        carrier is never verified.
+    """
+
+    place: str
+    credential: Credential | None
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A credential the upstream handed out, with the time it lives in seconds (None: unknown)."""
+
+    credential: Credential
+    lifetime: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A small request of the gateway's own to the upstream."""
+
+    method: str
+    target: str
+    fields: tuple[Field, ...] = ()
+    body: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole small answer of the upstream."""
+
+    status: int
+    fields: tuple[Field, ...]
+    body: bytes = field(default=b"", repr=False)
+
+    def all(self, name: str) -> list[str]:
+        return [value for key, value in self.fields if key == name]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A login as the client sent it to the upstream's own login route.
+
+    interactive: a form in a browser (the answer may lead to pages); False for JSON.
+    goto: where the upstream would send the browser afterwards, "" if nowhere.
+    """
+
+    credential: Credential
+    interactive: bool
+    goto: str = ""
+
+
+class Upstream(Protocol):
+    """One kind of index server."""
+
+    kind: str
+    session_cookies: frozenset[str]
+    """Cookies whose setting, by any answer, counts as a login."""
+
+    def carriers(self, facts: Facts) -> tuple[Carrier, ...]:
+        """Every credential carrier of the request.
+
+        Raises:
+            Refusal: `mixed_credentials` when one carrier appears twice.
+        """
+        ...
+
+    def carrier_fields(self) -> frozenset[str]:
+        """Lower-case names of the header fields that carry credentials (cookies aside)."""
+        ...
+
+    def present(self, credential: Credential) -> tuple[Field, ...]:
+        """The header fields in which the gateway itself presents a credential."""
+        ...
+
+    def with_secret(self, facts: Facts, carrier: Carrier, secret: str) -> Mapping[str, str]:
+        """Header fields to replace so that `carrier` carries `secret` instead (a code cut off)."""
+        ...
+
+    def own_fields(self, facts: Facts, public_url: str, secure: bool) -> tuple[Field, ...]:
+        """Header fields the gateway sets on every request (X-Outside-URL, X-Forwarded-…)."""
+        ...
+
+    def password_check(self, credential: Credential) -> Call:
+        """A harmless call whose answer tells whether a password is right."""
+        ...
+
+    def password_answer(self, credential: Credential, reply: Reply) -> Issued | None:
+        """Read that answer: the credential to use from now on, or None when refused.
+
+        Raises:
+            Refusal: `upstream_broken` for an answer that is neither.
+        """
+        ...
+
+    def read_login(self, facts: Facts, body: bytes) -> Attempt | None:
+        """Read a request to the upstream's own login route; None if it is no login."""
+        ...
+
+    def without_code(self, facts: Facts, body: bytes, secret: str) -> bytes:
+        """The body of a login with the password replaced (a code cut off)."""
+        ...
+
+    def login_answer(self, facts: Facts, attempt: Attempt, reply: Reply) -> tuple[Issued, ...]:
+        """Every credential in the upstream's answer to a login; empty when it refused."""
+        ...
+
+    def cookie_credential(self, set_cookie: str) -> Credential | None:
+        """The credential in a Set-Cookie of a session cookie; None if it cannot be read."""
+        ...
+
+    def changes_password(self, facts: Facts) -> str | None:
+        """The user whose password this request may change, None if it cannot change one."""
+        ...
+
+    def fresh_credential(self, facts: Facts, reply: Reply) -> tuple[bool, Issued | None]:
+        """Whether the answer says a password changed, and the credential it handed out."""
+        ...
+
+    def refusal_fields(self) -> tuple[Field, ...]:
+        """Fields its command-line client expects on the gateway's own JSON replies."""
+        ...

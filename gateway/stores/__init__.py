@@ -1,0 +1,1 @@
+"""See gateway/core for the words used here."""
