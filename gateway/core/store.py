@@ -71,7 +71,7 @@ class Store(Protocol):
         """Put an empty record where none is; True for exactly one caller until it expires."""
         ...
 
-    async def list(self, kind: str, owner: str) -> list[tuple[str, Record]]:
+    async def items(self, kind: str, owner: str) -> list[tuple[str, Record]]:
         """The live records of one (kind, owner), by name."""
         ...
 
