@@ -86,7 +86,7 @@ MESSAGES: Final = MappingProxyType(
             403,
             "Request from another site",
             "This change was asked for by another site, so it was not carried out.",
-            "Start from a page of this index.",
+            "Start from a page of this index: {home}",
         ),
         # -- the second factor --------------------------------------------------------------
         "second_factor_required": Message(
@@ -160,6 +160,18 @@ MESSAGES: Final = MappingProxyType(
             "This form is out of date or came from another place.",
             "Open the page again and send it once more.",
         ),
+        "bad_form": Message(
+            400,
+            "Form not accepted",
+            "This form cannot be read in exactly one way: {why}.",
+            "Open the page again and send it once more.",
+        ),
+        "unsupported_type": Message(
+            415,
+            "Kind of body not accepted",
+            "This page takes {accepted} only.",
+        ),
+        "field_missing": Message(400, "Something is missing", "{what} is missing.", "Fill it in."),
         "step_up_required": Message(
             401,
             "Confirm it is you",
