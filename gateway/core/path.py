@@ -69,9 +69,20 @@ def _decode(segment: str) -> str:
         text = unquote_to_bytes(segment).decode("utf-8", "strict")
     except UnicodeDecodeError:
         raise Refusal("ambiguous_target") from None
-    if text in ("", ".", "..") or _DECODED_BAD.search(text):
+    if segment_problem(text):
         raise Refusal("ambiguous_target")
     return text
+
+
+def segment_problem(text: str) -> str:
+    """Why a decoded segment is never part of a canonical path; "" when it may be."""
+    if text == "":
+        return "is empty"
+    if text in (".", ".."):
+        return "is a dot segment"
+    if _DECODED_BAD.search(text):
+        return "holds a separator, an escape or a control character"
+    return ""
 
 
 def local_path(target: str) -> str | None:

@@ -5,9 +5,15 @@ Knows paths and conditions; knows no users. `explain` and the running gateway us
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
+from typing import Final, NamedTuple
+
+from gateway.core.facts import Facts, IPAddress
+from gateway.core.templates import Template, Tree, compile_regex, parse_template, split
 
 
 class Policy(StrEnum):
@@ -23,11 +29,15 @@ class Policy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule, ready to match. `patterns` are compiled templates, matched in full.
+    """One rule, ready to match.
 
     methods: None for any.
+    paths: path templates, see `gateway.core.templates`; path_regex: matched in full. A rule
+        with neither fits every path.
     form: field name -> allowed values; None for "the rule does not look at the body".
+    networks: where the client is; a client without an address is in none.
     max_age: seconds; how old a second factor may be.
+    position: where it stands in the configuration, for messages.
     """
 
     name: str
@@ -41,3 +51,150 @@ class Rule:
     max_age: float | None = None
     sandbox: bool = False
     position: str = field(default="", compare=False)
+
+    @property
+    def conditional(self) -> bool:
+        """Whether more than method and path decides."""
+        return not (self.content_types is None and self.form is None and self.networks is None)
+
+
+class Matched(NamedTuple):
+    """Which rule decides.
+
+    rule: None when none fits and `policy` is the default.
+    needs_form: the body decides, and it has not been looked at yet. `rule` is then the one to
+        go on with should the body not tell within what may be held back: the first `pass`
+        rule that may still come to fit (None, and the default's policy, if there is none).
+        The request is to be cut off if the body then turns out to fit another rule.
+    form_names: the fields of the body to look at when `needs_form`.
+    """
+
+    rule: Rule | None
+    policy: Policy
+    needs_form: bool = False
+    form_names: frozenset[str] = frozenset()
+
+
+class RuleSet:
+    """All rules in order, and the policy for what none of them fits.
+
+    Raises:
+        TemplateError: a template or regex of a rule is bad.
+    """
+
+    def __init__(self, rules: Iterable[Rule], default: Policy = Policy.SECOND_FACTOR) -> None:
+        self.rules: Final = tuple(rules)
+        self.default: Final = default
+        self.templates: Final[tuple[tuple[Template, ...], ...]] = tuple(
+            tuple(parse_template(path) for path in rule.paths) for rule in self.rules
+        )
+        self._regexes: Final[dict[int, re.Pattern[str]]] = {
+            number: compile_regex(rule.path_regex)
+            for number, rule in enumerate(self.rules)
+            if rule.path_regex is not None
+        }
+        named = {method for rule in self.rules for method in rule.methods or ()}
+        self._others: Final = _Table(self, None)
+        self._tables: Final = {method: _Table(self, method) for method in named}
+
+    def candidates(self, method: str, path: str) -> tuple[Rule, ...]:
+        """The rules whose method and path fit, in order, cut after the first that has no
+        further condition. Pure: the answer depends on nothing else and may be kept.
+
+        The method is compared in upper case: bottle folds it, so `post` may mean POST there.
+        """
+        return self._tables.get(method.upper(), self._others).find(path)
+
+    def match(
+        self,
+        facts: Facts,
+        form: Mapping[str, tuple[str, ...]] | None = None,
+        candidates: tuple[Rule, ...] | None = None,
+    ) -> Matched:
+        """The rule that decides on a request.
+
+        Args:
+            form: the fields found in the body; None while it has not been looked at.
+            candidates: what `candidates` returned for this method and path, if kept.
+        """
+        if candidates is None:
+            candidates = self.candidates(facts.method, facts.path)
+        open_rules: list[Rule] = []
+        for rule in candidates:
+            if rule.conditional and not _conditions_fit(rule, facts):
+                continue
+            if rule.form is not None and form is None:
+                open_rules.append(rule)
+            elif rule.form is None or _form_fits(rule.form, form or {}):
+                return self._undecided(open_rules, rule) if open_rules else _decided(rule)
+        if open_rules:
+            return self._undecided(open_rules, None)
+        return Matched(None, self.default)
+
+    def _undecided(self, open_rules: list[Rule], last: Rule | None) -> Matched:
+        names = frozenset(name for rule in open_rules for name, _ in rule.form or ())
+        possible = open_rules if last is None else [*open_rules, last]
+        for rule in possible:
+            if rule.policy is Policy.PASS:
+                return Matched(rule, rule.policy, True, names)
+        return Matched(None, self.default, True, names)
+
+
+def _decided(rule: Rule) -> Matched:
+    return Matched(rule, rule.policy)
+
+
+def _conditions_fit(rule: Rule, facts: Facts) -> bool:
+    if rule.content_types is not None and facts.content_type not in rule.content_types:
+        return False
+    return rule.networks is None or in_networks(facts.client, rule.networks)
+
+
+def in_networks(address: IPAddress | None, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool:
+    """Whether an address is in one of the networks; IPv4 in IPv6 (RFC 4291 section 2.5.5.2)
+    counts as IPv4, no address as outside."""
+    if address is None:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return any((mapped or address) in network for network in networks)
+
+
+def _form_fits(
+    wanted: tuple[tuple[str, frozenset[str]], ...], form: Mapping[str, tuple[str, ...]]
+) -> bool:
+    for name, allowed in wanted:
+        values = form.get(name, ())
+        if not values or not allowed.issuperset(values):
+            return False
+    return True
+
+
+class _Table:
+    """The rules for one method (None: for every method that no rule names)."""
+
+    def __init__(self, rules: RuleSet, method: str | None) -> None:
+        self._rules: Final = rules.rules
+        self._tree: Final = Tree()
+        self._always: Final[list[int]] = []
+        self._regexes: Final[list[tuple[int, re.Pattern[str]]]] = []
+        for number, rule in enumerate(rules.rules):
+            if rule.methods is not None and (method is None or method not in rule.methods):
+                continue
+            if rule.path_regex is not None:
+                self._regexes.append((number, rules._regexes[number]))
+            elif not rule.paths:
+                self._always.append(number)
+            for template in rules.templates[number]:
+                self._tree.add(template, number)
+
+    def find(self, path: str) -> tuple[Rule, ...]:
+        found = self._tree.find(split(path))
+        found.update(self._always)
+        found.update(number for number, regex in self._regexes if regex.fullmatch(path))
+        chosen = []
+        for number in sorted(found):
+            rule = self._rules[number]
+            chosen.append(rule)
+            if not rule.conditional:
+                break
+        return tuple(chosen)
