@@ -1,0 +1,82 @@
+"""How the commands speak: results to stdout, everything else to stderr with a prefix.
+
+Knows the terminal and the wording of prefixes; knows no command.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import IO, Final
+
+import click
+
+PROGRAM: Final = "index-gateway"
+
+OK: Final = 0
+FAILED: Final = 1
+MISUSE: Final = 2
+
+
+class CommandFailed(Exception):
+    """An expected failure of a command: what happened, and what to do about it.
+
+    Args:
+        text: one or several lines; each becomes an `error:` line.
+        suggestion: printed as a `hint:` line when not empty.
+        code: exit status, `FAILED` or `MISUSE`.
+    """
+
+    def __init__(self, text: str, suggestion: str = "", *, code: int = FAILED) -> None:
+        super().__init__(text)
+        self.text: Final = text
+        self.suggestion: Final = suggestion
+        self.code: Final = code
+
+
+def error(text: str) -> None:
+    """Say what failed, one prefixed line for each line of `text`."""
+    for line in text.splitlines():
+        click.echo(f"{PROGRAM}: error: {line}", err=True)
+
+
+def warning(text: str) -> None:
+    """Say what does not stop the command but should be known."""
+    for line in text.splitlines():
+        click.echo(f"{PROGRAM}: warning: {line}", err=True)
+
+
+def hint(text: str) -> None:
+    """Say what to do next."""
+    for line in text.splitlines():
+        click.echo(f"hint: {line}", err=True)
+
+
+def note(text: str) -> None:
+    """Say what goes on; not a result, so it goes to stderr."""
+    click.echo(text, err=True)
+
+
+def is_terminal(stream: IO[str] | None = None) -> bool:
+    """Whether a stream (stdout by default) is a terminal a person looks at."""
+    target = sys.stdout if stream is None else stream
+    try:
+        return target.isatty()
+    except ValueError:  # closed
+        return False
+
+
+def secret_allowed(*, json: bool = False, force: bool = False) -> None:
+    """Stop before a secret goes into a pipe nobody asked to hold one.
+
+    Args:
+        json: the output is for a script that asked for it.
+        force: the person insists.
+
+    Raises:
+        CommandFailed: stdout is no terminal and neither was given.
+    """
+    if not (json or force or is_terminal()):
+        raise CommandFailed(
+            "The output is not a terminal and would hold a secret.",
+            "Use --json for scripts, or --force to print it anyway.",
+        )

@@ -1,0 +1,37 @@
+"""`index-gateway serve`: read the configuration, then run the gateway."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from gateway.cli import output
+
+
+@click.command()
+@click.option(
+    "-c",
+    "--config",
+    "config",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The configuration file.",
+)
+@click.option(
+    "--workers",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 256),
+    help="Processes that share the listener; one per core is plenty.",
+)
+def serve(config: Path, workers: int) -> int:
+    """Run the gateway until SIGTERM or Ctrl-C.
+
+    Running transfers finish within the limit of the configuration, then it ends.
+    """
+    from gateway.app import run
+    from gateway.settings import load
+
+    code = run(load(config), workers=workers)
+    return output.FAILED if code else output.OK
