@@ -2,25 +2,47 @@
 
 The forwarder knows bytes, framing and connections; it knows no users, rules or factors. A
 `Gate` (put together in `gateway.app`) decides, the forwarder carries out.
+
+What is called when, for one request:
+
+1. The head is judged by `gateway.proxy.grammar`. What it does not accept is answered with
+   `Gate.refusal(None, slug, …)` and the connection closes; nothing else is asked.
+2. `Gate.quick(method, target)`, unless the request carries a cookie of the gateway's own. Its
+   answers are kept in a bounded memo keyed by the request line, so it must be pure.
+3. Where `quick` said None: the target is taken apart (`ambiguous_target` is refused here), the
+   client's address is found (`unreadable_client`), `Facts` are built, and `Gate.plan(facts)` is
+   asked. While an awaitable plan is pending nothing more is read from the client; if the client
+   leaves, the awaitable is cancelled.
+4. The plan is carried out. For a `Forward`, `Gate.client_fields(client)` gives the fields that
+   depend on the deployment and the client only; it is asked once per connection (and again when
+   a trusted proxy sends another client's request on the same connection).
+5. For each Set-Cookie of the upstream's answer `Gate.sets_session(value)` is asked; the first
+   True leads to `await Gate.hold(facts, status, fields)` before anything of the answer is sent.
+6. Where the forwarder cannot go on: `Gate.refusal(facts, slug)`.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
-from gateway.core.facts import Facts, Field
+from gateway.core.facts import Facts, Field, IPAddress
 
 
 @dataclass(frozen=True, slots=True)
 class Forward:
     """Send the request upstream and stream the answer back.
 
+    A value that several requests share (made once per rule, say) is rendered once.
+
     replace: header fields to replace (a value) or to leave out (None), by lower-case name;
         hygiene has already dropped what never passes.
-    add: header fields to add (own_fields of the upstream, an injected credential).
-    answer_add: fields to add to the answer (Content-Security-Policy, say).
+    add: header fields to add (an injected credential). Names in `add`, like those of
+        `Gate.client_fields`, take the place of every field of that name from the client.
+    answer_add: fields to add to the answer (Content-Security-Policy, say), in place of the
+        upstream's fields of that name.
     """
 
     replace: Mapping[str, str | None] = field(default_factory=dict)
@@ -30,7 +52,11 @@ class Forward:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A complete small answer of the gateway's own. `close`: end the connection after it."""
+    """A complete small answer of the gateway's own. `close`: end the connection after it.
+
+    Content-Length, Date and Connection are the forwarder's to write; a body to HEAD is not
+    sent.
+    """
 
     status: int
     fields: tuple[Field, ...]
@@ -40,7 +66,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class HandOver:
-    """Give the whole connection, with this request, to the aiohttp application."""
+    """Give this request to the pages (aiohttp); the connection closes after their answer."""
 
     facts: Facts
     context: object = None
@@ -51,8 +77,9 @@ class Inspector(Protocol):
 
     `feed` is called with every piece before it may be sent upstream. Until it has answered
     with a plan, pieces are kept back by the forwarder (the inspector must decide within
-    `hold_limit` bytes). Afterwards it answers None (go on) or an Answer: then the request to
-    the upstream is cut off before its end and the client gets the Answer.
+    `hold_limit` bytes; beyond it the request is refused as `body_too_large`). Afterwards it
+    answers None (go on) or an Answer: then the request to the upstream is cut off before its
+    end and the client gets the Answer. A HandOver gets the pieces kept back, then the rest.
     """
 
     hold_limit: int
@@ -75,7 +102,21 @@ Plan: TypeAlias = Forward | Answer | HandOver | Inspect
 
 
 class Gate(Protocol):
-    """Decides on requests and answers. Exceptions out of it become 500 `internal`."""
+    """Decides on requests and answers. Exceptions out of it become 500 `internal`, but a
+    `gateway.core.errors.Refusal` out of any method becomes `refusal(facts, its slug)`."""
+
+    def quick(self, method: str, target: str) -> Forward | None:
+        """The straight path: forward, whoever asks and whatever the header and body say?
+
+        Must depend on the two arguments alone (an unconditional `pass` rule is first match).
+        Never raises: a target that is refused gives None. `target` is the raw request target.
+        """
+        ...
+
+    def client_fields(self, client: IPAddress | None) -> tuple[Field, ...]:
+        """Fields set on every forwarded request of that client (X-Forwarded-For, X-Outside-URL,
+        X-Forwarded-Proto …). Pure."""
+        ...
 
     def plan(self, facts: Facts) -> Plan | Awaitable[Plan]:
         """What to do with a request. Synchronous wherever no store is needed."""
@@ -98,5 +139,18 @@ class Gate(Protocol):
         """The answer for what the forwarder itself refuses (bad_request, upstream_timeout…).
 
         `facts` is None where the head could not be read.
+        """
+        ...
+
+
+class Pages(Protocol):
+    """The HTTP server behind `HandOver` (an aiohttp `web.Server`, wired in `gateway.app`)."""
+
+    def open(self, plan: HandOver) -> asyncio.Protocol:
+        """A fresh server-side protocol for exactly one request.
+
+        The forwarder calls its `connection_made` with the client's transport, then
+        `data_received` with the head (written anew, `Connection: close`, no `Expect`) and the
+        judged body, and passes on `pause_writing`, `resume_writing` and `connection_lost`.
         """
         ...
