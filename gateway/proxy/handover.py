@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import Final
-from weakref import WeakKeyDictionary
 
 from gateway.proxy.ports import HandOver
 
@@ -20,12 +19,16 @@ class HandOvers:
 
     def __init__(self, server: Callable[[], asyncio.Protocol]) -> None:
         self._server: Final = server
-        self._plans: WeakKeyDictionary[object, HandOver] = WeakKeyDictionary()
+        # aiohttp's handlers take no weak reference, so the forwarder says when one has ended.
+        self._plans: Final[dict[object, HandOver]] = {}
 
     def open(self, plan: HandOver) -> asyncio.Protocol:
         handler = self._server()
         self._plans[handler] = plan
         return handler
+
+    def done(self, protocol: asyncio.Protocol) -> None:
+        self._plans.pop(protocol, None)
 
     def plan(self, protocol: object) -> HandOver:
         """The plan of the request that `web.Request.protocol` belongs to.

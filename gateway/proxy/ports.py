@@ -154,3 +154,7 @@ class Pages(Protocol):
         judged body, and passes on `pause_writing`, `resume_writing` and `connection_lost`.
         """
         ...
+
+    def done(self, protocol: asyncio.Protocol) -> None:
+        """The connection behind a protocol from `open` has ended."""
+        ...
