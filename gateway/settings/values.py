@@ -1,0 +1,390 @@
+"""Values of the configuration that a person writes as text: durations, sizes, addresses.
+
+Each type is a function from text to value that raises `ValueError` with what was found and
+what is allowed, bound to pydantic so that the JSON Schema knows it as a string.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeAlias
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
+
+_DURATION: Final = re.compile(r"(\d{1,9})(ms|s|m|h|d|w)")
+_SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_SIZE: Final = re.compile(r"(\d{1,15})\s?(B|KiB|MiB|GiB|TiB)")
+_BYTES: Final = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+_HOST: Final = re.compile(
+    r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_-]+)*\.?"
+)
+
+
+def text_type(
+    parse: Callable[..., Any], pattern: str, description: str, *, base: bool = False
+) -> tuple[PlainValidator, PlainSerializer, WithJsonSchema]:
+    """The pydantic annotations of a value written as text.
+
+    Args:
+        base: `parse` also takes the directory that relative paths start from.
+    """
+
+    def validate(value: object, info: ValidationInfo) -> Any:
+        if not isinstance(value, str):
+            raise ValueError(f"{show(value)}; {description}")
+        return parse(value, (info.context or {}).get("base", Path())) if base else parse(value)
+
+    schema = {"type": "string", "pattern": pattern, "description": description}
+    return PlainValidator(validate), PlainSerializer(str), WithJsonSchema(schema)
+
+
+def show(value: object) -> str:
+    """A value as the file has it, short."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of `90s`, `15m`, `12h`, `30d`; parts may follow each other (`1h30m`)."""
+    total, at = 0.0, 0
+    while at < len(text):
+        part = _DURATION.match(text, at)
+        if not part:
+            break
+        total, at = total + int(part[1]) * _SECONDS[part[2]], part.end()
+    if at != len(text) or total <= 0:
+        raise ValueError(f"{show(text)}; a duration such as 90s, 15m, 12h or 30d")
+    return total
+
+
+def parse_size(text: str) -> int:
+    """Bytes of `64 KiB`, `2GiB`."""
+    part = _SIZE.fullmatch(text)
+    if not part or not int(part[1]):
+        raise ValueError(f"{show(text)}; a size such as 64KiB, 20MiB or 2GiB")
+    return int(part[1]) * _BYTES[part[2]]
+
+
+Duration = Annotated[
+    float,
+    *text_type(
+        parse_duration, r"^(\d+(ms|s|m|h|d|w))+$", "a duration such as 90s, 15m, 12h or 30d"
+    ),
+]
+Size = Annotated[
+    int, *text_type(parse_size, r"^\d+ ?(B|KiB|MiB|GiB|TiB)$", "a size such as 64KiB or 2GiB")
+]
+
+
+def parse_network(text: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(text)
+    except ValueError as error:
+        hint = ""
+        if "host bits" in str(error):
+            hint = f" ({ip_network(text, strict=False)} is meant?)"
+        raise ValueError(
+            f"{show(text)} is no network{hint}; a CIDR such as 10.0.0.0/8 or 2001:db8::/32"
+        ) from None
+
+
+Network: TypeAlias = Annotated[
+    IPv4Network | IPv6Network,
+    *text_type(parse_network, r"^[0-9a-fA-F:.]+(/\d+)?$", "a CIDR such as 10.0.0.0/8"),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where to accept connections: host and port, or the path of a unix socket."""
+
+    host: str = ""
+    port: int = 0
+    unix: Path | None = None
+
+    def __str__(self) -> str:
+        return f"unix:{self.unix}" if self.unix else _hostport(self.host, self.port)
+
+
+def parse_listen(text: str, base: Path) -> Listen:
+    if text.startswith("unix:"):
+        return Listen(unix=_path(text, "unix:", base))
+    host, colon, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        colon = ""
+    if not colon or not re.fullmatch(r"\d{1,5}", port) or int(port) > 65535:
+        raise ValueError(
+            f"{show(text)}; host:port such as 127.0.0.1:8080 or [::1]:8080, or unix:/path"
+        )
+    if not (_HOST.fullmatch(host) or is_address(host)):
+        raise ValueError(f"{show(text)} names no host; 127.0.0.1:8080, 0.0.0.0:8080 or unix:/path")
+    return Listen(host, int(port))
+
+
+ListenAddress = Annotated[
+    Listen, *text_type(parse_listen, r"^(unix:.+|.+:\d+)$", "host:port, or unix:/path", base=True)
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a server is: host, port and whether TLS is spoken, or a unix socket.
+
+    authority: what a Host header for it holds.
+    """
+
+    host: str = ""
+    port: int = 0
+    tls: bool = False
+    unix: Path | None = None
+
+    @property
+    def authority(self) -> str:
+        if self.unix:
+            return "localhost"
+        default = 443 if self.tls else 80
+        return _hostport(self.host, None if self.port == default else self.port)
+
+    def __str__(self) -> str:
+        if self.unix:
+            return f"unix:{self.unix}"
+        return f"{'https' if self.tls else 'http'}://{self.authority}"
+
+
+def parse_endpoint(text: str, base: Path) -> Endpoint:
+    if text.startswith("unix:"):
+        return Endpoint(unix=_path(text, "unix:", base))
+    parts = parse_url(text)
+    if parts.path not in ("", "/"):
+        raise ValueError(
+            f"{show(text)} has a path; scheme, host and port only (an index below a path "
+            "of its server cannot stand behind the gateway)"
+        )
+    tls = parts.scheme == "https"
+    return Endpoint(parts.hostname or "", parts.port or (443 if tls else 80), tls)
+
+
+EndpointUrl = Annotated[
+    Endpoint,
+    *text_type(
+        parse_endpoint, r"^(https?://|unix:).+$", "http://host:port or unix:/path", base=True
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class PublicUrl:
+    """The address people use: an origin (RFC 6454), without a slash at its end."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @property
+    def secure(self) -> bool:
+        return self.scheme == "https"
+
+    @property
+    def local(self) -> bool:
+        """Whether browsers treat it as this machine (and as a secure context)."""
+        if self.host == "localhost" or self.host.endswith(".localhost"):
+            return True
+        return is_address(self.host) and ip_address(self.host).is_loopback
+
+    def __str__(self) -> str:
+        default = 443 if self.secure else 80
+        return (
+            f"{self.scheme}://{_hostport(self.host, None if self.port == default else self.port)}"
+        )
+
+
+def parse_public_url(text: str) -> PublicUrl:
+    parts = parse_url(text)
+    if parts.path not in ("", "/"):
+        raise ValueError(f"{show(text)} has a path; scheme and host only: the index is at its root")
+    default = 443 if parts.scheme == "https" else 80
+    return PublicUrl(parts.scheme, (parts.hostname or "").rstrip("."), parts.port or default)
+
+
+PublicAddress = Annotated[
+    PublicUrl,
+    *text_type(parse_public_url, r"^https?://[^/?#@]+/?$", "https://packages.example.org"),
+]
+
+
+def parse_url(text: str) -> SplitResult:
+    """An http or https URL of host and perhaps port and path, nothing else."""
+    allowed = "http://host:port or https://host"
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise ValueError(f"{show(text)} is no URL ({error}); {allowed}") from None
+    if parts.scheme not in ("http", "https"):
+        raise ValueError(f"{show(text)} is no http or https URL; {allowed}")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError(f"a URL with a user name or password in it; {allowed}")
+    if parts.query or parts.fragment or "?" in text or "#" in text:
+        raise ValueError(f"{show(text)} has a query or fragment; {allowed}")
+    if not (_HOST.fullmatch(host) or is_address(host)):
+        raise ValueError(f"{show(text)} names no host; {allowed}")
+    return parts
+
+
+def is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _hostport(host: str, port: int | None) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    return shown if port is None else f"{shown}:{port}"
+
+
+def _path(text: str, prefix: str, base: Path) -> Path:
+    rest = text.removeprefix(prefix)
+    if not rest or "\0" in rest:
+        raise ValueError(f"{show(text)} names no file; {prefix}PATH")
+    return base / Path(rest).expanduser()
+
+
+FilePath = Annotated[
+    Path,
+    *text_type(lambda text, base: _path(text, "", base), r"^.+$", "the path of a file", base=True),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a secret is: a file or an environment variable. The secret itself is never here."""
+
+    kind: str
+    name: str
+
+    @property
+    def path(self) -> Path | None:
+        return Path(self.name) if self.kind == "file" else None
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.name}"
+
+    def read(self) -> str:
+        """The secret, without a line end.
+
+        Raises:
+            OSError: the file cannot be read; KeyError: the variable is not set.
+        """
+        if self.kind == "env":
+            return os.environ[self.name]
+        return Path(self.name).read_text("utf-8").rstrip("\r\n")
+
+
+def parse_source(text: str, base: Path) -> Source:
+    if text.startswith("file:"):
+        return Source("file", str(_path(text, "file:", base)))
+    if text.startswith("env:") and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text[4:]):
+        return Source("env", text[4:])
+    # What was found is not shown: it may be the secret itself.
+    raise ValueError("a secret is not written into this file; file:PATH or env:NAME")
+
+
+SecretSource = Annotated[
+    Source,
+    *text_type(
+        parse_source, r"^(file:.+|env:[A-Za-z_][A-Za-z0-9_]*)$", "file:PATH or env:NAME", base=True
+    ),
+]
+
+
+_STORES: Final = ("sqlite:", "redis://", "rediss://", "redis+sentinel://", "redis+cluster://")
+
+
+@dataclass(frozen=True, slots=True)
+class StoreAddress:
+    """Where the state lives, as the stores understand it.
+
+    url: its address, with an absolute path for SQLite; "" when it comes from `source`.
+    password: of the Redis server, kept out of `url`.
+    """
+
+    url: str = ""
+    source: Source | None = field(default=None)
+
+    def __str__(self) -> str:
+        return self.url or str(self.source)
+
+    def read(self) -> str:
+        """The address to open. Raises as `Source.read`; ValueError when it is none."""
+        if self.source is None:
+            return self.url
+        text = self.source.read().strip()
+        if not text.startswith(_STORES[1:]):
+            raise ValueError(f"{self.source} holds no store address; one of {', '.join(_STORES)}")
+        return text
+
+
+def parse_store(text: str, base: Path) -> StoreAddress:
+    if text.startswith("sqlite:"):
+        return StoreAddress(f"sqlite:{_path(text, 'sqlite:', base)}")
+    if text.startswith(("file:", "env:")):
+        return StoreAddress(source=parse_source(text, base))
+    if not text.startswith(_STORES):
+        scheme = text.partition(":")[0] if ":" in text else text
+        raise ValueError(
+            f"{show(scheme)} is no kind of store; sqlite:PATH, redis://HOST:PORT/DB, rediss://, "
+            "redis+sentinel:// or redis+cluster://"
+        )
+    try:
+        parts = urlsplit(text)
+        secret = parts.password
+    except ValueError as error:
+        raise ValueError(f"the store's address is no URL ({error}); redis://HOST:PORT/DB") from None
+    if secret:
+        raise ValueError(
+            "the store's address holds a password; keep the whole address in a file or "
+            "variable and write file:PATH or env:NAME"
+        )
+    return StoreAddress(text)
+
+
+Store = Annotated[
+    StoreAddress,
+    *text_type(
+        parse_store,
+        r"^(sqlite:.+|redis(s|\+sentinel|\+cluster)?://.+|file:.+|env:.+)$",
+        "sqlite:PATH, redis://HOST:PORT/DB, rediss://, redis+sentinel:// or redis+cluster://; "
+        "file:PATH or env:NAME when the address holds a password",
+        base=True,
+    ),
+]
+
+
+def listed(value: object) -> object:
+    """A single entry counts as a list of one; what validates strictly wants a tuple."""
+    if isinstance(value, str):
+        return (value,)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def off(value: object) -> object:
+    """`off` means none."""
+    return None if value == "off" else value
