@@ -67,8 +67,7 @@ class Part(BaseModel):
         extra="forbid",
         strict=True,
         frozen=True,
-        hide_input_in_errors=True,
-        use_attribute_docstrings=True,
+        hide_input_in_errors=True, defer_build=True,
     )
 
 
