@@ -1,1 +1,1 @@
-"""See gateway/core for the words used here."""
+"""The gateway's own pages under /+auth/. `Pages` in pages.py is the way in."""

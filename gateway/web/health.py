@@ -1,0 +1,18 @@
+"""Health for load balancers and container runtimes: the process answers, and its store."""
+
+from __future__ import annotations
+
+from gateway.core.store import StoreUnavailable
+from gateway.web.kit import Ask, Kit
+from gateway.web.reply import Reply, as_json
+
+
+async def show(kit: Kit, ask: Ask) -> Reply:
+    """200 in any case while this process answers: without its store it still forwards what
+    the rules let pass, so taking it out of rotation would only make things worse."""
+    try:
+        await kit.flow.session("")
+        store = "ok"
+    except StoreUnavailable:
+        store = "failed"
+    return as_json(200, {"status": "ok", "store": store})

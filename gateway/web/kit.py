@@ -1,0 +1,149 @@
+"""What every handler is given: the services, and what is known of one request.
+
+Handlers take these and return a `Reply`; the aiohttp request stays in `pages.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import parse_qs
+
+from gateway.core import cookies
+from gateway.core.addresses import ENROL, LOGIN, LOGOUT, STEP_UP, VERIFY
+from gateway.core.audit import Origin
+from gateway.core.clock import Clock, Random
+from gateway.core.errors import Refusal
+from gateway.core.facts import Facts, Field
+from gateway.core.flow import Caller, Flow, Passed, Session
+from gateway.core.path import local_path, parse_target
+from gateway.web import tokens
+from gateway.web.ports import PagesConfig, PasswordChecker
+from gateway.web.render import render
+from gateway.web.reply import Reply, see_other
+from gateway.web.reply import cookies as set_cookies
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request to a page.
+
+    form: the fields of a form; empty for safe methods. tail: the last segment of an address
+    that ends in one (an invitation, say). bound_to: the cookie value form tokens hold to.
+    """
+
+    facts: Facts
+    form: Mapping[str, str] = field(default_factory=dict, repr=False)
+    tail: str = field(default="", repr=False)
+    bound_to: str = field(default="", repr=False)
+
+    @property
+    def caller(self) -> Caller:
+        facts = self.facts
+        return Caller(
+            facts.client,
+            Origin(
+                address=str(facts.client or ""),
+                user_agent=facts.user_agent,
+                method=facts.method,
+                path=facts.path,
+            ),
+        )
+
+    def value(self, name: str) -> str:
+        """A form field without surrounding blanks, "" when it is not there."""
+        return self.form.get(name, "").strip()
+
+    def next(self) -> str:
+        """The local target the browser goes to afterwards, "" if none (or none that is safe)."""
+        if self.facts.safe:
+            found = parse_qs(self.facts.query).get("next", [])
+            return safe_next(found[0]) if len(found) == 1 else ""
+        return safe_next(self.form.get("next", ""))
+
+
+def safe_next(target: str) -> str:
+    """`target` if a browser may be sent there after a login, else ""."""
+    if not target or local_path(target) is None:
+        return ""
+    # A login that leads back into a login would never end.
+    return "" if parse_target(target).path in _STEPS else target
+
+
+_STEPS: Final = frozenset({LOGIN, LOGOUT, VERIFY, ENROL, STEP_UP})
+
+
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """The services behind the pages."""
+
+    flow: Flow
+    checker: PasswordChecker
+    jar: cookies.Jar
+    tokens: tokens.FormTokens
+    config: PagesConfig
+    clock: Clock
+    random: Random
+
+    def cookie(self, ask: Ask, name: str) -> str:
+        return self.jar.read(ask.facts, name)
+
+    def page(
+        self,
+        ask: Ask,
+        template: str,
+        *,
+        status: int = 200,
+        session: Session | None = None,
+        error: Refusal | None = None,
+        script: bool = False,
+        **values: object,
+    ) -> Reply:
+        """One page in the common frame.
+
+        error: shown above the form and named by the field it concerns; its status wins.
+        """
+        if error is not None:
+            status = error.status
+        body = render(
+            template,
+            issuer=self.config.issuer,
+            session=session,
+            error=error.text if error else "",
+            token=lambda action: self.tokens.make(ask.bound_to, action) if ask.bound_to else "",
+            token_field=tokens.FIELD,
+            **values,
+        )
+        return Reply(status, body, fields=error_fields(error), script=script)
+
+    async def passed(self, ask: Ask, passed: Passed) -> Reply:
+        """A login is complete: hand over what was held back and go where the person wanted.
+
+        A session this browser had before ends: it may have been somebody else's.
+        """
+        before = self.cookie(ask, cookies.SESSION)
+        if before:
+            await self.flow.end(before, ask.caller)
+        goto = local_path(passed.held.goto) if passed.held.goto else None
+        return see_other(
+            goto or "/",
+            *set_cookies(
+                *passed.held.set_cookie,
+                self.jar.set(cookies.SESSION, passed.session_cookie),
+                self.jar.clear(cookies.PENDING),
+            ),
+        )
+
+
+def error_fields(error: Refusal | None) -> tuple[Field, ...]:
+    """The header fields a refusal asks for, whatever its body looks like."""
+    if error is None:
+        return ()
+    found: list[Field] = []
+    if error.status == 401:
+        # RFC 9110 section 15.5.2 wants a challenge; browsers pass over a scheme they don't know.
+        found.append(("www-authenticate", "OTP"))
+    if error.retry_after is not None:
+        found.append(("retry-after", str(error.retry_after)))
+    return tuple(found)

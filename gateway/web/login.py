@@ -1,0 +1,61 @@
+"""The first step: name and password, which only the upstream judges."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gateway.core import cookies
+from gateway.core.addresses import ENROL, INVITE, LOGIN, OVERVIEW, VERIFY
+from gateway.core.errors import Refusal
+from gateway.core.flow import Begun, Passed, Step
+from gateway.web.kit import Ask, Kit
+from gateway.web.reply import Reply, see_other
+from gateway.web.reply import cookies as set_cookies
+
+
+async def show(kit: Kit, ask: Ask) -> Reply:
+    """The form; `?next=` says where to go afterwards."""
+    return _form(kit, ask)
+
+
+async def submit(kit: Kit, ask: Ask) -> Reply:
+    """Ask the upstream, then go on to the second factor, its enrolment, or straight through."""
+    user, password = ask.value("user"), ask.form.get("password", "")
+    missing = "The user name" if not user else "" if password else "The password"
+    if missing:
+        return _form(kit, ask, user, Refusal("field_missing", what=missing))
+    try:
+        held = await kit.checker.check(user, password, ask.facts)
+        if held is None:
+            raise Refusal("password_invalid")
+        held = replace(held, goto=ask.next() or OVERVIEW)
+        begun = await kit.flow.begin(
+            user, held, ask.caller, device_cookie=kit.cookie(ask, cookies.DEVICE)
+        )
+    except Refusal as refusal:
+        if refusal.slug in ("password_invalid", "unusable_name"):
+            return _form(kit, ask, user, refusal)
+        raise
+    return await _go_on(kit, ask, begun, user)
+
+
+async def _go_on(kit: Kit, ask: Ask, begun: Begun, user: str) -> Reply:
+    if begun.step is Step.PASSED:
+        assert begun.held is not None, "a login that passed says what it earned"
+        return await kit.passed(ask, Passed(begun.cookie, begun.held, user))
+    return see_other(
+        VERIFY if begun.step is Step.VERIFY else ENROL,
+        *set_cookies(kit.jar.set(cookies.PENDING, begun.cookie)),
+    )
+
+
+def _form(kit: Kit, ask: Ask, user: str = "", error: Refusal | None = None) -> Reply:
+    return kit.page(
+        ask,
+        "login.html",
+        error=error,
+        action=f"{INVITE}/{ask.tail}" if ask.tail else LOGIN,
+        next=ask.next(),
+        user=user,
+        invited=bool(ask.tail),
+    )

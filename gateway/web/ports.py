@@ -1,0 +1,46 @@
+"""What the pages are given and what they ask of the parts they must not know.
+
+The pages know the login flow (`gateway.core.flow`); they know no upstream and no store.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.core.facts import Facts
+from gateway.core.flow import Enrolment, Held
+
+
+class PasswordChecker(Protocol):
+    """Asks the upstream whether a password is right: only the upstream ever judges it."""
+
+    async def check(self, user: str, password: str, facts: Facts) -> Held | None:
+        """What the login earned, or None when the upstream refuses name or password.
+
+        `Held.goto` is left to the pages.
+
+        Raises:
+            Refusal: `upstream_unreachable`, `upstream_timeout`, `upstream_broken`, or
+                `throttled` where an address guesses passwords.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PagesConfig:
+    """What an administrator decides about the pages.
+
+    issuer: how this index calls itself; stands in headings and in authenticator apps.
+    public_url: the address people use, without a trailing slash. Its origin is the only one
+        changes are taken from.
+    enrolment: who has to set up a second factor, see `Enrolment`.
+    """
+
+    issuer: str
+    public_url: str
+    enrolment: Enrolment = Enrolment.REQUIRED
+
+    @property
+    def secure(self) -> bool:
+        return self.public_url.startswith("https:")
