@@ -15,13 +15,16 @@ class Message:
     """Status and wording of one refusal.
 
     `text` says what happened, `hint` what to do; both may hold `{name}` fields that
-    `Refusal.detail` fills in.
+    `Refusal.detail` fills in. `option` is another way out, said only where `option_field` is
+    among the details.
     """
 
     status: int
     title: str
     text: str
     hint: str = ""
+    option: str = ""
+    option_field: str = ""
 
 
 MESSAGES: Final = MappingProxyType(
@@ -68,6 +71,12 @@ MESSAGES: Final = MappingProxyType(
             "The form in this request cannot be read in exactly one way: {why}.",
             "Send one ':action' field, as twine does.",
         ),
+        "unreadable_login": Message(
+            400,
+            "Login not accepted",
+            "This login cannot be read in exactly one way.",
+            "Send the user name and the password once each, as JSON or as a plain form.",
+        ),
         "unreadable_client": Message(
             400,
             "Client address not accepted",
@@ -106,6 +115,8 @@ MESSAGES: Final = MappingProxyType(
             "Code required",
             "Your password is right; a one-time code is needed too.",
             "Type it after the password and a comma: PASSWORD,123456",
+            option="Or open {approve} within two minutes, approve this login and try again.",
+            option_field="approve",
         ),
         "otp_invalid": Message(
             401,
@@ -177,6 +188,61 @@ MESSAGES: Final = MappingProxyType(
             "Confirm it is you",
             "Changing your factors needs a second factor from the last {max_age}.",
         ),
+        # -- setting up and changing factors --------------------------------------------------
+        "clock_off": Message(
+            400,
+            "Clock is off",
+            "The code is right for another time: your phone is {offset}.",
+            "Set its clock to automatic, then type the next code.",
+        ),
+        "enrolment_expired": Message(
+            400,
+            "Set-up took too long",
+            "This set-up has ended or was started again elsewhere.",
+            "Start it again; nothing has changed so far.",
+        ),
+        "recovery_unconfirmed": Message(
+            400,
+            "Recovery codes not confirmed",
+            "This is none of the recovery codes just shown, and the tick is missing.",
+            "Type one of the codes, or tick that you have saved them.",
+        ),
+        "key_refused": Message(
+            400,
+            "Key not accepted",
+            "The answer of the browser or key could not be accepted.",
+            "Try again, or use another key.",
+        ),
+        "unusable_label": Message(
+            400,
+            "Name not accepted",
+            "A device needs a name of 1 to 60 visible characters.",
+            "Choose another name.",
+        ),
+        "name_taken": Message(
+            400,
+            "Name in use",
+            "You have a device of this name already.",
+            "Choose another name.",
+        ),
+        "too_many_factors": Message(
+            400,
+            "Too many devices",
+            "You have {limit} devices of this kind, which is the limit.",
+            "Remove one first.",
+        ),
+        "no_such_factor": Message(
+            404,
+            "No such device",
+            "This device is not, or no longer, among yours.",
+            "Open the overview again.",
+        ),
+        "last_factor": Message(
+            409,
+            "Last second factor",
+            "This is your last second factor, and this index requires one.",
+            "Add another one first, then remove this.",
+        ),
         # -- the world ----------------------------------------------------------------------
         "upstream_unreachable": Message(
             502,
@@ -244,7 +310,9 @@ class Refusal(Exception):
     @property
     def text(self) -> str:
         """What happened and what to do, as one or two short sentences."""
-        full = f"{self.message.text} {self.message.hint}".strip()
+        message = self.message
+        option = message.option if message.option_field in self.detail else ""
+        full = " ".join(part for part in (message.text, message.hint, option) if part)
         return full.format_map(_Fields(self.detail))
 
 

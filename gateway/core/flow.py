@@ -7,113 +7,100 @@ the upstream, before anything here is called), then the factor, then the act.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Mapping
 
-from gateway.core.audit import Origin
-from gateway.core.facts import IPAddress
+from gateway.core.audit import AuditSink
+from gateway.core.clock import Clock, Random
+from gateway.core.enrolling import Enrolling
+from gateway.core.factor import Factor
+from gateway.core.keys import KeyRing
+from gateway.core.logins import (
+    Begun,
+    Caller,
+    Enrolment,
+    FlowLimits,
+    Held,
+    Passed,
+    Pending,
+    Session,
+    Step,
+    Verified,
+    Waiting,
+)
+from gateway.core.manage import Manage
+from gateway.core.notices import Notifier
+from gateway.core.store import Store
 from gateway.core.upstream import Credential, Issued
 
-
-class Enrolment(StrEnum):
-    REQUIRED = "required"
-    OPTIONAL = "optional"
-    INVITE = "invite"
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who is asking: address for the throttle, the rest for the audit trail."""
-
-    address: IPAddress | None
-    origin: Origin
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """The upstream's answer to a login, kept back until the second factor has passed.
-
-    issued: credentials that become verified.
-    set_cookie: raw Set-Cookie values to hand to the browser afterwards.
-    goto: the local target the browser goes to afterwards ("" for the front page).
-    session: the credential the gateway itself uses for requests on the session.
-    """
-
-    issued: tuple[Issued, ...] = ()
-    set_cookie: tuple[str, ...] = field(default=(), repr=False)
-    goto: str = ""
-    session: Credential | None = None
-
-
-class Step(StrEnum):
-    """What comes next after the first factor."""
-
-    PASSED = "passed"  # no factor asked for (optional enrolment, or a remembered device)
-    VERIFY = "verify"
-    ENROL = "enrol"
-
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """A login after its first factor. cookie: value of the pending-login cookie (or, where
-    step is PASSED, of the session cookie)."""
-
-    step: Step
-    cookie: str = field(repr=False)
-    held: Held | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """A login whose second factor is still missing. It is never a session."""
-
-    id: str
-    user: str
-    user_id: str
-    step: Step
-    goto: str
-    expires: float
-
-
-@dataclass(frozen=True, slots=True)
-class Passed:
-    """A login that passed: the session cookie's value and what was held back."""
-
-    session_cookie: str = field(repr=False)
-    held: Held = field(repr=False)
-    user_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """A live session. proved_at: when a second factor last passed on it (0: never)."""
-
-    id: str
-    user: str
-    user_id: str
-    proved_at: float
-    factor: str
-    created: float
-    last_seen: float
-    upstream: Credential | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Verified:
-    """A verified credential: a login that passed the second factor earned it."""
-
-    user_id: str
-    proved_at: float
-    factor: str
+__all__ = [
+    "Begun",
+    "Caller",
+    "Enrolment",
+    "Flow",
+    "FlowLimits",
+    "Held",
+    "Passed",
+    "Pending",
+    "Session",
+    "Step",
+    "Verified",
+    "Waiting",
+]
 
 
 class Flow:
-    """The facade. Every method may raise `StoreUnavailable`; refusals are `Refusal`s."""
+    """The facade. Every method may raise `StoreUnavailable`; refusals are `Refusal`s.
+
+    limits: what was decided about logins. enrolling: setting up factors, before or after a
+    login is complete. manage: everything on the security pages.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        ring: KeyRing,
+        factors: Mapping[str, Factor],
+        audit: AuditSink,
+        notifier: Notifier,
+        clock: Clock,
+        random: Random,
+        limits: FlowLimits,
+    ) -> None:
+        self.limits = limits
+        self.enrolling: Enrolling
+        self.manage: Manage
+        raise NotImplementedError
+
+    # -- before the upstream is asked ------------------------------------------------------
+
+    async def admit(self, caller: Caller) -> None:
+        """Whether this address may try a password now. Ask before asking the upstream.
+
+        Raises:
+            Refusal: `throttled`.
+        """
+        raise NotImplementedError
+
+    async def refused(self, user: str, caller: Caller) -> None:
+        """The upstream refused a name or password: count it against the address."""
+        raise NotImplementedError
+
+    # -- logins in a browser ---------------------------------------------------------------
 
     async def begin(
-        self, user: str, held: Held, caller: Caller, *, device_cookie: str = ""
+        self,
+        user: str,
+        held: Held,
+        caller: Caller,
+        *,
+        device_cookie: str = "",
+        invitation: str = "",
     ) -> Begun:
         """A first factor passed in a browser: open a pending login (or pass, see `Step`).
+
+        Args:
+            invitation: the token of an invitation link, "" without one.
 
         Raises:
             Refusal: `invite_required` (no factor, enrolment by invitation only, no live
@@ -125,16 +112,47 @@ class Flow:
         """The live pending login behind that cookie."""
         raise NotImplementedError
 
-    async def prove(self, cookie: str, kind: str, answer: str, caller: Caller) -> Passed:
+    async def ask(self, who: Pending | Session, kind: str) -> str:
+        """What the browser needs to answer with a factor (WebAuthn: options as JSON).
+
+        Makes a fresh challenge, good for one answer; "" for factors that are typed.
+        """
+        raise NotImplementedError
+
+    async def prove(
+        self, cookie: str, kind: str, answer: str, caller: Caller, *, remember: bool = False
+    ) -> Passed:
         """Finish a pending login with a factor ("totp", "recovery", "webauthn").
 
         The pending login is burnt, a session with a new id opened, the held credentials
         become verified.
 
+        Args:
+            remember: also remember this device.
+
         Raises:
             Refusal: `pending_expired`, `otp_invalid`, `throttled`.
         """
         raise NotImplementedError
+
+    async def passkey_ask(self) -> tuple[str, str]:
+        """For a sign-in without a user name: a ticket for the form, and the options as JSON."""
+        raise NotImplementedError
+
+    async def passkey_login(
+        self, ticket: str, answer: str, caller: Caller, *, device_cookie: str = ""
+    ) -> Passed:
+        """Sign in with a passkey alone (user verification required).
+
+        The session has an upstream credential only where this browser is remembered and the
+        one sealed for it is still good; otherwise it is good for the gateway's own pages.
+
+        Raises:
+            Refusal: `otp_invalid`, `throttled`.
+        """
+        raise NotImplementedError
+
+    # -- logins in one request -------------------------------------------------------------
 
     async def prove_now(
         self, user: str, code: str | None, issued: tuple[Issued, ...], caller: Caller
@@ -149,6 +167,8 @@ class Flow:
                 `throttled`.
         """
         raise NotImplementedError
+
+    # -- afterwards ------------------------------------------------------------------------
 
     async def session(self, cookie: str) -> Session | None:
         """The live session behind that cookie (idle and absolute limits, epoch checked)."""
@@ -167,6 +187,28 @@ class Flow:
         """
         raise NotImplementedError
 
+    async def step_up(self, cookie: str, kind: str, answer: str, caller: Caller) -> str:
+        """Prove a factor again on a live session: the new session cookie's value.
+
+        Raises:
+            Refusal: `pending_expired` (no such session), `otp_invalid`, `throttled`.
+        """
+        raise NotImplementedError
+
     async def end(self, cookie: str, caller: Caller) -> None:
         """Log out: end the session behind that cookie."""
+        raise NotImplementedError
+
+    # -- approving a command-line login in a browser -----------------------------------------
+
+    async def waiting(self, session: Session, id: str) -> Waiting | None:
+        """The command-line login that an approval address names, if it is this person's."""
+        raise NotImplementedError
+
+    async def approve(self, session: Session, id: str, caller: Caller) -> None:
+        """Let the next try by the same client pass, once, within two minutes.
+
+        Raises:
+            Refusal: `step_up_required`, `pending_expired` (no such login waits).
+        """
         raise NotImplementedError
