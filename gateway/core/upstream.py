@@ -10,12 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from gateway.core.facts import Facts, Field
+from gateway.core.facts import Facts, Field, IPAddress
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What the upstream accepts as proof of a person: a name with a password or a token."""
+    """What the upstream accepts as proof of a person: a name with a password or a token.
+
+    user: as the upstream writes it; "" for an opaque session cookie that names nobody.
+    """
 
     user: str
     secret: str = field(repr=False)
@@ -70,11 +73,13 @@ class Attempt:
 
     interactive: a form in a browser (the answer may lead to pages); False for JSON.
     goto: where the upstream would send the browser afterwards, "" if nowhere.
+    extra: what else the form held, in order (a CSRF token of the upstream's, say).
     """
 
     credential: Credential
     interactive: bool
     goto: str = ""
+    extra: tuple[Field, ...] = field(default=(), repr=False)
 
 
 class Upstream(Protocol):
@@ -86,6 +91,9 @@ class Upstream(Protocol):
 
     def carriers(self, facts: Facts) -> tuple[Carrier, ...]:
         """Every credential carrier of the request.
+
+        Whatever the upstream might take for a credential is a carrier. One that can be read in
+        more than one way has no credential, so it is never verified.
 
         Raises:
             Refusal: `mixed_credentials` when one carrier appears twice.
@@ -101,10 +109,13 @@ class Upstream(Protocol):
         ...
 
     def with_secret(self, facts: Facts, carrier: Carrier, secret: str) -> Mapping[str, str]:
-        """Header fields to replace so that `carrier` carries `secret` instead (a code cut off)."""
+        """Header fields to replace so that `carrier` carries `secret` instead (a code cut off).
+
+        Only for a carrier whose credential was read.
+        """
         ...
 
-    def own_fields(self, facts: Facts, public_url: str, secure: bool) -> tuple[Field, ...]:
+    def own_fields(self, public_url: str, client: IPAddress | None) -> tuple[Field, ...]:
         """Header fields the gateway sets on every request (X-Outside-URL, X-Forwarded-…)."""
         ...
 
@@ -120,12 +131,27 @@ class Upstream(Protocol):
         """
         ...
 
-    def read_login(self, facts: Facts, body: bytes) -> Attempt | None:
-        """Read a request to the upstream's own login route; None if it is no login."""
+    def acceptance_check(self, credential: Credential) -> Call | None:
+        """A harmless call whose answer tells whether the upstream accepts a credential of any
+        sort (a token too); None where this kind has no such call."""
         ...
 
-    def without_code(self, facts: Facts, body: bytes, secret: str) -> bytes:
-        """The body of a login with the password replaced (a code cut off)."""
+    def acceptance_answer(self, credential: Credential, reply: Reply) -> bool:
+        """Read that answer.
+
+        Raises:
+            Refusal: `upstream_broken` for an answer that is neither.
+        """
+        ...
+
+    def read_login(self, facts: Facts, body: bytes) -> Attempt | None:
+        """Read a request to the upstream's own login route; None if it is no login that can
+        be read in exactly one way."""
+        ...
+
+    def login_call(self, facts: Facts, attempt: Attempt) -> Call:
+        """The login written anew from what was read of it, so that the upstream can read
+        nothing else. Client fields that do not matter to it are the caller's to add."""
         ...
 
     def login_answer(self, facts: Facts, attempt: Attempt, reply: Reply) -> tuple[Issued, ...]:
@@ -137,11 +163,16 @@ class Upstream(Protocol):
         ...
 
     def changes_password(self, facts: Facts) -> str | None:
-        """The user whose password this request may change, None if it cannot change one."""
+        """The user whose password this request may change (or whose account it may end),
+        None if it cannot."""
         ...
 
     def fresh_credential(self, facts: Facts, reply: Reply) -> tuple[bool, Issued | None]:
-        """Whether the answer says a password changed, and the credential it handed out."""
+        """Whether the answer says so, and the credential it handed out."""
+        ...
+
+    def logs_out(self, facts: Facts) -> bool:
+        """Whether this request ends the upstream's own browser session."""
         ...
 
     def refusal_fields(self) -> tuple[Field, ...]:

@@ -1,0 +1,59 @@
+"""Read a Set-Cookie of the upstream (RFC 6265 section 5.2), as far as holding it back needs.
+
+A cookie that only ends a session has no value left; everything else hands one out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+# What frameworks write instead of an empty value when they delete a cookie (with an expiry in
+# the past beside it).
+_ENDED: Final = frozenset({"", '""', "deleted", "deleteMe"})
+
+
+@dataclass(frozen=True, slots=True)
+class SetCookie:
+    """One cookie on its way to the client. value: with the quotes it came with."""
+
+    name: str
+    value: str = field(repr=False)
+    expires_at_once: bool
+    max_age: float | None
+
+    @property
+    def ends(self) -> bool:
+        """Whether it takes a cookie away and gives nothing.
+
+        An expiry in the past is not enough: who is no browser can read the value all the same.
+        """
+        return not self.value or self.value == '""' or (self.expires_at_once and self._placeholder)
+
+    @property
+    def _placeholder(self) -> bool:
+        return self.value in _ENDED
+
+
+def read_set_cookie(header: str) -> SetCookie:
+    """Name, value and life of a Set-Cookie field value. Reads everything: no error exists."""
+    pair, *attributes = header.split(";")
+    name, mark, value = pair.partition("=")
+    if not mark:  # RFC 6265bis section 5.6: a nameless cookie
+        name, value = "", pair
+    max_age: float | None = None
+    past = False
+    for attribute in attributes:
+        key, _, text = attribute.partition("=")
+        lowered = key.strip().lower()
+        if lowered == "max-age" and _whole(text.strip()):
+            max_age = float(text.strip())
+        elif lowered == "expires" and "1970" in text:
+            past = True
+    ended = max_age <= 0 if max_age is not None else past
+    return SetCookie(name.strip(), value.strip(), ended, max_age)
+
+
+def _whole(text: str) -> bool:
+    digits = text.removeprefix("-")
+    return digits.isascii() and digits.isdigit() and len(digits) <= 12

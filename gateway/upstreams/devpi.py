@@ -1,0 +1,195 @@
+"""devpi-server, with or without devpi-lockdown and devpi-tokens.
+
+One credential check serves every route there, and three carriers reach it: Basic, X-Devpi-Auth
+and devpi-lockdown's cookie; devpi-tokens adds Bearer. Each may hold a login token, a raw password
+or an access token.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import quote, unquote_to_bytes
+
+from gateway.core.errors import Refusal
+from gateway.core.facts import Facts, Field, IPAddress
+from gateway.core.path import local_path
+from gateway.core.set_cookie import read_set_cookie
+from gateway.core.upstream import Attempt, Call, Carrier, Credential, Issued, Reply
+from gateway.upstreams.basic import (
+    basic_field,
+    decode_pair,
+    encode_pair,
+    read_authorization,
+    split_pair,
+)
+from gateway.upstreams.cookie_carrier import find_cookie, replace_cookie
+from gateway.upstreams.form_body import FORM, query_value, read_form, write_form
+from gateway.upstreams.json_body import read_object, text_of
+
+COOKIE: Final = "auth_tkt"
+LOGIN: Final = "/+login"
+_JSON: Final = (("accept", "application/json"), ("content-type", "application/json"))
+_HTML: Final = (("accept", "text/html"), ("content-type", FORM))
+_API_VERSION: Final = (("X-Devpi-Api-Version", "2"),)
+
+
+class Devpi:
+    """The adapter; it keeps nothing."""
+
+    kind: str = "devpi"
+    session_cookies: frozenset[str] = frozenset({COOKIE})
+
+    def carriers(self, facts: Facts) -> tuple[Carrier, ...]:
+        found = []
+        for name, value in facts.fields:
+            if name == "authorization":
+                found.append(read_authorization(value))
+            elif name == "x-devpi-auth":
+                found.append(Carrier(name, decode_pair(value)))
+        there, cookie = find_cookie(facts, COOKIE)
+        if there:
+            found.append(Carrier(f"cookie:{COOKIE}", _ticket(cookie)))
+        if len({carrier.place for carrier in found}) != len(found):
+            raise Refusal("mixed_credentials")
+        return tuple(found)
+
+    def carrier_fields(self) -> frozenset[str]:
+        return frozenset({"authorization", "x-devpi-auth"})
+
+    def present(self, credential: Credential) -> tuple[Field, ...]:
+        return (("X-Devpi-Auth", encode_pair(credential)),)
+
+    def with_secret(self, facts: Facts, carrier: Carrier, secret: str) -> Mapping[str, str]:
+        assert carrier.credential is not None
+        changed = Credential(carrier.credential.user, secret)
+        if carrier.place == "authorization":
+            return {"authorization": basic_field(changed)}
+        if carrier.place == "x-devpi-auth":
+            return {"x-devpi-auth": encode_pair(changed)}
+        return {"cookie": replace_cookie(facts, COOKIE, quote(f"{changed.user}:{secret}"))}
+
+    def own_fields(self, public_url: str, client: IPAddress | None) -> tuple[Field, ...]:
+        # devpi strips the path of this address from the request's (OutsideURLMiddleware), so
+        # it must never be the client's.
+        return (("X-Outside-URL", public_url.rstrip("/")),)
+
+    def password_check(self, credential: Credential) -> Call:
+        body = json.dumps({"user": credential.user, "password": credential.secret})
+        return Call("POST", LOGIN, _JSON, body.encode("ascii"))
+
+    def password_answer(self, credential: Credential, reply: Reply) -> Issued | None:
+        if reply.status == 401:
+            return None
+        issued = _proxy_auth(credential.user, reply, "proxyauth")
+        if reply.status != 200 or issued is None:
+            raise Refusal("upstream_broken")
+        return issued
+
+    def acceptance_check(self, credential: Credential) -> Call:
+        return Call("GET", "/+api", (("accept", "application/json"), *self.present(credential)))
+
+    def acceptance_answer(self, credential: Credential, reply: Reply) -> bool:
+        if reply.status in (401, 403):
+            return False
+        result = (read_object(reply.body) or {}).get("result")
+        status = result.get("authstatus") if isinstance(result, dict) else None
+        if reply.status != 200 or not isinstance(status, list) or len(status) < 2:
+            raise Refusal("upstream_broken")
+        return bool(status[0] == "ok" and status[1] == credential.user)
+
+    def read_login(self, facts: Facts, body: bytes) -> Attempt | None:
+        """JSON of devpi-client or the form of devpi-lockdown.
+
+        At devpi Accept decides between them, and how depends on the order its plugins were
+        loaded in. The body tells them apart without doubt, so it decides here; `login_call`
+        then sends the one Accept that means the same.
+        """
+        fields = read_object(body)
+        if fields is not None:
+            user, password = text_of(fields.get("user")), text_of(fields.get("password"))
+            return _attempt(user, password, False, "")
+        form = read_form(facts, body)
+        if form is None:
+            return None
+        named = dict(form)
+        goto = local_path(query_value(facts.query, "goto_url")) or ""
+        return _attempt(named.get("username", ""), named.get("password", ""), True, goto)
+
+    def login_call(self, facts: Facts, attempt: Attempt) -> Call:
+        user, secret = attempt.credential.user, attempt.credential.secret
+        if not attempt.interactive:
+            body = json.dumps({"user": user, "password": secret}).encode("ascii")
+            return Call("POST", facts.target, _JSON, body)
+        form = (("username", user), ("password", secret), ("submit", ""))
+        return Call("POST", facts.target, _HTML, write_form(form))
+
+    def login_answer(self, facts: Facts, attempt: Attempt, reply: Reply) -> tuple[Issued, ...]:
+        user = attempt.credential.user
+        issued = []
+        if reply.status == 200 and (token := _proxy_auth(user, reply, "proxyauth")):
+            issued.append(token)
+        for header in reply.all("set-cookie"):
+            cookie = read_set_cookie(header)
+            if cookie.name != COOKIE or cookie.ends:
+                continue
+            credential = self.cookie_credential(header)
+            if credential is None or credential.user != user:
+                raise Refusal("upstream_broken")
+            issued.append(Issued(credential, cookie.max_age))
+        return tuple(issued)
+
+    def cookie_credential(self, set_cookie: str) -> Credential | None:
+        return _ticket(read_set_cookie(set_cookie).value)
+
+    def changes_password(self, facts: Facts) -> str | None:
+        name = facts.path[1:]
+        if not name or "/" in name or name.startswith("+"):
+            return None
+        return name if facts.method.upper() in ("PATCH", "DELETE") else None
+
+    def fresh_credential(self, facts: Facts, reply: Reply) -> tuple[bool, Issued | None]:
+        user = self.changes_password(facts)
+        if user is None or reply.status != 200:
+            return False, None
+        if facts.method.upper() == "DELETE":
+            return True, None
+        answer = read_object(reply.body)
+        changed = answer is None or answer.get("type") == "userpassword"
+        return changed, _proxy_auth(user, reply, "userpassword")
+
+    def logs_out(self, facts: Facts) -> bool:
+        return facts.method.upper() == "POST" and facts.path == "/+logout"
+
+    def refusal_fields(self) -> tuple[Field, ...]:
+        # devpi-client warns of a reply without it.
+        return _API_VERSION
+
+
+def _attempt(user: str, password: str, interactive: bool, goto: str) -> Attempt | None:
+    if not user or not password:
+        return None
+    return Attempt(Credential(user, password), interactive, goto)
+
+
+def _proxy_auth(user: str, reply: Reply, kind: str) -> Issued | None:
+    """The login token in an answer of devpi, with its life in seconds."""
+    answer = read_object(reply.body) or {}
+    result = answer.get("result")
+    if answer.get("type") != kind or not isinstance(result, dict):
+        return None
+    token, life = text_of(result.get("password")), result.get("expiration")
+    if not token:
+        return None
+    return Issued(Credential(user, token), float(life) if isinstance(life, int) else None)
+
+
+def _ticket(cookie: str | None) -> Credential | None:
+    """The credential in a value of devpi-lockdown's cookie: quote("user:token")."""
+    if cookie is None:
+        return None
+    try:
+        return split_pair(unquote_to_bytes(cookie).decode("utf-8", "strict"))
+    except ValueError:
+        return None

@@ -1,0 +1,83 @@
+"""pypiserver: Basic on each request, no login page, no session, no token."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from gateway.core.errors import Refusal
+from gateway.core.facts import Facts, Field, IPAddress
+from gateway.core.upstream import Attempt, Call, Carrier, Credential, Issued, Reply
+from gateway.upstreams.basic import basic_field, read_authorization
+from gateway.upstreams.form_body import FORM, write_form
+
+# Does nothing at pypiserver but is authenticated as an upload is; needs `update` in its -a.
+_VERIFY: Final = write_form(((":action", "verify"),))
+
+
+class Pypiserver:
+    """The adapter; it keeps nothing."""
+
+    kind: str = "pypiserver"
+    session_cookies: frozenset[str] = frozenset()
+
+    def carriers(self, facts: Facts) -> tuple[Carrier, ...]:
+        found = [read_authorization(v) for name, v in facts.fields if name == "authorization"]
+        if len(found) > 1:
+            raise Refusal("mixed_credentials")
+        return tuple(found)
+
+    def carrier_fields(self) -> frozenset[str]:
+        return frozenset({"authorization"})
+
+    def present(self, credential: Credential) -> tuple[Field, ...]:
+        return (("Authorization", basic_field(credential)),)
+
+    def with_secret(self, facts: Facts, carrier: Carrier, secret: str) -> Mapping[str, str]:
+        assert carrier.credential is not None
+        return {"authorization": basic_field(Credential(carrier.credential.user, secret))}
+
+    def own_fields(self, public_url: str, client: IPAddress | None) -> tuple[Field, ...]:
+        # It builds absolute links from Host, which passes unchanged, and from this.
+        scheme = public_url.partition(":")[0]
+        return (("X-Forwarded-Proto", scheme),)
+
+    def password_check(self, credential: Credential) -> Call:
+        return Call("POST", "/", (("content-type", FORM), *self.present(credential)), _VERIFY)
+
+    def password_answer(self, credential: Credential, reply: Reply) -> Issued | None:
+        if reply.status == 200:
+            return Issued(credential, None)
+        if reply.status in (401, 403):
+            return None
+        raise Refusal("upstream_broken")
+
+    def acceptance_check(self, credential: Credential) -> Call:
+        return self.password_check(credential)
+
+    def acceptance_answer(self, credential: Credential, reply: Reply) -> bool:
+        return self.password_answer(credential, reply) is not None
+
+    def read_login(self, facts: Facts, body: bytes) -> Attempt | None:
+        return None
+
+    def login_call(self, facts: Facts, attempt: Attempt) -> Call:
+        raise Refusal("unreadable_login")
+
+    def login_answer(self, facts: Facts, attempt: Attempt, reply: Reply) -> tuple[Issued, ...]:
+        return ()
+
+    def cookie_credential(self, set_cookie: str) -> Credential | None:
+        return None
+
+    def changes_password(self, facts: Facts) -> str | None:
+        return None
+
+    def fresh_credential(self, facts: Facts, reply: Reply) -> tuple[bool, Issued | None]:
+        return False, None
+
+    def logs_out(self, facts: Facts) -> bool:
+        return False
+
+    def refusal_fields(self) -> tuple[Field, ...]:
+        return ()
