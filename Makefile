@@ -1,0 +1,56 @@
+# `make help` tells what there is. Everything is installed into .venv, nothing elsewhere
+# (but for Debian's packages that `make test` brings when it runs as root).
+
+UPSTREAM ?= pypiserver
+PORT ?= 8080
+PYTEST ?= -n 2 --dist loadfile
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench screenshots lock clean
+
+help:
+	@echo 'make demo                   try it at http://localhost:8080 (pypiserver)'
+	@echo 'make demo UPSTREAM=devpi    the same with devpi; PORT=8090 takes another port'
+	@echo 'make test                   lint, types, layers and every test; installs what is missing'
+	@echo 'make check                  only lint, types, layers and the shipped configurations'
+	@echo 'make bench                  side by side with nginx, writes benchmarks/results.md'
+	@echo 'make screenshots            every page in light and dark, into build/screenshots'
+	@echo 'make lock                   pin the dependencies anew (UPGRADE=1 for newer versions)'
+	@echo 'make clean                  remove .venv and everything that was built'
+
+demo:
+	@tools/install $(if $(filter devpi,$(UPSTREAM)),demo-devpi,demo)
+	@exec $(BIN)/index-gateway demo --upstream $(UPSTREAM) --port $(PORT)
+
+test:
+	@tools/install dev
+	@tools/test-servers
+	@$(MAKE) --no-print-directory check
+	$(BIN)/python -m pytest $(PYTEST)
+
+check:
+	@tools/install dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	tools/check-configs
+
+bench:
+	@tools/install dev
+	$(BIN)/python -m benchmarks
+
+screenshots:
+	@tools/install dev
+	@tools/test-servers
+	$(BIN)/python -m pytest tests/e2e -k screenshots --screenshots build/screenshots
+
+lock:
+	@tools/install dev
+	tools/lock
+
+clean:
+	rm -rf .venv .cache build dist node_modules *.egg-info
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
