@@ -1,0 +1,222 @@
+"""Is there evidence of a second factor in this request? Pure: facts in, a verdict out.
+
+Knows what credentials and sessions are; knows no store, no upstream and no clock. What is not
+plainly evidence is none: an unread carrier, a raw password and a token from elsewhere count alike.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final, NamedTuple
+
+from gateway.core.errors import Refusal
+from gateway.core.facts import Facts
+from gateway.core.identity import user_id
+from gateway.core.logins import Session, Verified
+from gateway.core.own_origin import check_own_origin
+from gateway.core.upstream import Carrier, Credential
+
+# How far a proof may lie in the future: gateways on one store have clocks of their own.
+CLOCK_SKEW: Final = 60.0
+
+# "password,123456", or a recovery code in its hyphenated form. ASCII only: `\d` and
+# `str.isdigit` also take the digits of other scripts.
+_WITH_CODE: Final = re.compile(r"(.+),([0-9]{6}|[0-9A-Za-z]{4}(?:-[0-9A-Za-z]{4}){3})", re.DOTALL)
+
+
+class Site(Enum):
+    """Who started a request, as far as a browser tells."""
+
+    OWN = "own"
+    UNKNOWN = "unknown"  # no browser, or one that does not say
+    FOREIGN = "foreign"
+
+
+def site_of(facts: Facts, public_url: str) -> Site:
+    """Judged by Sec-Fetch-Site and Origin, see `gateway.core.own_origin`."""
+    if facts.first("sec-fetch-site") is None and facts.first("origin") is None:
+        return Site.UNKNOWN
+    try:
+        check_own_origin(facts, public_url)
+    except Refusal:
+        return Site.FOREIGN
+    return Site.OWN
+
+
+class Shown(NamedTuple):
+    """A carrier of the request with what is known of its credential."""
+
+    carrier: Carrier
+    verified: Verified | None
+
+    @property
+    def ambient(self) -> bool:
+        """Whether a browser sends it by itself, whoever started the request."""
+        return self.carrier.place.startswith("cookie:")
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything in a request that says who asks. safe: the method changes nothing."""
+
+    carriers: tuple[Shown, ...]
+    session: Session | None
+    site: Site
+    safe: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """slug: why not; "" for "it passes". The rest tells the audit trail who and by what."""
+
+    slug: str
+    user_id: str = ""
+    factor: str = ""
+    proof: Verified | Session | None = field(default=None, repr=False)
+
+    @property
+    def passes(self) -> bool:
+        return not self.slug
+
+
+def judge(evidence: Evidence, *, max_age: float | None, now: float) -> Verdict:
+    """Whether the request may pass a `second_factor` rule.
+
+    Every carrier must be verified, all must name one person, and so must the session; the
+    newest proof that may count must be young enough.
+
+    Args:
+        max_age: seconds; None for any age.
+        now: seconds since the epoch.
+    """
+    if any(shown.verified is None for shown in evidence.carriers):
+        return Verdict("second_factor_required")
+    people = _people(evidence)
+    if not people:
+        return Verdict("second_factor_required")
+    if len(people) > 1:
+        return Verdict("mixed_credentials")
+    return _newest(evidence, people.pop(), max_age, now)
+
+
+def _people(evidence: Evidence) -> set[str]:
+    people = {shown.verified.user_id for shown in evidence.carriers if shown.verified}
+    if evidence.session is not None:
+        people.add(evidence.session.user_id)
+    return people
+
+
+def _newest(evidence: Evidence, who: str, max_age: float | None, now: float) -> Verdict:
+    """The newest proof decides; one that came in a cookie counts only from our own pages."""
+    proofs: list[tuple[float, bool, Verified | Session]] = [
+        (shown.verified.proved_at, not shown.ambient, shown.verified)
+        for shown in evidence.carriers
+        if shown.verified
+    ]
+    if evidence.session is not None:
+        proofs.append((evidence.session.proved_at, False, evidence.session))
+    fresh = [entry for entry in proofs if _fresh(entry[0], max_age, now)]
+    if not fresh:
+        known = any(entry[0] > 0 for entry in proofs)
+        return Verdict("second_factor_stale" if known else "second_factor_required", who)
+    usable = [entry for entry in fresh if _from_ours(evidence, explicit=entry[1])]
+    if not usable:
+        return Verdict("cross_site", who)
+    proof = max(usable, key=lambda entry: entry[0])[2]
+    return Verdict("", who, proof.factor, proof)
+
+
+def _fresh(proved_at: float, max_age: float | None, now: float) -> bool:
+    if proved_at <= 0 or proved_at > now + CLOCK_SKEW:
+        return False
+    return max_age is None or now - proved_at <= max_age
+
+
+def _from_ours(evidence: Evidence, *, explicit: bool) -> bool:
+    """Whether the request may act on a proof. explicit: it travels in a header that only who
+    knows the secret can send, so a request that no browser marks is fine."""
+    if evidence.safe or evidence.site is Site.OWN:
+        return True
+    return explicit and evidence.site is Site.UNKNOWN
+
+
+# -- a code in the request ----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A code found in a request, with whose it must be.
+
+    user: the name as the request has it.
+    carrier, credential: the carrier whose password is still to be checked, and that password
+        without the code; both None where every carrier is verified and the code renews them.
+    cut: the code stood in the password and must be taken out before forwarding.
+    """
+
+    text: str = field(repr=False)
+    user: str
+    carrier: Carrier | None = None
+    credential: Credential | None = None
+    cut: bool = False
+
+
+def split_code(secret: str) -> tuple[str, str] | None:
+    """Password and code in "password,123456"; None if there is no code."""
+    match = _WITH_CODE.fullmatch(secret)
+    return (match[1], match[2]) if match else None
+
+
+def find_code(facts: Facts, evidence: Evidence) -> Code | None:
+    """The code in a request to a `second_factor` route.
+
+    With X-OTP the password is never split: a comma may be part of it.
+
+    Raises:
+        Refusal: `second_factor_required` when more than the one password it is for is
+            unverified, `mixed_credentials` when the others name somebody else, `cross_site`.
+    """
+    header = (facts.first("x-otp") or "").strip()
+    unverified = [shown.carrier for shown in evidence.carriers if shown.verified is None]
+    code: Code | None = None
+    if header:
+        code = _for_header(header, evidence, unverified)
+    else:
+        found = [code for carrier in unverified if (code := _for_password(carrier))]
+        code = found[0] if found else None
+    if code is None:
+        return None
+    _check_others(code, evidence, unverified)
+    return code
+
+
+def _for_header(text: str, evidence: Evidence, unverified: list[Carrier]) -> Code | None:
+    if unverified:
+        carrier = unverified[0]
+        credential = carrier.credential
+        return Code(text, credential.user, carrier, credential) if credential else None
+    for shown in evidence.carriers:
+        if shown.verified is not None:
+            return Code(text, shown.verified.user_id)
+    return None
+
+
+def _for_password(carrier: Carrier) -> Code | None:
+    if carrier.credential is None:
+        return None
+    parts = split_code(carrier.credential.secret)
+    if parts is None:
+        return None
+    user = carrier.credential.user
+    return Code(parts[1], user, carrier, Credential(user, parts[0]), cut=True)
+
+
+def _check_others(code: Code, evidence: Evidence, unverified: list[Carrier]) -> None:
+    if any(carrier is not code.carrier for carrier in unverified):
+        raise Refusal("second_factor_required")
+    if _people(evidence) - {user_id(code.user)}:
+        raise Refusal("mixed_credentials")
+    ambient = code.carrier is not None and code.carrier.place.startswith("cookie:")
+    if not _from_ours(evidence, explicit=not ambient):
+        raise Refusal("cross_site")
