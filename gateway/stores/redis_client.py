@@ -1,0 +1,125 @@
+"""Connections to a Redis, a Sentinel-watched Redis or a Redis Cluster.
+
+Knows redis-py and its failures; knows no records. Nothing is sent twice: a write whose answer
+was lost is reported as a failure, because a second run of it could tell something else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Awaitable
+from typing import Final, Protocol, cast
+
+from redis.asyncio import Redis, RedisCluster, Sentinel
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError
+
+from gateway.core.store import StoreUnavailable
+from gateway.stores.address import RedisAddress
+
+_AT_ONCE: Final = 64
+
+
+class _Client(Protocol):
+    def execute_command(self, *args: object, **options: object) -> Awaitable[object]: ...
+
+    def aclose(self) -> Awaitable[None]: ...
+
+
+class RedisClient:
+    """Sends commands; opened at the first one, and anew in a forked process.
+
+    Args:
+        patience: seconds after which a call fails.
+    """
+
+    def __init__(self, address: RedisAddress, *, patience: float) -> None:
+        self._address: Final = address
+        self._patience: Final = patience
+        self._pid = 0
+        self._client: _Client | None = None
+        self._sentinel: Sentinel | None = None
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def send(self, *words: str | bytes | float | int, **options: object) -> object:
+        """One command.
+
+        Raises:
+            StoreUnavailable: no answer in time, or an answer that is an error.
+        """
+        try:
+            async with asyncio.timeout(self._patience):
+                return await self._send(*words, **options)
+        except TimeoutError:
+            raise StoreUnavailable(f"Redis: no answer in {self._patience:g} s") from None
+        except (RedisError, RedisClusterException, OSError) as error:
+            raise StoreUnavailable(f"Redis: {type(error).__name__}: {error}"[:300]) from None
+
+    async def run(self, script: str, keys: list[str], args: list[str | bytes]) -> object:
+        """One Lua script, by its hash where the node has it."""
+        digest = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
+        try:
+            async with asyncio.timeout(self._patience):
+                try:
+                    return await self._send("EVALSHA", digest, len(keys), *keys, *args)
+                except NoScriptError:
+                    return await self._send("EVAL", script, len(keys), *keys, *args)
+        except TimeoutError:
+            raise StoreUnavailable(f"Redis: no answer in {self._patience:g} s") from None
+        except (RedisError, RedisClusterException, OSError) as error:
+            raise StoreUnavailable(f"Redis: {type(error).__name__}: {error}"[:300]) from None
+
+    async def close(self) -> None:
+        if self._client is not None and self._pid == os.getpid():
+            await self._client.aclose()
+            for sentinel in self._sentinel.sentinels if self._sentinel is not None else ():
+                await sentinel.aclose()
+        self._client = None
+
+    @property
+    def cluster(self) -> bool:
+        return self._address.mode == "cluster"
+
+    async def _send(self, *words: str | bytes | float | int, **options: object) -> object:
+        if self._client is None or self._pid != os.getpid():
+            self._pid = os.getpid()
+            self._slots = asyncio.Semaphore(_AT_ONCE)
+            self._client = self._connect()
+        async with self._slots:
+            return await self._client.execute_command(*words, **options)
+
+    def _connect(self) -> _Client:
+        address = self._address
+        common = self._common(address.user, address.password)
+        match address.mode:
+            case "cluster":
+                nodes = [ClusterNode(host, port) for host, port in address.hosts]
+                # MOVED and ASK are answers, not doubts: following them repeats nothing.
+                return cast("_Client", RedisCluster(startup_nodes=nodes, **common))  # type: ignore[arg-type]
+            case "sentinel":
+                self._sentinel = Sentinel(  # type: ignore[no-untyped-call]
+                    list(address.hosts),
+                    sentinel_kwargs=self._common(address.sentinel_user, address.sentinel_password),
+                    **{**common, "db": address.db},
+                )
+                return cast("_Client", self._sentinel.master_for(address.service))
+        host, port = address.hosts[0]
+        return cast("_Client", Redis(host=host, port=port, db=address.db, **common))  # type: ignore[arg-type]
+
+    def _common(self, user: str, password: str) -> dict[str, object]:
+        options: dict[str, object] = {
+            "username": user or None,
+            "password": password or None,
+            "socket_timeout": self._patience,
+            "socket_connect_timeout": self._patience / 2,
+            "socket_keepalive": True,
+            "protocol": 2,
+            "retry": Retry(NoBackoff(), 0),
+        }
+        if self._address.tls:
+            options |= {"ssl": True, "ssl_ca_certs": self._address.ca or None}
+        return options

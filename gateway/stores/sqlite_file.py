@@ -1,0 +1,133 @@
+"""The database file: how it is created, opened and recognised. Knows no records."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+import time
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from gateway.core.store import StoreUnavailable
+
+SCHEMA: Final = 1
+
+_TABLES: Final = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO meta VALUES ('schema', 1), ('version', 0);
+CREATE TABLE records (
+  kind TEXT NOT NULL, owner TEXT NOT NULL, name TEXT NOT NULL,
+  value BLOB NOT NULL, version INTEGER NOT NULL, expires REAL,
+  PRIMARY KEY (kind, owner, name)
+) WITHOUT ROWID;
+CREATE INDEX records_expires ON records (expires) WHERE expires IS NOT NULL;
+CREATE TABLE counts (
+  kind TEXT NOT NULL, owner TEXT NOT NULL, name TEXT NOT NULL,
+  until REAL NOT NULL, events INTEGER NOT NULL, expires REAL NOT NULL,
+  PRIMARY KEY (kind, owner, name, until)
+) WITHOUT ROWID;
+CREATE INDEX counts_expires ON counts (expires);
+CREATE TABLE logs (log TEXT PRIMARY KEY, last INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE entries (
+  log TEXT NOT NULL, number INTEGER NOT NULL, entry BLOB NOT NULL,
+  PRIMARY KEY (log, number)
+) WITHOUT ROWID;
+"""
+
+
+class DatabaseFile:
+    """One SQLite file, shared by the lanes of a process and by the workers of a machine.
+
+    It is created at most once per process: a file that vanishes under a running gateway is an
+    outage, not an empty store in which nobody has a second factor.
+
+    Args:
+        patience: seconds to wait for a lock that another process holds.
+    """
+
+    def __init__(self, path: Path, *, patience: float) -> None:
+        self.path: Final = path
+        self._patience: Final = patience
+        self._created = False
+        self._lock: Final = threading.Lock()
+
+    def connect(self, *, writes: bool) -> sqlite3.Connection:
+        """Open a connection; blocks for up to `patience`.
+
+        Raises:
+            StoreUnavailable, sqlite3.Error, OSError
+        """
+        with self._lock:
+            if not self._created:
+                self._create()
+            connection = sqlite3.connect(
+                f"file:{quote(str(self.path))}?mode=rw",
+                uri=True,
+                timeout=self._patience,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+            try:
+                self._prepare(connection)
+            except BaseException:
+                connection.close()
+                raise
+            if not writes:
+                connection.execute("PRAGMA query_only = 1")
+            return connection
+
+    def identity(self) -> tuple[int, int]:
+        """Which file the path names now.
+
+        SQLite would go on writing to a file that was deleted or replaced, and every
+        acknowledged write be lost.
+
+        Raises:
+            OSError: there is none.
+        """
+        status = self.path.stat()
+        return status.st_dev, status.st_ino
+
+    def _create(self) -> None:
+        # Readable by nobody else from the start; SQLite gives its -wal and -shm the same mode.
+        # O_EXCL, because opening and closing a file that another connection of this process
+        # has open would drop that connection's locks (sqlite.org/howtocorrupt, 2.2).
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        self._created = True
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        # Changing the journal mode does not wait for locks by itself, and several workers
+        # start at once.
+        deadline = time.monotonic() + self._patience
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+                break
+            except sqlite3.OperationalError:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(0.02)
+        connection.execute("PRAGMA synchronous = FULL")
+        if self._schema(connection) is None:
+            connection.execute("BEGIN IMMEDIATE")
+            if self._schema(connection) is None:
+                for statement in _TABLES.split(";\n"):
+                    connection.execute(statement)
+            connection.execute("COMMIT")
+        found = self._schema(connection)
+        if found != SCHEMA:
+            raise StoreUnavailable(
+                f"its layout is number {found}, and this program knows {SCHEMA}; "
+                "use the version of index-gateway that wrote it"
+            )
+
+    def _schema(self, connection: sqlite3.Connection) -> int | None:
+        tables = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone()
+        if tables is None:
+            return None
+        row = connection.execute("SELECT number FROM meta WHERE name = 'schema'").fetchone()
+        return None if row is None else int(row[0])

