@@ -126,10 +126,14 @@ class Kit:
         if before:
             await self.flow.end(before, ask.caller)
         goto = local_path(passed.held.goto) if passed.held.goto else None
+        held = list(passed.held.set_cookie)
+        if passed.device_cookie:
+            kept = int(self.flow.limits.remember)
+            held.append(self.jar.set(cookies.DEVICE, passed.device_cookie, max_age=kept))
         return see_other(
             goto or "/",
             *set_cookies(
-                *passed.held.set_cookie,
+                *held,
                 self.jar.set(cookies.SESSION, passed.session_cookie),
                 self.jar.clear(cookies.PENDING),
             ),

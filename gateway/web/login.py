@@ -25,12 +25,18 @@ async def submit(kit: Kit, ask: Ask) -> Reply:
     if missing:
         return _form(kit, ask, user, Refusal("field_missing", what=missing))
     try:
+        await kit.flow.admit(ask.caller)
         held = await kit.checker.check(user, password, ask.facts)
         if held is None:
+            await kit.flow.refused(user, ask.caller)
             raise Refusal("password_invalid")
         held = replace(held, goto=ask.next() or OVERVIEW)
         begun = await kit.flow.begin(
-            user, held, ask.caller, device_cookie=kit.cookie(ask, cookies.DEVICE)
+            user,
+            held,
+            ask.caller,
+            device_cookie=kit.cookie(ask, cookies.DEVICE),
+            invitation=ask.tail,
         )
     except Refusal as refusal:
         if refusal.slug in ("password_invalid", "unusable_name"):

@@ -23,7 +23,18 @@ from gateway.core.flow import Flow
 from gateway.core.keys import KeyRing
 from gateway.core.own_origin import check_own_origin
 from gateway.core.store import StoreUnavailable
-from gateway.web import account, assets, forms, health, login, refusals, shield, tokens, verify
+from gateway.web import (
+    account,
+    assets,
+    enrol,
+    forms,
+    health,
+    login,
+    refusals,
+    shield,
+    tokens,
+    verify,
+)
 from gateway.web.kit import Ask, Kit
 from gateway.web.ports import PagesConfig, PasswordChecker
 from gateway.web.reply import Reply, see_other
@@ -36,6 +47,14 @@ ROUTES: Final[Mapping[str, Route]] = MappingProxyType(
         addresses.LOGIN: Open(get=login.show, post=login.submit),
         addresses.VERIFY: ForPending(get=verify.show, post=verify.submit),
         verify.CANCEL: ForPending(post=verify.cancel),
+        addresses.ENROL: ForPending(get=enrol.show, post=enrol.confirm),
+        f"{addresses.ENROL}/start": ForPending(post=enrol.start),
+        f"{addresses.ENROL}/recovery": ForPending(get=enrol.finish_form, post=enrol.finish),
+        f"{addresses.ENROL}/codes": ForPending(post=enrol.codes_anew),
+        enrol.ADD: ForSession(get=enrol.show, post=enrol.confirm, fresh=True),
+        f"{enrol.ADD}/start": ForSession(post=enrol.start, fresh=True),
+        f"{enrol.ADD}/recovery": ForSession(get=enrol.finish_form, post=enrol.finish, fresh=True),
+        f"{enrol.ADD}/codes": ForSession(post=enrol.codes_anew, fresh=True),
         addresses.LOGOUT: ForSession(post=account.logout),
         addresses.HEALTH: Open(get=health.show),
     }
@@ -147,6 +166,8 @@ class Pages:
         cookie = self._kit.cookie(ask, cookies.PENDING)
         pending = await self._kit.flow.pending(cookie) if cookie else None
         if pending is None:
+            if ask.facts.safe and not cookie:  # nobody has begun: this is where to begin
+                return see_other(addresses.LOGIN)
             raise Refusal("pending_expired")
         if ask.facts.safe:
             assert route.get is not None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.core.facts import Facts
-from gateway.core.flow import Enrolment, Held
+from gateway.core.flow import Held
 
 
 class PasswordChecker(Protocol):
@@ -18,28 +18,26 @@ class PasswordChecker(Protocol):
     async def check(self, user: str, password: str, facts: Facts) -> Held | None:
         """What the login earned, or None when the upstream refuses name or password.
 
-        `Held.goto` is left to the pages.
+        `Held.goto` is left to the pages, and so is the throttle (`Flow.admit` before this,
+        `Flow.refused` after a None).
 
         Raises:
-            Refusal: `upstream_unreachable`, `upstream_timeout`, `upstream_broken`, or
-                `throttled` where an address guesses passwords.
+            Refusal: `upstream_unreachable`, `upstream_timeout`, `upstream_broken`.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class PagesConfig:
-    """What an administrator decides about the pages.
+    """What the pages have to know of the configuration.
 
     issuer: how this index calls itself; stands in headings and in authenticator apps.
     public_url: the address people use, without a trailing slash. Its origin is the only one
         changes are taken from.
-    enrolment: who has to set up a second factor, see `Enrolment`.
     """
 
     issuer: str
     public_url: str
-    enrolment: Enrolment = Enrolment.REQUIRED
 
     @property
     def secure(self) -> bool:

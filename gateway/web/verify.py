@@ -35,7 +35,13 @@ async def submit(kit: Kit, ask: Ask, pending: Pending) -> Reply:
     if not code:
         return _form(kit, ask, pending, kind, Refusal("field_missing", what="The code"))
     try:
-        passed = await kit.flow.prove(kit.cookie(ask, cookies.PENDING), kind, code, ask.caller)
+        passed = await kit.flow.prove(
+            kit.cookie(ask, cookies.PENDING),
+            kind,
+            code,
+            ask.caller,
+            remember=ask.value("remember") == "yes",
+        )
     except Refusal as refusal:
         if refusal.slug == "otp_invalid":
             return _form(kit, ask, pending, kind, refusal)
@@ -49,4 +55,12 @@ async def cancel(kit: Kit, ask: Ask, pending: Pending) -> Reply:
 
 
 def _form(kit: Kit, ask: Ask, pending: Pending, kind: str, error: Refusal | None = None) -> Reply:
-    return kit.page(ask, "verify.html", error=error, pending=pending, kind=kind, cancel=CANCEL)
+    return kit.page(
+        ask,
+        "verify.html",
+        error=error,
+        pending=pending,
+        kind=kind,
+        cancel=CANCEL,
+        remember_days=int(kit.flow.limits.remember // 86400),
+    )

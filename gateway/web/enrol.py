@@ -1,0 +1,171 @@
+"""Setting up an authenticator app and recovery codes, within a login or on a session.
+
+The same steps under two addresses: /+auth/enrol for a login that has no second factor yet,
+/+auth/add for a person who is logged in. Recovery codes are answered to the form that earned
+them and never again: they are stored only as keyed hashes.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import quote
+
+from gateway.core import cookies
+from gateway.core.addresses import ENROL, OVERVIEW, PREFIX
+from gateway.core.enrolling import Enrolled, TotpOffer
+from gateway.core.errors import Refusal
+from gateway.core.flow import Pending, Session, Step
+from gateway.web import qr
+from gateway.web.kit import Ask, Kit
+from gateway.web.reply import Reply, see_other
+from gateway.web.reply import cookies as set_cookies
+
+ADD: Final = f"{PREFIX}/add"
+_USUAL_NAME: Final = "Authenticator app"
+_START_AGAIN: Final = frozenset({"name_taken", "unusable_label", "too_many_factors"})
+_CODE_AGAIN: Final = frozenset({"otp_invalid", "clock_off"})
+
+
+def base(who: Pending | Session) -> str:
+    """Under which address this person's set-up runs."""
+    return ENROL if isinstance(who, Pending) else ADD
+
+
+async def show(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
+    """The secret on offer, or the page that starts an offer."""
+    _must_enrol(who)
+    offer = await kit.flow.enrolling.offered(who)
+    return _start(kit, ask, who) if offer is None else _offer(kit, ask, who, offer)
+
+
+async def start(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
+    """Offer a new secret under the name the person chose."""
+    _must_enrol(who)
+    name = ask.value("name")
+    if not name:
+        return _start(kit, ask, who, name, Refusal("field_missing", what="The name"))
+    try:
+        await kit.flow.enrolling.totp(who, name)
+    except Refusal as refusal:
+        if refusal.slug in _START_AGAIN:
+            return _start(kit, ask, who, name, refusal)
+        raise
+    return see_other(base(who))
+
+
+async def confirm(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
+    """A code from the app shows that the secret arrived there."""
+    _must_enrol(who)
+    code = ask.value("code")
+    try:
+        if not code:
+            raise Refusal("field_missing", what="The code")
+        enrolled = await kit.flow.enrolling.confirm_totp(who, code, ask.caller)
+    except Refusal as refusal:
+        offer = await kit.flow.enrolling.offered(who)
+        if offer is not None and refusal.slug in _CODE_AGAIN | {"field_missing"}:
+            return _offer(kit, ask, who, offer, refusal)
+        if refusal.slug == "enrolment_expired":
+            return _start(kit, ask, who, error=refusal)
+        raise
+    return await after(kit, ask, who, enrolled)
+
+
+async def codes_anew(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
+    """Fresh codes for a person who lost the page before finishing."""
+    return await after(kit, ask, who, await kit.flow.enrolling.shown_again(who))
+
+
+async def finish_form(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
+    """The last step without the codes: a reload shows them no second time."""
+    return _codes(kit, ask, who, ())
+
+
+async def finish(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
+    """One code typed, or the tick that they are saved, completes the set-up."""
+    try:
+        enrolled = await kit.flow.enrolling.finish(
+            who, ask.caller, code=ask.value("code"), saved=ask.value("saved") == "yes"
+        )
+    except Refusal as refusal:
+        if refusal.slug == "recovery_unconfirmed":
+            return _codes(kit, ask, who, (), refusal)
+        raise
+    return await after(kit, ask, who, enrolled)
+
+
+async def after(kit: Kit, ask: Ask, who: Pending | Session, enrolled: Enrolled) -> Reply:
+    """What a step led to: codes to show, a login that is complete, or a session renewed."""
+    if enrolled.codes:
+        return _codes(kit, ask, who, enrolled.codes)
+    if enrolled.passed is not None:
+        return await kit.passed(ask, enrolled.passed)
+    return see_other(OVERVIEW, *set_cookies(kit.jar.set(cookies.SESSION, enrolled.cookie)))
+
+
+def _must_enrol(who: Pending | Session) -> None:
+    # A login that already has a factor must prove it; adding one here would go around that.
+    if isinstance(who, Pending) and who.step is not Step.ENROL:
+        raise Refusal("pending_expired")
+
+
+def _session(who: Pending | Session) -> Session | None:
+    return who if isinstance(who, Session) else None
+
+
+def _start(
+    kit: Kit,
+    ask: Ask,
+    who: Pending | Session,
+    name: str = _USUAL_NAME,
+    error: Refusal | None = None,
+) -> Reply:
+    return kit.page(
+        ask,
+        "enrol_start.html",
+        session=_session(who),
+        error=error,
+        who=who,
+        base=base(who),
+        name=name,
+        first=isinstance(who, Pending),
+    )
+
+
+def _offer(
+    kit: Kit,
+    ask: Ask,
+    who: Pending | Session,
+    offer: TotpOffer,
+    error: Refusal | None = None,
+) -> Reply:
+    return kit.page(
+        ask,
+        "enrol_totp.html",
+        session=_session(who),
+        error=error,
+        base=base(who),
+        offer=offer,
+        qr=qr.svg(offer.uri, "QR code for your authenticator app"),
+    )
+
+
+def _codes(
+    kit: Kit,
+    ask: Ask,
+    who: Pending | Session,
+    codes: tuple[str, ...],
+    error: Refusal | None = None,
+) -> Reply:
+    text = "\n".join(
+        [f"Recovery codes for {who.user} at {kit.config.issuer}", "Each works once.", "", *codes]
+    )
+    return kit.page(
+        ask,
+        "codes.html",
+        session=_session(who),
+        error=error,
+        base=base(who),
+        codes=codes,
+        file="data:text/plain;charset=utf-8," + quote(text + "\n"),
+    )
