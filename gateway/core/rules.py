@@ -105,6 +105,13 @@ class RuleSet:
         """
         return self._tables.get(method.upper(), self._others).find(path)
 
+    def path_fits(self, rule: Rule, path: str) -> bool:
+        """Whether one rule's path condition fits: the plain reading of what the tables find."""
+        number = self.rules.index(rule)
+        if number in self._regexes:
+            return self._regexes[number].fullmatch(path) is not None
+        return not rule.paths or any(each.fits(path) for each in self.templates[number])
+
     def match(
         self,
         facts: Facts,

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from datetime import date
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 
 from gateway.core.flow import Enrolment
-from gateway.core.rules import Policy, Rule, RuleSet
-from gateway.settings.rules import RuleModel, TestModel
+from gateway.core.rules import Policy, RuleSet
+from gateway.settings.nodes import Loc, Mark
+from gateway.settings.problems import Problem
+from gateway.settings.rules import Part, RuleModel, TestModel
 from gateway.settings.values import (
     Duration,
     EndpointUrl,
@@ -27,100 +29,120 @@ from gateway.settings.values import (
     Size,
     Source,
     Store,
+    WebhookUrl,
     listed,
     off,
 )
 
-DAY = 86400.0
-MINUTE = 60.0
+HOUR: Final = 3600.0
+DAY: Final = 24 * HOUR
+KIB: Final = 2**10
+_LISTED: Final = BeforeValidator(listed)
+_OFF: Final = BeforeValidator(off, json_schema_input_type=Literal["off"] | Duration)
 
 
-class Model(BaseModel):
-    """What all parts share: unknown keys are refused, nothing is converted, nothing changes."""
+def _upstream(value: object) -> object:
+    return None if value == "upstream" else value
 
-    model_config = ConfigDict(
-        extra="forbid",
-        strict=True,
-        frozen=True,
-        hide_input_in_errors=True, defer_build=True,
+
+class Tls(Part):
+    certificate: FilePath = Field(description="A certificate chain in PEM.")
+    key: FilePath = Field(description="Its private key in PEM.")
+
+
+class Upstream(Part):
+    kind: Literal["devpi", "pypiserver"] = Field(description="What the index server is.")
+    url: EndpointUrl = Field(description="Where it listens, for the gateway only.")
+
+
+class Session(Part):
+    idle: Duration = Field(
+        default=12 * HOUR, description="A session ends after this time without a request."
+    )
+    absolute: Duration = Field(
+        default=7 * DAY, description="A session ends this long after its login."
     )
 
 
-class Tls(Model):
-    certificate: FilePath
-    """Certificate chain in PEM."""
-    key: FilePath
-    """Private key in PEM."""
+class WebAuthn(Part):
+    origins: Annotated[tuple[PublicAddress, ...], _LISTED] = Field(
+        default=(),
+        description="Origins keys may be used from, besides public_url, which names the RP.",
+    )
 
 
-class Upstream(Model):
-    kind: Literal["devpi", "pypiserver"]
-    """What the index server is."""
-    url: EndpointUrl
-    """Where it listens, for the gateway only."""
-
-
-class Session(Model):
-    idle: Duration = 12 * 60 * MINUTE
-    """A session ends after this time without a request."""
-    absolute: Duration = 7 * DAY
-    """A session ends this long after the login, used or not."""
-
-
-class WebAuthn(Model):
-    origins: Annotated[tuple[PublicAddress, ...], BeforeValidator(listed)] = ()
-    """Origins keys may be used from, besides public_url (which also gives the RP ID)."""
-
-
-class SecondFactor(Model):
-    enrolment: Enrolment = Enrolment.REQUIRED
-    """required: everybody; optional: who has one is asked for it; invite: required, and
-    setting one up takes an invitation."""
+class SecondFactor(Part):
+    enrolment: Enrolment = Field(
+        default=Enrolment.REQUIRED,
+        description="required: of everybody; optional: asked of those who have one; "
+        "invite: required, and setting one up takes an invitation.",
+    )
     issuer: str = Field(
-        default="Package index", min_length=1, max_length=64, pattern=r"^[^:\x00-\x1f]+$"
+        default="Package index",
+        min_length=1,
+        max_length=64,
+        pattern=r"^[^:\x00-\x1f]+$",
+        description="The name an authenticator app shows.",
     )
-    """The name an authenticator app shows."""
-    max_age: Duration = 12 * 60 * MINUTE
-    """How old a second factor may be on a second_factor route; rules can ask for less."""
-    required_from: date | None = None
-    """Until this day people without a factor may go on with their password alone."""
-    remember_device: Annotated[Duration | None, BeforeValidator(off)] = 30 * DAY
-    """How long a device may be remembered; off for never."""
-    step_up: Duration = 10 * MINUTE
-    """How old a second factor may be when factors are changed."""
-    session: Session = Session()
-    webauthn: WebAuthn = WebAuthn()
+    max_age: Duration = Field(
+        default=12 * HOUR,
+        description="How old a second factor may be on a second_factor route; "
+        "a rule may ask for a newer one.",
+    )
+    required_from: date | None = Field(
+        default=None,
+        description="Until this day people without a factor may go on with the password alone.",
+    )
+    remember_device: Annotated[Duration | None, _OFF] = Field(
+        default=30 * DAY, description="How long a browser may be remembered; off for never."
+    )
+    step_up: Duration = Field(
+        default=600.0, description="How old a second factor may be when factors are changed."
+    )
+    session: Session = Field(default=Session(), description="Browser sessions.")
+    webauthn: WebAuthn = Field(default=WebAuthn(), description="Security keys and passkeys.")
 
 
-class Limits(Model):
-    head: Duration = 15.0
-    """The head of a request must be complete after this time."""
-    head_size: Size = 32 * 2**10
-    """The largest head of a request."""
-    idle: Duration = 75.0
-    """An idle connection is closed after this time."""
-    body_idle: Duration = 60.0
-    """A body that does not move for this long ends its connection."""
-    connect: Duration = 5.0
-    """The upstream must accept a connection in this time."""
-    answer: Duration = 120.0
-    """The upstream must begin to answer in this time."""
-    login_body: Size = 64 * 2**10
-    """The largest body of a login."""
-    body_size: Size | None = None
-    """The largest body of any request; without it, the upstream's own limit."""
-    shutdown: Duration = 30.0
-    """How long running transfers may go on after a stop was asked for."""
+class Limits(Part):
+    head: Duration = Field(
+        default=15.0, description="The head of a request is complete within this time."
+    )
+    head_size: Size = Field(default=32 * KIB, description="The largest head of a request.")
+    idle: Duration = Field(
+        default=75.0, description="An idle connection is closed after this time."
+    )
+    body_idle: Duration = Field(
+        default=60.0, description="A body that does not move for this long ends its connection."
+    )
+    connect: Duration = Field(
+        default=5.0, description="The upstream accepts a connection in this time."
+    )
+    answer: Duration = Field(
+        default=120.0, description="The upstream begins to answer in this time."
+    )
+    login_body: Size = Field(default=64 * KIB, description="The largest body of a login.")
+    body_size: Size | None = Field(
+        default=None,
+        description="The largest body of any request; without it, what the upstream takes.",
+    )
+    shutdown: Duration = Field(
+        default=30.0, description="How long running transfers may go on once a stop was asked for."
+    )
 
 
-class Smtp(Model):
-    host: str = Field(min_length=1)
+class Smtp(Part):
+    host: str = Field(min_length=1, description="The mail server.")
     port: int = Field(default=587, ge=1, le=65535)
-    tls: Literal["starttls", "tls"] = "starttls"
-    user: str = ""
-    password: SecretSource | None = None
-    sender: str = Field(alias="from", pattern=r"^[^\s<>]+@[^\s<>]+$")
-    """The address notices come from."""
+    tls: Literal["starttls", "tls"] = Field(
+        default="starttls", description="How the line is encrypted."
+    )
+    user: str = Field(default="", description="The name to log in with, if any.")
+    password: SecretSource | None = Field(
+        default=None, description="Its password: file:PATH or env:NAME."
+    )
+    sender: str = Field(
+        alias="from", pattern=r"^[^\s<>]+@[^\s<>]+$", description="The address notices come from."
+    )
 
     @model_validator(mode="after")
     def _login(self) -> Smtp:
@@ -129,62 +151,103 @@ class Smtp(Model):
         return self
 
 
-class Webhook(Model):
-    url: str = Field(pattern=r"^https?://[^\s#@]+$")
-    key: SecretSource
-    """The key that signs each call."""
+class Webhook(Part):
+    url: WebhookUrl = Field(description="Where notices are posted.")
+    key: SecretSource = Field(description="The key that signs them: file:PATH or env:NAME.")
 
 
-class Notices(Model):
-    smtp: Smtp | None = None
-    webhook: Webhook | None = None
-    addresses: Literal["upstream"] | dict[str, str] = "upstream"
-    """Where people's addresses come from: the upstream (devpi), or a map of user to address."""
+class Notices(Part):
+    smtp: Smtp | None = Field(default=None, description="Notices by mail.")
+    webhook: Webhook | None = Field(default=None, description="Notices by a signed call.")
+    addresses: Annotated[
+        dict[str, str] | None,
+        BeforeValidator(_upstream, json_schema_input_type=Literal["upstream"] | dict[str, str]),
+    ] = Field(
+        default=None,
+        description="Where people's addresses come from: upstream (what devpi knows), "
+        "or a map of user name to address.",
+    )
 
 
-class Audit(Model):
-    retention: Annotated[Duration | None, BeforeValidator(off)] = 400 * DAY
-    """How long entries are kept; off for ever."""
+class Audit(Part):
+    retention: Annotated[Duration | None, _OFF] = Field(
+        default=400 * DAY, description="How long entries are kept; off for ever."
+    )
 
 
-class Settings(Model):
-    """A whole configuration. Paths in it are absolute or relative to the working directory."""
+class Settings(Part):
+    """A whole configuration; files in it are found from the directory it was read from."""
 
-    version: Literal[1]
-    """The version of this format."""
-    listen: ListenAddress = Listen("127.0.0.1", 8080)
-    public_url: PublicAddress
-    """The address people use; an https one unless it is this machine."""
-    tls: Tls | None = None
-    """Own TLS; without it stand behind a TLS proxy."""
-    upstream: Upstream
-    store: Store
-    """Where state lives."""
-    keys: SecretSource = Source("file", "gateway.keys")
-    """The gateway's keys, made by `index-gateway keys new`."""
-    trusted_proxies: Annotated[tuple[Network, ...], BeforeValidator(listed)] = ()
-    """Networks of proxies whose X-Forwarded-For is believed."""
-    allow_open_default: bool = False
-    """Allows `default: pass`, which leaves every route open that no rule names."""
-    second_factor: SecondFactor = SecondFactor()
-    limits: Limits = Limits()
-    notices: Notices = Notices()
-    audit: Audit = Audit()
-    rules: tuple[RuleModel, ...] = ()
-    """The first rule that matches decides."""
-    default: Literal["second_factor", "deny", "pass"] = "second_factor"
-    """What happens to requests no rule matches."""
-    tests: tuple[TestModel, ...] = ()
-    """Requests with the rule or refusal they must meet; run by `check` and at every start."""
+    version: Literal[1] = Field(description="The version of this format: 1.")
+    listen: ListenAddress = Field(
+        default=Listen("127.0.0.1", 8080),
+        description="Where to accept connections: host:port, or unix:/path.",
+    )
+    public_url: PublicAddress = Field(
+        description="The address people use, such as https://packages.example.org."
+    )
+    tls: Tls | None = Field(
+        default=None, description="Own TLS; without it stand behind a TLS proxy."
+    )
+    upstream: Upstream = Field(description="The index server behind the gateway: kind and url.")
+    store: Store = Field(description="Where state lives: sqlite:PATH or redis://HOST:PORT/DB.")
+    keys: SecretSource = Field(
+        default=Source("file", "gateway.keys"),
+        validate_default=True,
+        description="The gateway's keys, made by `index-gateway keys new`.",
+    )
+    trusted_proxies: Annotated[tuple[Network, ...], _LISTED] = Field(
+        default=(), description="Networks of the proxies whose X-Forwarded-For is believed."
+    )
+    allow_open_default: bool = Field(
+        default=False, description="Allows `default: pass`, which leaves open what no rule names."
+    )
+    second_factor: SecondFactor = Field(
+        default=SecondFactor(), description="What is asked of people."
+    )
+    limits: Limits = Field(default=Limits(), description="Times and sizes.")
+    notices: Notices = Field(default=Notices(), description="How people hear of changes.")
+    audit: Audit = Field(default=Audit(), description="The record of what happened.")
+    rules: tuple[RuleModel, ...] = Field(
+        default=(), description="The first rule that matches decides."
+    )
+    default: Literal["second_factor", "deny", "pass"] = Field(
+        default="second_factor", description="What happens to requests no rule matches."
+    )
+    tests: tuple[TestModel, ...] = Field(
+        default=(),
+        description="Requests and what they must meet; run by `check` and at every start.",
+    )
 
-    @cached_property
-    def rule_list(self) -> tuple[Rule, ...]:
-        return tuple(rule.rule() for rule in self.rules)
+    _file: str = PrivateAttr("configuration")
+    _places: dict[Loc, Mark] = PrivateAttr(default_factory=dict)
+    _warnings: tuple[Problem, ...] = PrivateAttr(())
 
-    @cached_property
-    def _ruleset(self) -> RuleSet:
-        return RuleSet(self.rule_list, Policy(self.default))
+    def attach(self, file: str, places: dict[Loc, Mark], warnings: tuple[Problem, ...]) -> None:
+        """Where these settings were read from; the reader calls it once."""
+        self._file, self._places, self._warnings = file, places, warnings
+
+    @property
+    def file(self) -> str:
+        return self._file
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What is worth saying about this configuration, though it can be used."""
+        return self._warnings
+
+    def place(self, loc: Loc) -> Mark:
+        """Line and column of a location in the file; (0, 0) when it is not known."""
+        return self._places.get(loc, (0, 0))
 
     def ruleset(self) -> RuleSet:
         """The rules, ready to match."""
         return self._ruleset
+
+    @cached_property
+    def _ruleset(self) -> RuleSet:
+        rules = (
+            rule.rule("{}:{}:{}".format(self._file, *self.place(("rules", number))))
+            for number, rule in enumerate(self.rules)
+        )
+        return RuleSet(rules, Policy(self.default))

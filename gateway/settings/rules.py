@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from gateway.core.rules import Policy, Rule
 from gateway.core.templates import TemplateError, compile_regex, parse_template
-from gateway.settings.values import Duration, Network, listed, show
+from gateway.settings.values import Address, Duration, Network, listed, show
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+")
@@ -60,32 +60,48 @@ PathRegex = Annotated[str, AfterValidator(_regex)]
 MediaType = Annotated[str, AfterValidator(_media_type)]
 Values = Annotated[tuple[str, ...], Field(min_length=1)]
 _LISTED = BeforeValidator(listed)
+_NOT_EMPTY = Field(min_length=1)
 
 
 class Part(BaseModel):
+    """What all parts share: unknown keys are refused, nothing is converted, nothing changes.
+
+    Built when first used: each part would be built again inside the whole otherwise.
+    """
+
     model_config = ConfigDict(
         extra="forbid",
         strict=True,
         frozen=True,
-        hide_input_in_errors=True, defer_build=True,
+        hide_input_in_errors=True,
+        defer_build=True,
     )
 
 
 class MatchModel(Part):
     """All conditions must hold; each holds when one of its entries does."""
 
-    methods: Annotated[tuple[Method, ...], _LISTED, Field(min_length=1)] | None = None
-    path: Annotated[tuple[Path, ...], _LISTED, Field(min_length=1)] | None = None
-    """Templates: {name} one segment, {name:regex} a constrained one, a final ** any rest."""
-    path_regex: PathRegex | None = None
-    """A regular expression that the whole path matches; for what templates cannot say."""
-    content_type: Annotated[tuple[MediaType, ...], _LISTED, Field(min_length=1)] | None = None
-    form: (
-        Annotated[dict[str, Values], BeforeValidator(_form_values), Field(min_length=1)] | None
-    ) = None
-    """Fields of an urlencoded or multipart body, each with the values that fit."""
-    networks: Annotated[tuple[Network, ...], _LISTED, Field(min_length=1)] | None = None
-    """Where the client is."""
+    methods: Annotated[tuple[Method, ...], _LISTED, _NOT_EMPTY] | None = Field(
+        default=None, description="Request methods, in upper case."
+    )
+    path: Annotated[tuple[Path, ...], _LISTED, _NOT_EMPTY] | None = Field(
+        default=None,
+        description="Templates: {name} one segment, {name:regex} a constrained one, "
+        "a final ** any rest.",
+    )
+    path_regex: PathRegex | None = Field(
+        default=None, description="A regex the whole path matches; for what templates cannot say."
+    )
+    content_type: Annotated[tuple[MediaType, ...], _LISTED, _NOT_EMPTY] | None = Field(
+        default=None, description="Media types, without parameters."
+    )
+    form: Annotated[dict[str, Values], BeforeValidator(_form_values), _NOT_EMPTY] | None = Field(
+        default=None,
+        description="Fields of an urlencoded or multipart body, with the values that fit.",
+    )
+    networks: Annotated[tuple[Network, ...], _LISTED, _NOT_EMPTY] | None = Field(
+        default=None, description="Where the client is: CIDRs."
+    )
 
     @model_validator(mode="after")
     def _some(self) -> MatchModel:
@@ -100,13 +116,21 @@ class MatchModel(Part):
 
 
 class RuleModel(Part):
-    name: str = Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]+$")
-    match: MatchModel
-    policy: Literal["pass", "login", "second_factor", "deny"]
-    max_age: Duration | None = None
-    """With second_factor: how old the second factor may be."""
-    sandbox: bool = False
-    """The answer is a page written by users: it gets an origin of its own in browsers."""
+    name: str = Field(
+        min_length=1,
+        max_length=100,
+        pattern=r"^[^\x00-\x1f]+$",
+        description="How messages and the audit trail call this rule.",
+    )
+    match: MatchModel = Field(description="Which requests it is for; all conditions must hold.")
+    policy: Literal["pass", "login", "second_factor", "deny"] = Field(description="What they need.")
+    max_age: Duration | None = Field(
+        default=None, description="With second_factor: how old the second factor may be."
+    )
+    sandbox: bool = Field(
+        default=False,
+        description="The answer is a page written by users: browsers give it an origin of its own.",
+    )
 
     @model_validator(mode="after")
     def _fits_policy(self) -> RuleModel:
@@ -137,11 +161,12 @@ class TestModel(Part):
 
     __test__ = False  # pytest: not a test class
 
-    request: str = Field(pattern=r"^\S+ \S+$")
-    """METHOD TARGET, as on the request line."""
-    expect: str = Field(min_length=1)
-    """The name of a rule, a policy, or the slug of a refusal."""
-    form: dict[str, str] | None = None
-    content_type: MediaType | None = None
-    client: str | None = Field(default=None, alias="from")
-    """The address of the client."""
+    request: str = Field(pattern=r"^\S+ \S+$", description="METHOD TARGET, as on the request line.")
+    expect: str = Field(
+        min_length=1, description="The name of a rule, a policy, or the slug of a refusal."
+    )
+    form: dict[str, str] | None = Field(default=None, description="Fields of the body.")
+    content_type: MediaType | None = Field(default=None, description="The media type of the body.")
+    client: Address | None = Field(
+        default=None, alias="from", description="The address of the client."
+    )

@@ -9,13 +9,16 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
+
+from gateway.core.facts import IPAddress
+from gateway.stores import OPENERS
 
 _DURATION: Final = re.compile(r"(\d{1,9})(ms|s|m|h|d|w)")
 _SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -27,21 +30,29 @@ _HOST: Final = re.compile(
 
 
 def text_type(
-    parse: Callable[..., Any], pattern: str, description: str, *, base: bool = False
+    parse: Callable[..., Any],
+    pattern: str,
+    description: str,
+    *,
+    base: bool = False,
+    write: Callable[[Any], str] = str,
 ) -> tuple[PlainValidator, PlainSerializer, WithJsonSchema]:
     """The pydantic annotations of a value written as text.
 
     Args:
         base: `parse` also takes the directory that relative paths start from.
+        write: back to text, for the defaults in the schema.
     """
 
     def validate(value: object, info: ValidationInfo) -> Any:
+        if isinstance(value, Source):  # a default, not yet found from the right directory
+            value = str(value)
         if not isinstance(value, str):
             raise ValueError(f"{show(value)}; {description}")
         return parse(value, (info.context or {}).get("base", Path())) if base else parse(value)
 
     schema = {"type": "string", "pattern": pattern, "description": description}
-    return PlainValidator(validate), PlainSerializer(str), WithJsonSchema(schema)
+    return PlainValidator(validate), PlainSerializer(write), WithJsonSchema(schema)
 
 
 def show(value: object) -> str:
@@ -79,14 +90,30 @@ def parse_size(text: str) -> int:
     return int(part[1]) * _BYTES[part[2]]
 
 
-Duration = Annotated[
+def write_duration(seconds: float) -> str:
+    """The shortest text for a duration: `12h`, `90s`."""
+    return _written(round(seconds * 1000), {u: round(n * 1000) for u, n in _SECONDS.items()})
+
+
+def write_size(size: int) -> str:
+    return _written(size, _BYTES)
+
+
+def _written(amount: int, units: dict[str, int]) -> str:
+    fitting = [(value, unit) for unit, value in units.items() if amount % value == 0]
+    value, unit = max(fitting)
+    return f"{amount // value}{unit}"
+
+
+_DURATION_TEXT: Final = "a duration such as 90s, 15m, 12h or 30d"
+_SIZE_TEXT: Final = "a size such as 64KiB, 20MiB or 2GiB"
+Duration: TypeAlias = Annotated[
     float,
-    *text_type(
-        parse_duration, r"^(\d+(ms|s|m|h|d|w))+$", "a duration such as 90s, 15m, 12h or 30d"
-    ),
+    *text_type(parse_duration, r"^(\d+(ms|s|m|h|d|w))+$", _DURATION_TEXT, write=write_duration),
 ]
-Size = Annotated[
-    int, *text_type(parse_size, r"^\d+ ?(B|KiB|MiB|GiB|TiB)$", "a size such as 64KiB or 2GiB")
+Size: TypeAlias = Annotated[
+    int,
+    *text_type(parse_size, r"^\d+ ?(B|KiB|MiB|GiB|TiB)$", _SIZE_TEXT, write=write_size),
 ]
 
 
@@ -105,6 +132,18 @@ def parse_network(text: str) -> IPv4Network | IPv6Network:
 Network: TypeAlias = Annotated[
     IPv4Network | IPv6Network,
     *text_type(parse_network, r"^[0-9a-fA-F:.]+(/\d+)?$", "a CIDR such as 10.0.0.0/8"),
+]
+
+
+def parse_address(text: str) -> IPAddress:
+    try:
+        return ip_address(text)
+    except ValueError:
+        raise ValueError(f"{show(text)} is no IP address; such as 192.0.2.7") from None
+
+
+Address: TypeAlias = Annotated[
+    IPv4Address | IPv6Address, *text_type(parse_address, r"^[0-9a-fA-F:.]+$", "an IP address")
 ]
 
 
@@ -231,6 +270,8 @@ PublicAddress = Annotated[
 def parse_url(text: str) -> SplitResult:
     """An http or https URL of host and perhaps port and path, nothing else."""
     allowed = "http://host:port or https://host"
+    if "@" in text:  # never shown: it may hold a password
+        raise ValueError(f"a URL with a user name or password in it; {allowed}")
     try:
         parts = urlsplit(text)
         host, _ = parts.hostname or "", parts.port
@@ -238,8 +279,6 @@ def parse_url(text: str) -> SplitResult:
         raise ValueError(f"{show(text)} is no URL ({error}); {allowed}") from None
     if parts.scheme not in ("http", "https"):
         raise ValueError(f"{show(text)} is no http or https URL; {allowed}")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError(f"a URL with a user name or password in it; {allowed}")
     if parts.query or parts.fragment or "?" in text or "#" in text:
         raise ValueError(f"{show(text)} has a query or fragment; {allowed}")
     if not (_HOST.fullmatch(host) or is_address(host)):
@@ -253,6 +292,18 @@ def is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def parse_webhook(text: str) -> str:
+    parts = parse_url(text.partition("?")[0])
+    if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+        raise ValueError("a webhook in the clear; an https URL, or http on this machine")
+    if re.search(r"[\s#]", text):
+        raise ValueError("a URL with a blank or fragment; https://host/path")
+    return text
+
+
+WebhookUrl = Annotated[str, *text_type(parse_webhook, r"^https?://[^\s#@]+$", "https://host/path")]
 
 
 def _hostport(host: str, port: int | None) -> str:
@@ -315,64 +366,32 @@ SecretSource = Annotated[
 ]
 
 
-_STORES: Final = ("sqlite:", "redis://", "rediss://", "redis+sentinel://", "redis+cluster://")
-
-
-@dataclass(frozen=True, slots=True)
-class StoreAddress:
-    """Where the state lives, as the stores understand it.
-
-    url: its address, with an absolute path for SQLite; "" when it comes from `source`.
-    password: of the Redis server, kept out of `url`.
-    """
-
-    url: str = ""
-    source: Source | None = field(default=None)
-
-    def __str__(self) -> str:
-        return self.url or str(self.source)
-
-    def read(self) -> str:
-        """The address to open. Raises as `Source.read`; ValueError when it is none."""
-        if self.source is None:
-            return self.url
-        text = self.source.read().strip()
-        if not text.startswith(_STORES[1:]):
-            raise ValueError(f"{self.source} holds no store address; one of {', '.join(_STORES)}")
-        return text
-
-
-def parse_store(text: str, base: Path) -> StoreAddress:
-    if text.startswith("sqlite:"):
-        return StoreAddress(f"sqlite:{_path(text, 'sqlite:', base)}")
-    if text.startswith(("file:", "env:")):
-        return StoreAddress(source=parse_source(text, base))
-    if not text.startswith(_STORES):
-        scheme = text.partition(":")[0] if ":" in text else text
-        raise ValueError(
-            f"{show(scheme)} is no kind of store; sqlite:PATH, redis://HOST:PORT/DB, rediss://, "
-            "redis+sentinel:// or redis+cluster://"
+def parse_store(text: str, base: Path) -> str:
+    """The address for `gateway.stores.open_store`, with an absolute path for SQLite."""
+    scheme = text.partition(":")[0]
+    if scheme not in OPENERS or scheme == text:
+        known = ", ".join(f"{name}://" for name in OPENERS if name != "sqlite")
+        raise ValueError(f"{show(scheme)} is no kind of store; sqlite:PATH, {known}")
+    if scheme == "sqlite":
+        path = text.removeprefix("sqlite:")
+        return (
+            f"sqlite:{_path('/' + path.lstrip('/') if path.startswith('//') else path, '', base)}"
         )
-    try:
-        parts = urlsplit(text)
-        secret = parts.password
-    except ValueError as error:
-        raise ValueError(f"the store's address is no URL ({error}); redis://HOST:PORT/DB") from None
-    if secret:
+    userinfo, at, _ = text.partition("://")[2].rpartition("@")
+    if at and ":" in userinfo:
         raise ValueError(
-            "the store's address holds a password; keep the whole address in a file or "
-            "variable and write file:PATH or env:NAME"
+            "the store's address holds a password; leave it out and add "
+            "?password_file=PATH or ?password_env=NAME"
         )
-    return StoreAddress(text)
+    return text
 
 
 Store = Annotated[
-    StoreAddress,
+    str,
     *text_type(
         parse_store,
-        r"^(sqlite:.+|redis(s|\+sentinel|\+cluster)?://.+|file:.+|env:.+)$",
-        "sqlite:PATH, redis://HOST:PORT/DB, rediss://, redis+sentinel:// or redis+cluster://; "
-        "file:PATH or env:NAME when the address holds a password",
+        r"^(sqlite:.+|rediss?(\+sentinel|\+cluster)?://.+)$",
+        "sqlite:PATH or redis://HOST:PORT/DB; redis+sentinel://, redis+cluster://, with TLS rediss",
         base=True,
     ),
 ]

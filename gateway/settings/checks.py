@@ -1,0 +1,127 @@
+"""What one key alone cannot tell: rules against each other, addresses against each other."""
+
+from __future__ import annotations
+
+from gateway.core.addresses import PREFIX, own
+from gateway.core.rules import RuleSet
+from gateway.core.shadow import shadowed
+from gateway.settings.model import Settings
+from gateway.settings.nodes import Document, Loc
+from gateway.settings.problems import Problem
+from gateway.settings.rules import RuleModel
+from gateway.settings.values import is_address
+
+
+def check_rules(document: Document, rules: list[tuple[int, RuleModel]]) -> None:
+    """Add what is wrong among the rules that hold by themselves (with their numbers)."""
+    names: dict[str, int] = {}
+    for number, rule in rules:
+        first = names.setdefault(rule.name, number)
+        if first != number:
+            line = document.place(("rules", first))[0]
+            _add(
+                document,
+                ("rules", number, "name"),
+                rule.name,
+                f"the name of rule {first + 1} (line {line}) again",
+                "each name once",
+            )
+        paths = rule.match.path or ()
+        if paths and all(own(path.rstrip("/")) for path in paths):
+            _add(
+                document,
+                ("rules", number, "match", "path"),
+                rule.name,
+                f"a rule for paths under {PREFIX}, which the gateway answers itself",
+                "paths of the upstream",
+            )
+    ruleset = RuleSet([rule.rule() for _, rule in rules])
+    for at, by in shadowed(ruleset):
+        number, rule = rules[at]
+        earlier = next(n for n, each in rules if each.name == by.name)
+        _add(
+            document,
+            ("rules", number),
+            rule.name,
+            f"it never decides, because rule {earlier + 1} '{by.name}' "
+            f"(line {document.place(('rules', earlier))[0]}) always matches first",
+            "the narrower rule first",
+        )
+
+
+def check_settings(document: Document, settings: Settings) -> None:
+    """Add what is wrong, and warn of what is odd, in a configuration that is valid by parts."""
+    if settings.default == "pass" and not settings.allow_open_default:
+        _add(
+            document,
+            ("default",),
+            "",
+            "default: pass leaves every route open that no rule names",
+            "second_factor or deny (or allow_open_default: true)",
+        )
+    _check_addresses(document, settings)
+    for network in settings.trusted_proxies:
+        if network.prefixlen == 0:
+            _warn(
+                document,
+                ("trusted_proxies",),
+                f"{network} believes every client what it says of its address",
+                "the proxy's own network",
+            )
+    if settings.listen.unix and not settings.trusted_proxies:
+        _warn(
+            document,
+            ("listen",),
+            "behind a unix socket no client has an address",
+            "trusted_proxies, so that X-Forwarded-For is believed",
+        )
+    smtp = settings.notices.smtp
+    if settings.notices.addresses is None and smtp and settings.upstream.kind == "pypiserver":
+        _warn(
+            document,
+            ("notices",),
+            "pypiserver knows no mail addresses",
+            "addresses: a map of user name to address",
+        )
+
+
+def _check_addresses(document: Document, settings: Settings) -> None:
+    public = settings.public_url
+    at: Loc = ("public_url",)
+    if not public.secure and not public.local:
+        _warn(
+            document,
+            at,
+            f"{public} is not encrypted: passwords and codes can be read on the way",
+            "an https address",
+        )
+    if is_address(public.host):
+        _warn(
+            document,
+            at,
+            f"{public} is an IP address, so there can be no passkeys or security keys",
+            "a host name (http://localhost:PORT for trying out)",
+        )
+    if settings.tls is not None and not public.secure:
+        _warn(document, at, f"{public} is http, though tls is set", "an https address")
+    upstream = settings.upstream.url
+    if upstream.unix is None and settings.listen.unix is None:
+        same_port = upstream.port == settings.listen.port
+        if same_port and upstream.host in (settings.listen.host, "localhost", public.host):
+            _add(
+                document,
+                ("upstream", "url"),
+                "",
+                f"{upstream} is where the gateway itself listens",
+                "the address of the index server",
+            )
+
+
+def _add(document: Document, loc: Loc, rule: str, found: str, allowed: str) -> None:
+    where = f"rule {int(loc[1]) + 1} {rule!r}" if rule else ""
+    document.problem(document.place(loc), found, allowed, where)
+
+
+def _warn(document: Document, loc: Loc, found: str, allowed: str) -> None:
+    mark = document.place(loc)
+    document.problems.append(Problem(document.file, *mark, "", found, allowed, warning=True))
