@@ -26,3 +26,8 @@ def own(path: str) -> bool:
 def login_for(target: str) -> str:
     """The login page, leading back to a local target afterwards."""
     return f"{LOGIN}?next={quote(target, safe='/')}"
+
+
+def step_up_for(target: str) -> str:
+    """The page that asks for the second factor again, leading back to a local target."""
+    return f"{STEP_UP}?next={quote(target, safe='/')}"

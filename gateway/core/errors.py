@@ -85,6 +85,12 @@ MESSAGES: Final = MappingProxyType(
         ),
         # -- the rules ----------------------------------------------------------------------
         "denied": Message(403, "Not allowed", "The rules of this gateway do not allow this."),
+        "credential_required": Message(
+            401,
+            "Log in first",
+            "This part of the index is for people who have logged in.",
+            "Send your user name and password, or log in at {login}",
+        ),
         "mixed_credentials": Message(
             401,
             "More than one identity",
@@ -102,13 +108,13 @@ MESSAGES: Final = MappingProxyType(
             401,
             "Second factor required",
             "This needs a second factor.",
-            "Log in with your code first: {login}",
+            "Log in with your password and code as PASSWORD,123456, or at {login}",
         ),
         "second_factor_stale": Message(
             401,
             "Second factor too old",
             "This needs a second factor from the last {max_age}.",
-            "Log in with your code again: {login}",
+            "Log in again with your password and code as PASSWORD,123456, or at {login}",
         ),
         "otp_required": Message(
             401,
