@@ -262,6 +262,12 @@ MESSAGES: Final = MappingProxyType(
             "The package index behind this gateway gave an answer that cannot be read.",
             "Tell the administrator.",
         ),
+        "upstream_open": Message(
+            502,
+            "Index takes any password",
+            "The package index behind this gateway accepts every password, so nobody can log in.",
+            "Tell the administrator: it must check passwords (pypiserver: 'update' in -a).",
+        ),
         "upstream_timeout": Message(
             504,
             "Index too slow",
