@@ -1,0 +1,1 @@
+"""`index-gateway demo`: a real index behind a real gateway, on this machine, until Ctrl-C."""

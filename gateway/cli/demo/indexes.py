@@ -1,0 +1,165 @@
+"""Real index servers for trying out: pypiserver and devpi, set up from nothing.
+
+Knows how each is initialised, started and filled; knows nothing of the gateway.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import sysconfig
+import urllib.request
+from base64 import b64encode
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from subprocess import DEVNULL, PIPE, STDOUT, run
+from types import MappingProxyType
+from typing import Final
+
+from gateway.cli.demo.children import Child, Children
+from gateway.cli.output import CommandFailed
+
+# What each needs to be importable, and the extra that brings it.
+NEEDS: Final = MappingProxyType(
+    {
+        "pypiserver": (("pypiserver", "passlib", "twine"), "demo"),
+        "devpi": (("devpi_server", "devpi_web", "devpi_lockdown", "devpi_tokens"), "demo-devpi"),
+    }
+)
+
+# devpi derives its keys with argon2 at a cost made for a server that runs for months (ten
+# seconds, 1 GiB); this one is gone with its secret in minutes.
+QUICK_DEVPI: Final = (
+    "--argon2-memory-cost=8",
+    "--argon2-parallelism=1",
+    "--argon2-time-cost=1",
+)
+
+
+def require(kind: str) -> None:
+    """Raises CommandFailed, with the pip command, where packages of the demo are missing."""
+    modules, extra = NEEDS[kind]
+    missing = [name for name in modules if find_spec(name) is None]
+    if missing:
+        raise CommandFailed(
+            f"The demo of {kind} needs packages that are not installed: {', '.join(missing)}.",
+            f"{sys.executable} -m pip install 'index-gateway[{extra}]'",
+        )
+
+
+def script(name: str) -> str:
+    """The path of a command that was installed beside this interpreter."""
+    return str(Path(sysconfig.get_path("scripts")) / name)
+
+
+# -- pypiserver -----------------------------------------------------------------------------
+
+
+def write_htpasswd(path: Path, users: Mapping[str, str]) -> None:
+    """An htpasswd file as pypiserver reads it (through passlib)."""
+    from passlib.apache import HtpasswdFile
+
+    table = HtpasswdFile(str(path), new=True, default_scheme="sha256_crypt")
+    for user, password in users.items():
+        table.set_password(user, password)
+    table.save()
+    path.chmod(0o600)
+
+
+def start_pypiserver(
+    children: Children,
+    port: int,
+    packages: Path,
+    htpasswd: Path,
+    log: Path,
+    *,
+    protected: str = "update",
+) -> Child:
+    """Start pypiserver on a loopback port and wait until it answers.
+
+    protected: its `-a`, the actions that need a password.
+    """
+    argv = [script("pypi-server"), "run", "-i", "127.0.0.1", "-p", str(port)]
+    argv += ["-P", str(htpasswd), "-a", protected, "--server", "waitress"]
+    argv += ["--disable-fallback", "--health-endpoint", "/health", str(packages)]
+    child = children.start("pypiserver", argv, log)
+    child.ready(port, "/health")
+    return child
+
+
+# -- devpi ----------------------------------------------------------------------------------
+
+
+def init_devpi(serverdir: Path, root_password: str) -> Path:
+    """Make devpi's directory; returns its secret file, without which tokens die at restart."""
+    secret = serverdir / "secret"
+    argv = [script("devpi-init"), "--serverdir", str(serverdir), "--no-root-pypi"]
+    _call([*argv, "--root-passwd", root_password, *QUICK_DEVPI])
+    _call([script("devpi-gen-secret"), "--secretfile", str(secret)])
+    return secret
+
+
+def start_devpi(
+    children: Children, port: int, serverdir: Path, log: Path, *, extra: Iterable[str] = ()
+) -> Child:
+    """Start devpi-server on a loopback port and wait until it answers."""
+    argv = [script("devpi-server"), "--serverdir", str(serverdir), "--host", "127.0.0.1"]
+    argv += ["--port", str(port), "--secretfile", str(serverdir / "secret")]
+    child = children.start("devpi-server", [*argv, *QUICK_DEVPI, *extra], log)
+    child.ready(port, "/+api")
+    return child
+
+
+class Devpi:
+    """The few calls that set up a user and an index, straight at devpi-server."""
+
+    def __init__(self, port: int, user: str, password: str) -> None:
+        self._base = f"http://127.0.0.1:{port}"
+        answer = self._call("POST", "/+login", {"user": user, "password": password})
+        token = answer["result"]["password"]
+        self._auth = _basic(user, token)
+
+    def add_user(self, name: str, password: str, **more: str) -> None:
+        self._call("PUT", f"/{name}", {"password": password, **more}, self._auth)
+
+    def add_index(self, path: str, **settings: object) -> None:
+        """path: user/index, the user being the one who is logged in (or root)."""
+        plain: dict[str, object] = {"type": "stage", "bases": [], "volatile": True}
+        self._call("PUT", f"/{path}", {**plain, **settings}, self._auth)
+
+    def _call(
+        self, method: str, path: str, body: Mapping[str, object], auth: str = ""
+    ) -> dict[str, dict[str, str]]:
+        fields = {"Content-Type": "application/json", "Accept": "application/json"}
+        if auth:
+            fields["X-Devpi-Auth"] = auth
+        request = urllib.request.Request(  # noqa: S310 - a loopback address of our own
+            self._base + path, json.dumps(body).encode(), fields, method=method
+        )
+        with urllib.request.urlopen(request, timeout=30) as reply:  # noqa: S310
+            answer: dict[str, dict[str, str]] = json.load(reply)
+            return answer
+
+
+def upload(url: str, user: str, password: str, files: Iterable[Path]) -> None:
+    """Upload with twine; the password goes by the environment, not the process list."""
+    argv = [sys.executable, "-m", "twine", "upload", "--non-interactive", "--disable-progress-bar"]
+    _call(
+        [*argv, "--repository-url", url, *map(str, files)],
+        {"TWINE_USERNAME": user, "TWINE_PASSWORD": password},
+    )
+
+
+def _basic(user: str, secret: str) -> str:
+    return b64encode(f"{user}:{secret}".encode()).decode()
+
+
+def _call(argv: Sequence[str], env: Mapping[str, str] | None = None) -> None:
+    done = run(  # noqa: S603 - our own argument lists
+        argv, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, env={**os.environ, **(env or {})}
+    )
+    if done.returncode:
+        said = done.stdout.decode("utf-8", "replace").splitlines()[-12:]
+        raise CommandFailed("\n".join([f"{Path(argv[0]).name} failed:", *said]))
