@@ -219,6 +219,21 @@ MESSAGES: Final = MappingProxyType(
             "The answer of the browser or key could not be accepted.",
             "Try again, or use another key.",
         ),
+        "key_unanswered": Message(
+            400,
+            "No answer from the key",
+            "No key answered: it was cancelled, took too long, or none fits.",
+            "Try again, or choose another way.",
+        ),
+        "key_known": Message(
+            400, "Key in use", "This key is among your devices already.", "Use another one."
+        ),
+        "approval_gone": Message(
+            404,
+            "No login waits here",
+            "This command-line login has ended, or it is another person's.",
+            "Start it again in your terminal.",
+        ),
         "unusable_label": Message(
             400,
             "Name not accepted",
