@@ -1,0 +1,138 @@
+"""Chunked transfer coding (RFC 9112 section 7.1), decoded strictly and written anew.
+
+No I/O: bytes in, pieces out. Sizes are one to sixteen hex digits; lines end in CR LF; a request
+may not carry chunk extensions, an answer's are dropped; trailers are checked and dropped.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from gateway.proxy.blocks import TCHAR
+
+# One size line, its extensions apart (RFC 9112 section 7.1.1, without the optional bad
+# whitespace that senders must not write).
+_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})((?:;[\t\x20-\x7e\x80-\xff]*+)?)\r\n")
+_TRAILER: Final = re.compile(TCHAR + rb"++:[\t\x20-\x7e\x80-\xff]*+\r\n")
+_PARTIAL_SIZE: Final = re.compile(rb"(?:[0-9A-Fa-f]{1,16}(?:(?:;[\t\x20-\x7e\x80-\xff]*+)?\r?)?)?")
+_LINE_LIMIT: Final = 4096
+_TRAILER_LIMIT: Final = 16384
+_LARGEST: Final = (1 << 62) - 1
+
+
+class BadChunk(Exception):
+    """Chunk framing that does not follow the grammar."""
+
+
+class ChunkDecoder:
+    """Takes a chunked body apart as it arrives.
+
+    Attributes:
+        done: the body has ended.
+        rest: once done, what came after its end.
+    """
+
+    __slots__ = ("_extensions", "_held", "_left", "_state", "_trailer", "done", "rest")
+
+    def __init__(self, *, extensions: bool) -> None:
+        self._extensions = extensions
+        self._held = b""
+        self._left = 0
+        self._trailer = 0
+        self._state = _size
+        self.done = False
+        self.rest = b""
+
+    def feed(self, data: bytes) -> tuple[list[bytes], list[bytes]]:
+        """Take the next bytes.
+
+        Returns:
+            What to send on with chunk framing written anew, and the bare content.
+
+        Raises:
+            BadChunk: the framing is refused; nothing of `data` may be used.
+        """
+        if self._held:
+            data = self._held + data
+            self._held = b""
+        framed: list[bytes] = []
+        content: list[bytes] = []
+        at = 0
+        end = len(data)
+        while at < end and not self.done:
+            moved = self._state(self, data, at, framed, content)
+            if moved == at:
+                break
+            at = moved
+        if self.done:
+            self.rest = data[at:]
+        else:
+            self._held = data[at:]
+        return framed, content
+
+
+def _size(
+    self: ChunkDecoder, data: bytes, at: int, framed: list[bytes], content: list[bytes]
+) -> int:
+    match = _SIZE.match(data, at)
+    if match is None:
+        if len(data) - at > _LINE_LIMIT or not _PARTIAL_SIZE.fullmatch(data, at):
+            raise BadChunk("the size of a chunk cannot be read")
+        return at
+    digits, extension = match.groups()
+    if extension and not self._extensions:
+        raise BadChunk("a chunk has an extension")
+    size = int(digits, 16)
+    if size > _LARGEST or match.end() - at > _LINE_LIMIT:
+        raise BadChunk("a chunk is too large")
+    self._left = size
+    if size:
+        framed.append(b"%x\r\n" % size)
+        self._state = _data
+    else:
+        self._state = _trailer
+    return match.end()
+
+
+def _data(
+    self: ChunkDecoder, data: bytes, at: int, framed: list[bytes], content: list[bytes]
+) -> int:
+    piece = data[at : at + self._left]
+    self._left -= len(piece)
+    framed.append(piece)
+    content.append(piece)
+    if not self._left:
+        self._state = _data_end
+    return at + len(piece)
+
+
+def _data_end(
+    self: ChunkDecoder, data: bytes, at: int, framed: list[bytes], content: list[bytes]
+) -> int:
+    end = data[at : at + 2]
+    if end != b"\r\n"[: len(end)]:
+        raise BadChunk("a chunk does not end in CR LF")
+    if len(end) < 2:
+        return at
+    framed.append(end)
+    self._state = _size
+    return at + 2
+
+
+def _trailer(
+    self: ChunkDecoder, data: bytes, at: int, framed: list[bytes], content: list[bytes]
+) -> int:
+    if data.startswith(b"\r\n", at):
+        framed.append(b"0\r\n\r\n")
+        self.done = True
+        return at + 2
+    end = data.find(b"\n", at) + 1
+    if self._trailer + (end or len(data)) - at > _TRAILER_LIMIT:
+        raise BadChunk("the trailers are too large")
+    if not end:
+        return at
+    if not _TRAILER.fullmatch(data, at, end):
+        raise BadChunk("a trailer does not follow the grammar")
+    self._trailer += end - at
+    return end

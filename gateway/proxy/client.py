@@ -1,0 +1,318 @@
+"""The client's end: request heads in, plans carried out, answers out, one at a time.
+
+What happens with bytes after a head is the business of the current `Stage`; this file knows when
+one begins and ends, what of the next requests is kept, and how a connection is ended so that the
+client can still read the last answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Final
+
+from gateway.core.client_address import client_address, read_address
+from gateway.core.errors import Refusal
+from gateway.core.facts import Facts, IPAddress
+from gateway.core.path import parse_target
+from gateway.proxy.blocks import fields
+from gateway.proxy.bodies import Body, SizedBody
+from gateway.proxy.chunked import BadChunk, ChunkDecoder
+from gateway.proxy.connection import Connection, Why
+from gateway.proxy.exchange import Exchange
+from gateway.proxy.grammar import RequestHead, read_request, unfinished
+from gateway.proxy.handed import Handed
+from gateway.proxy.inspection import Inspection
+from gateway.proxy.ports import Answer, Forward, HandOver, Inspect, Plan
+from gateway.proxy.stages import Gone, Linger, Planning, Stage
+from gateway.proxy.wire import Rendered, Route, own_answer
+
+if TYPE_CHECKING:
+    from gateway.proxy.forwarder import Forwarder
+
+_NONE: Final = Rendered(())
+_UNKNOWN: Final = object()
+
+
+class ClientConnection(Connection):
+    """One connection of a client."""
+
+    __slots__ = ("_address", "_buffer", "_peer", "_served", "fields", "forwarder", "since", "stage")
+
+    def __init__(self, forwarder: Forwarder) -> None:
+        super().__init__()
+        self.forwarder = forwarder
+        self.stage: Stage | None = None
+        self.since = forwarder.now  # the first byte of a head, or the end of the last answer
+        self.fields = _NONE
+        self._buffer: bytes | bytearray = b""
+        self._peer: IPAddress | None = None
+        self._address: object = _UNKNOWN
+        self._served = False
+
+    # -- asyncio's side -----------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        peer = transport.get_extra_info("peername")
+        if isinstance(peer, tuple):
+            self._peer = read_address(peer[0].partition("%")[0])
+        self.forwarder.clients.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        stage = self.stage
+        if stage is not None:
+            stage.client_data(data)
+        else:
+            self._head(data)
+
+    def eof_received(self) -> bool:
+        # A client that closes its sending side is taken to have left, as nginx does: it cannot
+        # be told from one that is gone.
+        self._gone()
+        return False
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._gone()
+        self.forwarder.gone(self)
+        self.transport = None
+
+    def _gone(self) -> None:
+        stage, self.stage = self.stage, _GONE
+        self._buffer = b""
+        if stage is not None:
+            stage.client_gone()
+
+    def pause_writing(self) -> None:
+        if self.stage is not None:
+            self.stage.client_writable(False)
+
+    def resume_writing(self) -> None:
+        if self.stage is not None:
+            self.stage.client_writable(True)
+
+    # -- heads --------------------------------------------------------------------------------
+
+    def _head(self, data: bytes) -> None:
+        limits = self.forwarder.limits
+        buffer = self._buffer
+        try:
+            if buffer:
+                seen = len(buffer)
+                buffer += data
+                if buffer.find(b"\r\n\r\n", max(0, seen - 3)) < 0:
+                    unfinished(buffer, seen, limits.head, limits.line)
+                    return
+                data = bytes(buffer)
+            elif self._served:
+                self.since = self.forwarder.now
+            head = read_request(data, limits.head, limits.line, limits.fields)
+            if head is None:
+                unfinished(data, 0, limits.head, limits.line)
+                self._buffer = bytearray(data)
+                return
+        except Refusal as refusal:
+            self.refuse(refusal.slug, None, unread=True, **refusal.detail)
+            return
+        if buffer:
+            self._buffer = bytearray()
+        self._served = True
+        rest = data[head.size :] if len(data) > head.size else b""
+        route = None if head.own_cookie else self.forwarder.quick(head)
+        if route is None:
+            self._plan(head, rest)
+        else:
+            self._forward(head, route, rest)
+
+    def keep(self, data: bytes) -> None:
+        """Bytes of the next requests, sent ahead."""
+        if not data:
+            return
+        if not self._buffer:
+            self._buffer = bytearray(data)
+        else:
+            self._buffer += data
+        if len(self._buffer) > self.forwarder.limits.pipelined:
+            self.stop_reading(Why.AHEAD)
+
+    # -- decisions ----------------------------------------------------------------------------
+
+    def facts(self, head: RequestHead) -> Facts:
+        """Raises Refusal: `ambiguous_target`, `unreadable_client`."""
+        target = head.target.decode("latin-1")
+        path, query = parse_target(target)
+        return Facts(
+            head.method.decode("latin-1"), target, path, query, fields(head.block),
+            self._client_of(head),
+        )  # fmt: skip
+
+    def _client_of(self, head: RequestHead) -> IPAddress | None:
+        forwarder = self.forwarder
+        values = [value.decode("latin-1") for value in head.forwarded_for or ()]
+        address = client_address(self._peer, values, forwarder.trusted)
+        if self.fields is _NONE or address != self._address:
+            self._address = address
+            self.fields = forwarder.client_fields(address)
+        return address
+
+    def _plan(self, head: RequestHead, rest: bytes) -> None:
+        try:
+            facts = self.facts(head)
+            plan = self.forwarder.gate.plan(facts)
+        except Exception as exc:
+            self.fail(exc, head, unread=self._unread(head, rest))
+            return
+        if isinstance(plan, Forward | Answer | HandOver | Inspect):
+            self.carry_out(plan, head, rest)
+        else:
+            self.stage = Planning(self, plan, head, rest)
+
+    def carry_out(self, plan: Plan, head: RequestHead, rest: bytes) -> None:
+        """Do what the gate decided. `rest`: what has come after the head."""
+        try:
+            if isinstance(plan, Forward):
+                self._forward(head, Route(plan), rest)
+            elif isinstance(plan, Answer):
+                self.answer(plan, head, unread=self._unread(head, rest))
+            elif isinstance(plan, HandOver):
+                self.stage = handed = Handed(self, head, plan)
+                handed.start(rest, self.body(head))
+            else:
+                self.stage = inspection = Inspection(self, head, plan.inspector)
+                inspection.start(rest, self.body(head))
+        except Exception as exc:
+            self.fail(exc, head, unread=True)
+
+    def _forward(self, head: RequestHead, route: Route, rest: bytes) -> None:
+        try:
+            if self.fields is _NONE or head.forwarded_for is not None:
+                self._client_of(head)
+        except Exception as exc:
+            self.fail(exc, head, unread=self._unread(head, rest))
+            return
+        body = self.body(head)
+        first = b""
+        if body is None:
+            self.keep(rest)
+        elif rest:
+            try:
+                first = b"".join(body.feed(rest)[0])
+            except BadChunk as exc:
+                self.refuse("bad_request", head, unread=True, why=str(exc))
+                return
+            if body.done:
+                self.keep(body.rest)
+                body = None
+        self.stage = exchange = Exchange(self, head, route)
+        exchange.start(first, body)
+
+    def body(self, head: RequestHead) -> Body | None:
+        """A reader for the body of that request, None where there is none."""
+        if head.length is None:
+            return ChunkDecoder(extensions=False)
+        return SizedBody(head.length) if head.length else None
+
+    def _unread(self, head: RequestHead, rest: bytes) -> bool:
+        """Whether some of that request is still to come; keeps what belongs to the next."""
+        if head.length is None or len(rest) < head.length:
+            return True
+        self.keep(rest[head.length :])
+        return False
+
+    # -- answers ------------------------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        if self.transport is not None:
+            self.transport.write(data)
+
+    def refuse(self, slug: str, head: RequestHead | None, *, unread: bool, **detail: str) -> None:
+        """Answer with a refusal of the forwarder's own."""
+        facts = None
+        if head is not None and slug not in ("ambiguous_target", "unreadable_client"):
+            with contextlib.suppress(Refusal):
+                facts = self.facts(head)
+        answer = self.forwarder.refusal(facts, slug, detail)
+        if head is None or slug in ("bad_request", "request_timeout"):
+            unread = True  # the framing of what follows cannot be known
+        self.answer(answer, head, unread=unread)
+
+    def fail(self, exc: Exception, head: RequestHead, *, unread: bool) -> None:
+        """Answer an exception out of the gate."""
+        if isinstance(exc, Refusal):
+            self.refuse(exc.slug, head, unread=unread, **exc.detail)
+            return
+        self.forwarder.log.error("a request failed", exc_info=exc)
+        self.refuse("internal", head, unread=unread)
+
+    def answer(self, answer: Answer, head: RequestHead | None, *, unread: bool) -> None:
+        """Send an answer of the gateway's own."""
+        close = (
+            answer.close or unread or head is None or not head.persistent
+            or self.forwarder.stopping
+        )  # fmt: skip
+        bodiless = head is not None and head.method == b"HEAD"
+        self.write(own_answer(answer, close=close, bodiless=bodiless))
+        self.answered(close=close, unread=unread)
+
+    def answered(self, *, close: bool, unread: bool) -> None:
+        """The answer has been written: on to the next request, or to the end."""
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            return
+        if close:
+            if unread or self._buffer:
+                self._buffer = b""
+                self.stage = Linger(self)
+            else:
+                self.stage = _GONE
+                transport.close()
+            return
+        self.stage = None
+        self.since = self.forwarder.now
+        if self._stopped:
+            self.go_on_reading(~0)
+        if self._buffer:
+            asyncio.get_running_loop().call_soon(self._next)
+
+    def _next(self) -> None:
+        """Requests that were sent ahead, one per turn of the loop."""
+        if self.stage is None and self._buffer:
+            data, self._buffer = bytes(self._buffer), b""
+            self._head(data)
+
+    def cut_off(self, *, reset: bool) -> None:
+        """End the connection in the middle of an answer.
+
+        Args:
+            reset: the plain end of the connection would look like the end of the body.
+        """
+        self.stage = _GONE
+        if reset:
+            self.reset()
+        elif self.transport is not None:
+            self.transport.close()
+
+    def leave(self) -> None:
+        """The client has left."""
+        self._gone()
+        if self.transport is not None:
+            self.transport.abort()
+
+    def sweep(self, now: float) -> None:
+        stage = self.stage
+        if stage is not None:
+            stage.sweep(now)
+            return
+        limits = self.forwarder.limits
+        waiting = now - self.since
+        if self._served and not self._buffer:
+            if waiting > limits.idle:
+                self.leave()
+        elif waiting > limits.head_time:
+            if self._buffer:
+                self.refuse("request_timeout", None, unread=True)
+            else:
+                self.leave()
+
+
+_GONE: Final = Gone()

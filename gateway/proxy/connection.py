@@ -1,0 +1,74 @@
+"""What both ends have in common: a transport whose reading several parts may stop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from enum import IntFlag
+from typing import cast
+
+
+class Why(IntFlag):
+    """Reasons to stop reading; reading goes on when none is left."""
+
+    OTHER_SIDE = 1  # its buffer is full
+    DECIDING = 2
+    SPLICING = 4
+    AHEAD = 8  # enough of the next requests has come
+    CONNECTING = 16
+
+
+class Connection(asyncio.Protocol):
+    """One end. Subclasses are told what happens by asyncio's own methods."""
+
+    __slots__ = ("_stopped", "transport")
+
+    def __init__(self) -> None:
+        self.transport: asyncio.Transport | None = None
+        self._stopped = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        sock = transport.get_extra_info("socket")
+        # asyncio sets it only where it knows the protocol of the socket; without it a head
+        # and a body sent apart wait for each other (Nagle against delayed acknowledgement).
+        if sock is not None and sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether reading is stopped for some reason."""
+        return self._stopped != 0
+
+    def stop_reading(self, why: int) -> None:
+        if not self._stopped and self.transport is not None and not self.transport.is_closing():
+            self.transport.pause_reading()
+        self._stopped |= why
+
+    def go_on_reading(self, why: int) -> None:
+        if not self._stopped & why:
+            return
+        self._stopped &= ~why
+        if not self._stopped and self.transport is not None and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def plain_fd(self) -> int | None:
+        """The descriptor, where bytes may pass below the transport (no TLS)."""
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            return None
+        if transport.get_extra_info("sslcontext") is not None:
+            return None
+        sock = transport.get_extra_info("socket")
+        return None if sock is None else cast(int, sock.fileno())
+
+    def reset(self) -> None:
+        """End the connection so that the peer sees that something is missing."""
+        transport = self.transport
+        if transport is None:
+            return
+        sock = transport.get_extra_info("socket")
+        if sock is not None and sock.family != socket.AF_UNIX and not transport.is_closing():
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()

@@ -1,0 +1,217 @@
+"""One request carried to the upstream, and its answer carried back.
+
+Knows both connections of one exchange and nothing else: the head has been judged and the plan
+made (`client.py`), header hygiene is `wire.py`. The request's way up is here, the answer's way
+back in `relay.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from gateway.proxy.bodies import Body, SizedBody
+from gateway.proxy.chunked import BadChunk
+from gateway.proxy.connection import Why
+from gateway.proxy.grammar import RequestHead
+from gateway.proxy.relay import Relay
+from gateway.proxy.splice import AVAILABLE, Mover, Outcome
+from gateway.proxy.upstream import UpstreamConnection
+from gateway.proxy.wire import Route, request_head
+
+if TYPE_CHECKING:
+    from gateway.proxy.client import ClientConnection
+
+
+class Exchange(Relay):
+    """A stage of a client connection: forwards until the answer has ended.
+
+    body: the request's, None once it has all been sent (or where somebody else reads it and
+        calls `send`: then `foreign` is set until it said done).
+    """
+
+    __slots__ = ("_mover", "_retry", "_task", "_waiting", "body", "foreign")
+
+    def __init__(self, client: ClientConnection, head: RequestHead, route: Route) -> None:
+        super().__init__(client, head, route)
+        self.body: Body | None = None
+        self.foreign = False
+        self._mover: Mover | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._waiting: list[bytes] | None = None  # to be sent once there is a connection
+        self._retry = b""
+
+    # -- the way up ---------------------------------------------------------------------------
+
+    def start(self, first: bytes, body: Body | None, *, foreign: bool = False) -> None:
+        """Send the head and what is there of the body.
+
+        Args:
+            first: framed body bytes that were judged already.
+            body: what reads the rest; None when there is none, or `foreign` sends it.
+        """
+        forwarder = self.client.forwarder
+        self.body = body
+        self.foreign = foreign
+        wire = request_head(self.head, self.route, self.client.fields, forwarder.endpoint.authority)
+        if first:
+            wire += first
+        elif body is None and not foreign and self.head.method in (b"GET", b"HEAD"):
+            self._retry = wire
+        upstream = forwarder.pool.take()
+        if upstream is None:
+            self._connect(wire)
+        else:
+            self._attach(upstream, wire)
+
+    def _attach(self, upstream: UpstreamConnection, wire: bytes) -> None:
+        upstream.exchange = self
+        self.upstream = upstream
+        transport = upstream.transport
+        assert transport is not None
+        transport.write(wire)
+        if self.body is not None:
+            self._splice_up()
+
+    def _connect(self, wire: bytes) -> None:
+        self._waiting = [wire]
+        self.client.stop_reading(Why.CONNECTING)
+        self._task = asyncio.get_running_loop().create_task(self._connecting())
+
+    async def _connecting(self) -> None:
+        forwarder = self.client.forwarder
+        try:
+            upstream = await forwarder.pool.connect()
+        except OSError as exc:
+            self._task = None
+            forwarder.log.warning("the upstream cannot be reached: %s", exc)
+            self.refuse("upstream_unreachable")
+            return
+        self._task = None
+        if self.ended:  # the client left in the very moment
+            upstream.drop()
+            return
+        waiting, self._waiting = self._waiting or [], None
+        self._attach(upstream, b"".join(waiting))
+        self.client.go_on_reading(Why.CONNECTING)
+
+    def client_data(self, data: bytes) -> None:
+        body = self.body
+        if body is None:
+            self.client.keep(data)
+            return
+        try:
+            framed, _ = body.feed(data)
+        except BadChunk as exc:
+            self.refuse("bad_request", why=str(exc))
+            return
+        if body.done:
+            self.body = None
+            self.client.keep(body.rest)
+        self._send(framed)
+        if not body.done:
+            self._splice_up()
+
+    def send(self, framed: list[bytes], *, done: bool) -> None:
+        """The next piece of a body that somebody else reads and judges."""
+        if self.ended:
+            return
+        if done:
+            self.foreign = False
+        self._send(framed)
+
+    def _send(self, framed: list[bytes]) -> None:
+        self.touched = self.client.forwarder.now
+        if self._waiting is not None:
+            self._waiting += framed
+        elif self.upstream is not None and self.upstream.transport is not None:
+            self.upstream.transport.write(b"".join(framed))
+
+    @property
+    def uploading(self) -> bool:
+        return self.body is not None or self.foreign
+
+    # -- large bodies below the transports ----------------------------------------------------
+
+    def _splice_up(self) -> None:
+        body = self.body
+        client, upstream = self.client, self.upstream
+        if not AVAILABLE or self._mover is not None or not isinstance(body, SizedBody):
+            return
+        if body.left < client.forwarder.limits.splice_from or upstream is None:
+            return
+        source, sink = client.plain_fd(), upstream.plain_fd()
+        transport = upstream.transport
+        if source is None or sink is None or transport is None or self.client.stopped:
+            return
+        if transport.get_write_buffer_size():
+            return  # tried again with the next piece
+        try:
+            self._mover = Mover(
+                client.forwarder.pipes, source, sink, body.left, self.moved, self._spliced_up
+            )
+        except OSError:
+            return  # out of descriptors: the transports go on by themselves
+        client.stop_reading(Why.SPLICING)
+
+    def _spliced_up(self, outcome: Outcome, exc: OSError | None) -> None:
+        self._mover = None
+        if outcome is Outcome.DONE:
+            self.body = None
+            self.client.go_on_reading(Why.SPLICING)
+        elif outcome is Outcome.SOURCE_ENDED:
+            self.client.leave()
+        # The sink is gone: its own connection says so, after whatever answer it still holds.
+
+    # -- back-pressure ------------------------------------------------------------------------
+
+    def upstream_full(self) -> None:
+        self.client.stop_reading(Why.OTHER_SIDE)
+
+    def upstream_drained(self) -> None:
+        self.client.go_on_reading(Why.OTHER_SIDE)
+
+    # -- the end ------------------------------------------------------------------------------
+
+    def retry(self) -> bool:
+        """Start again after a pooled connection turned out dead.
+
+        Once, only what can be repeated (RFC 9110 section 9.2.2), and only where nothing of an
+        answer has arrived.
+        """
+        wire, self._retry = self._retry, b""
+        if not wire:
+            return False
+        self.upstream = None
+        self._connect(wire)
+        return True
+
+    def client_gone(self) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Let go of everything; the upstream connection is closed if it is still ours."""
+        super().stop()
+        if self._mover is not None:
+            self._mover.stop()
+            self._mover = None
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    def sweep(self, now: float) -> None:
+        limits = self.client.forwarder.limits
+        still = now - self.touched
+        if self._task is not None and self.upstream is None:
+            if still > limits.connect:
+                self.refuse("upstream_timeout")
+        elif self.uploading:
+            if still > limits.stall:
+                mover = self._mover
+                stuck = mover.blocked if mover is not None else self.client.stopped
+                self.refuse("upstream_timeout" if stuck else "request_timeout")
+        elif not self.answering:
+            if still > limits.answer:
+                self.refuse("upstream_timeout")
+        elif still > limits.stall and not self.deciding:
+            self.truncate()

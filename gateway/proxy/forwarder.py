@@ -1,0 +1,143 @@
+"""What all connections share: the gate, the upstream's pool, the memo of quick decisions, time.
+
+One `Forwarder` per process. It makes the client connections a listener asks for, and one sweeper
+looks after every timeout.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Final
+
+from gateway.core.client_address import Networks
+from gateway.core.errors import MESSAGES
+from gateway.core.facts import Facts, IPAddress
+from gateway.proxy.client import ClientConnection
+from gateway.proxy.grammar import RequestHead
+from gateway.proxy.limits import Limits
+from gateway.proxy.ports import Answer, Forward, Gate, Pages
+from gateway.proxy.splice import Pipes
+from gateway.proxy.upstream import Endpoint, Pool
+from gateway.proxy.wire import Rendered, Route
+
+_MEMO: Final = 4096
+_MEMO_LINE: Final = 512
+
+
+class Forwarder:
+    """Bytes between clients and one upstream.
+
+    Args:
+        trusted: networks of proxies whose X-Forwarded-For is believed.
+    """
+
+    def __init__(
+        self,
+        gate: Gate,
+        endpoint: Endpoint,
+        pages: Pages,
+        *,
+        limits: Limits | None = None,
+        trusted: Networks = (),
+    ) -> None:
+        self.gate: Final = gate
+        self.endpoint: Final = endpoint
+        self.pages: Final = pages
+        self.limits: Final = limits or Limits()
+        self.trusted: Final = trusted
+        self.log: Final = logging.getLogger("gateway.proxy")
+        self.pool: Final = Pool(endpoint, self.limits.pool)
+        self.pipes: Final = Pipes()
+        self.clients: Final[set[ClientConnection]] = set()
+        self.bare: Final = Route(Forward())
+        self.stopping = False
+        self.now = 0.0
+        """Seconds of the loop's clock, as of the last tick: exact enough for timeouts."""
+        self._memo: dict[bytes, Route | None] = {}
+        self._routes: dict[int, Route] = {}
+        self._addresses: dict[IPAddress | None, Rendered] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._empty: asyncio.Event | None = None
+
+    # -- connections --------------------------------------------------------------------------
+
+    def client(self) -> ClientConnection:
+        """A protocol for a connection that a listener has accepted."""
+        if self._timer is None:
+            self._tick()
+        return ClientConnection(self)
+
+    def gone(self, client: ClientConnection) -> None:
+        self.clients.discard(client)
+        if self._empty is not None and not self.clients:
+            self._empty.set()
+
+    def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.now = now = loop.time()
+        self._timer = loop.call_later(self.limits.tick, self._tick)
+        for client in list(self.clients):
+            client.sweep(now)
+        self.pool.sweep(now - self.limits.pool_idle)
+
+    async def stop(self) -> None:
+        """Stop gracefully: idle connections close now, transfers finish within `limits.drain`,
+        what is left then is cut off."""
+        self.stopping = True
+        self._empty = asyncio.Event()
+        for client in list(self.clients):
+            if client.stage is None:
+                client.leave()
+        if self.clients:
+            try:
+                await asyncio.wait_for(self._empty.wait(), self.limits.drain)
+            except TimeoutError:
+                for client in list(self.clients):
+                    client.leave()
+        self.pool.close()
+        self.pipes.close()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        await asyncio.sleep(0)  # the transports say goodbye in their next turn
+
+    # -- decisions remembered -----------------------------------------------------------------
+
+    def quick(self, head: RequestHead) -> Route | None:
+        """The straight path for that request line, if it has one."""
+        line = head.line
+        try:
+            return self._memo[line]
+        except KeyError:
+            pass
+        forward = self.gate.quick(head.method.decode("latin-1"), head.target.decode("latin-1"))
+        route = None
+        if forward is not None:
+            route = self._routes.get(id(forward))
+            if route is None or route.forward is not forward:
+                route = Route(forward)
+                if len(self._routes) < _MEMO:
+                    self._routes[id(forward)] = route
+        if len(line) <= _MEMO_LINE:
+            if len(self._memo) >= _MEMO:
+                self._memo.clear()  # filled by someone who asks for ever new paths
+            self._memo[line] = route
+        return route
+
+    def client_fields(self, address: IPAddress | None) -> Rendered:
+        fields = self._addresses.get(address)
+        if fields is None:
+            fields = Rendered(self.gate.client_fields(address))
+            if len(self._addresses) >= _MEMO:
+                self._addresses.clear()
+            self._addresses[address] = fields
+        return fields
+
+    def refusal(self, facts: Facts | None, slug: str, detail: Mapping[str, str]) -> Answer:
+        try:
+            return self.gate.refusal(facts, slug, **detail)
+        except Exception:
+            self.log.exception("a refusal could not be worded")
+            return Answer(MESSAGES[slug].status, (), b"", close=True)

@@ -1,0 +1,324 @@
+"""The upstream's answer on its way back to the client: judged, written anew, streamed.
+
+What is cut off upstream reaches the client cut off, never as a clean end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING
+
+from gateway.proxy.answers import AnswerHead, BadAnswer, read_answer
+from gateway.proxy.chunked import BadChunk, ChunkDecoder
+from gateway.proxy.connection import Why
+from gateway.proxy.grammar import RequestHead
+from gateway.proxy.ports import Answer
+from gateway.proxy.splice import AVAILABLE, Mover, Outcome
+from gateway.proxy.upstream import UpstreamConnection
+from gateway.proxy.wire import Route, answer_head
+
+if TYPE_CHECKING:
+    from gateway.proxy.client import ClientConnection
+
+
+class Relay:
+    """The answer's half of an exchange. Attributes:
+
+    answering: the answer's head has been passed on. ended: this exchange is over.
+    left: bytes of a sized body still to come, None where the body ends otherwise.
+    chunks: decoder of a chunked body. deciding: the gate looks at the answer.
+    """
+
+    __slots__ = (
+        "_close", "_decision", "_down", "_head_bytes", "_wants_splice", "answering", "chunks",
+        "client", "ended", "head", "left", "reusable", "route", "touched", "upstream",
+    )  # fmt: skip
+
+    def __init__(self, client: ClientConnection, head: RequestHead, route: Route) -> None:
+        self.client = client
+        self.head = head
+        self.route = route
+        self.upstream: UpstreamConnection | None = None
+        self.answering = False
+        self.ended = False
+        self.left: int | None = None
+        self.chunks: ChunkDecoder | None = None
+        self.reusable = False
+        self.touched = client.forwarder.now
+        self._close = False
+        self._head_bytes = b""
+        self._down: Mover | None = None
+        self._wants_splice = False
+        self._decision: asyncio.Task[None] | None = None
+
+    @property
+    def deciding(self) -> bool:
+        return self._decision is not None
+
+    @property
+    def uploading(self) -> bool:
+        raise NotImplementedError
+
+    def retry(self) -> bool:
+        raise NotImplementedError
+
+    def moved(self) -> None:
+        self.touched = self.client.forwarder.now
+
+    # -- the head -----------------------------------------------------------------------------
+
+    def answer_data(self, data: bytes) -> None:
+        self.touched = self.client.forwarder.now
+        if self.answering:
+            self._body(data)
+            return
+        if self._head_bytes:
+            data = self._head_bytes + data
+            self._head_bytes = b""
+        try:
+            answer = read_answer(data, self.client.forwarder.limits.head)
+            while answer is not None and answer.status < 200:
+                self._interim(answer)
+                data = data[answer.size :]
+                answer = read_answer(data, self.client.forwarder.limits.head) if data else None
+        except BadAnswer as exc:
+            self.client.forwarder.log.warning("the upstream's answer is refused: %s", exc)
+            self.refuse("upstream_broken")
+            return
+        if answer is None:
+            self._head_bytes = data
+        elif answer.cookies is not None:
+            self._cookies(answer, data[answer.size :])
+        else:
+            self._begin(answer, data[answer.size :])
+
+    def _interim(self, answer: AnswerHead) -> None:
+        if answer.status == 101:
+            raise BadAnswer("it changes the protocol, which nobody asked for")
+        if self.head.version == b"1":  # RFC 9110 section 15.2: never to an HTTP/1.0 client
+            self.client.write(
+                answer_head(answer, self.client.forwarder.bare, chunked=False, close=False)
+            )
+
+    def _begin(self, answer: AnswerHead, rest: bytes) -> None:
+        head = self.head
+        modern = head.version == b"1"
+        bodiless = answer.bodiless or head.method == b"HEAD"
+        length = 0 if bodiless else answer.length
+        chunked = answer.chunked and modern and answer.status != 204
+        unknown = length is None and not answer.chunked
+        # Without a length the end of the connection is the end of the body; and a client that
+        # still sends its request cannot be read for another one.
+        self._close = (
+            not head.persistent or unknown or self.uploading or self.client.forwarder.stopping
+        )
+        wire = answer_head(answer, self.route, chunked=chunked, close=self._close)
+        self.answering = True
+        self.reusable = answer.persistent and not unknown
+        if answer.chunked and not bodiless:
+            self.chunks = ChunkDecoder(extensions=True)
+            self.client.write(wire)
+            if rest:
+                self._body(rest)
+            return
+        if length is not None and len(rest) >= length:
+            surplus = len(rest) > length
+            self.client.write(wire + rest[:length] if length else wire)
+            self.finish(clean=not surplus)
+            return
+        self.client.write(wire + rest)
+        if length is not None:
+            self.left = length - len(rest)
+            self._splice_down()
+
+    # -- answers that set cookies -------------------------------------------------------------
+
+    def _cookies(self, answer: AnswerHead, rest: bytes) -> None:
+        forwarder = self.client.forwarder
+        try:
+            sessions = any(
+                forwarder.gate.sets_session(value.decode("latin-1"))
+                for value in answer.cookies or ()
+            )
+            if not sessions:
+                self._begin(answer, rest)
+                return
+            facts = self.client.facts(self.head)
+            fields = tuple(answer.fields)
+            held = forwarder.gate.hold(facts, answer.status, fields)
+        except Exception as exc:
+            self.fail(exc)
+            return
+        if self.upstream is not None:
+            self.upstream.stop_reading(Why.DECIDING)
+        self._decision = asyncio.get_running_loop().create_task(self._hold(held, answer, rest))
+
+    async def _hold(self, held: Awaitable[Answer | None], answer: AnswerHead, rest: bytes) -> None:
+        try:
+            instead = await held
+        except Exception as exc:
+            self._decision = None
+            self.fail(exc)
+            return
+        self._decision = None
+        if self.ended:
+            return
+        if instead is not None:
+            self.replace(instead)
+            return
+        self.touched = self.client.forwarder.now
+        upstream = self.upstream
+        self._begin(answer, rest)
+        if upstream is not None:
+            upstream.go_on_reading(Why.DECIDING)
+
+    # -- the body -----------------------------------------------------------------------------
+
+    def _body(self, data: bytes) -> None:
+        client = self.client
+        left = self.left
+        if left is not None:
+            if len(data) < left:
+                self.left = left - len(data)
+                client.write(data)
+                self._splice_down()
+            else:
+                client.write(data if len(data) == left else data[:left])
+                self.finish(clean=len(data) == left)
+            return
+        chunks = self.chunks
+        if chunks is None:
+            client.write(data)
+            return
+        try:
+            framed, content = chunks.feed(data)
+        except BadChunk as exc:
+            client.forwarder.log.warning("the upstream's answer is cut off: %s", exc)
+            self.truncate()
+            return
+        pieces = framed if self.head.version == b"1" else content
+        if pieces:
+            client.write(b"".join(pieces))
+        if chunks.done:
+            self.finish(clean=not chunks.rest)
+
+    def client_writable(self, writable: bool) -> None:
+        """The client's buffer has filled up or run empty."""
+        if self.upstream is None:
+            return
+        if not writable:
+            self.upstream.stop_reading(Why.OTHER_SIDE)
+            return
+        self.touched = self.client.forwarder.now
+        if self._wants_splice:
+            self._splice_down()
+        self.upstream.go_on_reading(Why.OTHER_SIDE)
+
+    def _splice_down(self) -> None:
+        left, upstream, client = self.left, self.upstream, self.client
+        if left is None or left < client.forwarder.limits.splice_from or upstream is None:
+            return
+        if not AVAILABLE or self._down is not None:
+            return
+        source, sink = upstream.plain_fd(), client.plain_fd()
+        transport = client.transport
+        if source is None or sink is None or transport is None:
+            return
+        if transport.get_write_buffer_size():
+            # Tell us when it is empty, not when it is half so.
+            self._wants_splice = True
+            transport.set_write_buffer_limits(0)
+            return
+        self._wants_splice = False
+        try:
+            self._down = Mover(
+                client.forwarder.pipes, source, sink, left, self.moved, self._spliced_down
+            )
+        except OSError:
+            return  # out of descriptors: the transports go on by themselves
+        upstream.stop_reading(Why.SPLICING)
+
+    def _spliced_down(self, outcome: Outcome, exc: OSError | None) -> None:
+        self._down = None
+        if outcome is Outcome.DONE:
+            self.left = 0
+            self.finish(clean=True)
+        elif outcome is Outcome.SOURCE_ENDED:
+            self.truncate()
+        else:
+            self.client.leave()
+
+    # -- the end ------------------------------------------------------------------------------
+
+    def upstream_ended(self, exc: BaseException | None) -> None:
+        """The upstream closed its connection (exc: or broke it) before we let go of it."""
+        if self.answering:
+            if self.left is None and self.chunks is None and exc is None:
+                self.finish(clean=False)  # the end of a body without length
+            else:
+                self.truncate()
+            return
+        upstream = self.upstream
+        if upstream is not None:
+            upstream.drop()
+        fresh = upstream is None or not upstream.used
+        if not fresh and not self._head_bytes and self.retry():
+            return
+        self.refuse("upstream_broken")
+
+    def finish(self, *, clean: bool) -> None:
+        """The answer has been passed on whole.
+
+        Args:
+            clean: the upstream connection stands exactly at the end of the answer.
+        """
+        upstream, self.upstream = self.upstream, None
+        uploading = self.uploading
+        if upstream is not None:
+            if clean and self.reusable and not uploading:
+                upstream.exchange = None
+                upstream.go_on_reading(Why.OTHER_SIDE | Why.SPLICING | Why.DECIDING)
+                self.client.forwarder.pool.give(upstream, self.client.forwarder.now)
+            else:
+                upstream.drop()
+        self.stop()
+        self.client.answered(close=self._close, unread=uploading)
+
+    def truncate(self) -> None:
+        """The answer breaks off: the client must see that."""
+        delimited = self.left is None and (self.chunks is None or self.head.version == b"0")
+        self.stop()
+        self.client.cut_off(reset=delimited)
+
+    def refuse(self, slug: str, **detail: str) -> None:
+        """An answer of our own instead of the upstream's, where that is still possible."""
+        if self.answering:
+            self.truncate()
+            return
+        unread = self.uploading
+        self.stop()
+        self.client.refuse(slug, self.head, unread=unread, **detail)
+
+    def replace(self, answer: Answer) -> None:
+        unread = self.uploading
+        self.stop()
+        self.client.answer(answer, self.head, unread=unread)
+
+    def fail(self, exc: Exception) -> None:
+        """An exception out of the gate."""
+        unread = self.uploading
+        self.stop()
+        self.client.fail(exc, self.head, unread=unread)
+
+    def stop(self) -> None:
+        self.ended = True
+        if self._down is not None:
+            self._down.stop()
+            self._down = None
+        if self._decision is not None:
+            self._decision.cancel()
+            self._decision = None
+        if self.upstream is not None:
+            self.upstream.drop()
+            self.upstream = None

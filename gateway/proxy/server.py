@@ -1,0 +1,117 @@
+"""Serving: one process or several workers on the same listening sockets.
+
+Sockets are bound first; workers are forked after that, and everything that must not be shared
+(the store, random state, event loops) is made in each of them by `start`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import signal
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeAlias
+
+from gateway.proxy.forwarder import Forwarder
+from gateway.proxy.listen import Listener
+from gateway.proxy.workers import supervise
+
+
+class Running(Protocol):
+    """What `start` made: a forwarder, and how to close what stands behind it."""
+
+    forwarder: Forwarder
+
+    async def close(self) -> None: ...
+
+
+Start: TypeAlias = Callable[[], Awaitable[Running]]
+"""Called once in each worker, in its event loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What to serve where. ready: called once the sockets are bound (`str` of each address)."""
+
+    start: Start
+    listeners: Sequence[Listener]
+    tls: ssl.SSLContext | None = None
+    workers: int = 1
+    ready: Callable[[list[str]], None] | None = None
+
+
+def serve(serving: Serving) -> int:
+    """Serve until SIGTERM or SIGINT, then stop gracefully.
+
+    Returns:
+        0 after a graceful stop, 1 where a worker could not start.
+
+    Raises:
+        ListenError: an address cannot be used.
+    """
+    sockets: list[socket.socket] = []
+    try:
+        for listener in serving.listeners:
+            sockets += listener.bind()
+        if serving.ready is not None:
+            serving.ready([str(listener) for listener in serving.listeners])
+        if serving.workers <= 1:
+            return run(work(serving, sockets))
+        return supervise(serving.workers, lambda: run(work(serving, sockets)))
+    finally:
+        for sock in sockets:
+            sock.close()
+        for listener in serving.listeners:
+            listener.remove()
+
+
+async def work(
+    serving: Serving, sockets: Sequence[socket.socket], stop: asyncio.Event | None = None
+) -> int:
+    """One worker: accept until a signal (or `stop`), then finish what is under way."""
+    loop = asyncio.get_running_loop()
+    asked = stop or asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(ValueError, NotImplementedError, RuntimeError):
+            loop.add_signal_handler(number, asked.set)
+    running = await serving.start()
+    try:
+        servers = [await _accept(running.forwarder, sock.dup(), serving.tls) for sock in sockets]
+        await asked.wait()
+        for server in servers:
+            server.close()
+        await running.forwarder.stop()
+    finally:
+        await running.close()
+    return 0
+
+
+async def _accept(
+    forwarder: Forwarder, sock: socket.socket, tls: ssl.SSLContext | None
+) -> asyncio.AbstractServer:
+    loop = asyncio.get_running_loop()
+    if sock.family == socket.AF_UNIX:
+        return await loop.create_unix_server(forwarder.client, sock=sock, ssl=tls)
+    return await loop.create_server(forwarder.client, sock=sock, ssl=tls)
+
+
+def run(main: Coroutine[Any, Any, int]) -> int:
+    """Run on uvloop where it can be imported, on asyncio's own loop elsewhere."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(main)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        uvloop = importlib.import_module(_UVLOOP)
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+_UVLOOP: Final = "uvloop"

@@ -1,0 +1,116 @@
+"""The small stages of a client connection: gone, lingering, waiting for a decision."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Protocol
+
+from gateway.proxy.connection import Why
+from gateway.proxy.grammar import RequestHead
+from gateway.proxy.ports import Plan
+
+if TYPE_CHECKING:
+    from gateway.proxy.client import ClientConnection
+
+_QUIET = 5.0  # seconds without a byte after which a lingering client has understood
+
+
+class Stage(Protocol):
+    """What a connection is busy with between the head of a request and the end of its answer."""
+
+    def client_data(self, data: bytes) -> None: ...
+
+    def client_writable(self, writable: bool) -> None: ...
+
+    def client_gone(self) -> None:
+        """The client has left: let go of everything, send nothing."""
+        ...
+
+    def sweep(self, now: float) -> None:
+        """Look at the time (seconds of the loop's clock)."""
+        ...
+
+
+class Gone:
+    """The connection is ending; nothing that still comes matters."""
+
+    __slots__ = ()
+
+    def client_data(self, data: bytes) -> None: ...
+
+    def client_writable(self, writable: bool) -> None: ...
+
+    def client_gone(self) -> None: ...
+
+    def sweep(self, now: float) -> None: ...
+
+
+class Linger:
+    """The last answer is out, but the client is still sending: read and drop what comes.
+
+    Closing at once would reset the connection, and the client would lose the answer before it
+    has read it (RFC 9112 section 9.6).
+    """
+
+    __slots__ = ("_began", "_client", "_heard")
+
+    def __init__(self, client: ClientConnection) -> None:
+        self._client = client
+        self._began = self._heard = client.forwarder.now
+        client.go_on_reading(~0)
+        transport = client.transport
+        if transport is not None and transport.can_write_eof():
+            transport.write_eof()
+
+    def client_data(self, data: bytes) -> None:
+        self._heard = self._client.forwarder.now
+
+    def client_writable(self, writable: bool) -> None:
+        pass
+
+    def client_gone(self) -> None:
+        pass
+
+    def sweep(self, now: float) -> None:
+        if now - self._began > self._client.forwarder.limits.linger or now - self._heard > _QUIET:
+            self._client.leave()
+
+
+class Planning:
+    """The gate is asking its store or the upstream; nothing more is read meanwhile."""
+
+    __slots__ = ("_client", "_head", "_rest", "_task")
+
+    def __init__(
+        self, client: ClientConnection, plan: Awaitable[Plan], head: RequestHead, rest: bytes
+    ) -> None:
+        self._client = client
+        self._head = head
+        self._rest = rest
+        client.stop_reading(Why.DECIDING)
+        self._task = asyncio.get_running_loop().create_task(self._wait(plan))
+
+    async def _wait(self, plan: Awaitable[Plan]) -> None:
+        client = self._client
+        try:
+            decided = await plan
+        except Exception as exc:
+            client.go_on_reading(Why.DECIDING)
+            client.fail(exc, self._head, unread=True)
+            return
+        client.go_on_reading(Why.DECIDING)
+        if client.stage is self:
+            client.carry_out(decided, self._head, self._rest)
+
+    def client_data(self, data: bytes) -> None:
+        self._rest += data  # read before reading stopped
+
+    def client_writable(self, writable: bool) -> None:
+        pass
+
+    def client_gone(self) -> None:
+        self._task.cancel()
+
+    def sweep(self, now: float) -> None:
+        pass

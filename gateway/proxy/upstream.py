@@ -1,0 +1,171 @@
+"""Connections to the upstream: where it is, how one is made, which are idle."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from gateway.proxy.connection import Connection
+
+if TYPE_CHECKING:
+    from gateway.proxy.exchange import Exchange
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where the upstream listens. `path`: of a unix socket, "" for TCP."""
+
+    host: str
+    port: int
+    path: str = ""
+    tls: ssl.SSLContext | None = None
+
+    @classmethod
+    def parse(cls, url: str, tls: ssl.SSLContext | None = None) -> Endpoint:
+        """Read http://host:port, https://host:port or unix:/path.
+
+        Args:
+            tls: the context for https; the system's trust store by default.
+
+        Raises:
+            ValueError: another form, or a path after the host.
+        """
+        if url.startswith("unix:"):
+            path = url.removeprefix("unix:").removeprefix("//")
+            if not path:
+                raise ValueError("the path of the unix socket is missing")
+            return cls("localhost", 80, path)
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+            raise ValueError("an upstream is http://host:port, https://host:port or unix:/path")
+        if parts.path not in ("", "/") or parts.query or parts.fragment:
+            raise ValueError("an upstream's address has no path: the paths of clients are used")
+        secure = parts.scheme == "https"
+        port = parts.port or (443 if secure else 80)
+        context = (tls or ssl.create_default_context()) if secure else None
+        return cls(parts.hostname, port, tls=context)
+
+    @property
+    def authority(self) -> bytes:
+        """For Host, where a client sent none."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}".encode("idna" if not host.isascii() else "ascii")
+
+
+class UpstreamConnection(Connection):
+    """One connection to the upstream, carrying one exchange at a time or idle."""
+
+    __slots__ = ("exchange", "idle_since", "pool", "used")
+
+    def __init__(self, pool: Pool) -> None:
+        super().__init__()
+        self.pool = pool
+        self.exchange: Exchange | None = None
+        self.idle_since = 0.0
+        self.used = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.pool.open.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self.exchange is not None:
+            self.exchange.answer_data(data)
+        else:  # bytes nobody asked for: whatever comes next would be taken for an answer
+            self.drop()
+
+    def eof_received(self) -> bool:
+        self._ended(None)
+        return False
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self.pool.open.discard(self)
+        self._ended(exc)
+        self.transport = None
+
+    def _ended(self, exc: BaseException | None) -> None:
+        exchange = self.exchange
+        if exchange is not None:
+            exchange.upstream_ended(exc)
+        else:
+            self.pool.forget(self)
+
+    def pause_writing(self) -> None:
+        if self.exchange is not None:
+            self.exchange.upstream_full()
+
+    def resume_writing(self) -> None:
+        if self.exchange is not None:
+            self.exchange.upstream_drained()
+
+    def drop(self) -> None:
+        """Close at once, whatever is still under way."""
+        self.exchange = None
+        self.pool.forget(self)
+        if self.transport is not None:
+            self.transport.abort()
+
+
+class Pool:
+    """Upstream connections: `idle` ones, last used last, and all that are `open`."""
+
+    __slots__ = ("_endpoint", "_limit", "idle", "open")
+
+    def __init__(self, endpoint: Endpoint, limit: int) -> None:
+        self._endpoint: Final = endpoint
+        self._limit: Final = limit
+        self.idle: list[UpstreamConnection] = []
+        self.open: set[UpstreamConnection] = set()
+
+    def take(self) -> UpstreamConnection | None:
+        """An idle connection, the most recently used."""
+        while self.idle:
+            connection = self.idle.pop()
+            if connection.transport is not None and not connection.transport.is_closing():
+                return connection
+        return None
+
+    def give(self, connection: UpstreamConnection, now: float) -> None:
+        """A connection whose exchange has ended in good order."""
+        connection.exchange = None
+        connection.used = True
+        if len(self.idle) >= self._limit:
+            connection.drop()
+        else:
+            connection.idle_since = now
+            self.idle.append(connection)
+
+    def forget(self, connection: UpstreamConnection) -> None:
+        if connection in self.idle:
+            self.idle.remove(connection)
+
+    async def connect(self) -> UpstreamConnection:
+        """A new connection.
+
+        Raises:
+            OSError: the upstream cannot be reached (TLS failures included).
+        """
+        loop = asyncio.get_running_loop()
+        where = self._endpoint
+        if where.path:
+            _, made = await loop.create_unix_connection(self._make, where.path)
+        else:
+            _, made = await loop.create_connection(
+                self._make, where.host, where.port, ssl=where.tls
+            )
+        return made
+
+    def _make(self) -> UpstreamConnection:
+        return UpstreamConnection(self)
+
+    def sweep(self, oldest: float) -> None:
+        """Close connections idle since before `oldest`."""
+        while self.idle and self.idle[0].idle_since < oldest:
+            self.idle[0].drop()
+
+    def close(self) -> None:
+        for connection in list(self.open):
+            connection.drop()

@@ -1,0 +1,136 @@
+"""Heads written anew from what was judged: to the upstream, to the client, and our own.
+
+Header hygiene for forwarded messages is applied here and nowhere else; the lists are in
+`gateway.core.headers`.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Final
+
+from gateway.core.facts import Field
+from gateway.core.headers import OWN_COOKIE_PREFIXES
+from gateway.proxy.answers import AnswerHead
+from gateway.proxy.blocks import TCHAR, kept, merged, spans
+from gateway.proxy.grammar import RequestHead
+from gateway.proxy.ports import Answer, Forward
+
+_NAME: Final = re.compile(TCHAR + rb"++")
+_VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*+")
+_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding", b"connection"})
+_OWN_COOKIES: Final = tuple(prefix.encode() for prefix in OWN_COOKIE_PREFIXES)
+
+
+class Rendered:
+    """Fields to set: `block` as lines ready to send, `names` of what they take the place of."""
+
+    __slots__ = ("block", "names")
+
+    def __init__(self, fields: Iterable[Field], dropped: Iterable[str] = ()) -> None:
+        lines = [(name.encode("ascii"), value.encode("latin-1")) for name, value in fields]
+        names = {name.lower() for name, _ in lines} | {name.encode("ascii") for name in dropped}
+        for name, value in lines:
+            if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
+                raise ValueError(f"the field {name!r} cannot be sent")
+        if names & _FRAMING:
+            raise ValueError("framing belongs to the forwarder")
+        self.block = b"".join(b"%s: %s\r\n" % line for line in lines)
+        self.names = names
+
+
+class Route:
+    """A `Forward`, rendered once."""
+
+    __slots__ = ("answer", "forward", "request")
+
+    def __init__(self, forward: Forward) -> None:
+        self.forward = forward
+        replaced = [
+            (name, _foreign_text(value) if name == "cookie" else value)
+            for name, value in forward.replace.items()
+            if value is not None
+        ]
+        self.request = Rendered([*replaced, *forward.add], forward.replace)
+        self.answer = Rendered(forward.answer_add)
+
+
+def request_head(head: RequestHead, route: Route, client: Rendered, authority: bytes) -> bytes:
+    """The head that goes upstream; `authority` where an HTTP/1.0 client sent no Host."""
+    cuts = head.cuts
+    extra = b""
+    names = route.request.names | client.names
+    if names:
+        cuts = merged(cuts, spans(head.block, names))
+    if head.own_cookie and head.cookie is not None and b"cookie" not in names:
+        cuts = merged(cuts, [head.cookie])
+        left = foreign_cookies(head.block[slice(*head.cookie)].partition(b":")[2])
+        extra = b"Cookie: %s\r\n" % left if left else b""
+    if head.length is None:
+        extra += b"Transfer-Encoding: chunked\r\n"
+    if not head.has_host and b"host" not in names:
+        extra += b"Host: %s\r\n" % authority
+    return b"%s %s HTTP/1.1\r%s\n%s%s%s\r\n" % (
+        head.method,
+        head.target,
+        kept(head.block, cuts),
+        route.request.block,
+        client.block,
+        extra,
+    )
+
+
+def foreign_cookies(value: bytes) -> bytes:
+    """The value of a Cookie field without the gateway's own cookies."""
+    parts = [part.strip(b" \t\r") for part in value.split(b";")]
+    return b"; ".join(part for part in parts if part and not part.startswith(_OWN_COOKIES))
+
+
+def _foreign_text(value: str) -> str:
+    return foreign_cookies(value.encode("latin-1")).decode("latin-1")
+
+
+def handed_head(head: RequestHead) -> bytes:
+    """The head for the pages: judged fields, one request per connection."""
+    names = {b"connection", b"expect", b"transfer-encoding"}
+    extra = b"Transfer-Encoding: chunked\r\n" if head.length is None else b""
+    return b"%s\r%s\n%sConnection: close\r\n\r\n" % (
+        head.line,
+        kept(head.block, spans(head.block, names)),
+        extra,
+    )
+
+
+def answer_head(answer: AnswerHead, route: Route, *, chunked: bool, close: bool) -> bytes:
+    """The head of the upstream's answer as the client gets it."""
+    cuts = answer.cuts
+    if route.answer.names:
+        cuts = merged(cuts, spans(answer.block, route.answer.names))
+    extra = route.answer.block
+    if chunked:
+        extra += b"Transfer-Encoding: chunked\r\n"
+    if close:
+        extra += b"Connection: close\r\n"
+    return b"HTTP/1.1 %s\r%s\n%s\r\n" % (answer.status_line, kept(answer.block, cuts), extra)
+
+
+def own_answer(answer: Answer, *, close: bool, bodiless: bool) -> bytes:
+    """A whole answer of the gateway's own."""
+    try:
+        reason = HTTPStatus(answer.status).phrase
+    except ValueError:
+        reason = ""
+    fields = Rendered(answer.fields)
+    parts = [f"HTTP/1.1 {answer.status} {reason}\r\n".encode(), fields.block]
+    if b"date" not in fields.names:
+        parts.append(f"Date: {formatdate(time.time(), usegmt=True)}\r\n".encode())
+    if answer.status != 204:
+        parts.append(b"Content-Length: %d\r\n" % len(answer.body))
+    parts.append(b"Connection: close\r\n\r\n" if close else b"\r\n")
+    if not bodiless and answer.status not in (204, 304):
+        parts.append(answer.body)
+    return b"".join(parts)

@@ -1,0 +1,105 @@
+"""Worker processes: forked after binding, started again when they die, stopped together."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Final
+
+_SHORT_LIFE: Final = 5.0  # seconds; a worker that dies younger counts as failing
+_LONGEST_WAIT: Final = 30.0
+_LOG: Final = logging.getLogger("gateway.proxy")
+
+
+class _Stop(Exception):
+    pass
+
+
+def supervise(count: int, work: Callable[[], int]) -> int:
+    """Keep `count` workers running until SIGTERM or SIGINT, which is passed on to them.
+
+    Args:
+        work: what a worker does; its result is the worker's exit status.
+
+    Returns:
+        0 after a stop that was asked for; 1 where no worker ever came up.
+    """
+    return _Supervisor(count, work).run()
+
+
+class _Supervisor:
+    def __init__(self, count: int, work: Callable[[], int]) -> None:
+        self._count = count
+        self._work = work
+        self._born: dict[int, float] = {}
+        self._failures = 0
+        self._stopping = False
+
+    def run(self) -> int:
+        before = {
+            number: signal.signal(number, self._stop) for number in (signal.SIGTERM, signal.SIGINT)
+        }
+        try:
+            with contextlib.suppress(_Stop):
+                self._keep()
+            self._pass_on()
+            self._collect()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        return 0 if self._stopping else 1
+
+    def _keep(self) -> None:
+        while True:
+            while len(self._born) < self._count:
+                self._fork()
+            pid, status = os.wait()
+            lived = time.monotonic() - self._born.pop(pid, 0.0)
+            _LOG.error(
+                "worker %d ended with status %d; starting another",
+                pid,
+                os.waitstatus_to_exitcode(status),
+            )
+            if lived > _SHORT_LIFE:
+                self._failures = 0
+                continue
+            self._failures += 1
+            if self._failures >= self._count and os.waitstatus_to_exitcode(status) == 1:
+                return  # none comes up: a mistake that trying again does not mend
+            time.sleep(min(_LONGEST_WAIT, 0.1 * 2 ** min(self._failures, 9)))
+
+    def _fork(self) -> None:
+        pid = os.fork()
+        if pid:
+            self._born[pid] = time.monotonic()
+            return
+        status = 1
+        try:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            status = self._work()
+        except Exception:
+            _LOG.exception("a worker failed")
+        finally:
+            logging.shutdown()
+            os._exit(status)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        if not self._stopping:
+            self._stopping = True
+            raise _Stop
+
+    def _pass_on(self) -> None:
+        for pid in self._born:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+
+    def _collect(self) -> None:
+        for pid in list(self._born):
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)

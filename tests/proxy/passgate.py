@@ -1,0 +1,65 @@
+"""A gate for the forwarder's own tests: forwards everything, or does as a test says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from gateway.core.errors import MESSAGES, Refusal
+from gateway.core.facts import Facts, Field, IPAddress
+from gateway.core.path import parse_target
+from gateway.proxy.ports import Answer, Forward, HandOver, Plan
+
+FORWARD = Forward()
+
+
+class PassGate:
+    """Forwards whatever has a canonical path; each decision can be replaced by a test.
+
+    decide: asked by `plan`; where set, `quick` knows nothing.
+    """
+
+    def __init__(self) -> None:
+        self.decide: Callable[[Facts], Plan | Awaitable[Plan]] | None = None
+        self.own_fields: tuple[Field, ...] = ()
+        self.session_cookie = ""
+        self.held: Answer | None = None
+        self.asked: list[Facts] = []
+
+    def quick(self, method: str, target: str) -> Forward | None:
+        if self.decide is not None:
+            return None
+        try:
+            parse_target(target)
+        except Refusal:
+            return None
+        return FORWARD
+
+    def client_fields(self, client: IPAddress | None) -> tuple[Field, ...]:
+        address = (("X-Forwarded-For", str(client)),) if client is not None else ()
+        return (*self.own_fields, *address)
+
+    def plan(self, facts: Facts) -> Plan | Awaitable[Plan]:
+        self.asked.append(facts)
+        return self.decide(facts) if self.decide is not None else FORWARD
+
+    def sets_session(self, set_cookie: str) -> bool:
+        return bool(self.session_cookie) and set_cookie.startswith(self.session_cookie)
+
+    async def hold(self, facts: Facts, status: int, fields: tuple[Field, ...]) -> Answer | None:
+        self.asked.append(facts)
+        await asyncio.sleep(0)
+        return self.held
+
+    def refusal(self, facts: Facts | None, slug: str, **detail: str) -> Answer:
+        body = Refusal(slug, **detail).text.encode()
+        return Answer(MESSAGES[slug].status, (("X-Slug", slug),), body)
+
+
+class NoPages:
+    """Where no request is ever handed over."""
+
+    def open(self, plan: HandOver) -> asyncio.Protocol:
+        raise AssertionError("nothing is handed over here")
+
+    def done(self, protocol: asyncio.Protocol) -> None: ...
