@@ -12,12 +12,15 @@ from gateway.cli.output import CommandFailed
 from gateway.core.errors import Refusal
 from gateway.core.keys import SealBroken
 from gateway.core.store import StoreUnavailable
+from gateway.settings import ConfigError
 
 
 def words(failed: Exception) -> CommandFailed | None:
     """What to tell a person about an expected failure, None for a defect."""
     if isinstance(failed, CommandFailed):
         return failed
+    if isinstance(failed, ConfigError):
+        return CommandFailed(str(failed))
     if isinstance(failed, Refusal):
         return CommandFailed(failed.text)
     if isinstance(failed, StoreUnavailable):
