@@ -90,6 +90,9 @@ class RedisClient:
             self._slots = asyncio.Semaphore(_AT_ONCE)
             self._client = self._connect()
         async with self._slots:
+            if isinstance(self._client, RedisCluster):
+                # redis-py sends commands to any node while it does not know the slots yet.
+                await self._client.initialize()
             return await self._client.execute_command(*words, **options)
 
     def _connect(self) -> _Client:
@@ -98,7 +101,9 @@ class RedisClient:
         match address.mode:
             case "cluster":
                 nodes = [ClusterNode(host, port) for host, port in address.hosts]
-                # MOVED and ASK are answers, not doubts: following them repeats nothing.
+                # After some MOVED replies redis-py would close every connection, those with a
+                # command under way too; a slot that moved is learnt from its reply alone.
+                common["reinitialize_steps"] = 0
                 return cast("_Client", RedisCluster(startup_nodes=nodes, **common))  # type: ignore[arg-type]
             case "sentinel":
                 self._sentinel = Sentinel(  # type: ignore[no-untyped-call]

@@ -9,10 +9,13 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from gateway.core.store import Store
+from gateway.stores import open_store
 
 
 def redis_server_binary() -> str:
@@ -69,9 +72,13 @@ class Server:
         wait_for(lambda: self.command("PING") is not None)
 
     def command(self, *words: str) -> str | None:
-        """The first line of the answer to one command; None when nobody answers."""
+        return self.ask(self.port, *words)
+
+    @staticmethod
+    def ask(port: int, *words: str) -> str | None:
+        """The start of the raw answer to one command; None when nobody answers."""
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=2) as connection:
+            with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
                 parts = [f"${len(word.encode())}\r\n{word}\r\n" for word in words]
                 connection.sendall(f"*{len(words)}\r\n{''.join(parts)}".encode())
                 return connection.recv(65536).decode()
@@ -158,3 +165,47 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def _joined(node: Server) -> bool:
     info = node.command("CLUSTER", "INFO") or ""
     return "cluster_state:ok" in info and "cluster_known_nodes:3" in info
+
+
+class Clock:
+    """A clock that stands still until it is told to move."""
+
+    def __init__(self) -> None:
+        self.now = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+BACKENDS = ("sqlite", "redis", "sentinel", "cluster")
+
+
+@pytest.fixture(params=BACKENDS)
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty store, once for every backend."""
+    if request.param == "sqlite":
+        return f"sqlite:{tmp_path / 'state.db'}"
+    if request.param == "redis":
+        server: Server = request.getfixturevalue("redis_server")
+        server.command("FLUSHALL")
+        return f"redis://127.0.0.1:{server.port}/0"
+    url: str = request.getfixturevalue(request.param)
+    ports = [int(place.rpartition(":")[2]) for place in url.split("//")[1].split("/")[0].split(",")]
+    if request.param == "sentinel":
+        answer = Server.ask(ports[0], "SENTINEL", "get-master-addr-by-name", "index") or ""
+        ports = [int(answer.split("\r\n")[4])]
+    for port in ports:
+        Server.ask(port, "FLUSHALL")
+    return url
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def store(store_url: str, clock: Clock) -> AsyncIterator[Store]:
+    opened = await open_store(store_url, clock)
+    yield opened
+    await opened.close()

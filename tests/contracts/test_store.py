@@ -1,0 +1,307 @@
+"""What every store promises, on every backend, as one process sees it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gateway.core.store import Key, Record, Store
+from gateway.stores import open_store
+from tests.contracts.conftest import Clock
+
+KEY = Key("kind", "alice", "name")
+
+
+async def test_a_record_is_read_as_it_was_written(store: Store) -> None:
+    value = bytes(range(256)) * 300
+    version = await store.put(KEY, value)
+    assert version is not None and version > 0
+    assert await store.get(KEY) == Record(value, version)
+
+
+async def test_what_was_never_written_is_none(store: Store) -> None:
+    assert await store.get(KEY) is None
+    assert await store.items("kind", "alice") == []
+    assert await store.last("log") is None
+    assert await store.read("log") == []
+    assert await store.count(KEY, window=60, add=0) == 0
+    assert await store.delete(KEY) is False
+    assert await store.warnings() is not None
+
+
+async def test_a_conditional_write_needs_the_version_that_is_there(store: Store) -> None:
+    first = await store.put(KEY, b"1", if_version=0)
+    assert first is not None
+    assert await store.put(KEY, b"x", if_version=0) is None
+    assert await store.put(KEY, b"x", if_version=first + 1) is None
+    second = await store.put(KEY, b"2", if_version=first)
+    assert second is not None and second > first
+    assert await store.put(KEY, b"x", if_version=first) is None
+    assert await store.get(KEY) == Record(b"2", second)
+
+
+async def test_versions_go_on_after_a_deletion(store: Store, clock: Clock) -> None:
+    """Else a writer that read the old record could overwrite the new one."""
+    first = await store.put(KEY, b"1")
+    await store.put(KEY, b"1")
+    await store.delete(KEY)
+    third = await store.put(KEY, b"3", expires=clock.now + 1)
+    clock.now += 2
+    fourth = await store.put(KEY, b"4", if_version=0)
+    assert first is not None and third is not None and fourth is not None
+    assert first + 1 < third < fourth
+    assert await store.put(KEY, b"x", if_version=third) is None
+
+
+async def test_only_the_right_version_is_deleted(store: Store) -> None:
+    version = await store.put(KEY, b"1") or 0
+    assert await store.delete(KEY, if_version=version + 1) is False
+    assert await store.delete(KEY, if_version=0) is False
+    assert await store.delete(KEY, if_version=version) is True
+    assert await store.delete(KEY) is False
+
+
+async def test_a_claim_has_one_winner_until_it_expires(store: Store, clock: Clock) -> None:
+    wins = await asyncio.gather(*(store.claim(KEY, expires=clock.now + 30) for _ in range(20)))
+    assert wins.count(True) == 1
+    clock.now += 29.999
+    assert await store.claim(KEY, expires=clock.now + 30) is False
+    clock.now += 0.001
+    assert await store.claim(KEY, expires=clock.now + 30) is True
+
+
+async def test_an_expired_record_is_gone_everywhere(store: Store, clock: Clock) -> None:
+    await store.put(KEY, b"1", expires=clock.now + 10)
+    await store.put(KEY._replace(name="stays"), b"2")
+    clock.now += 10
+    assert await store.get(KEY) is None
+    assert [name for name, _ in await store.items("kind", "alice")] == ["stays"]
+    assert await store.delete(KEY) is False
+    assert await store.put(KEY, b"3", if_version=0) is not None
+    clock.now += 1_000_000
+    assert await store.get(KEY) is not None
+
+
+async def test_expiry_can_be_taken_back_and_moved(store: Store, clock: Clock) -> None:
+    await store.put(KEY, b"1", expires=clock.now + 10)
+    await store.put(KEY, b"1", expires=clock.now + 500)
+    clock.now += 400
+    assert await store.get(KEY) is not None
+    await store.put(KEY, b"1")
+    clock.now += 10_000
+    assert await store.get(KEY) is not None
+    assert len(await store.items("kind", "alice")) == 1
+
+
+STRANGE = [
+    "",
+    "/",
+    ":",
+    "{",
+    "}",
+    "}:r:x",
+    "a}:r:b",
+    "%7D",
+    "é",
+    "ß",
+    "a b",
+    "*",
+    "?",
+    "'",
+    '"',
+    "🐍",
+]
+
+
+@pytest.mark.parametrize("place", ["owner", "name"])
+async def test_strange_names_stay_apart(store: Store, place: str) -> None:
+    for name in STRANGE:
+        key = KEY._replace(owner=name) if place == "owner" else KEY._replace(name=name)
+        assert await store.put(key, name.encode(), if_version=0) is not None, name
+    for name in STRANGE:
+        key = KEY._replace(owner=name) if place == "owner" else KEY._replace(name=name)
+        record = await store.get(key)
+        assert record is not None and record.value == name.encode()
+        listed = await store.items("kind", key.owner)
+        assert [found for found, _ in listed] == (["name"] if place == "owner" else sorted(STRANGE))
+
+
+async def test_names_cannot_imitate_the_key_of_another_owner(store: Store) -> None:
+    await store.put(Key("kind", "a}:r:b", "c"), b"1")
+    assert await store.get(Key("kind", "a", "b}:r:c")) is None
+    assert await store.get(Key("kind/a", "b", "c")) is None
+
+
+async def test_a_window_slides(store: Store, clock: Clock) -> None:
+    clock.now = 1_700_000_040.0
+    assert await store.count(KEY, window=60) == 1
+    clock.now += 30
+    assert await store.count(KEY, window=60, add=3) == 4
+    clock.now += 29.9
+    assert await store.count(KEY, window=60, add=0) == 4, "counted for the whole window"
+    clock.now += 1.1
+    assert await store.count(KEY, window=60, add=0) == 3, "and for at most a sixtieth more"
+    clock.now += 30
+    assert await store.count(KEY, window=60, add=0) == 0
+    assert await store.count(KEY, window=60) == 1
+
+
+async def test_counters_are_no_records(store: Store, clock: Clock) -> None:
+    await store.count(KEY, window=60)
+    assert await store.get(KEY) is None
+    assert await store.items("kind", "alice") == []
+    assert await store.count(KEY._replace(name="other"), window=60, add=0) == 0
+
+
+async def test_a_log_numbers_its_entries(store: Store) -> None:
+    assert [await store.append("log", b"%d" % n) for n in range(5)] == [1, 2, 3, 4, 5]
+    assert await store.append("other", b"x") == 1
+    assert await store.read("log") == [(n + 1, b"%d" % n) for n in range(5)]
+    assert await store.read("log", after=3) == [(4, b"3"), (5, b"4")]
+    assert await store.read("log", after=1, limit=2) == [(2, b"1"), (3, b"2")]
+    assert await store.read("log", after=5) == []
+    assert await store.last("log") == (5, b"4")
+
+
+async def test_an_append_after_another_entry_fails(store: Store) -> None:
+    assert await store.append("log", b"a", after=1) is None
+    assert await store.append("log", b"a", after=0) == 1
+    assert await store.append("log", b"b", after=0) is None
+    assert await store.append("log", b"b", after=1) == 2
+
+
+async def test_numbers_go_on_after_a_trim(store: Store) -> None:
+    for _ in range(4):
+        await store.append("log", b"x")
+    await store.trim("log", upto=2)
+    assert [number for number, _ in await store.read("log")] == [3, 4]
+    await store.trim("log", upto=4)
+    assert await store.read("log") == [] and await store.last("log") is None
+    assert await store.append("log", b"y", after=3) is None
+    assert await store.append("log", b"y", after=4) == 5
+    await store.trim("log", upto=0)
+    assert await store.last("log") == (5, b"y")
+
+
+async def test_many_callers_at_once(store: Store) -> None:
+    """More callers than connections or places in a batch."""
+    keys = [KEY._replace(name=str(number)) for number in range(300)]
+    versions = await asyncio.gather(*(store.put(key, key.name.encode()) for key in keys))
+    assert len(set(versions)) == 300
+    numbers = await asyncio.gather(*(store.append("log", b"x") for _ in keys))
+    assert sorted(number or 0 for number in numbers) == list(range(1, 301))
+    records = await asyncio.gather(*(store.get(key) for key in keys))
+    assert [record and record.value for record in records] == [key.name.encode() for key in keys]
+
+
+# -- against a model -----------------------------------------------------------------------
+
+
+class Model:
+    """The protocol in a few dictionaries: what the backends are measured against."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.records: dict[str, tuple[bytes, float | None, int]] = {}
+        self.log: list[bytes] = []
+        self.trimmed = 0
+
+    def live(self, name: str) -> tuple[bytes, float | None, int] | None:
+        found = self.records.get(name)
+        gone = found is None or (found[1] is not None and found[1] <= self.now)
+        return None if gone else found
+
+
+NAMES = st.sampled_from(["a", "b"])
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(
+            st.just("put"),
+            NAMES,
+            st.sampled_from([None, 5.0, 50.0]),
+            st.sampled_from(["any", "none", "right", "stale"]),
+        ),
+        st.tuples(st.just("claim"), NAMES, st.sampled_from([5.0, 50.0])),
+        st.tuples(st.just("delete"), NAMES, st.sampled_from(["any", "right", "stale"])),
+        st.tuples(st.just("wait"), st.sampled_from([1.0, 5.0, 60.0])),
+        st.tuples(st.just("append"), st.booleans()),
+        st.tuples(st.just("trim"), st.integers(0, 4)),
+    ),
+    max_size=25,
+)
+
+
+async def walk(store: Store, clock: Clock, owner: str, steps: list[tuple[Any, ...]]) -> None:
+    model, start, versions = Model(), clock.now, [0]
+    for word, *rest in steps:
+        match word, rest:
+            case "wait", [seconds]:
+                clock.now += seconds
+                model.now = clock.now - start
+            case "put", [name, lasts, when]:
+                live = model.live(name)
+                wanted = {"any": None, "none": 0, "right": live[2] if live else 0}.get(when, 1)
+                ends = None if lasts is None else clock.now + lasts
+                value = repr(len(versions)).encode()
+                done = await store.put(key(owner, name), value, expires=ends, if_version=wanted)
+                assert (done is not None) == (wanted in (None, live[2] if live else 0))
+                if done is not None:
+                    assert done > max(versions[-1:])
+                    versions.append(done)
+                    model.records[name] = (value, ends and ends - start, done)
+            case "claim", [name, lasts]:
+                free = model.live(name) is None
+                assert await store.claim(key(owner, name), expires=clock.now + lasts) is free
+                if free:
+                    record = await store.get(key(owner, name))
+                    assert record is not None
+                    versions.append(record.version)
+                    model.records[name] = (b"", clock.now - start + lasts, record.version)
+            case "delete", [name, when]:
+                live = model.live(name)
+                wanted = {"any": None, "right": live[2] if live else 0}.get(when, 1)
+                right = live is not None and wanted in (None, live[2])
+                assert await store.delete(key(owner, name), if_version=wanted) is right
+                if right:
+                    del model.records[name]
+            case "append", [careful]:
+                after = len(model.log) if careful else None
+                assert await store.append(owner, b"e", after=after) == len(model.log) + 1
+                model.log.append(b"e")
+            case "trim", [upto]:
+                model.trimmed = max(model.trimmed, min(upto, len(model.log)))
+                await store.trim(owner, upto=upto)
+        await compare(store, owner, model)
+
+
+async def compare(store: Store, owner: str, model: Model) -> None:
+    wanted = {n: Record(r[0], r[2]) for n in "ab" if (r := model.live(n)) is not None}
+    assert dict(await store.items("model", owner)) == wanted
+    for name in "ab":
+        assert await store.get(key(owner, name)) == wanted.get(name)
+    entries = [(n + 1, b"e") for n in range(model.trimmed, len(model.log))]
+    assert await store.read(owner) == entries
+    assert await store.last(owner) == (entries[-1] if entries else None)
+
+
+def key(owner: str, name: str) -> Key:
+    return Key("model", owner, name)
+
+
+def test_any_sequence_of_steps_does_what_the_model_does(store_url: str) -> None:
+    clock = Clock()
+    examples = iter(range(10_000))
+    with asyncio.Runner() as runner:
+        store = runner.run(open_store(store_url, clock))
+
+        @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        @given(STEPS)
+        def follow(steps: list[tuple[Any, ...]]) -> None:
+            runner.run(walk(store, clock, f"example {next(examples)}", steps))
+
+        follow()
+        runner.run(store.close())
