@@ -31,7 +31,7 @@ class _Client(Protocol):
 
 
 class RedisClient:
-    """Sends commands; opened at the first one, and anew in a forked process.
+    """Sends commands; opened at the first one, and anew in a forked process or another loop.
 
     Args:
         patience: seconds after which a call fails.
@@ -40,7 +40,8 @@ class RedisClient:
     def __init__(self, address: RedisAddress, *, patience: float) -> None:
         self._address: Final = address
         self._patience: Final = patience
-        self._pid = 0
+        self._home: tuple[int, asyncio.AbstractEventLoop] | None = None
+        self._left: list[_Client] = []
         self._client: _Client | None = None
         self._sentinel: Sentinel | None = None
         self._slots = asyncio.Semaphore(_AT_ONCE)
@@ -74,7 +75,7 @@ class RedisClient:
             raise StoreUnavailable(f"Redis: {type(error).__name__}: {error}"[:300]) from None
 
     async def close(self) -> None:
-        if self._client is not None and self._pid == os.getpid():
+        if self._client is not None and self._home == (os.getpid(), asyncio.get_running_loop()):
             await self._client.aclose()
             for sentinel in self._sentinel.sentinels if self._sentinel is not None else ():
                 await sentinel.aclose()
@@ -85,8 +86,12 @@ class RedisClient:
         return self._address.mode == "cluster"
 
     async def _send(self, *words: str | bytes | float | int, **options: object) -> object:
-        if self._client is None or self._pid != os.getpid():
-            self._pid = os.getpid()
+        home = (os.getpid(), asyncio.get_running_loop())
+        if self._client is None or self._home != home:
+            if self._client is not None:
+                # Kept, not closed: its sockets belong to another process or another loop.
+                self._left.append(self._client)
+            self._home = home
             self._slots = asyncio.Semaphore(_AT_ONCE)
             self._client = self._connect()
         async with self._slots:

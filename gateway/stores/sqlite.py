@@ -47,8 +47,8 @@ class SqliteStore:
     """`gateway.core.store.Store` over one file.
 
     Args:
-        patience: seconds to wait for another process's lock; twice that is the limit for any
-            call.
+        patience: seconds to wait for another process's lock; any call is over after
+            twice that and a second.
     """
 
     def __init__(self, path: Path, clock: Clock, *, patience: float = 4.0) -> None:
@@ -60,7 +60,7 @@ class SqliteStore:
     def _start(self) -> None:
         self._pid = os.getpid()
         file = DatabaseFile(self.path, patience=self._patience)
-        limit = self._patience * 2
+        limit = self._patience * 2 + 1
         self._reading = Lane(file, writes=False, limit=limit)
         self._writing = Lane(file, writes=True, limit=limit, chore=self._sweep)
 

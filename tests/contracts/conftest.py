@@ -10,6 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -108,10 +109,17 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server.kill()
 
 
-@pytest.fixture(scope="session")
-def sentinel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The store address of a primary with one replica and one Sentinel."""
-    base = tmp_path_factory.mktemp("sentinel")
+@dataclass(frozen=True)
+class Group:
+    """A primary with one replica, watched by one Sentinel."""
+
+    url: str
+    primary: Server
+    replica: Server
+
+
+@contextlib.contextmanager
+def sentinel_group(base: Path) -> Iterator[Group]:
     quiet = ("--save", "", "--appendonly", "no")
     primary = Server(base / "primary", *quiet)
     primary.start()
@@ -120,16 +128,24 @@ def sentinel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     (base / "watch").mkdir()
     (base / "watch" / "sentinel.conf").write_text(
         f"sentinel monitor index 127.0.0.1 {primary.port} 1\n"
-        "sentinel down-after-milliseconds index 500\n"
+        "sentinel down-after-milliseconds index 1000\n"
         "sentinel failover-timeout index 3000\n"
     )
     watch = Server(base / "watch", "sentinel.conf", "--sentinel")
     watch.start()
+    wait_for(lambda: "master_link_status:up" in (replica.command("INFO", "replication") or ""))
     wait_for(lambda: "slave0" in (primary.command("INFO", "replication") or ""))
     wait_for(lambda: "*0" not in (watch.command("SENTINEL", "replicas", "index") or "*0"))
-    yield f"redis+sentinel://127.0.0.1:{watch.port}/index"
+    yield Group(f"redis+sentinel://127.0.0.1:{watch.port}/index", primary, replica)
     for server in (watch, replica, primary):
         server.kill()
+
+
+@pytest.fixture(scope="session")
+def sentinel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The store address of a group that nobody disturbs."""
+    with sentinel_group(tmp_path_factory.mktemp("sentinel")) as group:
+        yield group.url
 
 
 @pytest.fixture(scope="session")
