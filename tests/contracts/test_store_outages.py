@@ -116,7 +116,7 @@ async def test_a_lock_that_is_not_given_back(sqlite: SqliteStore) -> None:
     other = sqlite3.connect(sqlite.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     start = time.monotonic()
-    with pytest.raises(StoreUnavailable, match="locked|no answer"):
+    with pytest.raises(StoreUnavailable, match=r"locked|no answer"):
         await sqlite.put(KEY, b"y")
     assert time.monotonic() - start < 3
     record = await sqlite.get(KEY)
