@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from gateway.core.store import Key, Store, StoreUnavailable
 
@@ -30,10 +30,15 @@ class TotpDevice:
     added: float
     used: float = 0.0
 
+    @property
+    def kind(self) -> str:
+        return "totp"
+
 
 @dataclass(frozen=True, slots=True)
 class WebauthnKey:
-    """id: the credential id; public_key: COSE. Both base64url without padding."""
+    """id: the credential id; public_key: COSE; handle: the user handle it was made with.
+    All base64url without padding."""
 
     id: str
     name: str
@@ -41,8 +46,16 @@ class WebauthnKey:
     sign_count: int
     transports: tuple[str, ...]
     passkey: bool
+    handle: str
     added: float
     used: float = 0.0
+
+    @property
+    def kind(self) -> str:
+        return "webauthn"
+
+
+Device: TypeAlias = TotpDevice | WebauthnKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +78,15 @@ class Invitation:
 class Account:
     """What is known of one person.
 
-    user: the name as last written. epoch: grows with every change of factor or password;
-    sessions, remembered devices and verified credentials of an older epoch are dead.
+    id: the user id. user: the name as first written.
+    epoch: grows with every change of factor or password; sessions, remembered devices and
+    verified credentials of an older epoch are dead.
     handle: the random WebAuthn user handle, base64url. last: the factor used last.
-    known: keyed hashes of the networks the person last passed a factor from, newest first.
+    known, agents: keyed hashes of the networks and devices the person last passed a factor
+    from, newest first.
     """
 
+    id: str
     user: str
     epoch: int = 0
     handle: str = ""
@@ -80,6 +96,7 @@ class Account:
     invitation: Invitation | None = None
     last: str = ""
     known: tuple[str, ...] = ()
+    agents: tuple[str, ...] = ()
     created: float = 0.0
     enrolled: float = 0.0
 
@@ -87,6 +104,15 @@ class Account:
     def protected(self) -> bool:
         """Whether the person has a second factor. Recovery codes alone are none."""
         return bool(self.totp or self.webauthn)
+
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        return self.totp + self.webauthn
+
+    def with_device(self, device: Device) -> Account:
+        if isinstance(device, TotpDevice):
+            return replace(self, totp=(*self.totp, device))
+        return replace(self, webauthn=(*self.webauthn, device))
 
     def bumped(self) -> Account:
         return replace(self, epoch=self.epoch + 1)
@@ -109,19 +135,24 @@ def load(value: bytes) -> Account:
         data: dict[str, Any] = json.loads(value)
         if data.pop("v") != FORMAT:
             raise StoreUnavailable("an account was written by a newer version")
-        data["totp"] = tuple(TotpDevice(**item) for item in data["totp"])
-        data["webauthn"] = tuple(
-            WebauthnKey(**{**item, "transports": tuple(item["transports"])})
-            for item in data["webauthn"]
-        )
+        data["totp"] = tuple(device_of("totp", item) for item in data["totp"])
+        data["webauthn"] = tuple(device_of("webauthn", item) for item in data["webauthn"])
         recovery = data["recovery"]
         data["recovery"] = Recovery(tuple(recovery["codes"]), recovery["made"])
         data["known"] = tuple(data["known"])
+        data["agents"] = tuple(data["agents"])
         if data["invitation"] is not None:
             data["invitation"] = Invitation(**data["invitation"])
         return Account(**data)
     except (ValueError, TypeError, KeyError) as broken:
         raise StoreUnavailable("an account cannot be read") from broken
+
+
+def device_of(kind: str, data: dict[str, Any]) -> Device:
+    """A device from its stored form."""
+    if kind == "totp":
+        return TotpDevice(**data)
+    return WebauthnKey(**{**data, "transports": tuple(data["transports"])})
 
 
 class Accounts:
@@ -157,7 +188,7 @@ class Accounts:
         """
         for _ in range(_ROUNDS):
             record = await self._store.get(_key(user_id))
-            account = load(record.value) if record else Account(user, created=now)
+            account = load(record.value) if record else Account(user_id, user, created=now)
             changed, result = work(account)
             if record and changed == account:
                 return result
@@ -168,6 +199,15 @@ class Accounts:
             if written is not None:
                 return result
         raise StoreUnavailable("an account is changed by too many at once")
+
+    async def by_handle(self, handle: str) -> str | None:
+        """The user id behind a WebAuthn user handle."""
+        record = await self._store.get(Key("handle", "", handle))
+        return record.value.decode() if record else None
+
+    async def name_handle(self, handle: str, user_id: str) -> None:
+        """Make a handle lead to a person. Written before the account, so none is lost."""
+        await self._store.put(Key("handle", "", handle), user_id.encode())
 
     async def ids(self) -> list[str]:
         """The ids of everybody with an account (and of those cut off while getting one)."""

@@ -6,9 +6,21 @@ locks nobody out; the last step is one conditional write, so one that was acknow
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from gateway.core.logins import Caller, Passed, Pending, Session
+from gateway.core.accounts import Account, Device, Recovery
+from gateway.core.at_once import fresh_proof, renewed
+from gateway.core.audit import Event
+from gateway.core.drafts import Draft, Drafts, Stage
+from gateway.core.durations import in_words
+from gateway.core.entering import Entering
+from gateway.core.errors import Refusal
+from gateway.core.factor import ClockOff, Enrollable, Issuable, WrongAnswer
+from gateway.core.labels import usable_label
+from gateway.core.logins import Caller, Enrolment, Passed, Pending, Session, Step
+from gateway.core.notices import Notice
+from gateway.core.parts import Parts
+from gateway.core.sessions import token
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,48 +57,78 @@ class Enrolling:
     `step_up_required`. A `who` that is not at Step.ENROL: `pending_expired`.
     """
 
+    def __init__(self, parts: Parts, entering: Entering) -> None:
+        self._ = parts
+        self._entering = entering
+        self._drafts = Drafts(parts.store, parts.ring, parts.clock, parts.limits.enrolling)
+
     async def totp(self, who: Pending | Session, name: str) -> TotpOffer:
         """Offer a new secret; an earlier offer to the same `who` is void.
 
         Raises:
-            Refusal: `name_taken`, `too_many_factors`, `step_up_required`.
+            Refusal: `name_taken`, `unusable_label`, `too_many_factors`, `step_up_required`.
         """
-        raise NotImplementedError
+        draft = await self._offer(who, "totp", name)
+        return TotpOffer(draft.name, draft.state, draft.shown)
 
     async def offered(self, who: Pending | Session) -> TotpOffer | None:
         """The secret on offer, to show the page again; None where there is none."""
-        raise NotImplementedError
+        draft = await self._drafts.get(who.user_id, who.id)
+        if draft is None or draft.kind != "totp" or draft.stage is not Stage.OFFERED:
+            return None
+        return TotpOffer(draft.name, draft.state, draft.shown)
 
     async def confirm_totp(self, who: Pending | Session, code: str, caller: Caller) -> Enrolled:
         """Confirm the secret on offer with a code.
 
         Raises:
             Refusal: `otp_invalid`, `clock_off` (with {offset}, "about 2 minutes slow"),
-                `enrolment_expired`, `throttled`.
+                `enrolment_expired`.
         """
-        raise NotImplementedError
+        self._may(who)
+        draft = await self._draft(who, "totp", Stage.OFFERED)
+        try:
+            device = await self._confirmed(who, draft, code)
+        except ClockOff as off:
+            raise Refusal("clock_off", offset=_offset(off.offset)) from None
+        except WrongAnswer:
+            raise Refusal("otp_invalid") from None
+        return await self._advance(who, draft, device, caller)
 
     async def webauthn(self, who: Pending | Session, name: str) -> str:
         """Options as JSON for navigator.credentials.create(); refusals as for `totp`."""
-        raise NotImplementedError
+        return (await self._offer(who, "webauthn", name)).shown
 
     async def confirm_webauthn(
         self, who: Pending | Session, answer: str, caller: Caller
     ) -> Enrolled:
-        """Confirm a key with the browser's answer (JSON).
+        """Confirm a key with the browser's answer (JSON). The challenge is burnt first.
 
         Raises:
             Refusal: `key_refused`, `enrolment_expired`.
         """
-        raise NotImplementedError
+        self._may(who)
+        draft = await self._draft(who, "webauthn", Stage.OFFERED)
+        if not await self._drafts.burn(who.user_id, who.id):
+            raise Refusal("enrolment_expired")
+        try:
+            device = await self._confirmed(who, draft, answer)
+        except WrongAnswer:
+            raise Refusal("key_refused") from None
+        return await self._advance(who, draft, device, caller)
 
     async def recovery(self, who: Session, caller: Caller) -> Enrolled:
         """New recovery codes, for a person who has factors; `finish` replaces the old ones."""
-        raise NotImplementedError
+        self._may(who)
+        if not (await self._account(who)).protected:
+            raise Refusal("no_such_factor")
+        return await self._with_codes(who, Draft("recovery", "", Stage.CODES))
 
     async def shown_again(self, who: Pending | Session) -> Enrolled:
         """Fresh recovery codes for an enrolment that waits for `finish` (a page lost)."""
-        raise NotImplementedError
+        self._may(who)
+        draft = await self._draft(who, "", Stage.CODES)
+        return await self._with_codes(who, draft)
 
     async def finish(
         self, who: Pending | Session, caller: Caller, *, code: str = "", saved: bool = False
@@ -94,6 +136,143 @@ class Enrolling:
         """Complete: one of the codes typed, or the tick that they are saved.
 
         Raises:
-            Refusal: `recovery_unconfirmed`, `enrolment_expired`.
+            Refusal: `recovery_unconfirmed`, `enrolment_expired`, `invite_invalid`.
         """
-        raise NotImplementedError
+        self._may(who)
+        draft = await self._draft(who, "", Stage.CODES)
+        typed = bool(code) and self._codes.matches(who.user_id, code, draft.codes) is not None
+        if not typed and not saved:
+            raise Refusal("recovery_unconfirmed")
+        return await self._commit(who, draft, caller)
+
+    # -- how -------------------------------------------------------------------------------
+
+    @property
+    def _codes(self) -> Issuable:
+        found = self._.factors["recovery"]
+        assert isinstance(found, Issuable)
+        return found
+
+    def _kind(self, kind: str) -> Enrollable:
+        found = self._.factors[kind]
+        assert isinstance(found, Enrollable)
+        return found
+
+    def _may(self, who: Pending | Session) -> None:
+        if isinstance(who, Session):
+            fresh_proof(self._, who)
+        elif who.step is not Step.ENROL:
+            raise Refusal("pending_expired")
+
+    async def _account(self, who: Pending | Session) -> Account:
+        """The account as `who` found it. Raises Refusal `enrolment_expired` if it changed."""
+        account = await self._.accounts.get(who.user_id) or Account(who.user_id, who.user)
+        if account.epoch != who.epoch:
+            raise Refusal("enrolment_expired")
+        return account
+
+    async def _draft(self, who: Pending | Session, kind: str, stage: Stage) -> Draft:
+        draft = await self._drafts.get(who.user_id, who.id)
+        if draft is None or draft.stage is not stage or kind not in ("", draft.kind):
+            raise Refusal("enrolment_expired")
+        return draft
+
+    async def _offer(self, who: Pending | Session, kind: str, name: str) -> Draft:
+        self._may(who)
+        factor, account = self._kind(kind), await self._account(who)
+        label = usable_label(name, account.devices)
+        if sum(1 for one in account.devices if one.kind == kind) >= factor.limit:
+            raise Refusal("too_many_factors", limit=str(factor.limit))
+        offer = factor.offer(account, label, self._.random)
+        draft = Draft(kind, label, Stage.OFFERED, state=offer.state, shown=offer.shown)
+        await self._drafts.put(who.user_id, who.id, draft)
+        return draft
+
+    async def _confirmed(self, who: Pending | Session, draft: Draft, answer: str) -> Device:
+        return self._kind(draft.kind).confirm(
+            await self._account(who),
+            draft.name,
+            draft.state,
+            answer,
+            now=self._.clock(),
+            id=token(self._.random, 9),
+        )
+
+    async def _advance(
+        self, who: Pending | Session, draft: Draft, device: Device, caller: Caller
+    ) -> Enrolled:
+        """Show recovery codes where the person has none, else complete."""
+        confirmed = replace(draft, stage=Stage.CODES, state="", shown="", device=device)
+        if (await self._account(who)).recovery.codes:
+            return await self._commit(who, confirmed, caller)
+        return await self._with_codes(who, confirmed)
+
+    async def _with_codes(self, who: Pending | Session, draft: Draft) -> Enrolled:
+        codes = self._codes.issue(who.user_id, self._.random)
+        digests = self._codes.digests(who.user_id, codes)
+        await self._drafts.put(who.user_id, who.id, replace(draft, codes=digests))
+        return Enrolled(codes=codes)
+
+    async def _commit(self, who: Pending | Session, draft: Draft, caller: Caller) -> Enrolled:
+        now, device = self._.clock(), draft.device
+        handle = getattr(device, "handle", "")
+        if handle:
+            await self._.accounts.name_handle(handle, who.user_id)
+
+        def work(account: Account) -> tuple[Account, bool]:
+            if account.epoch != who.epoch:
+                raise Refusal("enrolment_expired")
+            self._check_invitation(who, account, now)
+            first = not account.protected
+            changed = replace(account.bumped(), invitation=None)
+            if device is not None:
+                changed = changed.with_device(device)
+                changed = replace(
+                    changed,
+                    last=draft.kind,
+                    enrolled=account.enrolled or now,
+                    handle=account.handle or handle,
+                )
+            if draft.codes:
+                changed = replace(changed, recovery=Recovery(draft.codes, now))
+            return changed, first
+
+        first = await self._.accounts.change(who.user_id, who.user, work, now=now)
+        await self._drafts.burn(who.user_id, who.id)
+        await self._tell(who, draft, caller, first)
+        epoch = who.epoch + 1
+        if isinstance(who, Pending):
+            label = f"{draft.kind} {draft.name}"
+            passed = await self._entering.complete(who, draft.kind, label, caller, epoch=epoch)
+            return Enrolled(passed=passed)
+        proven = replace(who, proved_at=now, factor=draft.kind) if first else who
+        return Enrolled(cookie=await renewed(self._, proven, epoch))
+
+    def _check_invitation(self, who: Pending | Session, account: Account, now: float) -> None:
+        """An enrolment by invitation needs it to the end; the same write uses it up."""
+        if isinstance(who, Session) or self._.limits.enrolment is not Enrolment.INVITE:
+            return
+        invitation = account.invitation
+        live = invitation is not None and invitation.expires > now
+        if not live or invitation is None or invitation.digest != who.invitation:
+            raise Refusal("invite_invalid")
+
+    async def _tell(
+        self, who: Pending | Session, draft: Draft, caller: Caller, first: bool
+    ) -> None:
+        if draft.device is not None:
+            event = Event.ENROLLED if first else Event.FACTOR_ADDED
+            label = f"{draft.kind} {draft.name}"
+            await self._.audit.record(event, who.user_id, caller.origin, factor=label)
+            await self._.notifier.notify(
+                Notice.FACTOR_ADDED, who.user_id, caller.origin, detail=label
+            )
+        if draft.codes:
+            await self._.audit.record(Event.RECOVERY_CODES_MADE, who.user_id, caller.origin)
+            if not first:
+                await self._.notifier.notify(Notice.RECOVERY_CODES_MADE, who.user_id, caller.origin)
+
+
+def _offset(seconds: float) -> str:
+    """ "about 2 minutes slow"."""
+    return f"about {in_words(abs(seconds))} {'slow' if seconds < 0 else 'fast'}"

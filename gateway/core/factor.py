@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
-from gateway.core.accounts import Account
+from gateway.core.accounts import Account, Device
+from gateway.core.clock import Random
 
 
 class WrongAnswer(Exception):
     """The answer does not prove this factor: wrong, used before, or not meant for this."""
+
+
+class ClockOff(WrongAnswer):
+    """A code right for another time.
+
+    Args:
+        offset: seconds the device's clock is ahead of ours; negative when it is behind.
+    """
+
+    def __init__(self, offset: float) -> None:
+        super().__init__("clock")
+        self.offset = offset
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +34,7 @@ class Proof:
         read is what makes an answer work just once.
     name: what the person calls the device, "" where it has no name.
     alone: the answer also showed who the person is and a second thing about them (WebAuthn
-        user verification), so no password need come before it.
+        user verification with a passkey), so no password need come before it.
     """
 
     account: Account
@@ -35,6 +48,8 @@ class Factor(Protocol):
     kind: str
     guessable: bool
     """Whether tries must be counted per person because an answer could be guessed."""
+    asks: bool
+    """Whether an answer is to a challenge of ours."""
 
     def has(self, account: Account) -> bool:
         """Whether the person can answer with this factor."""
@@ -51,6 +66,10 @@ class Factor(Protocol):
         """
         ...
 
+    def whose(self, answer: str) -> str:
+        """The user handle inside an answer, "" where there is none (or none can be read)."""
+        ...
+
     def check(self, account: Account, answer: str, *, challenge: bytes, now: float) -> Proof:
         """Judge an answer.
 
@@ -61,4 +80,52 @@ class Factor(Protocol):
         Raises:
             WrongAnswer
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A factor on offer. state: what `confirm` needs again; secret, and kept sealed.
+    shown: what the person or the browser is given."""
+
+    state: str = field(repr=False)
+    shown: str = field(repr=False)
+
+
+@runtime_checkable
+class Enrollable(Factor, Protocol):
+    """A kind of which a person sets up devices one by one."""
+
+    limit: int
+    """How many devices one person may have."""
+
+    def offer(self, account: Account, name: str, random: Random) -> Offer:
+        """A new device for this person, still without effect."""
+        ...
+
+    def confirm(
+        self, account: Account, name: str, state: str, answer: str, *, now: float, id: str
+    ) -> Device:
+        """The device, ready to be put into the account, if the answer shows it works.
+
+        Raises:
+            WrongAnswer, ClockOff
+        """
+        ...
+
+
+@runtime_checkable
+class Issuable(Factor, Protocol):
+    """A kind that is handed out as a set of codes."""
+
+    def issue(self, user_id: str, random: Random) -> tuple[str, ...]:
+        """Fresh codes, as they are shown."""
+        ...
+
+    def digests(self, user_id: str, codes: tuple[str, ...]) -> tuple[str, ...]:
+        """The form in which codes are stored."""
+        ...
+
+    def matches(self, user_id: str, code: str, digests: tuple[str, ...]) -> str | None:
+        """The stored form that a typed code matches."""
         ...

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gateway.core.audit import AuditSink
+from gateway.core.at_once import AtOnce, fresh_proof
+from gateway.core.audit import AuditSink, Event
 from gateway.core.clock import Clock, Random
 from gateway.core.enrolling import Enrolling
+from gateway.core.entering import Entering
+from gateway.core.errors import Refusal
 from gateway.core.factor import Factor
 from gateway.core.keys import KeyRing
 from gateway.core.logins import (
@@ -29,6 +32,8 @@ from gateway.core.logins import (
 )
 from gateway.core.manage import Manage
 from gateway.core.notices import Notifier
+from gateway.core.parts import assemble
+from gateway.core.sessions import token
 from gateway.core.store import Store
 from gateway.core.upstream import Credential, Issued
 
@@ -68,9 +73,20 @@ class Flow:
         limits: FlowLimits,
     ) -> None:
         self.limits = limits
-        self.enrolling: Enrolling
-        self.manage: Manage
-        raise NotImplementedError
+        self._ = assemble(
+            store=store,
+            ring=ring,
+            factors=factors,
+            audit=audit,
+            notifier=notifier,
+            clock=clock,
+            random=random,
+            limits=limits,
+        )
+        self._entering = Entering(self._)
+        self._at_once = AtOnce(self._)
+        self.enrolling = Enrolling(self._, self._entering)
+        self.manage = Manage(self._)
 
     # -- before the upstream is asked ------------------------------------------------------
 
@@ -80,11 +96,14 @@ class Flow:
         Raises:
             Refusal: `throttled`.
         """
-        raise NotImplementedError
+        await self._.throttle.admit(caller.address)
 
     async def refused(self, user: str, caller: Caller) -> None:
-        """The upstream refused a name or password: count it against the address."""
-        raise NotImplementedError
+        """The upstream refused a name or password: count it against the address.
+
+        Nothing is kept under the name, known or not: it can lock nobody out and tells nothing.
+        """
+        await self._.throttle.refused(caller.address)
 
     # -- logins in a browser ---------------------------------------------------------------
 
@@ -104,20 +123,31 @@ class Flow:
 
         Raises:
             Refusal: `invite_required` (no factor, enrolment by invitation only, no live
-                invitation), `throttled`.
+                invitation), `unusable_name`.
         """
-        raise NotImplementedError
+        return await self._entering.begin(
+            user, held, caller, device_cookie=device_cookie, invitation=invitation
+        )
 
     async def pending(self, cookie: str) -> Pending | None:
         """The live pending login behind that cookie."""
-        raise NotImplementedError
+        return await self._entering.pending(cookie)
+
+    async def kinds(self, session: Session) -> tuple[str, ...]:
+        """The kinds of factor a signed-in person can step up with, the last used first."""
+        account = await self._.accounts.get(session.user_id)
+        return self._.proofs.kinds(account) if account else ()
 
     async def ask(self, who: Pending | Session, kind: str) -> str:
         """What the browser needs to answer with a factor (WebAuthn: options as JSON).
 
         Makes a fresh challenge, good for one answer; "" for factors that are typed.
         """
-        raise NotImplementedError
+        factor = self._.factors.get(kind)
+        account = await self._.accounts.get(who.user_id)
+        if factor is None or not factor.asks or account is None:
+            return ""
+        return factor.ask(account, await self._.challenges.new(who.id))
 
     async def prove(
         self, cookie: str, kind: str, answer: str, caller: Caller, *, remember: bool = False
@@ -133,11 +163,13 @@ class Flow:
         Raises:
             Refusal: `pending_expired`, `otp_invalid`, `throttled`.
         """
-        raise NotImplementedError
+        return await self._entering.prove(cookie, kind, answer, caller, remember=remember)
 
     async def passkey_ask(self) -> tuple[str, str]:
         """For a sign-in without a user name: a ticket for the form, and the options as JSON."""
-        raise NotImplementedError
+        ticket = token(self._.random)
+        challenge = await self._.challenges.new("passkey:" + ticket)
+        return ticket, self._.factors["webauthn"].ask(None, challenge)
 
     async def passkey_login(
         self, ticket: str, answer: str, caller: Caller, *, device_cookie: str = ""
@@ -148,9 +180,9 @@ class Flow:
         one sealed for it is still good; otherwise it is good for the gateway's own pages.
 
         Raises:
-            Refusal: `otp_invalid`, `throttled`.
+            Refusal: `otp_invalid`, `throttled`, `pending_expired` (the ticket was used).
         """
-        raise NotImplementedError
+        return await self._entering.passkey(ticket, answer, caller, device_cookie=device_cookie)
 
     # -- logins in one request -------------------------------------------------------------
 
@@ -159,24 +191,32 @@ class Flow:
     ) -> str:
         """A first factor passed in a request that carries its code (or carries none).
 
-        On success `issued` become verified. Returns the factor used, "" where enrolment is
-        optional and the person has none.
+        On success `issued` become verified. Returns the factor used, "" where a person may be
+        without one and is, "approval" where the login was approved in the browser.
 
         Raises:
-            Refusal: `otp_required`, `otp_invalid`, `not_enrolled`, `invite_required`,
-                `throttled`.
+            Refusal: `otp_required` (with {approve} where it can be approved in a browser),
+                `otp_invalid`, `not_enrolled`, `invite_required`, `throttled`.
         """
-        raise NotImplementedError
+        return await self._at_once.prove(user, code, issued, caller)
 
     # -- afterwards ------------------------------------------------------------------------
 
     async def session(self, cookie: str) -> Session | None:
         """The live session behind that cookie (idle and absolute limits, epoch checked)."""
-        raise NotImplementedError
+        return await self._.sessions.get(cookie)
 
     async def verified(self, credential: Credential) -> Verified | None:
         """Whether a login that passed the second factor earned this credential, and whose."""
-        raise NotImplementedError
+        return await self._.credentials.find(credential)
+
+    async def step_up(self, cookie: str, kind: str, answer: str, caller: Caller) -> str:
+        """Prove a factor again on a live session: the new session cookie's value.
+
+        Raises:
+            Refusal: `pending_expired` (no such session), `otp_invalid`, `throttled`.
+        """
+        return await self._at_once.step_up(cookie, kind, answer, caller)
 
     async def password_changed(
         self, user: str, fresh: Issued | None, proof: Verified | Session, caller: Caller
@@ -185,25 +225,20 @@ class Flow:
 
         `fresh` becomes verified if `proof` is of the same user.
         """
-        raise NotImplementedError
-
-    async def step_up(self, cookie: str, kind: str, answer: str, caller: Caller) -> str:
-        """Prove a factor again on a live session: the new session cookie's value.
-
-        Raises:
-            Refusal: `pending_expired` (no such session), `otp_invalid`, `throttled`.
-        """
-        raise NotImplementedError
+        await self._at_once.password_changed(user, fresh, proof, caller)
 
     async def end(self, cookie: str, caller: Caller) -> None:
-        """Log out: end the session behind that cookie."""
-        raise NotImplementedError
+        """Log out: end the session behind that cookie and the credentials its login earned."""
+        session = await self._.sessions.get(cookie)
+        if session is not None and await self._.sessions.end(session.user_id, session.id):
+            await self._.credentials.drop(session.user_id, session.holds)
+            await self._.audit.record(Event.SESSION_ENDED, session.user_id, caller.origin)
 
     # -- approving a command-line login in a browser -----------------------------------------
 
     async def waiting(self, session: Session, id: str) -> Waiting | None:
         """The command-line login that an approval address names, if it is this person's."""
-        raise NotImplementedError
+        return await self._.approvals.find(session.user_id, id)
 
     async def approve(self, session: Session, id: str, caller: Caller) -> None:
         """Let the next try by the same client pass, once, within two minutes.
@@ -211,4 +246,7 @@ class Flow:
         Raises:
             Refusal: `step_up_required`, `pending_expired` (no such login waits).
         """
-        raise NotImplementedError
+        fresh_proof(self._, session)
+        if not await self._.approvals.grant(session.user_id, id):
+            raise Refusal("pending_expired")
+        await self._.audit.record(Event.COMMAND_LINE_APPROVED, session.user_id, caller.origin)

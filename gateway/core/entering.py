@@ -1,0 +1,253 @@
+"""Logins in a browser, from the first factor to the session."""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import replace
+
+from gateway.core.accounts import Account
+from gateway.core.audit import Event
+from gateway.core.errors import Refusal
+from gateway.core.identity import user_id as id_of
+from gateway.core.logins import Begun, Caller, Enrolment, Held, Passed, Pending, Step
+from gateway.core.parts import Parts
+from gateway.core.pending import Opened
+
+
+def invitation_digest(parts: Parts, user_id: str, token: str) -> str:
+    """The form in which an invitation is stored."""
+    return parts.ring.digest("invitation", user_id, token)
+
+
+def may_lack_factor(parts: Parts) -> bool:
+    """Whether people without a factor pass today: by policy, or until `required_from`."""
+    limits = parts.limits
+    if limits.enrolment is Enrolment.OPTIONAL:
+        return True
+    return limits.required_from is not None and parts.clock() < limits.required_from
+
+
+class Entering:
+    def __init__(self, parts: Parts) -> None:
+        self._ = parts
+
+    async def begin(
+        self, user: str, held: Held, caller: Caller, *, device_cookie: str, invitation: str
+    ) -> Begun:
+        """See `Flow.begin`."""
+        user_id = id_of(user)
+        account = await self._.accounts.get(user_id) or Account(user_id, user)
+        if account.protected:
+            passed = await self._by_device(account, user, held, caller, device_cookie)
+            if passed is not None:
+                return passed
+            return await self._wait(Step.VERIFY, account, user, held)
+        invited = self._invited(account, invitation)
+        if invited:
+            return await self._wait(Step.ENROL, account, user, held, invited)
+        if may_lack_factor(self._):
+            passed_without = await self._without(account, user, held, caller)
+            return Begun(Step.PASSED, passed_without.session_cookie, held)
+        if self._.limits.enrolment is Enrolment.INVITE:
+            raise Refusal("invite_required")
+        return await self._wait(Step.ENROL, account, user, held)
+
+    async def pending(self, cookie: str) -> Pending | None:
+        """See `Flow.pending`."""
+        opened = await self._.pending.get(cookie)
+        if opened is None:
+            return None
+        account = await self._.accounts.get(opened.user_id) or Account(opened.user_id, opened.user)
+        # A change since the password was typed (a factor set up, a password changed) ends it.
+        if account.epoch != opened.epoch:
+            return None
+        return Pending(
+            id=opened.id,
+            user=opened.user,
+            user_id=opened.user_id,
+            step=opened.step,
+            goto=opened.held.goto,
+            expires=opened.expires,
+            kinds=self._.proofs.kinds(account),
+            held=self._aged(opened),
+            epoch=opened.epoch,
+            invitation=opened.invitation,
+        )
+
+    async def prove(
+        self, cookie: str, kind: str, answer: str, caller: Caller, *, remember: bool
+    ) -> Passed:
+        """See `Flow.prove`."""
+        pending = await self.pending(cookie)
+        if pending is None or pending.step is not Step.VERIFY:
+            raise Refusal("pending_expired")
+        challenge = b""
+        if self._asks(kind):
+            challenge = await self._.challenges.burn(pending.id)
+        proved = await self._.proofs.prove(
+            pending.user_id, kind, answer, caller, challenge=challenge
+        )
+        if proved.account.epoch != pending.epoch:
+            raise Refusal("pending_expired")
+        return await self.complete(
+            pending, kind, proved.label, caller, epoch=pending.epoch, remember=remember
+        )
+
+    async def complete(
+        self,
+        pending: Pending,
+        kind: str,
+        label: str,
+        caller: Caller,
+        *,
+        epoch: int,
+        remember: bool = False,
+    ) -> Passed:
+        """Burn a pending login whose factor has passed and open what it earned.
+
+        Raises:
+            Refusal: `pending_expired` for all but one of several at once.
+        """
+        if not await self._.pending.burn(pending.id):
+            raise Refusal("pending_expired")
+        now = self._.clock()
+        await self._.audit.record(Event.LOGIN, pending.user_id, caller.origin, factor=label)
+        cookie = await self._open(
+            pending.user, pending.user_id, pending.held, caller, now, kind, epoch
+        )
+        device = ""
+        if remember and self._.devices.allowed:
+            device = await self._.devices.add(
+                pending.user_id,
+                caller.origin,
+                epoch=epoch,
+                proved_at=now,
+                factor=kind,
+                held=pending.held,
+            )
+            await self._.audit.record(Event.DEVICE_REMEMBERED, pending.user_id, caller.origin)
+        return Passed(cookie, pending.held, pending.user_id, device)
+
+    async def passkey(
+        self, ticket: str, answer: str, caller: Caller, *, device_cookie: str
+    ) -> Passed:
+        """See `Flow.passkey_login`."""
+        challenge = await self._.challenges.burn("passkey:" + ticket)
+        if not challenge:
+            raise Refusal("pending_expired")
+        await self._.throttle.admit(caller.address)
+        handle = self._.factors["webauthn"].whose(answer)
+        user_id = await self._.accounts.by_handle(handle) if handle else None
+        if user_id is None:
+            await self._.throttle.refused(caller.address)
+            raise Refusal("otp_invalid")
+        proved = await self._.proofs.prove(
+            user_id, "webauthn", answer, caller, challenge=challenge, alone=True
+        )
+        account, now = proved.account, self._.clock()
+        held = await self._earned_here(account, device_cookie)
+        await self._.audit.record(
+            Event.LOGIN, user_id, caller.origin, factor=proved.label, detail="passkey alone"
+        )
+        names = self._.credentials.names(user_id, held.issued)
+        await self._.credentials.renew(
+            user_id, names, proved_at=now, factor="webauthn", epoch=account.epoch
+        )
+        cookie = await self._.sessions.open(
+            account.user,
+            user_id,
+            caller.origin,
+            epoch=account.epoch,
+            proved_at=now,
+            factor="webauthn",
+            upstream=held.session,
+            holds=names,
+        )
+        return Passed(cookie, Held(), user_id)
+
+    # -- how -------------------------------------------------------------------------------
+
+    def _asks(self, kind: str) -> bool:
+        factor = self._.factors.get(kind)
+        return factor is not None and factor.asks
+
+    async def _wait(
+        self, step: Step, account: Account, user: str, held: Held, invitation: str = ""
+    ) -> Begun:
+        cookie = await self._.pending.open(
+            user, account.id, step, held, epoch=account.epoch, invitation=invitation
+        )
+        return Begun(step, cookie)
+
+    def _invited(self, account: Account, token: str) -> str:
+        """The keyed hash of a live invitation of this person, "" for any other token."""
+        invitation = account.invitation
+        if not token or invitation is None or invitation.expires <= self._.clock():
+            return ""
+        digests = self._.ring.digests("invitation", account.id, token)
+        found = any(hmac.compare_digest(one, invitation.digest) for one in digests)
+        return invitation.digest if found else ""
+
+    async def _by_device(
+        self, account: Account, user: str, held: Held, caller: Caller, cookie: str
+    ) -> Begun | None:
+        device = await self._.devices.get(cookie, user_id=account.id, epoch=account.epoch)
+        if device is None:
+            return None
+        await self._.audit.record(
+            Event.LOGIN, account.id, caller.origin, factor="device", detail=device.name
+        )
+        session = await self._open(
+            user, account.id, held, caller, device.proved_at, "device", account.epoch
+        )
+        await self._.devices.use(cookie, account.id, caller.origin, held)
+        return Begun(Step.PASSED, session, held)
+
+    async def _without(self, account: Account, user: str, held: Held, caller: Caller) -> Passed:
+        await self._.audit.record(Event.LOGIN_WITHOUT_FACTOR, account.id, caller.origin)
+        cookie = await self._open(user, account.id, held, caller, self._.clock(), "", account.epoch)
+        return Passed(cookie, held, account.id)
+
+    async def _open(
+        self,
+        user: str,
+        user_id: str,
+        held: Held,
+        caller: Caller,
+        proved_at: float,
+        factor: str,
+        epoch: int,
+    ) -> str:
+        names = await self._.credentials.earn(
+            user_id, held.issued, proved_at=proved_at, factor=factor, epoch=epoch
+        )
+        return await self._.sessions.open(
+            user,
+            user_id,
+            caller.origin,
+            epoch=epoch,
+            proved_at=proved_at,
+            factor=factor,
+            upstream=held.session,
+            holds=names,
+        )
+
+    def _aged(self, opened: Opened) -> Held:
+        """What was held back, its lifetimes shortened by the time it waited."""
+        age = self._.clock() - opened.made
+        issued = tuple(
+            one if one.lifetime is None else replace(one, lifetime=one.lifetime - age)
+            for one in opened.held.issued
+        )
+        return replace(opened.held, issued=issued)
+
+    async def _earned_here(self, account: Account, cookie: str) -> Held:
+        """What the last login on this remembered device earned, if it is still good."""
+        device = await self._.devices.get(cookie, user_id=account.id, epoch=account.epoch)
+        if device is None or device.held.session is None:
+            return Held()
+        tokens = {one.credential for one in device.held.issued}
+        if device.held.session in tokens:
+            alive = await self._.credentials.find(device.held.session)
+            return device.held if alive else Held()
+        return device.held

@@ -1,0 +1,78 @@
+"""The pieces that logins, enrolments and the security pages share, put together once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.core.accounts import Accounts
+from gateway.core.approvals import Approvals
+from gateway.core.audit import AuditSink
+from gateway.core.challenges import Challenges
+from gateway.core.clock import Clock, Random
+from gateway.core.credentials import Credentials
+from gateway.core.devices import Devices
+from gateway.core.factor import Factor
+from gateway.core.keys import KeyRing
+from gateway.core.logins import FlowLimits
+from gateway.core.notices import Notifier
+from gateway.core.pending import PendingLogins
+from gateway.core.proofs import Proofs
+from gateway.core.sessions import Sessions
+from gateway.core.store import Store
+from gateway.core.throttle import Throttle
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    store: Store
+    ring: KeyRing
+    factors: Mapping[str, Factor]
+    audit: AuditSink
+    notifier: Notifier
+    clock: Clock
+    random: Random
+    limits: FlowLimits
+    accounts: Accounts
+    throttle: Throttle
+    proofs: Proofs
+    sessions: Sessions
+    pending: PendingLogins
+    credentials: Credentials
+    devices: Devices
+    approvals: Approvals
+    challenges: Challenges
+
+
+def assemble(
+    *,
+    store: Store,
+    ring: KeyRing,
+    factors: Mapping[str, Factor],
+    audit: AuditSink,
+    notifier: Notifier,
+    clock: Clock,
+    random: Random,
+    limits: FlowLimits,
+) -> Parts:
+    accounts = Accounts(store)
+    throttle = Throttle(store, clock)
+    return Parts(
+        store=store,
+        ring=ring,
+        factors=factors,
+        audit=audit,
+        notifier=notifier,
+        clock=clock,
+        random=random,
+        limits=limits,
+        accounts=accounts,
+        throttle=throttle,
+        proofs=Proofs(store, ring, accounts, factors, throttle, audit, notifier, clock),
+        sessions=Sessions(store, ring, accounts, clock, random, limits),
+        pending=PendingLogins(store, ring, clock, random, limits),
+        credentials=Credentials(store, ring, accounts, clock, limits.credential),
+        devices=Devices(store, ring, clock, random, limits),
+        approvals=Approvals(store, ring, clock, random, limits.approval),
+        challenges=Challenges(store, clock, random, limits.challenge),
+    )

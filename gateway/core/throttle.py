@@ -1,0 +1,232 @@
+"""How often somebody may try. Arithmetic over past attempts; the clock comes in.
+
+Guessing a one-time code needs the right password first. Who has it may be wrong `PERSON[-1]`
+times in 30 days over all networks that are new to the person, and as often as `NETWORK[-1]`
+says from each of the (at most three) networks the person last passed from. Each try hits one of
+3 codes of 10^6 that count at a moment, for each TOTP device: 120 tries are 1 in 2,800 a month
+(`odds`), with a notice to the person from the first. Recovery codes (80 bits) and WebAuthn
+cannot be guessed and are not counted per person, so they always work.
+
+Nobody is locked out by somebody without the password: wrong passwords only slow the network
+they come from. With the password, wrong codes from one network use up that network's tries
+before they use up the person's, and never those of a network the person is known from.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_network
+from math import ceil
+from typing import Final, NamedTuple
+
+from gateway.core.clock import Clock
+from gateway.core.durations import in_words
+from gateway.core.errors import Refusal
+from gateway.core.facts import IPAddress
+from gateway.core.store import Key, Store, StoreUnavailable
+
+_DAY: Final = 86400
+
+
+class Tier(NamedTuple):
+    """At most `limit` wrong tries in `window` seconds."""
+
+    limit: int
+    window: int
+
+
+NETWORK: Final = (Tier(5, 300), Tier(10, 3600), Tier(20, _DAY), Tier(50, 30 * _DAY))
+"""Wrong codes of one person from one network."""
+PERSON: Final = (Tier(10, 300), Tier(25, 3600), Tier(45, _DAY), Tier(120, 30 * _DAY))
+"""Wrong codes of one person from all networks new to that person."""
+CODES_BY_NETWORK: Final = (Tier(30, 300), Tier(300, _DAY))
+"""Wrong codes of all people from one network."""
+CODES_OVER_ALL: Final = (Tier(300, 300),)
+"""Wrong codes of all people from everywhere; holds back only networks new to the person."""
+PASSWORDS_BY_NETWORK: Final = (Tier(30, 300), Tier(300, _DAY))
+"""Wrong names and passwords from one network."""
+
+ACCEPTED_STEPS: Final = 3
+CODES: Final = 10**6
+KNOWN_NETWORKS: Final = 3
+
+
+def wait(tries: Sequence[float], tiers: Sequence[Tier], now: float) -> float:
+    """Seconds until another try may be made; 0 for at once.
+
+    Args:
+        tries: when the past tries were, oldest first.
+    """
+    longest = 0.0
+    for limit, window in tiers:
+        recent = [at for at in tries if at > now - window]
+        if len(recent) >= limit:
+            longest = max(longest, recent[-limit] + window - now)
+    return longest
+
+
+def odds(guesses: int, devices: int = 1) -> float:
+    """The chance that one of so many guesses of a TOTP code is right."""
+    return float(1 - (1 - ACCEPTED_STEPS * devices / CODES) ** guesses)
+
+
+def network(address: IPAddress | None) -> str:
+    """What is counted as one place: an IPv4 address, an IPv6 /64, "" for no address."""
+    if address is None:
+        return ""
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped:
+            return str(address.ipv4_mapped)
+        return str(ip_network((address, 64), strict=False))
+    return str(address)
+
+
+def throttled(seconds: float) -> Refusal:
+    """The refusal for a wait of so many seconds."""
+    whole = max(1, ceil(seconds))
+    return Refusal("throttled", retry_after=whole, wait=in_words(whole))
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A try that was counted before it was judged. Give it back when it was right."""
+
+    user_id: str
+    at: float
+    names: tuple[str, ...]
+
+
+class Throttle:
+    """Counts tries in the store, before they are judged: a hundred at once are a hundred."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    # -- passwords -------------------------------------------------------------------------
+
+    async def admit(self, address: IPAddress | None) -> None:
+        """Raises Refusal `throttled` where a network has sent too many wrong passwords."""
+        place = network(address)
+        if place:
+            await self._look("password:" + place, PASSWORDS_BY_NETWORK)
+
+    async def refused(self, address: IPAddress | None) -> None:
+        place = network(address)
+        if place:
+            await self._add("password:" + place, PASSWORDS_BY_NETWORK)
+
+    # -- codes -----------------------------------------------------------------------------
+
+    async def reserve(self, user_id: str, address: IPAddress | None, *, known: bool) -> Ticket:
+        """Count a try at a guessable factor.
+
+        Args:
+            known: whether the person passed a factor from this network before.
+
+        Raises:
+            Refusal: `throttled`.
+        """
+        place = network(address)
+        if place:
+            await self._look("code:" + place, CODES_BY_NETWORK)
+        if not known:
+            await self._look("code", CODES_OVER_ALL)
+        at = self._clock()
+        names: tuple[str, ...] = ()
+        # Without an address there are no networks to tell apart: the person's count decides.
+        plan = [(_name(place), NETWORK)] if place else []
+        plan += [] if known and place else [("all", PERSON)]
+        for name, tiers in plan:
+            try:
+                await self._take(user_id, name, tiers, at)
+            except Refusal:
+                await self.release(Ticket(user_id, at, names))
+                raise
+            names = (*names, name)
+        return Ticket(user_id, at, names)
+
+    async def release(self, ticket: Ticket) -> None:
+        """The answer was right: it was no guess."""
+        for name in ticket.names:
+            await self._change(ticket.user_id, name, lambda tries: _without(tries, ticket.at))
+
+    async def wrong(self, address: IPAddress | None) -> None:
+        """The answer was wrong: count it for its network and over all."""
+        place = network(address)
+        if place:
+            await self._add("code:" + place, CODES_BY_NETWORK)
+        await self._add("code", CODES_OVER_ALL)
+
+    async def forget(self, user_id: str) -> int:
+        """Forget the wrong codes of a person (`user unlock`); how many counts were dropped."""
+        found = await self._store.items("tries", user_id)
+        gone = [await self._store.delete(Key("tries", user_id, name)) for name, _ in found]
+        return sum(gone)
+
+    async def tries(self, user_id: str) -> int:
+        """Wrong codes of a person in the last 30 days from networks new to that person."""
+        record = await self._store.get(Key("tries", user_id, "all"))
+        return len(_recent(_load(record.value), self._clock())) if record else 0
+
+    # -- how -------------------------------------------------------------------------------
+
+    async def _look(self, name: str, tiers: Sequence[Tier]) -> None:
+        for tier in tiers:
+            seen = await self._store.count(_counter(name, tier), window=tier.window, add=0)
+            if seen >= tier.limit:
+                raise throttled(tier.window / tier.limit)
+
+    async def _add(self, name: str, tiers: Sequence[Tier]) -> None:
+        for tier in tiers:
+            await self._store.count(_counter(name, tier), window=tier.window)
+
+    async def _take(self, user_id: str, name: str, tiers: Sequence[Tier], at: float) -> None:
+        def work(tries: list[float]) -> list[float]:
+            seconds = wait(tries, tiers, at)
+            if seconds > 0:
+                raise throttled(seconds)
+            return [*tries, at]
+
+        await self._change(user_id, name, work)
+
+    async def _change(
+        self, user_id: str, name: str, work: Callable[[list[float]], list[float]]
+    ) -> None:
+        key = Key("tries", user_id, name)
+        for _ in range(200):
+            record = await self._store.get(key)
+            tries = _recent(_load(record.value), self._clock()) if record else []
+            value = json.dumps(work(tries)).encode()
+            expires = self._clock() + PERSON[-1].window
+            version = record.version if record else 0
+            if await self._store.put(key, value, expires=expires, if_version=version) is not None:
+                return
+        raise StoreUnavailable("tries are counted by too many at once")
+
+
+def _without(tries: list[float], at: float) -> list[float]:
+    left = list(tries)
+    if at in left:
+        left.remove(at)
+    return left
+
+
+def _recent(tries: list[float], now: float) -> list[float]:
+    return sorted(at for at in tries if at > now - PERSON[-1].window)
+
+
+def _load(value: bytes) -> list[float]:
+    return [float(at) for at in json.loads(value)]
+
+
+def _name(place: str) -> str:
+    return "from:" + base64.urlsafe_b64encode(hashlib.sha256(place.encode()).digest()[:15]).decode()
+
+
+def _counter(name: str, tier: Tier) -> Key:
+    return Key("throttle", "", f"{name}/{tier.window}")

@@ -1,0 +1,178 @@
+"""A gateway's domain over a real store, with people, phones and a clock that tests turn."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pyotp
+
+from gateway.core.audit import Event, Origin
+from gateway.core.flow import Begun, Caller, Flow, FlowLimits, Held, Passed, Pending, Session, Step
+from gateway.core.keys import KeyRing
+from gateway.core.notices import Notice
+from gateway.core.store import Store
+from gateway.core.upstream import Credential, Issued
+from gateway.factors import make_factors
+from gateway.stores.sqlite import open_sqlite
+
+START = 1_800_000_000.0
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+KEYS = (("k1", bytes(range(32))),)
+
+
+class Clock:
+    """A clock that stands still until a test turns it."""
+
+    def __init__(self, now: float = START) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+    def turn(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class Ledger:
+    """Audit trail and notices, kept in lists."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[Event, str, str]] = []
+        self.notices: list[tuple[Notice, str]] = []
+
+    async def record(
+        self, event: Event, user: str, origin: Origin, *, factor: str = "", detail: str = ""
+    ) -> None:
+        self.events.append((event, user, factor))
+
+    async def notify(self, notice: Notice, user: str, origin: Origin, *, detail: str = "") -> None:
+        self.notices.append((notice, user))
+
+    def names(self) -> list[Event]:
+        return [event for event, _, _ in self.events]
+
+
+def caller(address: str | None = "192.0.2.10", agent: str = FIREFOX) -> Caller:
+    """Somebody at an address, with a program."""
+    origin = Origin(address=address or "", user_agent=agent)
+    return Caller(ip_address(address) if address else None, origin)
+
+
+def token_of(user: str, text: str = "") -> Issued:
+    """A login token as an upstream would hand out, good for ten hours."""
+    return Issued(Credential(user, f"token-{text or secrets.token_hex(4)}"), 36000.0)
+
+
+def earned(user: str, goto: str = "") -> Held:
+    """What a login at the upstream earned."""
+    token = token_of(user)
+    return Held((token,), (f"auth_tkt={token.credential.secret}; path=/",), goto, token.credential)
+
+
+@dataclass
+class Phone:
+    """An authenticator app with one secret. skew: seconds its clock is ahead."""
+
+    uri: str
+    skew: float = 0.0
+
+    def code(self, now: float) -> str:
+        secret = parse_qs(urlsplit(self.uri).query)["secret"][0]
+        return pyotp.TOTP(secret).at(int(now + self.skew))
+
+
+@dataclass
+class Person:
+    """Somebody with a name, an address and what enrolment gave them."""
+
+    name: str
+    caller: Caller = field(default_factory=caller)
+    phone: Phone | None = None
+    codes: tuple[str, ...] = ()
+
+
+class World:
+    """One gateway's domain. `other` is a second gateway over the same store."""
+
+    def __init__(self, store: Store, clock: Clock, limits: FlowLimits | None = None) -> None:
+        self.store = store
+        self.clock = clock
+        self.ledger = Ledger()
+        self.ring = KeyRing(KEYS, secrets.token_bytes)
+        self.limits = limits or FlowLimits(public_url="https://packages.example.org")
+        self.flow = Flow(
+            store=store,
+            ring=self.ring,
+            factors=make_factors(self.ring, self.limits),
+            audit=self.ledger,
+            notifier=self.ledger,
+            clock=clock,
+            random=secrets.token_bytes,
+            limits=self.limits,
+        )
+
+    def other(self, **changes: object) -> World:
+        return World(self.store, self.clock, replace(self.limits, **changes))  # type: ignore[arg-type]
+
+    async def pending(self, begun: Begun) -> Pending:
+        found = await self.flow.pending(begun.cookie)
+        assert found is not None
+        return found
+
+    async def session(self, cookie: str) -> Session:
+        found = await self.flow.session(cookie)
+        assert found is not None
+        return found
+
+    def code(self, person: Person) -> str:
+        """The next code of a person's phone; time goes on so that it is a fresh one."""
+        assert person.phone is not None
+        self.clock.turn(30)
+        return person.phone.code(self.clock())
+
+    async def enrol(self, person: Person, device: str = "phone") -> Passed:
+        """A first login, with setting up a phone."""
+        begun = await self.flow.begin(person.name, earned(person.name), person.caller)
+        assert begun.step is Step.ENROL
+        who = await self.pending(begun)
+        offer = await self.flow.enrolling.totp(who, device)
+        person.phone = Phone(offer.uri)
+        shown = await self.flow.enrolling.confirm_totp(who, self.code(person), person.caller)
+        person.codes = shown.codes
+        done = await self.flow.enrolling.finish(who, person.caller, saved=True)
+        assert done.passed is not None
+        return done.passed
+
+    async def login(
+        self, person: Person, *, remember: bool = False, caller: Caller | None = None
+    ) -> Passed:
+        """A login with password and code."""
+        place = caller or person.caller
+        begun = await self.flow.begin(person.name, earned(person.name), place)
+        assert begun.step is Step.VERIFY
+        return await self.flow.prove(
+            begun.cookie, "totp", self.code(person), place, remember=remember
+        )
+
+
+def make_world(directory: Path, limits: FlowLimits | None = None) -> World:
+    clock = Clock()
+    return World(open_sqlite(f"sqlite:{directory / 'state.db'}", clock), clock, limits)
+
+
+def wrong_code(person: Person, now: float) -> str:
+    """Six digits that are none of the codes a phone shows around now."""
+    assert person.phone is not None
+    shown = {person.phone.code(now + 30 * away) for away in range(-3, 4)}
+    return next(f"{n:06}" for n in range(10**6) if f"{n:06}" not in shown)
+
+
+def options(text: str) -> dict[str, object]:
+    found = json.loads(text)
+    assert isinstance(found, dict)
+    return found
