@@ -1,20 +1,161 @@
-"""Pages of a person who is logged in: the overview and the way out."""
+"""What a person who is logged in sees and changes: factors, sessions, remembered devices."""
 
 from __future__ import annotations
 
+from typing import Final
+from urllib.parse import parse_qs
+
 from gateway.core import cookies
-from gateway.core.addresses import LOGIN
+from gateway.core.addresses import LOGIN, OVERVIEW, PREFIX
+from gateway.core.durations import in_words
+from gateway.core.errors import Refusal
 from gateway.core.flow import Session
+from gateway.core.manage import FactorRow
+from gateway.web import enrol
 from gateway.web.kit import Ask, Kit
 from gateway.web.reply import Reply, see_other
 from gateway.web.reply import cookies as set_cookies
 
+FACTOR: Final = f"{PREFIX}/factor"
+RENAME: Final = f"{PREFIX}/rename"
+REMOVE: Final = f"{PREFIX}/remove"
+RECOVERY: Final = f"{PREFIX}/recovery"
+END_SESSION: Final = f"{PREFIX}/sessions/end"
+END_OTHERS: Final = f"{PREFIX}/sessions/end-others"
+FORGET: Final = f"{PREFIX}/devices/forget"
+REMEMBER: Final = f"{PREFIX}/devices/remember"
+
+WHERE: Final = {
+    "FACTOR": FACTOR,
+    "RECOVERY": RECOVERY,
+    "END_SESSION": END_SESSION,
+    "END_OTHERS": END_OTHERS,
+    "FORGET": FORGET,
+    "REMEMBER": REMEMBER,
+}
+"""The same for the template."""
+
+# What was just done, said on the overview afterwards. The address carries only the key.
+DONE: Final = {
+    "factor": "Your second factor is set up.",
+    "renamed": "The device has its new name.",
+    "removed": "The device is removed. Your other sessions have ended.",
+    "session": "The session has ended.",
+    "others": "All other sessions have ended.",
+    "forgotten": "The device is no longer remembered.",
+    "remembered": "This device is remembered.",
+}
+
+
+def done(key: str) -> str:
+    """Where to go after a change, with word of it."""
+    return f"{OVERVIEW}?done={key}"
+
 
 async def overview(kit: Kit, ask: Ask, session: Session) -> Reply:
-    return kit.page(ask, "overview.html", session=session)
+    seen = await kit.flow.manage.overview(session, device_cookie=kit.cookie(ask, cookies.DEVICE))
+    said = parse_qs(ask.facts.query).get("done", [""])[0]
+    due = seen.required_from
+    return kit.page(
+        ask,
+        "overview.html",
+        session=session,
+        where=WHERE,
+        add=enrol.ADD,
+        seen=seen,
+        said=DONE.get(said, ""),
+        due_in=in_words(due - kit.clock()) if due is not None and due > kit.clock() else "",
+        remembers=kit.flow.limits.remember > 0,
+        remembered=any(row.current for row in seen.devices),
+    )
+
+
+async def factor(kit: Kit, ask: Ask, session: Session) -> Reply:
+    """One device: its name, and the way to remove it."""
+    return _factor(kit, ask, session, await _row(kit, session, ask.tail))
+
+
+async def rename(kit: Kit, ask: Ask, session: Session) -> Reply:
+    row = await _row(kit, session, ask.value("id"))
+    try:
+        cookie = await kit.flow.manage.rename(
+            session, row.kind, row.id, ask.value("name"), ask.caller
+        )
+    except Refusal as refusal:
+        if refusal.slug in ("name_taken", "unusable_label"):
+            return _factor(kit, ask, session, row, refusal)
+        raise
+    return _renewed(kit, "renamed", cookie)
+
+
+async def remove(kit: Kit, ask: Ask, session: Session) -> Reply:
+    row = await _row(kit, session, ask.value("id"))
+    try:
+        cookie = await kit.flow.manage.remove(session, row.kind, row.id, ask.caller)
+    except Refusal as refusal:
+        if refusal.slug == "last_factor":
+            return _factor(kit, ask, session, row, refusal)
+        raise
+    return _renewed(kit, "removed", cookie)
+
+
+async def recovery_form(kit: Kit, ask: Ask, session: Session) -> Reply:
+    """What new recovery codes mean, before they are made."""
+    seen = await kit.flow.manage.overview(session)
+    return kit.page(ask, "recovery.html", session=session, seen=seen, here=RECOVERY)
+
+
+async def recovery(kit: Kit, ask: Ask, session: Session) -> Reply:
+    """Make new codes; the old ones end when the new ones are confirmed."""
+    made = await kit.flow.enrolling.recovery(session, ask.caller)
+    return await enrol.after(kit, ask, session, made)
+
+
+async def end_session(kit: Kit, ask: Ask, session: Session) -> Reply:
+    await kit.flow.manage.end_session(session, ask.value("id"), ask.caller)
+    return see_other(done("session"))
+
+
+async def end_others(kit: Kit, ask: Ask, session: Session) -> Reply:
+    await kit.flow.manage.end_other_sessions(session, ask.caller)
+    return see_other(done("others"))
+
+
+async def forget(kit: Kit, ask: Ask, session: Session) -> Reply:
+    await kit.flow.manage.forget_device(session, ask.value("id"), ask.caller)
+    return see_other(done("forgotten"))
+
+
+async def remember(kit: Kit, ask: Ask, session: Session) -> Reply:
+    """Remember the device this browser runs on."""
+    cookie = await kit.flow.manage.remember(session, ask.caller)
+    kept = int(kit.flow.limits.remember)
+    return see_other(
+        done("remembered"), *set_cookies(kit.jar.set(cookies.DEVICE, cookie, max_age=kept))
+    )
 
 
 async def logout(kit: Kit, ask: Ask, session: Session) -> Reply:
     """End the session here and forget its cookie."""
     await kit.flow.end(kit.cookie(ask, cookies.SESSION), ask.caller)
     return see_other(LOGIN, *set_cookies(kit.jar.clear(cookies.SESSION)))
+
+
+async def _row(kit: Kit, session: Session, id: str) -> FactorRow:
+    seen = await kit.flow.manage.overview(session)
+    for row in seen.factors:
+        if row.id == id:
+            return row
+    raise Refusal("no_such_factor")
+
+
+def _factor(
+    kit: Kit, ask: Ask, session: Session, row: FactorRow, error: Refusal | None = None
+) -> Reply:
+    return kit.page(
+        ask, "factor.html", session=session, error=error, row=row, rename=RENAME, remove=REMOVE
+    )
+
+
+def _renewed(kit: Kit, key: str, cookie: str) -> Reply:
+    return see_other(done(key), *set_cookies(kit.jar.set(cookies.SESSION, cookie)))

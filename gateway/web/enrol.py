@@ -33,14 +33,14 @@ def base(who: Pending | Session) -> str:
 
 async def show(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
     """The secret on offer, or the page that starts an offer."""
-    _must_enrol(who)
+    must_enrol(who)
     offer = await kit.flow.enrolling.offered(who)
     return _start(kit, ask, who) if offer is None else _offer(kit, ask, who, offer)
 
 
 async def start(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
     """Offer a new secret under the name the person chose."""
-    _must_enrol(who)
+    must_enrol(who)
     name = ask.value("name")
     if not name:
         return _start(kit, ask, who, name, Refusal("field_missing", what="The name"))
@@ -55,7 +55,7 @@ async def start(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
 
 async def confirm(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
     """A code from the app shows that the secret arrived there."""
-    _must_enrol(who)
+    must_enrol(who)
     code = ask.value("code")
     try:
         if not code:
@@ -100,10 +100,17 @@ async def after(kit: Kit, ask: Ask, who: Pending | Session, enrolled: Enrolled) 
         return _codes(kit, ask, who, enrolled.codes)
     if enrolled.passed is not None:
         return await kit.passed(ask, enrolled.passed)
-    return see_other(OVERVIEW, *set_cookies(kit.jar.set(cookies.SESSION, enrolled.cookie)))
+    return see_other(
+        f"{OVERVIEW}?done=factor", *set_cookies(kit.jar.set(cookies.SESSION, enrolled.cookie))
+    )
 
 
-def _must_enrol(who: Pending | Session) -> None:
+def must_enrol(who: Pending | Session) -> None:
+    """Refuse a login that already has a factor to prove.
+
+    Raises:
+        Refusal: `pending_expired`.
+    """
     # A login that already has a factor must prove it; adding one here would go around that.
     if isinstance(who, Pending) and who.step is not Step.ENROL:
         raise Refusal("pending_expired")
@@ -169,3 +176,12 @@ def _codes(
         codes=codes,
         file="data:text/plain;charset=utf-8," + quote(text + "\n"),
     )
+
+
+STEPS: Final = (
+    ("", show, confirm),
+    ("/start", None, start),
+    ("/recovery", finish_form, finish),
+    ("/codes", None, codes_anew),
+)
+"""The steps by the end of their address: what GET and what POST does."""

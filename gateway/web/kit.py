@@ -112,6 +112,7 @@ class Kit:
             session=session,
             error=error.text if error else "",
             token=lambda action: self.tokens.make(ask.bound_to, action) if ask.bound_to else "",
+            script=script,
             token_field=tokens.FIELD,
             **values,
         )

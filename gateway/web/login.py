@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from gateway.core import cookies
-from gateway.core.addresses import ENROL, INVITE, LOGIN, OVERVIEW, VERIFY
+from gateway.core.addresses import ENROL, INVITE, LOGIN, OVERVIEW, PREFIX, VERIFY
 from gateway.core.errors import Refusal
 from gateway.core.flow import Begun, Passed, Step
 from gateway.web.kit import Ask, Kit
 from gateway.web.reply import Reply, see_other
 from gateway.web.reply import cookies as set_cookies
 
+PASSKEY: Final = f"{PREFIX}/passkey"
+PASSKEY_OPTIONS: Final = f"{PREFIX}/webauthn/login"
+
 
 async def show(kit: Kit, ask: Ask) -> Reply:
     """The form; `?next=` says where to go afterwards."""
-    return _form(kit, ask)
+    return form(kit, ask)
 
 
 async def submit(kit: Kit, ask: Ask) -> Reply:
@@ -23,7 +27,7 @@ async def submit(kit: Kit, ask: Ask) -> Reply:
     user, password = ask.value("user"), ask.form.get("password", "")
     missing = "The user name" if not user else "" if password else "The password"
     if missing:
-        return _form(kit, ask, user, Refusal("field_missing", what=missing))
+        return form(kit, ask, user, Refusal("field_missing", what=missing))
     try:
         await kit.flow.admit(ask.caller)
         held = await kit.checker.check(user, password, ask.facts)
@@ -40,7 +44,7 @@ async def submit(kit: Kit, ask: Ask) -> Reply:
         )
     except Refusal as refusal:
         if refusal.slug in ("password_invalid", "unusable_name"):
-            return _form(kit, ask, user, refusal)
+            return form(kit, ask, user, refusal)
         raise
     return await _go_on(kit, ask, begun, user)
 
@@ -55,11 +59,15 @@ async def _go_on(kit: Kit, ask: Ask, begun: Begun, user: str) -> Reply:
     )
 
 
-def _form(kit: Kit, ask: Ask, user: str = "", error: Refusal | None = None) -> Reply:
+def form(kit: Kit, ask: Ask, user: str = "", error: Refusal | None = None) -> Reply:
+    """The login page; a passkey signs in without a name, except on an invitation."""
     return kit.page(
         ask,
         "login.html",
         error=error,
+        script=not ask.tail,
+        passkey="" if ask.tail else PASSKEY,
+        options=PASSKEY_OPTIONS,
         action=f"{INVITE}/{ask.tail}" if ask.tail else LOGIN,
         next=ask.next(),
         user=user,

@@ -9,62 +9,25 @@ from __future__ import annotations
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import replace
-from types import MappingProxyType
-from typing import Final
 
 from aiohttp import web
 from multidict import CIMultiDict
 
 from gateway.core import addresses, cookies
 from gateway.core.clock import Clock, Random
+from gateway.core.durations import in_words
 from gateway.core.errors import Refusal
 from gateway.core.facts import Facts, Field
 from gateway.core.flow import Flow
 from gateway.core.keys import KeyRing
 from gateway.core.own_origin import check_own_origin
 from gateway.core.store import StoreUnavailable
-from gateway.web import (
-    account,
-    assets,
-    enrol,
-    forms,
-    health,
-    login,
-    refusals,
-    shield,
-    tokens,
-    verify,
-)
+from gateway.web import assets, forms, refusals, shield, table, tokens
 from gateway.web.kit import Ask, Kit
 from gateway.web.ports import PagesConfig, PasswordChecker
 from gateway.web.reply import Reply, see_other
 from gateway.web.reply import cookies as set_cookies
 from gateway.web.routes import ForPending, ForSession, Open, Route, allowed
-
-ROUTES: Final[Mapping[str, Route]] = MappingProxyType(
-    {
-        addresses.PREFIX: ForSession(get=account.overview),
-        addresses.LOGIN: Open(get=login.show, post=login.submit),
-        addresses.VERIFY: ForPending(get=verify.show, post=verify.submit),
-        verify.CANCEL: ForPending(post=verify.cancel),
-        addresses.ENROL: ForPending(get=enrol.show, post=enrol.confirm),
-        f"{addresses.ENROL}/start": ForPending(post=enrol.start),
-        f"{addresses.ENROL}/recovery": ForPending(get=enrol.finish_form, post=enrol.finish),
-        f"{addresses.ENROL}/codes": ForPending(post=enrol.codes_anew),
-        enrol.ADD: ForSession(get=enrol.show, post=enrol.confirm, fresh=True),
-        f"{enrol.ADD}/start": ForSession(post=enrol.start, fresh=True),
-        f"{enrol.ADD}/recovery": ForSession(get=enrol.finish_form, post=enrol.finish, fresh=True),
-        f"{enrol.ADD}/codes": ForSession(post=enrol.codes_anew, fresh=True),
-        addresses.LOGOUT: ForSession(post=account.logout),
-        addresses.HEALTH: Open(get=health.show),
-    }
-)
-"""Every page by its canonical path."""
-
-WITH_TAIL: Final[Mapping[str, Route]] = MappingProxyType(
-    {addresses.INVITE: Open(get=login.show, post=login.submit)}
-)
-"""Pages whose address ends in one more segment."""
 
 
 class Pages:
@@ -107,6 +70,10 @@ class Pages:
         return reply.status, self._fields(reply), reply.body
 
     def _refused(self, facts: Facts | None, refusal: Refusal) -> Reply:
+        if facts is not None and table.answers_script(facts):
+            return refusals.for_script(refusal)
+        if facts is not None and refusal.slug == "step_up_required":
+            return see_other(addresses.step_up_for(_back(facts)))
         reply = refusals.page(self._kit.config.issuer, facts, refusal)
         if refusal.slug == "pending_expired":
             return reply.plus(*set_cookies(self._kit.jar.clear(cookies.PENDING)))
@@ -123,7 +90,7 @@ class Pages:
         )
 
     async def _answer(self, request: web.BaseRequest, facts: Facts) -> Reply:
-        route, tail = _find(facts.path)
+        route, tail = table.find(facts.path)
         if route is None:
             return _static(facts)
         handler = route.get if facts.method in ("GET", "HEAD") else None
@@ -179,8 +146,12 @@ class Pages:
         cookie = self._kit.cookie(ask, cookies.SESSION)
         session = await self._kit.flow.session(cookie) if cookie else None
         if session is None:
-            back = ask.facts.target if ask.facts.safe else addresses.OVERVIEW
-            return see_other(addresses.login_for(back))
+            if table.answers_script(ask.facts):
+                raise Refusal("pending_expired")
+            return see_other(addresses.login_for(_back(ask.facts)))
+        limits = self._kit.flow.limits
+        if route.fresh and session.proved_at + limits.step_up < self._kit.clock():
+            raise Refusal("step_up_required", max_age=in_words(limits.step_up))
         if ask.facts.safe:
             assert route.get is not None
             return await route.get(self._kit, replace(ask, bound_to=cookie), session)
@@ -193,11 +164,12 @@ class Pages:
         return replace(ask, bound_to=bound_to)
 
 
-def _find(path: str) -> tuple[Route | None, str]:
-    if path in ROUTES:
-        return ROUTES[path], ""
-    folder, _, tail = path.rpartition("/")
-    return WITH_TAIL.get(folder), tail
+def _back(facts: Facts) -> str:
+    """Where to lead a person back to: the page asked for, or the one its form was on."""
+    if facts.safe:
+        return facts.target
+    route, _ = table.find(facts.path)
+    return facts.path if route is not None and route.get is not None else addresses.OVERVIEW
 
 
 def _static(facts: Facts) -> Reply:

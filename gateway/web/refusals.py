@@ -9,7 +9,7 @@ from gateway.core.errors import Refusal
 from gateway.core.facts import Facts
 from gateway.web.kit import error_fields, safe_next
 from gateway.web.render import render
-from gateway.web.reply import Reply
+from gateway.web.reply import Reply, as_json
 
 _LOG_IN: Final = frozenset(
     {"second_factor_required", "second_factor_stale", "otp_required", "password_invalid"}
@@ -29,6 +29,12 @@ def page(issuer: str, facts: Facts | None, refusal: Refusal) -> Reply:
         act=_act(facts, refusal.slug),
     )
     return Reply(refusal.status, body, fields=error_fields(refusal))
+
+
+def for_script(refusal: Refusal) -> Reply:
+    """The refusal for our own script, which shows the sentence."""
+    body = {"message": refusal.text, "slug": refusal.slug}
+    return as_json(refusal.status, body).plus(*error_fields(refusal))
 
 
 def _act(facts: Facts | None, slug: str) -> tuple[str, str] | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gateway.core import addresses
+from gateway.core.errors import Refusal
 from gateway.web import assets, words
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.globals.update(asset=assets.address, at=addresses)
+    found.globals.update(
+        asset=assets.address, at=addresses, sentence=lambda slug: Refusal(slug).text
+    )
     found.filters.update(
         moment=words.moment, moment_iso=words.moment_iso, groups=words.groups, many=words.many
     )

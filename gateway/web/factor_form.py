@@ -1,0 +1,47 @@
+"""The form that asks for a factor, shared by logins and step-up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qs
+
+from gateway.core.addresses import PREFIX
+from gateway.core.errors import Refusal
+from gateway.web.kit import Ask
+
+KINDS: Final = ("totp", "webauthn", "recovery")
+
+# Where the WebAuthn script gets its options, by the page the form is on.
+VERIFY_OPTIONS: Final = f"{PREFIX}/webauthn/verify"
+STEP_UP_OPTIONS: Final = f"{PREFIX}/webauthn/confirm"
+
+AGAIN: Final = frozenset({"otp_invalid", "field_missing", "key_refused"})
+"""Refusals after which the form is shown again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """kind: the factor the form asks for. others: what the person can use instead."""
+
+    kind: str
+    others: tuple[str, ...]
+
+
+def choose(ask: Ask, kinds: tuple[str, ...]) -> Choices:
+    """The factor asked for: by `?use=` or the form just sent, else the one used last.
+
+    Args:
+        kinds: what the person has, the last used first.
+    """
+    asked = parse_qs(ask.facts.query).get("use", [""])[0] if ask.facts.safe else ask.value("kind")
+    kind = asked if asked in kinds else kinds[0]
+    return Choices(kind, tuple(other for other in kinds if other != kind))
+
+
+def check(kind: str, answer: str) -> None:
+    """Raises Refusal: `bad_form` for an unknown kind, `field_missing` for no answer."""
+    if kind not in KINDS:
+        raise Refusal("bad_form", why="it names no factor that is known here")
+    if not answer:
+        raise Refusal("field_missing", what="The code")

@@ -1,0 +1,101 @@
+// Security keys and passkeys (WebAuthn level 3). Every form marked data-webauthn fetches its
+// options, asks the browser's authenticators, and is then submitted like any other form.
+// All sentences shown come from the page; nothing here writes markup.
+"use strict";
+
+const toBytes = (text) =>
+  Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
+
+const toText = (buffer) =>
+  btoa(String.fromCharCode(...new Uint8Array(buffer)))
+    .replace(/\+/g, "-")
+    .replace(/\//g, "_")
+    .replace(/=+$/, "");
+
+const known = (list) => (list || []).map((item) => ({ ...item, id: toBytes(item.id) }));
+
+function creation(options) {
+  return {
+    ...options,
+    challenge: toBytes(options.challenge),
+    user: { ...options.user, id: toBytes(options.user.id) },
+    excludeCredentials: known(options.excludeCredentials),
+  };
+}
+
+function request(options) {
+  return {
+    ...options,
+    challenge: toBytes(options.challenge),
+    allowCredentials: known(options.allowCredentials),
+  };
+}
+
+// The JSON form of an answer: RegistrationResponseJSON or AuthenticationResponseJSON.
+function written(credential) {
+  const answer = credential.response;
+  const response = { clientDataJSON: toText(answer.clientDataJSON) };
+  if (answer.attestationObject) {
+    response.attestationObject = toText(answer.attestationObject);
+    response.transports = answer.getTransports ? answer.getTransports() : [];
+  } else {
+    response.authenticatorData = toText(answer.authenticatorData);
+    response.signature = toText(answer.signature);
+    response.userHandle = answer.userHandle ? toText(answer.userHandle) : null;
+  }
+  return JSON.stringify({
+    id: credential.id,
+    rawId: toText(credential.rawId),
+    type: credential.type,
+    authenticatorAttachment: credential.authenticatorAttachment || null,
+    clientExtensionResults: credential.getClientExtensionResults(),
+    response,
+  });
+}
+
+async function fetchOptions(form) {
+  const body = new URLSearchParams({ form_token: form.dataset.token });
+  if (form.elements.name) body.set("name", form.elements.name.value);
+  const answer = await fetch(form.dataset.options, { method: "POST", body });
+  const held = await answer.json();
+  if (!answer.ok) throw new Error(held.message);
+  return held;
+}
+
+async function run(form) {
+  const held = await fetchOptions(form);
+  const credential =
+    form.dataset.webauthn === "create"
+      ? await navigator.credentials.create({ publicKey: creation(held.options) })
+      : await navigator.credentials.get({ publicKey: request(held.options) });
+  form.elements.code.value = written(credential);
+  if (held.ticket) form.elements.ticket.value = held.ticket;
+  form.submit();
+}
+
+function prepare(form) {
+  const says = form.querySelector("[data-says]");
+  const button = form.querySelector("button");
+  form.querySelector("[data-without]").hidden = true;
+  form.querySelector("[data-with]").hidden = false;
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (button.disabled) return;
+    button.disabled = true;
+    says.hidden = true;
+    run(form).catch((error) => {
+      // DOMException names per WebAuthn section 5.1; an Error carries the server's sentence.
+      says.textContent =
+        error.name === "InvalidStateError"
+          ? says.dataset.known
+          : error.name === "Error"
+            ? error.message
+            : says.dataset.unanswered;
+      says.hidden = false;
+      button.disabled = false;
+      button.focus();
+    });
+  });
+}
+
+if (window.PublicKeyCredential) document.querySelectorAll("form[data-webauthn]").forEach(prepare);

@@ -1,0 +1,51 @@
+"""Proving a second factor again before a change: any factor the person has, not the password."""
+
+from __future__ import annotations
+
+from gateway.core import cookies
+from gateway.core.addresses import LOGIN, OVERVIEW, STEP_UP
+from gateway.core.errors import Refusal
+from gateway.core.flow import Session
+from gateway.web import factor_form
+from gateway.web.kit import Ask, Kit
+from gateway.web.reply import Reply, see_other
+from gateway.web.reply import cookies as set_cookies
+
+
+async def show(kit: Kit, ask: Ask, session: Session) -> Reply:
+    """The form; `?next=` says which change comes afterwards."""
+    return await _form(kit, ask, session)
+
+
+async def submit(kit: Kit, ask: Ask, session: Session) -> Reply:
+    """Judge the answer; the session goes on under a new id."""
+    kind, answer = ask.value("kind"), ask.value("code")
+    try:
+        factor_form.check(kind, answer)
+        cookie = await kit.flow.step_up(kit.cookie(ask, cookies.SESSION), kind, answer, ask.caller)
+    except Refusal as refusal:
+        if refusal.slug in factor_form.AGAIN:
+            return await _form(kit, ask, session, refusal)
+        raise
+    return see_other(ask.next() or OVERVIEW, *set_cookies(kit.jar.set(cookies.SESSION, cookie)))
+
+
+async def _form(kit: Kit, ask: Ask, session: Session, error: Refusal | None = None) -> Reply:
+    seen = await kit.flow.manage.overview(session)
+    kinds = [row.kind for row in sorted(seen.factors, key=lambda row: -row.used)]
+    if not kinds:  # nothing to prove; a fresh login is the only way to a recent proof
+        return see_other(f"{LOGIN}?next={OVERVIEW}")
+    if seen.recovery_left:
+        kinds.append("recovery")
+    choices = factor_form.choose(ask, tuple(dict.fromkeys(kinds)))
+    return kit.page(
+        ask,
+        "confirm.html",
+        session=session,
+        error=error,
+        script=choices.kind == "webauthn",
+        choices=choices,
+        here=STEP_UP,
+        options=factor_form.STEP_UP_OPTIONS,
+        next=ask.next(),
+    )
