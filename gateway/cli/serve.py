@@ -1,4 +1,4 @@
-"""`index-gateway serve`: read the configuration, then run the gateway."""
+"""`index-gateway serve`: read the configuration, see that its tests hold, run the gateway."""
 
 from __future__ import annotations
 
@@ -31,7 +31,13 @@ def serve(config: Path, workers: int) -> int:
     Running transfers finish within the limit of the configuration, then it ends.
     """
     from gateway.app import run
-    from gateway.settings import load
+    from gateway.settings import ConfigError, load, run_tests
 
-    code = run(load(config), workers=workers)
+    settings = load(config)
+    for problem in settings.warnings:
+        output.warning(str(problem))
+    failed = run_tests(settings)
+    if failed:
+        raise ConfigError(tuple(failed))
+    code = run(settings, workers=workers)
     return output.FAILED if code else output.OK

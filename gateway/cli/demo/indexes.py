@@ -103,13 +103,19 @@ def init_devpi(serverdir: Path, root_password: str) -> Path:
     return secret
 
 
-def start_devpi(
-    children: Children, port: int, serverdir: Path, log: Path, *, extra: Iterable[str] = ()
-) -> Child:
+def devpi_options(port: int, serverdir: Path) -> list[str]:
+    """What devpi-server is told to run on a loopback port."""
+    return [
+        *("--serverdir", str(serverdir), "--secretfile", str(serverdir / "secret")),
+        *("--host", "127.0.0.1", "--port", str(port)),
+        *QUICK_DEVPI,
+    ]
+
+
+def start_devpi(children: Children, port: int, serverdir: Path, log: Path) -> Child:
     """Start devpi-server on a loopback port and wait until it answers."""
-    argv = [script("devpi-server"), "--serverdir", str(serverdir), "--host", "127.0.0.1"]
-    argv += ["--port", str(port), "--secretfile", str(serverdir / "secret")]
-    child = children.start("devpi-server", [*argv, *QUICK_DEVPI, *extra], log)
+    argv = [script("devpi-server"), *devpi_options(port, serverdir)]
+    child = children.start("devpi-server", argv, log)
     child.ready(port, "/+api")
     return child
 

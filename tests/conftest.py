@@ -1,0 +1,71 @@
+"""Real servers for every test that asks for one: started once for each test process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+
+from gateway.cli.demo.children import Children
+from tests.support import gateways, servers
+
+StartGateway: TypeAlias = Callable[..., gateways.Gateway]
+
+PYPISERVER_USERS = {name: f"password of {name}" for name in ("alice", "bob", "carol", "dave")}
+
+
+@pytest.fixture(scope="session")
+def children() -> Iterator[Children]:
+    """What is started here is stopped when the tests are over."""
+    with Children() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def devpi_maker(tmp_path_factory: pytest.TempPathFactory) -> servers.DevpiMaker:
+    return servers.DevpiMaker(tmp_path_factory.mktemp("devpi"))
+
+
+@pytest.fixture(scope="session")
+def devpi_server(devpi_maker: servers.DevpiMaker, children: Children) -> servers.Index:
+    """devpi-server with devpi-web, devpi-lockdown and devpi-tokens."""
+    return devpi_maker.start(children, "full")
+
+
+@pytest.fixture(scope="session")
+def devpi_plain(devpi_maker: servers.DevpiMaker, children: Children) -> servers.Index:
+    """devpi-server with no plugin: no pages, no form to log in with."""
+    without = ("devpi-lockdown", "devpi-web", "devpi-tokens")
+    return devpi_maker.start(children, "plain", without=without)
+
+
+@pytest.fixture(scope="session")
+def pypiserver(tmp_path_factory: pytest.TempPathFactory, children: Children) -> servers.Index:
+    """pypiserver with the users of `PYPISERVER_USERS` and two packages."""
+    return servers.start_pypiserver(
+        children, tmp_path_factory.mktemp("pypiserver"), PYPISERVER_USERS
+    )
+
+
+@pytest.fixture(scope="session")
+def redis_port(tmp_path_factory: pytest.TempPathFactory, children: Children) -> int:
+    """A Redis server of our own; tests use databases or keys that do not meet."""
+    return servers.start_redis(children, tmp_path_factory.mktemp("redis"))
+
+
+@pytest.fixture
+def start_gateway(tmp_path: Path) -> Iterator[StartGateway]:
+    """Start gateways for one test: `start_gateway(index, second_factor__enrolment="optional")`."""
+    started: list[gateways.Gateway] = []
+
+    def start(index: servers.Index, **more: Any) -> gateways.Gateway:
+        place = tmp_path / f"gateway{len(started)}"
+        gateway = gateways.configure(place, index.kind, more.pop("upstream", index.url), **more)
+        started.append(gateway)
+        return gateway.start()
+
+    yield start
+    for gateway in started:
+        gateway.stop()

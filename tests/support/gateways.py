@@ -1,0 +1,156 @@
+"""A gateway as an administrator sets it up: by its own commands, as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from gateway.cli.demo.children import Child, free_port
+from gateway.core.addresses import HEALTH
+from tests.support.codes import Authenticator
+from tests.support.http import Client
+
+COMMAND = (sys.executable, "-m", "gateway")
+
+
+def command(
+    *arguments: str, check: bool = True, text: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run `index-gateway` with arguments; its output is captured as text."""
+    done = subprocess.run(
+        [*COMMAND, *arguments], input=text, capture_output=True, text=True, timeout=60
+    )
+    assert not check or done.returncode == 0, (arguments, done.stdout, done.stderr)
+    return done
+
+
+def write_config(path: Path, kind: str, changes: Mapping[str, Any]) -> None:
+    """The shipped configuration of a kind of index, with keys set by their dotted names.
+
+    A value of None removes the key.
+    """
+    command("init", kind, "-o", str(path))
+    yaml = YAML()
+    data = yaml.load(path)
+    for dotted, value in changes.items():
+        *parents, last = dotted.split(".")
+        place = data
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        if value is None:
+            place.pop(last, None)
+        else:
+            place[last] = value
+    yaml.dump(data, path)
+
+
+@dataclass
+class Gateway:
+    """A configured gateway in a directory of its own, running or not."""
+
+    place: Path
+    port: int
+    kind: str
+    workers: int = 1
+    ready_path: str = HEALTH
+    child: Child | None = None
+    users: dict[str, Authenticator] = field(default_factory=dict)
+
+    @property
+    def config(self) -> Path:
+        return self.place / "gateway.yaml"
+
+    @property
+    def log(self) -> Path:
+        return self.place / "gateway.log"
+
+    @property
+    def url(self) -> str:
+        """The public address; its port is the one that is listened on."""
+        return f"http://localhost:{self.port}"
+
+    @property
+    def process_id(self) -> int:
+        assert self.child
+        return self.child.process.pid
+
+    def client(self, **more: Any) -> Client:
+        return Client(self.port, **more)
+
+    def command(
+        self, *arguments: str, check: bool = True, text: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """An `index-gateway` command on this gateway's configuration."""
+        first, *rest = arguments
+        words = [first]
+        if rest and first in ("user", "keys", "audit"):
+            words.append(rest.pop(0))
+        return command(*words, "-c", str(self.config), *rest, check=check, text=text)
+
+    def enrol(self, user: str) -> Authenticator:
+        """Enrol a person by the command line, as an administrator does."""
+        told = json.loads(self.command("user", "enrol", user, "--json").stdout)
+        self.users[user] = Authenticator.from_uri(told["uri"], tuple(told["recovery_codes"]))
+        return self.users[user]
+
+    def start(self, env: Mapping[str, str] | None = None) -> Gateway:
+        argv = [*COMMAND, "serve", "-c", str(self.config), "--workers", str(self.workers)]
+        self.child = Child("gateway", argv, self.log, env)
+        if self.ready_path:
+            self.child.ready(self.port, self.ready_path, within=20)
+        return self
+
+    def stop(self, within: float = 10) -> int:
+        """Stop it as systemd would; the exit code."""
+        if self.child is None:
+            return 0
+        child, self.child = self.child, None
+        return child.stop(within)
+
+    def logged(self) -> str:
+        return self.log.read_text("utf-8", "replace") if self.log.exists() else ""
+
+
+def configure(
+    place: Path, kind: str, upstream: str, *, workers: int = 1, **changes: Any
+) -> Gateway:
+    """Write configuration and keys for a gateway on a free port.
+
+    Args:
+        upstream: its address.
+        changes: further keys, their dots written as two underscores.
+    """
+    place.mkdir(parents=True, exist_ok=True)
+    gateway = Gateway(place, free_port(), kind, workers)
+    keys: dict[str, Any] = {
+        "listen": f"127.0.0.1:{gateway.port}",
+        "public_url": gateway.url,
+        "upstream.url": upstream,
+        "store": "sqlite:state.db",
+        "keys": "file:gateway.keys",
+        "second_factor.issuer": "Test packages",
+    }
+    keys |= {name.replace("__", "."): value for name, value in changes.items()}
+    write_config(gateway.config, kind, keys)
+    gateway.command("keys", "new")
+    return gateway
+
+
+@contextmanager
+def running(
+    place: Path, kind: str, upstream: str, *, workers: int = 1, **changes: Any
+) -> Iterator[Gateway]:
+    """A configured gateway, started, and stopped at the end."""
+    gateway = configure(place, kind, upstream, workers=workers, **changes)
+    try:
+        yield gateway.start()
+    finally:
+        gateway.stop()

