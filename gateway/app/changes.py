@@ -1,0 +1,73 @@
+"""Guarded changes whose answer matters: a password that changes ends what the old one earned."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final
+
+from gateway.app.held import Holding
+from gateway.app.messages import passed_on
+from gateway.app.parts import GuardedWork, Parts
+from gateway.app.words import caller_of
+from gateway.core.facts import Facts, Field
+from gateway.core.logins import Caller
+from gateway.core.store import StoreUnavailable
+from gateway.core.upstream import Call, Issued
+from gateway.proxy.calls import passing
+from gateway.proxy.ports import Answer
+
+_log = logging.getLogger("gateway.changes")
+
+# Seconds between the tries to record a change the upstream has already made.
+_RETRIES: Final = (0.1, 0.5, 2.0)
+
+
+class Changes:
+    """Carries out changes that passed the guard."""
+
+    def __init__(self, parts: Parts, holding: Holding) -> None:
+        self._parts: Final = parts
+        self._holding: Final = holding
+
+    async def answer(self, facts: Facts, work: GuardedWork, body: bytes) -> Answer:
+        parts = self._parts
+        call = Call(facts.method, facts.target, self._fields(facts, work), body)
+        reply = await parts.calls.ask(call)
+        changed, fresh = parts.upstream.fresh_credential(facts, reply)
+        if changed:
+            await self._changed(work, fresh, caller_of(facts, work.rule))
+        answer = passed_on(reply)
+        if any(self._holding.hands_out(value) for value in reply.all("set-cookie")):
+            return await self._holding.hold(facts, answer.fields) or answer
+        return answer
+
+    def _fields(self, facts: Facts, work: GuardedWork) -> tuple[Field, ...]:
+        """As the forwarder would send them; only the answer must not come compressed."""
+        added = (*work.add, *self._parts.own_fields(facts))
+        taken = frozenset(name.lower() for name, _ in added) | {"accept-encoding"}
+        kept = []
+        for name, value in passing(facts, without=taken):
+            replaced = work.replace.get(name, value)
+            if replaced is not None:
+                kept.append((name, replaced))
+        return (*kept, *added)
+
+    async def _changed(self, work: GuardedWork, fresh: Issued | None, caller: Caller) -> None:
+        """The upstream has acted, so this is tried again where the store fails.
+
+        Raises:
+            StoreUnavailable: what the old password earned could not be ended.
+        """
+        for pause in (*_RETRIES, None):
+            try:
+                await self._parts.flow.password_changed(work.user, fresh, work.proof, caller)
+                return
+            except StoreUnavailable:
+                if pause is None:
+                    _log.critical(
+                        "the password of %r changed, but its sessions could not be ended",
+                        work.user,
+                    )
+                    raise
+                await asyncio.sleep(pause)

@@ -1,0 +1,142 @@
+"""The gate: what the forwarder asks for each request (`gateway.proxy.ports.Gate`).
+
+The straight path is synchronous and knows only rules; everything that needs the store or the
+upstream is awaited, and every failure there is a refusal.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable
+from typing import Final
+
+from gateway.app.guard import GUARDED, Guard
+from gateway.app.held import Holding
+from gateway.app.inspect import FormInspector
+from gateway.app.parts import LoginWork, Parts
+from gateway.app.words import caller_of, has_own_cookie
+from gateway.core import cookies
+from gateway.core.addresses import own
+from gateway.core.errors import Refusal
+from gateway.core.evidence import Site, site_of
+from gateway.core.facts import Facts, Field, IPAddress
+from gateway.core.path import parse_target
+from gateway.core.rules import Policy, Rule
+from gateway.core.store import StoreUnavailable
+from gateway.proxy.ports import Answer, Forward, HandOver, Inspect, Plan
+
+_log = logging.getLogger("gateway.gate")
+
+# A page written by a user runs without the origin's cookies and storage (CSP sandbox).
+SANDBOX: Final = (("Content-Security-Policy", "sandbox allow-scripts"),)
+
+
+class RuleGate:
+    """A `Gate` over the parts of one gateway."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts: Final = parts
+        self._guard: Final = Guard(parts)
+        self.holding: Final = Holding(parts)
+        self._plain: Final = Forward()
+        self._sandboxed: Final = Forward(answer_add=SANDBOX)
+
+    # -- requests -------------------------------------------------------------------------
+
+    def quick(self, method: str, target: str) -> Forward | None:
+        try:
+            path = parse_target(target).path
+        except Refusal:
+            return None
+        if own(path):
+            return None
+        candidates = self._parts.rules.candidates(method, path)
+        if not candidates:
+            return self._plain if self._parts.rules.default is Policy.PASS else None
+        first = candidates[0]
+        if first.conditional or first.policy is not Policy.PASS:
+            return None
+        return self._base(first)
+
+    def client_fields(self, client: IPAddress | None) -> tuple[Field, ...]:
+        return self._parts.upstream.own_fields(self._parts.public_url, client)
+
+    def plan(self, facts: Facts) -> Plan | Awaitable[Plan]:
+        try:
+            return self._plan(facts)
+        except Refusal as refusal:
+            return self._parts.replies.refusal(facts, refusal)
+
+    def _plan(self, facts: Facts) -> Plan | Awaitable[Plan]:
+        if has_own_cookie(facts):
+            cookies.check(facts)
+        if own(facts.path):
+            return HandOver(facts)
+        matched = self._parts.rules.match(facts)
+        if matched.needs_form:
+            parts = self._parts
+            refuse = parts.replies.refusal
+            return Inspect(FormInspector(facts, matched, parts.rules, self.decide, refuse))
+        return self.decide(facts, matched.rule, matched.policy)
+
+    def decide(self, facts: Facts, rule: Rule | None, policy: Policy) -> Plan | Awaitable[Plan]:
+        """What a policy means for a request."""
+        base = self._base(rule)
+        if policy is Policy.DENY:
+            return self.refusal(facts, "denied")
+        if policy is Policy.LOGIN and not facts.safe:
+            return HandOver(facts, LoginWork(rule))
+        if policy in (Policy.PASS, Policy.LOGIN):
+            if has_own_cookie(facts):
+                return self._with_session(facts, base)
+            return base
+        judge = GUARDED[policy]
+        return self._worded(facts, judge(self._guard, facts, rule, base))
+
+    async def _with_session(self, facts: Facts, base: Forward) -> Plan:
+        """A `pass` route goes on whatever happens to the store or the session."""
+        parts = self._parts
+        try:
+            if parts.upstream.logs_out(facts):
+                await self._log_out(facts)
+                return base
+            return await self._guard.with_session(facts, base)
+        except (Refusal, StoreUnavailable):
+            return base
+
+    async def _log_out(self, facts: Facts) -> None:
+        """Logging out at the upstream ends the gateway's session too."""
+        cookie = self._parts.jar.read(facts, cookies.SESSION)
+        if cookie and site_of(facts, self._parts.public_url) is Site.OWN:
+            await self._parts.flow.end(cookie, caller_of(facts))
+
+    def _base(self, rule: Rule | None) -> Forward:
+        return self._sandboxed if rule is not None and rule.sandbox else self._plain
+
+    async def _worded(self, facts: Facts, pending: Awaitable[Plan]) -> Plan:
+        """Every failure of a check is a refusal, in the words of `gateway.core.errors`."""
+        try:
+            return await pending
+        except Refusal as refusal:
+            return self._parts.replies.refusal(facts, refusal)
+        except StoreUnavailable:
+            return self._parts.replies.refusal(facts, Refusal("store_unavailable"))
+        except Exception:
+            _log.exception("a check failed; the request is refused")
+            return self._parts.replies.refusal(facts, Refusal("internal"))
+
+    # -- answers --------------------------------------------------------------------------
+
+    def sets_session(self, set_cookie: str) -> bool:
+        return self.holding.hands_out(set_cookie) is not None
+
+    async def hold(self, facts: Facts, status: int, fields: tuple[Field, ...]) -> Answer | None:
+        try:
+            return await self.holding.hold(facts, fields)
+        except Refusal as refusal:
+            return self._parts.replies.refusal(facts, refusal)
+        except StoreUnavailable:
+            return self._parts.replies.refusal(facts, Refusal("store_unavailable"))
+
+    def refusal(self, facts: Facts | None, slug: str, **detail: str) -> Answer:
+        return self._parts.replies.refusal(facts, Refusal(slug, retry_after=None, **detail))

@@ -1,0 +1,222 @@
+"""Routes that need more than a rule: gather the evidence, judge it, say how to go on.
+
+The judging itself is `gateway.core.evidence`; this file asks the store and the upstream for what
+it needs, in the order password, code, act.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway.app.parts import Parts, guarded
+from gateway.app.words import caller_of, origin_of_request
+from gateway.core import cookies
+from gateway.core.audit import Event
+from gateway.core.durations import in_words
+from gateway.core.errors import Refusal
+from gateway.core.evidence import Code, Evidence, Shown, Site, Verdict, find_code, judge, site_of
+from gateway.core.facts import Facts
+from gateway.core.identity import user_id
+from gateway.core.logins import Session, Verified
+from gateway.core.rules import Policy, Rule
+from gateway.proxy.calls import without_own_cookies
+from gateway.proxy.ports import Forward, HandOver, Plan
+
+_RECORDED_PER_MINUTE: Final = 60
+
+
+class Guard:
+    """Decides on guarded requests. Raises `Refusal` and `StoreUnavailable`; the gate words them."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts: Final = parts
+        self._recorded: tuple[int, int] = (0, 0)
+
+    async def second_factor(self, facts: Facts, rule: Rule | None, base: Forward) -> Plan:
+        """Forward only with evidence of a second factor that is young enough."""
+        evidence = await self._evidence(facts)
+        proof: Verified | Session
+        try:
+            code = find_code(facts, evidence)
+            if code is not None:
+                proof, plan = await self._with_code(facts, rule, base, code)
+            else:
+                verdict = judge(evidence, max_age=self._max_age(rule), now=self._parts.clock())
+                proof, plan = self._passed(facts, rule, base, evidence, verdict)
+        except Refusal as refusal:
+            await self._refused(facts, rule, evidence, refusal)
+            raise
+        return await self._act(facts, rule, evidence, proof, plan)
+
+    async def token(self, facts: Facts, rule: Rule | None, base: Forward) -> Plan:
+        """Forward only what a login with a second factor earned, however long ago."""
+        evidence = await self._evidence(facts)
+        verdict = judge(evidence, max_age=None, now=self._parts.clock())
+        if not verdict.passes:
+            raise Refusal(verdict.slug)
+        return self._forward(facts, base, evidence)
+
+    async def authenticated(self, facts: Facts, rule: Rule | None, base: Forward) -> Plan:
+        """Forward with any credential the upstream itself accepts, or a session."""
+        evidence = await self._evidence(facts)
+        people = set()
+        for shown in evidence.carriers:
+            people.add(await self._accepted(shown))
+        if evidence.session is not None:
+            people.add(evidence.session.user_id)
+        if not people:
+            raise Refusal("credential_required")
+        if len(people) > 1:
+            raise Refusal("mixed_credentials")
+        return self._forward(facts, base, evidence)
+
+    async def _accepted(self, shown: Shown) -> str:
+        """The user id of a carrier that the upstream accepts."""
+        if shown.verified is not None:
+            return shown.verified.user_id
+        credential = shown.carrier.credential
+        if credential is None or not await self._parts.passwords.accepted(credential):
+            raise Refusal("credential_required")
+        return user_id(credential.user)
+
+    async def with_session(self, facts: Facts, base: Forward) -> Forward:
+        """A `pass` request of a browser that has a session: lend it the session's credential.
+
+        Never fails: without a session (or a store) the request goes on as it is.
+        """
+        evidence = await self._evidence(facts, verify=False)
+        return self._forward(facts, base, evidence)
+
+    # -- steps ----------------------------------------------------------------------------
+
+    async def _evidence(self, facts: Facts, *, verify: bool = True) -> Evidence:
+        parts = self._parts
+        carriers = []
+        for carrier in parts.upstream.carriers(facts):
+            known = None
+            if verify and carrier.credential is not None:
+                known = await parts.flow.verified(carrier.credential)
+            carriers.append(Shown(carrier, known))
+        cookie = parts.jar.read(facts, cookies.SESSION)
+        session = await parts.flow.session(cookie) if cookie else None
+        site = site_of(facts, parts.public_url)
+        return Evidence(tuple(carriers), session, site, facts.safe)
+
+    def _max_age(self, rule: Rule | None) -> float:
+        own = rule.max_age if rule is not None else None
+        return self._parts.max_age if own is None else own
+
+    def _passed(
+        self,
+        facts: Facts,
+        rule: Rule | None,
+        base: Forward,
+        evidence: Evidence,
+        verdict: Verdict,
+    ) -> tuple[Verified | Session, Forward]:
+        if not verdict.passes or verdict.proof is None:
+            raise Refusal(
+                verdict.slug,
+                max_age=in_words(self._max_age(rule)),
+                home=self._parts.public_url + "/",
+            )
+        return verdict.proof, self._forward(facts, base, evidence)
+
+    async def _with_code(
+        self, facts: Facts, rule: Rule | None, base: Forward, code: Code
+    ) -> tuple[Verified, Forward]:
+        """Password first, then the code, then the act: nobody learns of codes without it."""
+        parts = self._parts
+        caller = caller_of(facts, rule)
+        who = user_id(code.user)
+        if code.credential is not None:
+            await parts.flow.admit(caller)
+            if await parts.passwords.right(code.credential) is None:
+                await parts.flow.refused(code.user, caller)
+                raise Refusal("password_invalid")
+        factor = await parts.flow.prove_now(code.user, code.text, (), caller)
+        plan = base
+        if code.cut and code.carrier is not None and code.credential is not None:
+            changed = parts.upstream.with_secret(facts, code.carrier, code.credential.secret)
+            plan = Forward({**base.replace, **changed}, base.add, base.answer_add)
+        return Verified(who, parts.clock(), factor), plan
+
+    def _forward(self, facts: Facts, base: Forward, evidence: Evidence) -> Forward:
+        """Lend the session's credential to a request that carries none of its own."""
+        session = evidence.session
+        lends = session is not None and not evidence.carriers and session.upstream is not None
+        if not lends or not (evidence.safe or evidence.site is Site.OWN):
+            return base
+        assert session is not None and session.upstream is not None
+        added = tuple(
+            _merged(facts, name, value)
+            for name, value in self._parts.upstream.present(session.upstream)
+        )
+        return Forward(base.replace, (*base.add, *added), base.answer_add)
+
+    async def _act(
+        self,
+        facts: Facts,
+        rule: Rule | None,
+        evidence: Evidence,
+        proof: Verified | Session,
+        plan: Forward,
+    ) -> Plan:
+        """Record a change before it happens; one that may change a password is watched."""
+        if not facts.safe:
+            await self._parts.audit.record(
+                Event.GUARDED_ACT,
+                proof.user_id,
+                origin_of_request(facts, rule),
+                factor=proof.factor,
+            )
+        user = self._parts.upstream.changes_password(facts)
+        return HandOver(facts, guarded(rule, user, proof, plan)) if user else plan
+
+    async def _refused(
+        self, facts: Facts, rule: Rule | None, evidence: Evidence, refusal: Refusal
+    ) -> None:
+        """Record who was refused, as far as somebody is named; strangers cannot flood it."""
+        who = _claimed(evidence)
+        if not who or facts.safe or not self._may_record():
+            return
+        await self._parts.audit.record(
+            Event.GUARDED_REFUSED, who, origin_of_request(facts, rule), detail=refusal.slug
+        )
+
+    def _may_record(self) -> bool:
+        minute = int(self._parts.clock() // 60)
+        count = self._recorded[1] if self._recorded[0] == minute else 0
+        self._recorded = (minute, count + 1)
+        return count < _RECORDED_PER_MINUTE
+
+
+def _claimed(evidence: Evidence) -> str:
+    """The user id a request names, proven or not; "" for none that can be used."""
+    names = [shown.verified.user_id for shown in evidence.carriers if shown.verified]
+    if evidence.session is not None:
+        names.append(evidence.session.user_id)
+    read = [shown.carrier.credential for shown in evidence.carriers]
+    names += [credential.user for credential in read if credential is not None]
+    for name in names:
+        try:
+            return user_id(name)
+        except Refusal:
+            continue
+    return ""
+
+
+def _merged(facts: Facts, name: str, value: str) -> tuple[str, str]:
+    """A field to add; a cookie joins the cookies the request has."""
+    if name.lower() != "cookie":
+        return name, value
+    others = without_own_cookies(facts.first("cookie") or "")
+    return name, f"{value}; {others}" if others else value
+
+
+GUARDED: Final = {
+    Policy.SECOND_FACTOR: Guard.second_factor,
+    Policy.TOKEN: Guard.token,
+    Policy.AUTHENTICATED: Guard.authenticated,
+}
+"""Which policy is judged how."""

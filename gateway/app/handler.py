@@ -1,0 +1,73 @@
+"""What aiohttp is given: requests the forwarder handed over.
+
+Own pages go to `web`, logins and watched changes to their handlers here. Refusals are worded
+once, whatever raised them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aiohttp import web
+
+from gateway.app.changes import Changes
+from gateway.app.logins import Logins
+from gateway.app.messages import read_body, response_of
+from gateway.app.parts import GuardedWork, LoginWork, Parts
+from gateway.app.words import MAX_GUARDED_BODY
+from gateway.core.errors import Refusal
+from gateway.core.facts import Facts
+from gateway.core.store import StoreUnavailable
+from gateway.proxy.ports import Answer, HandOver
+
+_log = logging.getLogger("gateway.handler")
+
+PageHandler = Callable[[web.BaseRequest, Facts], Awaitable[web.StreamResponse]]
+
+
+class Handler:
+    """One call per request. plan_of: `HandOvers.plan`."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        logins: Logins,
+        changes: Changes,
+        pages: PageHandler,
+        plan_of: Callable[[object], HandOver],
+    ) -> None:
+        self._parts: Final = parts
+        self._logins: Final = logins
+        self._changes: Final = changes
+        self._pages: Final = pages
+        self._plan_of: Final = plan_of
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        plan = self._plan_of(request.protocol)
+        if plan.context is None:
+            return await self._pages(request, plan.facts)
+        return response_of(await self._answer(request, plan))
+
+    async def _answer(self, request: web.BaseRequest, plan: HandOver) -> Answer:
+        facts = plan.facts
+        try:
+            return await self._work(request, plan)
+        except Refusal as refusal:
+            return self._parts.replies.refusal(facts, refusal)
+        except StoreUnavailable:
+            return self._parts.replies.refusal(facts, Refusal("store_unavailable"))
+        except Exception:
+            _log.exception("a handed-over request failed")
+            return self._parts.replies.refusal(facts, Refusal("internal"))
+
+    async def _work(self, request: web.BaseRequest, plan: HandOver) -> Answer:
+        work = plan.context
+        if isinstance(work, LoginWork):
+            body = await read_body(request, self._parts.login_body)
+            return await self._logins.answer(plan.facts, work, body)
+        if isinstance(work, GuardedWork):
+            body = await read_body(request, MAX_GUARDED_BODY)
+            return await self._changes.answer(plan.facts, work, body)
+        raise AssertionError(f"handed over without work: {type(work).__name__}")

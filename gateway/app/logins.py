@@ -1,0 +1,96 @@
+"""Logins at the upstream's own login route: a form in a browser, or JSON from a program.
+
+The upstream judges the password first; its answer is kept back until the second factor passes.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway.app.held import begin, local_location
+from gateway.app.messages import passed_on
+from gateway.app.parts import LoginWork, Parts
+from gateway.app.words import caller_of
+from gateway.core.errors import Refusal
+from gateway.core.evidence import Site, site_of, split_code
+from gateway.core.facts import Facts, Field
+from gateway.core.identity import user_id
+from gateway.core.logins import Held
+from gateway.core.upstream import Attempt, Credential, Issued, Reply
+from gateway.proxy.calls import passing
+from gateway.proxy.ports import Answer
+
+# Written anew for a login: its body and what describes it. The answer is read, so it must
+# not come compressed.
+_REWRITTEN: Final = frozenset({"accept", "accept-encoding", "content-type", "content-encoding"})
+
+
+class Logins:
+    """Carries logins through. Raises `Refusal` and `StoreUnavailable`; the handler words them."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts: Final = parts
+
+    async def answer(self, facts: Facts, work: LoginWork, body: bytes) -> Answer:
+        parts = self._parts
+        if site_of(facts, parts.public_url) is Site.FOREIGN:
+            raise Refusal("cross_site", home=parts.public_url + "/")
+        attempt = parts.upstream.read_login(facts, body)
+        if attempt is None:
+            raise Refusal("unreadable_login")
+        user_id(attempt.credential.user)  # refuses a name nobody can have
+        attempt, code = _take_code(facts, attempt)
+        caller = caller_of(facts, work.rule)
+        await parts.flow.admit(caller)
+        reply = await parts.calls.ask(
+            parts.upstream.login_call(facts, attempt), self._fields(facts)
+        )
+        issued = parts.upstream.login_answer(facts, attempt, reply)
+        if not issued:
+            if reply.status < 500:
+                await parts.flow.refused(attempt.credential.user, caller)
+            return passed_on(reply)
+        if attempt.interactive and code is None:
+            return await self._lead(facts, attempt, issued, reply)
+        await parts.flow.prove_now(attempt.credential.user, code, issued, caller)
+        return passed_on(reply)
+
+    def _fields(self, facts: Facts) -> tuple[Field, ...]:
+        """The client's fields without any credential: the login is the only one."""
+        parts = self._parts
+        fields = passing(facts, without=_REWRITTEN | parts.upstream.carrier_fields())
+        kept = [
+            (name, _without(value, parts.upstream.session_cookies) if name == "cookie" else value)
+            for name, value in fields
+        ]
+        own = parts.own_fields(facts)
+        return (*own, *((name, value) for name, value in kept if value))
+
+    async def _lead(
+        self, facts: Facts, attempt: Attempt, issued: tuple[Issued, ...], reply: Reply
+    ) -> Answer:
+        goto = attempt.goto or local_location(reply.fields, self._parts.public_url)
+        cookies = tuple(reply.all("set-cookie"))
+        held = Held(issued, cookies, goto, issued[0].credential)
+        return await begin(self._parts, facts, attempt.credential.user, held)
+
+
+def _take_code(facts: Facts, attempt: Attempt) -> tuple[Attempt, str | None]:
+    """The code of a login, from X-OTP or behind the password, and the login without it.
+
+    With X-OTP the password is never split: a comma may be part of it.
+    """
+    header = (facts.first("x-otp") or "").strip()
+    if header:
+        return attempt, header
+    parts = split_code(attempt.credential.secret)
+    if parts is None:
+        return attempt, None
+    password, code = parts
+    credential = Credential(attempt.credential.user, password)
+    return Attempt(credential, attempt.interactive, attempt.goto, attempt.extra), code
+
+
+def _without(header: str, names: frozenset[str]) -> str:
+    parts = [part.strip(" ") for part in header.split(";")]
+    return "; ".join(p for p in parts if p and not any(name in p for name in names))

@@ -1,0 +1,41 @@
+"""Between aiohttp and the gateway's own words: bodies in, answers out."""
+
+from __future__ import annotations
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from gateway.core.errors import Refusal
+from gateway.core.upstream import Reply
+from gateway.proxy.calls import answer_fields
+from gateway.proxy.ports import Answer
+
+_SERVER = ("Server", "index-gateway")
+
+
+async def read_body(request: web.BaseRequest, limit: int) -> bytes:
+    """The whole body of a request.
+
+    Raises:
+        Refusal: `body_too_large`; `bad_request` for one that is compressed, because the
+            upstream may not read it as it is read here.
+    """
+    if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        raise Refusal("bad_request", why="a compressed body is not accepted here")
+    body = bytearray()
+    async for piece in request.content.iter_any():
+        body += piece
+        if len(body) > limit:
+            raise Refusal("body_too_large", limit=str(limit))
+    return bytes(body)
+
+
+def response_of(answer: Answer) -> web.Response:
+    """An answer of the gateway's own."""
+    headers = CIMultiDict([_SERVER, *answer.fields])
+    return web.Response(status=answer.status, body=answer.body, headers=headers)
+
+
+def passed_on(reply: Reply) -> Answer:
+    """The upstream's answer as it came."""
+    return Answer(reply.status, answer_fields(reply), reply.body)

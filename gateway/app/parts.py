@@ -1,0 +1,71 @@
+"""What the gate and its handlers share: the parts of one running gateway."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gateway.app.passwords import Passwords
+from gateway.app.replies import Replies
+from gateway.core.audit import AuditSink
+from gateway.core.clock import Clock
+from gateway.core.cookies import Jar
+from gateway.core.facts import Facts, Field
+from gateway.core.flow import Flow
+from gateway.core.logins import Session, Verified
+from gateway.core.rules import Rule, RuleSet
+from gateway.core.upstream import Upstream
+from gateway.proxy.calls import Calls
+from gateway.proxy.ports import Forward
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Made once per process.
+
+    public_url: without a trailing slash. max_age: seconds; how old a second factor may be where
+    a rule does not say. login_body: bytes of a login at most.
+    """
+
+    upstream: Upstream
+    rules: RuleSet
+    flow: Flow
+    audit: AuditSink
+    calls: Calls
+    passwords: Passwords
+    replies: Replies
+    jar: Jar
+    clock: Clock
+    public_url: str
+    max_age: float
+    login_body: int
+
+    def own_fields(self, facts: Facts) -> tuple[Field, ...]:
+        """What every request to the upstream carries from the gateway."""
+        return self.upstream.own_fields(self.public_url, facts.client)
+
+
+@dataclass(frozen=True, slots=True)
+class LoginWork:
+    """Handed over: a login at the upstream's own login route."""
+
+    rule: Rule | None
+
+
+@dataclass(frozen=True, slots=True)
+class GuardedWork:
+    """Handed over: a guarded change whose answer has to be looked at.
+
+    user: whose password it may change. proof: the evidence it passed with.
+    replace, add: as in `gateway.proxy.ports.Forward`.
+    """
+
+    rule: Rule | None
+    user: str
+    proof: Verified | Session = field(repr=False)
+    replace: Mapping[str, str | None] = field(default_factory=dict, repr=False)
+    add: tuple[Field, ...] = field(default=(), repr=False)
+
+
+def guarded(rule: Rule | None, user: str, proof: Verified | Session, plan: Forward) -> GuardedWork:
+    return GuardedWork(rule, user, proof, plan.replace, plan.add)
