@@ -12,6 +12,7 @@ from gateway.cli.output import CommandFailed
 from gateway.core.errors import Refusal
 from gateway.core.keys import SealBroken
 from gateway.core.store import StoreUnavailable
+from gateway.keystore import KeysUnusable
 from gateway.settings import ConfigError
 
 
@@ -35,6 +36,8 @@ def words(failed: Exception) -> CommandFailed | None:
             "The store holds something that none of the keys opens.",
             "Put the key file back that this store was used with.",
         )
+    if isinstance(failed, KeysUnusable):
+        return CommandFailed(failed.text, failed.hint)
     if isinstance(failed, OSError):
         return _os_words(failed)
     return None

@@ -244,9 +244,9 @@ class Flow:
         """Let the next try by the same client pass, once, within two minutes.
 
         Raises:
-            Refusal: `step_up_required`, `pending_expired` (no such login waits).
+            Refusal: `step_up_required`, `approval_gone` (no such login waits).
         """
         fresh_proof(self._, session)
-        if not await self._.approvals.grant(session.user_id, id):
-            raise Refusal("pending_expired")
+        if not session.factor or not await self._.approvals.grant(session.user_id, id):
+            raise Refusal("approval_gone")
         await self._.audit.record(Event.COMMAND_LINE_APPROVED, session.user_id, caller.origin)

@@ -27,7 +27,7 @@ class FlowLimits:
     """What an administrator decides about logins. Times in seconds.
 
     public_url: without a trailing slash; its host is the WebAuthn RP ID.
-    origins: origins WebAuthn answers may come from; empty for that of public_url.
+    origins: origins WebAuthn answers may come from, besides that of public_url.
     required_from: before this moment people without a factor pass with a banner; None: at once.
     max_age: how old a proof may be where a rule does not say otherwise.
     step_up: how old a proof may be for a change of factors, or for approving a login.

@@ -30,7 +30,7 @@ class Webauthn:
     Args:
         issuer: how the index calls itself in the browser's dialog.
         public_url: its host is the RP ID, its origin the one answers come from.
-        origins: origins to accept instead, where there are several.
+        origins: further origins to accept.
     """
 
     kind: str = "webauthn"
@@ -42,7 +42,7 @@ class Webauthn:
         parts = urlsplit(public_url)
         self._issuer = issuer
         self._rp_id = parts.hostname or ""
-        self._origins = list(origins) or [f"{parts.scheme}://{parts.netloc}"]
+        self._origins = [f"{parts.scheme}://{parts.netloc}", *origins]
 
     def has(self, account: Account) -> bool:
         return bool(account.webauthn)
