@@ -34,6 +34,7 @@ class AtOnce:
         account = await self._.accounts.get(user_id) or Account(user_id, user)
         if not account.protected:
             self._refuse_unless_optional()
+            await self._.accounts.meet(account, now=self._.clock())
             event, kind, label = Event.LOGIN_WITHOUT_FACTOR, "", ""
         elif code:
             event = Event.LOGIN

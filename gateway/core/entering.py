@@ -204,6 +204,7 @@ class Entering:
         return Begun(Step.PASSED, session, held)
 
     async def _without(self, account: Account, user: str, held: Held, caller: Caller) -> Passed:
+        await self._.accounts.meet(account, now=self._.clock())
         await self._.audit.record(Event.LOGIN_WITHOUT_FACTOR, account.id, caller.origin)
         cookie = await self._open(user, account.id, held, caller, self._.clock(), "", account.epoch)
         return Passed(cookie, held, account.id)

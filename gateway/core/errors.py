@@ -264,6 +264,19 @@ MESSAGES: Final = MappingProxyType(
             "This is your last second factor, and this index requires one.",
             "Add another one first, then remove this.",
         ),
+        # -- what an administrator asks for ---------------------------------------------------
+        "already_enrolled": Message(
+            409,
+            "Has a second factor",
+            "{user} has a second factor already.",
+            "Where it is lost, first: index-gateway user reset {user} --reason …",
+        ),
+        "no_such_person": Message(
+            404,
+            "No such person",
+            "Nobody called {user} has logged in here or was invited.",
+            "See who is known: index-gateway user list",
+        ),
         # -- the world ----------------------------------------------------------------------
         "upstream_unreachable": Message(
             502,

@@ -115,6 +115,15 @@ class Enrollable(Factor, Protocol):
 
 
 @runtime_checkable
+class Adoptable(Enrollable, Protocol):
+    """A kind whose device can be handed out without an answer, by an administrator."""
+
+    def adopt(self, account: Account, name: str, state: str, *, now: float, id: str) -> Device:
+        """The device of an offer, ready to be put into the account."""
+        ...
+
+
+@runtime_checkable
 class Issuable(Factor, Protocol):
     """A kind that is handed out as a set of codes."""
 

@@ -84,8 +84,11 @@ class Totp:
         ahead = step - int(now) // STEP
         if abs(ahead) > DRIFT:
             raise ClockOff(ahead * STEP)
+        return replace(self.adopt(account, name, state, now=now, id=id), step=step)
+
+    def adopt(self, account: Account, name: str, state: str, *, now: float, id: str) -> TotpDevice:
         sealed = self._ring.seal(_PURPOSE, _identity(account, id), state.encode())
-        return TotpDevice(id, name, base64.b64encode(sealed).decode(), step, now)
+        return TotpDevice(id, name, base64.b64encode(sealed).decode(), 0, now)
 
     def _secret(self, account: Account, device: TotpDevice) -> str:
         sealed = base64.b64decode(device.secret)
