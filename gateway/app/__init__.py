@@ -19,7 +19,25 @@ def run(settings: Settings, *, workers: int = 1) -> int:
         workers: processes that share the listener; above 1 the store must be shared too.
 
     Returns:
-        The exit code of the command: 0 after a graceful stop, 1 when start-up failed (the
-        reason is then on stderr).
+        0 after a graceful stop, 1 where no worker could start.
+
+    Raises:
+        KeysUnusable, ListenError: with the words for the administrator.
     """
-    raise NotImplementedError
+    from functools import partial
+
+    from gateway.app.build import build
+    from gateway.app.domain import ring_of
+    from gateway.proxy.listen import Listener, tls_context
+    from gateway.proxy.server import Serving, serve
+
+    ring_of(settings)  # a missing key file is said before anything listens
+    tls = settings.tls
+    return serve(
+        Serving(
+            partial(build, settings),
+            [Listener.parse(str(settings.listen))],
+            tls=tls_context(str(tls.certificate), str(tls.key)) if tls else None,
+            workers=workers,
+        )
+    )

@@ -13,6 +13,8 @@ from gateway.upstreams.devpi import Devpi
 from gateway.upstreams.form import Form, FormOptions
 from gateway.upstreams.pypiserver import Pypiserver
 
+__all__ = ["UPSTREAMS", "FormOptions"]
+
 UPSTREAMS: Final[dict[str, Callable[[FormOptions], Upstream]]] = {
     "devpi": lambda _: Devpi(),
     "form": Form,

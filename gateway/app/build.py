@@ -1,0 +1,124 @@
+"""Put the parts together. Everything opened here belongs to one process and one event loop."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway.app.domain import limits_of, ring_of
+from gateway.app.gate import RuleGate
+from gateway.app.lazy import LazyPages
+from gateway.app.parts import Parts
+from gateway.app.passwords import Passwords
+from gateway.app.replies import Replies
+from gateway.app.silent import Silent
+from gateway.core.audit_chain import Trail
+from gateway.core.cookies import Jar
+from gateway.core.flow import Flow
+from gateway.core.store import Store
+from gateway.factors import make_factors
+from gateway.proxy.calls import Address, Calls
+from gateway.proxy.forwarder import Forwarder
+from gateway.proxy.limits import Limits
+from gateway.proxy.upstream import Endpoint
+from gateway.stores import open_store
+from gateway.upstreams import UPSTREAMS, FormOptions
+
+if TYPE_CHECKING:
+    from gateway.settings import Settings
+
+
+@dataclass(slots=True)
+class Running:
+    """One worker's gateway (`gateway.proxy.server.Running`)."""
+
+    forwarder: Forwarder
+    store: Store
+    calls: Calls
+    pages: LazyPages
+
+    async def close(self) -> None:
+        await self.pages.close()
+        await self.calls.close()
+        await self.store.close()
+
+
+async def build(settings: Settings) -> Running:
+    """Make the gateway of a configuration. Nothing is connected yet, so it is quick."""
+    clock, random = time.time, secrets.token_bytes
+    ring = ring_of(settings)
+    store = await open_store(str(settings.store), clock)
+    audit = Trail(store, ring, clock, retention=settings.audit.retention)
+    limits = limits_of(settings)
+    flow = Flow(
+        store=store,
+        ring=ring,
+        factors=make_factors(ring, limits),
+        audit=audit,
+        notifier=Silent(),
+        clock=clock,
+        random=random,
+        limits=limits,
+    )
+    public_url = limits.public_url
+    upstream = UPSTREAMS[settings.upstream.kind](FormOptions())
+    calls = _calls(settings)
+    jar = Jar(public_url.startswith("https:"))
+    passwords = Passwords(
+        upstream,
+        calls,
+        upstream.own_fields(public_url, None),
+        ring=ring,
+        clock=clock,
+        random=random,
+    )
+    pages = LazyPages(flow, passwords, jar, ring, limits, clock, random)
+    parts = Parts(
+        upstream=upstream,
+        rules=settings.ruleset(),
+        flow=flow,
+        audit=audit,
+        calls=calls,
+        passwords=passwords,
+        replies=Replies(public_url, upstream.refusal_fields(), pages.refusal),
+        jar=jar,
+        clock=clock,
+        public_url=public_url,
+        max_age=settings.second_factor.max_age,
+        login_body=settings.limits.login_body,
+    )
+    gate = RuleGate(parts)
+    pages.serve(parts, gate.holding)
+    forwarder = Forwarder(
+        gate,
+        _endpoint(settings),
+        pages,
+        limits=_limits(settings),
+        trusted=tuple(settings.trusted_proxies),
+    )
+    return Running(forwarder, store, calls, pages)
+
+
+def _calls(settings: Settings) -> Calls:
+    where = settings.upstream.url
+    address = Address("http://localhost", where.unix) if where.unix else Address(str(where))
+    return Calls(address, connect=settings.limits.connect, answer=settings.limits.answer)
+
+
+def _endpoint(settings: Settings) -> Endpoint:
+    return Endpoint.parse(str(settings.upstream.url))
+
+
+def _limits(settings: Settings) -> Limits:
+    wanted = settings.limits
+    return Limits(
+        head=wanted.head_size,
+        head_time=wanted.head,
+        idle=wanted.idle,
+        connect=wanted.connect,
+        answer=wanted.answer,
+        stall=wanted.body_idle,
+        drain=wanted.shutdown,
+    )
