@@ -27,7 +27,9 @@ class _Command(NamedTuple):
 
 COMMANDS: Final = MappingProxyType(
     {
-        "demo": _Command("demo", "demo", "Try it on this machine, with nothing to configure."),
+        "demo": _Command(
+            "demo.command", "demo", "Try it on this machine, with nothing to configure."
+        ),
         "init": _Command("config", "init", "Write a commented configuration."),
         "check": _Command("config", "check", "Validate a configuration and run its tests."),
         "explain": _Command("config", "explain", "Show which rule meets a request, and why."),

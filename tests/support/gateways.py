@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
+from gateway.cli.demo import configuration
 from gateway.cli.demo.children import Child, free_port
 from gateway.core.addresses import HEALTH
 from tests.support.codes import Authenticator
 from tests.support.http import Client
-
-COMMAND = (sys.executable, "-m", "gateway")
 
 
 def command(
@@ -26,30 +21,10 @@ def command(
 ) -> subprocess.CompletedProcess[str]:
     """Run `index-gateway` with arguments; its output is captured as text."""
     done = subprocess.run(
-        [*COMMAND, *arguments], input=text, capture_output=True, text=True, timeout=60
+        [*configuration.PROGRAM, *arguments], input=text, capture_output=True, text=True, timeout=60
     )
     assert not check or done.returncode == 0, (arguments, done.stdout, done.stderr)
     return done
-
-
-def write_config(path: Path, kind: str, changes: Mapping[str, Any]) -> None:
-    """The shipped configuration of a kind of index, with keys set by their dotted names.
-
-    A value of None removes the key.
-    """
-    command("init", kind, "-o", str(path))
-    yaml = YAML()
-    data = yaml.load(path)
-    for dotted, value in changes.items():
-        *parents, last = dotted.split(".")
-        place = data
-        for parent in parents:
-            place = place.setdefault(parent, {})
-        if value is None:
-            place.pop(last, None)
-        else:
-            place[last] = value
-    yaml.dump(data, path)
 
 
 @dataclass
@@ -97,12 +72,19 @@ class Gateway:
 
     def enrol(self, user: str) -> Authenticator:
         """Enrol a person by the command line, as an administrator does."""
-        told = json.loads(self.command("user", "enrol", user, "--json").stdout)
-        self.users[user] = Authenticator.from_uri(told["uri"], tuple(told["recovery_codes"]))
+        enrolled = configuration.enrol(self.config, user)
+        self.users[user] = Authenticator.from_uri(enrolled.uri, enrolled.recovery_codes)
         return self.users[user]
 
     def start(self, env: Mapping[str, str] | None = None) -> Gateway:
-        argv = [*COMMAND, "serve", "-c", str(self.config), "--workers", str(self.workers)]
+        argv = [
+            *configuration.PROGRAM,
+            "serve",
+            "-c",
+            str(self.config),
+            "--workers",
+            str(self.workers),
+        ]
         self.child = Child("gateway", argv, self.log, env)
         if self.ready_path:
             self.child.ready(self.port, self.ready_path, within=20)
@@ -139,7 +121,7 @@ def configure(
         "second_factor.issuer": "Test packages",
     }
     keys |= {name.replace("__", "."): value for name, value in changes.items()}
-    write_config(gateway.config, kind, keys)
+    configuration.write(gateway.config, kind, keys)
     gateway.command("keys", "new")
     return gateway
 

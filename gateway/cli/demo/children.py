@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -22,6 +22,7 @@ from gateway.cli.output import CommandFailed
 # Longer than devpi takes on a slow machine to import its plugins.
 READY_WITHIN: Final = 90.0
 STOP_WITHIN: Final = 8.0
+ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Child:
@@ -39,6 +40,7 @@ class Child:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=_release_signals,
                 env={**os.environ, **(env or {})},
             )
 
@@ -90,8 +92,9 @@ class Children:
     def start(
         self, name: str, argv: Sequence[str], log: Path, env: Mapping[str, str] | None = None
     ) -> Child:
-        child = Child(name, argv, log, env)
-        self._children.append(child)
+        with signals_held():
+            child = Child(name, argv, log, env)
+            self._children.append(child)
         return child
 
     def ended(self) -> Child | None:
@@ -107,8 +110,24 @@ class Children:
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        while self._children:
-            self._children.pop().stop()
+        with signals_held():
+            while self._children:
+                self._children.pop().stop()
+
+
+@contextlib.contextmanager
+def signals_held() -> Iterator[None]:
+    """Signals wait, so that none strikes between a start and the note of it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _release_signals() -> None:
+    """In the new process: the mask is inherited, but not meant for it."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
 
 
 def answers(port: int, path: str) -> bool:
