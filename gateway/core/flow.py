@@ -34,7 +34,7 @@ from gateway.core.manage import Manage
 from gateway.core.notices import Notifier
 from gateway.core.parts import assemble
 from gateway.core.sessions import token
-from gateway.core.store import Store
+from gateway.core.store import Key, Store
 from gateway.core.upstream import Credential, Issued
 
 __all__ = [
@@ -87,6 +87,14 @@ class Flow:
         self._at_once = AtOnce(self._)
         self.enrolling = Enrolling(self._, self._entering)
         self.manage = Manage(self._)
+
+    async def reachable(self) -> None:
+        """Touch the store, as a health check wants it.
+
+        Raises:
+            StoreUnavailable
+        """
+        await self._.store.get(Key("health", "", ""))
 
     # -- before the upstream is asked ------------------------------------------------------
 

@@ -11,7 +11,7 @@ async def show(kit: Kit, ask: Ask) -> Reply:
     """200 in any case while this process answers: without its store it still forwards what
     the rules let pass, so taking it out of rotation would only make things worse."""
     try:
-        await kit.flow.session("")
+        await kit.flow.reachable()
         store = "ok"
     except StoreUnavailable:
         store = "failed"

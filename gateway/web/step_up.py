@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.core import cookies
-from gateway.core.addresses import LOGIN, OVERVIEW, STEP_UP
+from gateway.core.addresses import OVERVIEW, STEP_UP, login_for
 from gateway.core.errors import Refusal
 from gateway.core.flow import Session
 from gateway.web import factor_form
@@ -31,13 +31,10 @@ async def submit(kit: Kit, ask: Ask, session: Session) -> Reply:
 
 
 async def _form(kit: Kit, ask: Ask, session: Session, error: Refusal | None = None) -> Reply:
-    seen = await kit.flow.manage.overview(session)
-    kinds = [row.kind for row in sorted(seen.factors, key=lambda row: -row.used)]
+    kinds = await kit.flow.kinds(session)
     if not kinds:  # nothing to prove; a fresh login is the only way to a recent proof
-        return see_other(f"{LOGIN}?next={OVERVIEW}")
-    if seen.recovery_left:
-        kinds.append("recovery")
-    choices = factor_form.choose(ask, tuple(dict.fromkeys(kinds)))
+        return see_other(login_for(OVERVIEW))
+    choices = factor_form.choose(ask, kinds)
     return kit.page(
         ask,
         "confirm.html",
