@@ -41,6 +41,11 @@ _TRANSFER: Final = frozenset({"binary", "8bit", "7bit"})
 
 
 class _Reader(Protocol):
+    @property
+    def judging(self) -> bool:
+        """Whether bytes of a looked-at value are in what was fed so far, but not its end."""
+        ...
+
     def feed(self, data: bytes) -> None: ...
 
     def finish(self) -> None: ...
@@ -92,6 +97,8 @@ class FormJudge:
 
     def release(self) -> None:
         """What was fed so far goes on its way although a field is missing."""
+        if self._reader.judging:
+            raise unreadable("a field that decides comes too late")
         self._released = True
 
     def finish(self) -> None:
@@ -143,6 +150,10 @@ class _Urlencoded:
         self._judge: Final = judge
         self._body: Final = bytearray()
 
+    @property
+    def judging(self) -> bool:
+        return True
+
     def feed(self, data: bytes) -> None:
         if len(self._body) + len(data) > URLENCODED_LIMIT:
             raise unreadable("it is too long")
@@ -181,6 +192,10 @@ class _Multipart:
         self._name: str | None = None
         self._value = bytearray()
         self._before = b""
+
+    @property
+    def judging(self) -> bool:
+        return self._name is not None
 
     def feed(self, data: bytes) -> None:
         data = self._buffer + data if self._buffer else data
@@ -251,6 +266,7 @@ class _Multipart:
         if self._name is not None:
             self._take(data[:at])
             self._judge.found(self._name, bytes(self._value[:-2]))
+            self._name = None
         self._step = self._delimited
         return at + len(marker)
 

@@ -19,26 +19,25 @@ from gateway.settings.problems import Problem
 from gateway.settings.rules import Part, RuleModel, TestModel
 from gateway.settings.values import (
     Duration,
+    DurationOrOff,
     EndpointUrl,
     FilePath,
     Listen,
     ListenAddress,
     Network,
+    OneOrMore,
     PublicAddress,
     SecretSource,
     Size,
     Source,
     Store,
     WebhookUrl,
-    listed,
-    off,
 )
 
 HOUR: Final = 3600.0
 DAY: Final = 24 * HOUR
 KIB: Final = 2**10
-_LISTED: Final = BeforeValidator(listed)
-_OFF: Final = BeforeValidator(off, json_schema_input_type=Literal["off"] | Duration)
+_LISTED: Final = OneOrMore()
 
 
 def _upstream(value: object) -> object:
@@ -93,7 +92,7 @@ class SecondFactor(Part):
         default=None,
         description="Until this day people without a factor may go on with the password alone.",
     )
-    remember_device: Annotated[Duration | None, _OFF] = Field(
+    remember_device: DurationOrOff = Field(
         default=30 * DAY, description="How long a browser may be remembered; off for never."
     )
     step_up: Duration = Field(
@@ -170,7 +169,7 @@ class Notices(Part):
 
 
 class Audit(Part):
-    retention: Annotated[Duration | None, _OFF] = Field(
+    retention: DurationOrOff = Field(
         default=400 * DAY, description="How long entries are kept; off for ever."
     )
 

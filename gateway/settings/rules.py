@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from gateway.core.rules import Policy, Rule
 from gateway.core.templates import TemplateError, compile_regex, parse_template
-from gateway.settings.values import Address, Duration, Network, listed, show
+from gateway.settings.values import Address, Duration, Network, OneOrMore, show
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+")
@@ -48,19 +48,13 @@ def _media_type(text: str) -> str:
     return text
 
 
-def _form_values(value: object) -> object:
-    if isinstance(value, dict):
-        return {key: listed(entry) for key, entry in value.items()}
-    return value
-
-
 Method = Annotated[str, AfterValidator(_method)]
 Path = Annotated[str, AfterValidator(_template)]
 PathRegex = Annotated[str, AfterValidator(_regex)]
 MediaType = Annotated[str, AfterValidator(_media_type)]
-Values = Annotated[tuple[str, ...], Field(min_length=1)]
-_LISTED = BeforeValidator(listed)
+_LISTED = OneOrMore()
 _NOT_EMPTY = Field(min_length=1)
+Values = Annotated[tuple[str, ...], _LISTED, _NOT_EMPTY]
 
 
 class Part(BaseModel):
@@ -95,7 +89,7 @@ class MatchModel(Part):
     content_type: Annotated[tuple[MediaType, ...], _LISTED, _NOT_EMPTY] | None = Field(
         default=None, description="Media types, without parameters."
     )
-    form: Annotated[dict[str, Values], BeforeValidator(_form_values), _NOT_EMPTY] | None = Field(
+    form: Annotated[dict[str, Values], _NOT_EMPTY] | None = Field(
         default=None,
         description="Fields of an urlencoded or multipart body, with the values that fit.",
     )

@@ -15,7 +15,16 @@ from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
+from pydantic import (
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    PlainValidator,
+    ValidationInfo,
+    WithJsonSchema,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
 from gateway.core.facts import IPAddress
 from gateway.stores import OPENERS
@@ -92,7 +101,8 @@ def parse_size(text: str) -> int:
 
 def write_duration(seconds: float) -> str:
     """The shortest text for a duration: `12h`, `90s`."""
-    return _written(round(seconds * 1000), {u: round(n * 1000) for u, n in _SECONDS.items()})
+    units = {unit: round(long * 1000) for unit, long in _SECONDS.items() if unit != "w"}
+    return _written(round(seconds * 1000), units)
 
 
 def write_size(size: int) -> str:
@@ -110,6 +120,15 @@ _SIZE_TEXT: Final = "a size such as 64KiB, 20MiB or 2GiB"
 Duration: TypeAlias = Annotated[
     float,
     *text_type(parse_duration, r"^(\d+(ms|s|m|h|d|w))+$", _DURATION_TEXT, write=write_duration),
+]
+DurationOrOff: TypeAlias = Annotated[
+    float | None,
+    *text_type(
+        lambda text: None if text == "off" else parse_duration(text),
+        r"^(off|(\d+(ms|s|m|h|d|w))+)$",
+        f"{_DURATION_TEXT}, or off",
+        write=lambda seconds: "off" if seconds is None else write_duration(seconds),
+    ),
 ]
 Size: TypeAlias = Annotated[
     int,
@@ -397,13 +416,23 @@ Store = Annotated[
 ]
 
 
+class OneOrMore:
+    """An annotation for tuples: in the file a single entry counts as a list of one."""
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(listed, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        several = handler(schema)
+        return {"anyOf": [several["items"], several]} if "items" in several else several
+
+
 def listed(value: object) -> object:
     """A single entry counts as a list of one; what validates strictly wants a tuple."""
     if isinstance(value, str):
         return (value,)
     return tuple(value) if isinstance(value, list) else value
-
-
-def off(value: object) -> object:
-    """`off` means none."""
-    return None if value == "off" else value
