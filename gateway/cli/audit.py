@@ -1,0 +1,200 @@
+"""`index-gateway audit`: read, export and verify the audit trail.
+
+Knows how entries look in a terminal; the chain itself is in `gateway.core`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from gateway.cli import output
+
+if TYPE_CHECKING:
+    from gateway.core.audit_chain import Trail
+
+_POLL: Final = 1.0
+
+config_option = click.option(
+    "-c",
+    "--config",
+    "config",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The configuration file.",
+)
+
+
+class _Moment(click.ParamType[float]):
+    """A day or a time of ISO 8601, in UTC unless it says otherwise; seconds since the epoch."""
+
+    name = "time"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        try:
+            moment = datetime.fromisoformat(str(value))
+            if moment.tzinfo is None:
+                moment = moment.replace(tzinfo=UTC)
+            return moment.timestamp()
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is no time such as 2026-01-31 or 2026-01-31T12:00:00Z")
+
+
+class _Head(click.ParamType[tuple[int, str]]):
+    """A head as `verify` prints it: NUMBER:HASH."""
+
+    name = "head"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, str]:
+        number, mark, mac = str(value).partition(":")
+        if not (mark and mac and number.isascii() and number.isdigit()):
+            self.fail(f"{value!r} is no head such as 120:AbC…, as verify prints it")
+        return int(number), mac
+
+
+@click.group()
+def audit() -> None:
+    """Read, export and verify the audit trail."""
+
+
+@audit.command()
+@config_option
+@click.option("-n", "count", default=20, show_default=True, type=click.IntRange(0), help="Entries.")
+@click.option("-f", "follow", is_flag=True, help="Go on with what is added.")
+def tail(config: Path, count: int, follow: bool) -> int:
+    """Show the newest entries."""
+    return _with_trail(config, lambda trail: show_tail(trail, count, follow=follow))
+
+
+@audit.command()
+@config_option
+@click.option("--since", type=_Moment(), help="From this day or time on.")
+@click.option("--until", type=_Moment(), help="Before this day or time.")
+def export(config: Path, since: float | None, until: float | None) -> int:
+    """Print the entries as JSON Lines, oldest first."""
+    return _with_trail(config, lambda trail: show_export(trail, since, until))
+
+
+@audit.command()
+@config_option
+@click.option("--head", "known", type=_Head(), help="A head that verify printed earlier.")
+def verify(config: Path, known: tuple[int, str] | None) -> int:
+    """Check that no entry was changed, removed or moved.
+
+    Prints the head of the chain; noted down elsewhere and given with --head later, it shows
+    that the whole store was not put back to an older state.
+    """
+    return _with_trail(config, lambda trail: show_verdict(trail, known))
+
+
+async def show_tail(trail: Trail, count: int, *, follow: bool = False) -> int:
+    from gateway.core.audit_chain import LOG
+
+    last = await trail.store.last(LOG)
+    after = 0 if last is None else max(0, last[0] - count)
+    while True:
+        while page := await trail.store.read(LOG, after=after):
+            after = page[-1][0]
+            for _, raw in page:
+                click.echo(in_words(raw))
+        if not follow:
+            return output.OK
+        await asyncio.sleep(_POLL)
+
+
+async def show_export(trail: Trail, since: float | None, until: float | None) -> int:
+    async for raw in trail.lines(since=since, until=until):
+        click.echo(raw)
+    return output.OK
+
+
+async def show_verdict(trail: Trail, known: tuple[int, str] | None = None) -> int:
+    from gateway.core.audit_verify import verify as check
+
+    verdict = await check(trail, known=known)
+    if verdict.sound:
+        click.echo(f"{verdict.entries} entries, none changed, missing or moved.")
+        if verdict.head[0]:
+            click.echo("head {}:{}".format(*verdict.head))
+        return output.OK
+    output.error(f"Entry {verdict.broken} {verdict.why}.")
+    output.hint("Somebody changed the store, or a key is missing from the key file.")
+    return output.FAILED
+
+
+def in_words(raw: bytes) -> str:
+    """One entry as one line; what others wrote cannot steer the terminal."""
+    from gateway.core.agents import device_name
+    from gateway.core.audit_entry import NotAuthentic, parse
+
+    try:
+        entry = parse(raw)
+    except NotAuthentic:
+        return "(an entry that cannot be read)"
+    origin = entry.origin
+    when = datetime.fromtimestamp(entry.time, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    words = [f"{entry.number:>6}", when, f"{entry.event:<20}", entry.user or "-"]
+    if origin.address:
+        words.append(f"from {origin.address}")
+    if origin.user_agent:
+        words.append(f"({device_name(origin.user_agent)})")
+    if entry.factor:
+        words.append(f"with {entry.factor}")
+    if origin.method:
+        words.append(f"{origin.method} {origin.path}")
+    if origin.rule:
+        words.append(f"[{origin.rule}]")
+    if entry.detail:
+        words.append(f"- {entry.detail}")
+    return "".join(char if char.isprintable() else "?" for char in " ".join(words))
+
+
+def _with_trail(config: Path, work: Callable[[Trail], Awaitable[int]]) -> int:
+    async def run() -> int:
+        async with _opened(config) as trail:
+            return await work(trail)
+
+    return asyncio.run(run())
+
+
+@asynccontextmanager
+async def _opened(config: Path) -> AsyncIterator[Trail]:
+    import secrets
+    import time
+
+    from gateway.core.audit_chain import Trail
+    from gateway.core.keys import BadKeys, KeyRing, parse_keys
+    from gateway.settings import load
+    from gateway.stores import BadStoreAddress, open_store
+
+    settings = load(config)
+    try:
+        keys = parse_keys(settings.keys.read())
+    except (BadKeys, KeyError) as error:
+        raise output.CommandFailed(
+            f"The keys in {settings.keys} cannot be used: {error}.",
+            "Put the key file back that this store was used with.",
+        ) from None
+    try:
+        store = await open_store(settings.store, time.time)
+    except BadStoreAddress as error:
+        raise output.CommandFailed(f"store: {error}.") from None
+    try:
+        yield Trail(
+            store,
+            KeyRing(keys, secrets.token_bytes),
+            time.time,
+            retention=settings.audit.retention,
+        )
+    finally:
+        await store.close()

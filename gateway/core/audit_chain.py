@@ -1,0 +1,226 @@
+"""The audit trail over a store: one chain for all gateways that share it.
+
+Each entry carries a keyed hash over itself and the hash of the entry before, so none can be
+changed, left out or moved without the key. A head record with a keyed hash of its own says how
+far the chain had come, so its end cannot be cut off. What retention removes is told in the
+chain itself.
+
+Accepted risk: who can write to the store can put back an older state of all of it, head record
+included. Against that, keep the head that `verify` prints somewhere else and compare.
+
+Knows the store, the keys and the clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+from collections.abc import AsyncIterator
+from typing import Final
+
+from gateway.core import audit_entry
+from gateway.core.audit import Event, Origin
+from gateway.core.audit_entry import START, Entry, NotAuthentic, Trimmed, short
+from gateway.core.clock import Clock
+from gateway.core.keys import KeyRing
+from gateway.core.store import Key, Store, StoreUnavailable
+
+LOG: Final = "audit"
+HEAD: Final = Key("audit", "", "head")
+OF_USER: Final = "audit-of"
+DAY: Final = 86400.0
+SHOWN_FOR: Final = 90 * DAY
+
+_HEAD_PURPOSE: Final = "audit head"
+_TRIES: Final = 200
+_PAGE: Final = 500
+
+
+class Trail:
+    """Records events (`gateway.core.audit.AuditSink`) and gives them back.
+
+    Args:
+        retention: seconds after which `tidy` removes an entry; None keeps them for ever.
+    """
+
+    def __init__(
+        self, store: Store, ring: KeyRing, clock: Clock, *, retention: float | None = None
+    ) -> None:
+        self.store: Final = store
+        self.ring: Final = ring
+        self._clock: Final = clock
+        self._retention: Final = retention
+        self._lock: Final = asyncio.Lock()  # one after another here saves lost races below
+        self._end: tuple[int, str] | None = None
+
+    async def record(
+        self, event: Event, user: str, origin: Origin, *, factor: str = "", detail: str = ""
+    ) -> None:
+        """See `AuditSink`."""
+        cut = Origin(*(short(getattr(origin, name)) for name in Origin.__slots__))
+        blank = Entry(
+            0, self._clock(), str(event), short(user), cut, short(factor), short(detail), "", ""
+        )
+        await self._append(blank)
+
+    async def tidy(self) -> int:
+        """Remove what is older than the retention, and say so in the chain.
+
+        Returns:
+            How many entries went. Done at most once a day, by one of the gateways.
+        """
+        now = self._clock()
+        if self._retention is None:
+            return 0
+        if not await self.store.claim(Key("audit", "", "tidied"), expires=now + DAY):
+            return 0
+        old: Entry | None = None
+        count = 0
+        async for raw in self.lines(until=now - self._retention, whole=False):
+            old = audit_entry.parse(raw)
+            count += 1
+        if old is None:
+            return 0
+        days = self._retention / DAY
+        said = f"{count} entries older than {days:g} days removed"
+        trimmed = Trimmed(old.number, old.mac)
+        await self._append(Entry(0, now, Event.RETENTION, "", Origin(), "", said, "", "", trimmed))
+        await self.store.trim(LOG, upto=old.number)
+        return count
+
+    async def of_user(self, user_id: str, since: float) -> list[Entry]:
+        """A person's entries of the last 90 days at most, newest first.
+
+        They come from a copy kept beside the log for each person, so nothing else is read;
+        what does not carry the right hash is left out.
+
+        Args:
+            since: seconds since the epoch.
+        """
+        found = []
+        for _, record in await self.store.items(OF_USER, user_id):
+            try:
+                entry = audit_entry.read(record.value, self.ring)
+            except NotAuthentic:
+                continue
+            if entry.time >= since and entry.user == user_id:
+                found.append(entry)
+        return sorted(found, key=lambda entry: entry.number, reverse=True)
+
+    async def lines(
+        self,
+        *,
+        since: float | None = None,
+        until: float | None = None,
+        after: int = 0,
+        whole: bool = True,
+    ) -> AsyncIterator[bytes]:
+        """Stored entries, oldest first, each one line of JSON without its line end.
+
+        Args:
+            since, until: seconds since the epoch; from `since` on, before `until`.
+            after: only entries with a higher number.
+            whole: go on behind an entry that is not before `until` (clocks differ); else stop.
+        """
+        while page := await self.store.read(LOG, after=after, limit=_PAGE):
+            for number, raw in page:
+                after = number
+                try:
+                    time = audit_entry.parse(raw).time
+                except NotAuthentic:
+                    # Exported as it is; `verify` is what complains.
+                    if since is None and until is None:
+                        yield raw
+                    continue
+                if until is not None and time >= until:
+                    if not whole:
+                        return
+                    continue
+                if since is None or time >= since:
+                    yield raw
+
+    async def head(self) -> tuple[int, str] | None:
+        """Number and hash of the last entry as the head record has it.
+
+        Raises:
+            NotAuthentic: the record is not the gateway's.
+        """
+        record = await self.store.get(HEAD)
+        return None if record is None else self._read_head(record.value)
+
+    async def _append(self, blank: Entry) -> None:
+        async with self._lock:
+            for _ in range(_TRIES):
+                if self._end is None:
+                    self._end = await self._last()
+                number, mac = self._end
+                entry = _numbered(blank, number + 1, mac)
+                raw, own = audit_entry.write(entry, self.ring)
+                if await self.store.append(LOG, raw, after=number) is not None:
+                    self._end = (number + 1, own)
+                    break
+                self._end = None  # another gateway was faster
+            else:
+                raise StoreUnavailable("the audit log moves on faster than it can be written")
+            await asyncio.gather(self._write_head(number + 1, own), self._keep_copy(entry, raw))
+
+    async def _last(self) -> tuple[int, str]:
+        last = await self.store.last(LOG)
+        if last is None:
+            # Before the first entry, and never later: a head that is missing was removed.
+            await self.store.put(HEAD, self._signed_head(0, START), if_version=0)
+            return 0, START
+        try:
+            return last[0], audit_entry.parse(last[1]).mac
+        except NotAuthentic:
+            # Somebody wrote here. Recording goes on, and `verify` names the place.
+            return last[0], START
+
+    async def _write_head(self, number: int, mac: str) -> None:
+        for _ in range(_TRIES):
+            record = await self.store.get(HEAD)
+            try:
+                if record is None or self._read_head(record.value)[0] >= number:
+                    return
+            except NotAuthentic:
+                return  # left for `verify` to find, as one that is missing
+            value = self._signed_head(number, mac)
+            if await self.store.put(HEAD, value, if_version=record.version) is not None:
+                return
+        raise StoreUnavailable("the head of the audit log cannot be written")
+
+    def _signed_head(self, number: int, mac: str) -> bytes:
+        signed = self.ring.digest(_HEAD_PURPOSE, str(number), mac)
+        return json.dumps({"n": number, "last": mac, "mac": signed}).encode()
+
+    def _read_head(self, raw: bytes) -> tuple[int, str]:
+        try:
+            fields = json.loads(raw)
+            number, last, mac = int(fields["n"]), str(fields["last"]), str(fields["mac"])
+        except (ValueError, KeyError, TypeError):
+            raise NotAuthentic("cannot be read") from None
+        for wanted in self.ring.digests(_HEAD_PURPOSE, str(number), last):
+            if hmac.compare_digest(wanted.encode(), mac.encode("utf-8", "replace")):
+                return number, last
+        raise NotAuthentic("does not carry a hash under any of the keys")
+
+    async def _keep_copy(self, entry: Entry, raw: bytes) -> None:
+        if entry.user:
+            key = Key(OF_USER, entry.user, f"{entry.number:012d}")
+            await self.store.put(key, raw, expires=entry.time + SHOWN_FOR)
+
+
+def _numbered(blank: Entry, number: int, prev: str) -> Entry:
+    return Entry(
+        number=number,
+        time=blank.time,
+        event=blank.event,
+        user=blank.user,
+        origin=blank.origin,
+        factor=blank.factor,
+        detail=blank.detail,
+        prev=prev,
+        mac="",
+        trimmed=blank.trimmed,
+    )

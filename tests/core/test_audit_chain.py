@@ -1,0 +1,359 @@
+"""The audit trail: what is recorded, and that nobody changes it unnoticed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gateway.core import audit_entry
+from gateway.core.audit import Event, Origin
+from gateway.core.audit_chain import DAY, HEAD, LOG, Trail
+from gateway.core.audit_entry import NotAuthentic
+from gateway.core.audit_verify import verify
+from gateway.core.keys import KeyRing
+from gateway.core.store import Key
+from gateway.stores.sqlite import SqliteStore
+
+OLD = ("old", b"o" * 32)
+NEW = ("new", b"n" * 32)
+ORIGIN = Origin("192.0.2.7", "Mozilla/5.0", "DELETE", "/alice/dev/pkg", "release deletion")
+
+
+class Clock:
+    now = 1_767_322_800.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def store(tmp_path: Path, clock: Clock) -> AsyncIterator[SqliteStore]:
+    opened = SqliteStore(tmp_path / "state.db", clock)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def trail(store: SqliteStore, clock: Clock) -> Trail:
+    return Trail(store, KeyRing((OLD,), secrets.token_bytes), clock, retention=30 * DAY)
+
+
+async def fill(trail: Trail, count: int, user: str = "alice") -> None:
+    for number in range(count):
+        await trail.record(Event.LOGIN, user, ORIGIN, factor="totp phone", detail=str(number))
+
+
+def rows(store: SqliteStore, sql: str, *values: object) -> list[tuple[bytes, ...]]:
+    """What somebody with the database file in hand can do."""
+    with sqlite3.connect(store.path) as database:
+        return database.execute(sql, values).fetchall()
+
+
+async def test_an_entry_is_stored_as_one_line_of_json(trail: Trail, clock: Clock) -> None:
+    clock.now += 0.6789
+    await trail.record(Event.GUARDED_ACT, "zoë", ORIGIN, factor="totp phone", detail="x\ny")
+    last = await trail.store.last(LOG)
+    assert last is not None
+    raw = last[1]
+    mac = json.loads(raw)["mac"]
+    assert raw == (
+        b'{"at":"2026-01-02T03:00:00.679Z","detail":"x\\ny","event":"guarded_act",'
+        b'"factor":"totp phone","mac":"' + mac.encode() + b'","n":1,"origin":'
+        b'{"address":"192.0.2.7","method":"DELETE","path":"/alice/dev/pkg",'
+        b'"rule":"release deletion","user_agent":"Mozilla/5.0"},"prev":"","user":"zo\\u00eb"}'
+    )
+    assert mac == "030sTqVJbaPR_O7XYIXIixONig-1AYkGXg1wABPmoSs"
+
+
+async def test_a_chain_that_nobody_touched_is_sound(trail: Trail) -> None:
+    assert (await verify(trail)).sound
+    await fill(trail, 510)
+    verdict = await verify(trail)
+    assert verdict.sound and verdict.entries == 510 and verdict.head[0] == 510
+
+
+async def test_long_texts_of_others_are_cut(trail: Trail) -> None:
+    await trail.record(Event.FACTOR_REFUSED, "a", Origin(user_agent="x" * 9000, path="/" * 9000))
+    last = await trail.store.last(LOG)
+    assert last is not None and len(last[1]) < 2000
+    assert (await verify(trail)).sound
+
+
+Attack = Callable[[SqliteStore], object]
+
+
+def drop(number: int) -> Attack:
+    return lambda store: rows(store, "DELETE FROM entries WHERE number = ?", number)
+
+
+def edit(number: int, old: str, new: str) -> Attack:
+    return lambda store: rows(
+        store,
+        "UPDATE entries SET entry = cast(replace(cast(entry AS TEXT), ?, ?) AS BLOB)"
+        " WHERE number = ?",
+        *(old, new, number),
+    )
+
+
+def swap(one: int, other: int) -> Attack:
+    def attack(store: SqliteStore) -> None:
+        for source, target in ((one, -1), (other, one), (-1, other)):
+            rows(store, "UPDATE entries SET number = ? WHERE number = ?", target, source)
+
+    return attack
+
+
+def close_gap(number: int) -> Attack:
+    """Remove one and move the others up."""
+
+    def attack(store: SqliteStore) -> None:
+        rows(store, "DELETE FROM entries WHERE number = ?", number)
+        for later in range(number + 1, 11):
+            rows(store, "UPDATE entries SET number = ? WHERE number = ?", later - 1, later)
+
+    return attack
+
+
+def cut_tail(store: SqliteStore) -> None:
+    rows(store, "DELETE FROM entries WHERE number > 7")
+    rows(store, "UPDATE logs SET last = 7 WHERE log = 'audit'")
+
+
+def empty(store: SqliteStore) -> None:
+    rows(store, "DELETE FROM entries")
+    rows(store, "DELETE FROM logs")
+
+
+def cut_tail_and_head(store: SqliteStore) -> None:
+    cut_tail(store)
+    rows(store, "DELETE FROM records WHERE name = 'head'")
+
+
+def forge_head(store: SqliteStore) -> None:
+    cut_tail(store)
+    (raw,) = rows(store, "SELECT value FROM records WHERE name = 'head'")[0]
+    head = json.loads(raw) | {"n": 7}
+    rows(store, "UPDATE records SET value = ? WHERE name = 'head'", json.dumps(head).encode())
+
+
+ATTACKS: dict[str, tuple[Attack, int]] = {
+    "the first removed": (drop(1), 1),
+    "one in the middle removed": (drop(5), 5),
+    "one removed and the gap closed": (close_gap(5), 5),
+    "the last removed": (drop(10), 10),
+    "the tail cut off": (cut_tail, 8),
+    "the tail and the head record": (cut_tail_and_head, 0),
+    "the tail, with a made-up head": (forge_head, 0),
+    "everything": (empty, 1),
+    "a detail changed": (edit(4, '"detail":"3"', '"detail":"4"'), 4),
+    "a person changed": (edit(10, "alice", "mallory"), 10),
+    "a time changed": (edit(2, '"at":"2026', '"at":"2025'), 2),
+    "a field added": (edit(2, '{"at"', '{"aa":1,"at"'), 2),
+    "white space added": (edit(2, '{"at"', '{ "at"'), 2),
+    "a field named twice": (edit(2, '"factor":', '"factor":"x","factor":'), 2),
+    "no JSON": (edit(2, "{", "["), 2),
+    "two swapped": (swap(3, 6), 3),
+}
+
+
+@pytest.mark.parametrize(("attack", "broken"), ATTACKS.values(), ids=ATTACKS.keys())
+async def test_tampering_is_found_at_its_place(
+    trail: Trail, store: SqliteStore, attack: Attack, broken: int
+) -> None:
+    await fill(trail, 10)
+    assert (await verify(trail)).sound
+    attack(store)
+    verdict = await verify(trail)
+    assert (verdict.sound, verdict.broken) == (False, broken), verdict.why
+    # Recording goes on, and does not heal what was broken.
+    await trail.record(Event.LOGIN, "bob", ORIGIN)
+    assert not (await verify(trail)).sound
+
+
+async def test_an_older_state_is_found_by_a_head_that_was_noted(
+    trail: Trail, store: SqliteStore
+) -> None:
+    await fill(trail, 5)
+    old = rows(store, "SELECT value FROM records WHERE name = 'head'")[0][0]
+    await fill(trail, 5)
+    noted = (await verify(trail)).head
+    await fill(trail, 1)
+    assert (await verify(trail, known=noted)).sound
+    rows(store, "DELETE FROM entries WHERE number > 5")
+    rows(store, "UPDATE records SET value = ? WHERE name = 'head'", old)
+    assert (await verify(trail)).sound, "the risk that is accepted"
+    assert (await verify(trail, known=noted)).broken == 6
+
+
+async def test_an_entry_of_another_key_is_not_accepted(trail: Trail, store: SqliteStore) -> None:
+    await fill(trail, 3)
+    stranger = Trail(store, KeyRing((NEW,), secrets.token_bytes), Clock())
+    await stranger.record(Event.LOGIN, "mallory", ORIGIN)
+    assert (await verify(trail)).broken == 4
+
+
+async def test_old_entries_verify_after_a_rotation(trail: Trail, store: SqliteStore) -> None:
+    await fill(trail, 3)
+    rotated = Trail(store, KeyRing((NEW, OLD), secrets.token_bytes), Clock())
+    assert (await verify(rotated)).sound
+    await fill(rotated, 3)
+    assert (await verify(rotated)).entries == 6
+    assert (await verify(rotated)).sound
+    assert len(await rotated.of_user("alice", 0)) == 6
+    assert (await verify(trail)).broken == 0, "without the new key its head says nothing"
+
+
+async def test_several_writers_keep_one_chain(store: SqliteStore, clock: Clock) -> None:
+    ring = KeyRing((OLD,), secrets.token_bytes)
+    trails = [Trail(store, ring, clock) for _ in range(4)]
+    await asyncio.gather(*(fill(trail, 15, f"user{i}") for i, trail in enumerate(trails)))
+    verdict = await verify(trails[0])
+    assert verdict.sound and verdict.entries == 60
+    head = await trails[0].head()
+    assert head is not None and head[0] == 60
+
+
+async def test_a_writer_killed_before_the_head_was_written(trail: Trail) -> None:
+    """The entry stands; the next one brings the head up to date."""
+    await fill(trail, 3)
+    last = await trail.store.last(LOG)
+    assert last is not None
+    entry = audit_entry.parse(last[1])
+    raw, _ = audit_entry.write(replace(entry, number=4, prev=entry.mac), trail.ring)
+    assert await trail.store.append(LOG, raw, after=3) == 4
+    assert (await verify(trail)).sound
+    await fill(trail, 1)
+    assert (await verify(trail)).entries == 5
+    assert (await verify(trail)).sound
+
+
+# -- retention -----------------------------------------------------------------------------
+
+
+async def test_old_entries_go_and_the_chain_says_so(trail: Trail, clock: Clock) -> None:
+    await fill(trail, 510)
+    clock.now += 20 * DAY
+    await fill(trail, 5)
+    clock.now += 11 * DAY
+    assert await trail.tidy() == 510
+    assert await trail.tidy() == 0, "once a day"
+    numbers = [number for number, _ in await trail.store.read(LOG)]
+    assert numbers == [511, 512, 513, 514, 515, 516]
+    last = audit_entry.read((await trail.store.read(LOG))[-1][1], trail.ring)
+    assert (last.event, last.detail) == ("retention", "510 entries older than 30 days removed")
+    assert (await verify(trail)).sound
+    clock.now += 60 * DAY
+    assert await trail.tidy() == 6
+    assert [number for number, _ in await trail.store.read(LOG)] == [517]
+    await fill(trail, 2)
+    assert (await verify(trail)).sound
+
+
+async def test_an_interrupted_removal_is_no_tampering(
+    trail: Trail, store: SqliteStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(trail, 5)
+    clock.now += 40 * DAY
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "trim", lambda *_, **__: asyncio.sleep(0))
+        await trail.tidy()
+    assert (await verify(trail)).sound
+    clock.now += 2 * DAY
+    await trail.tidy()
+    assert (await verify(trail)).sound
+
+
+async def test_more_removed_than_retention_said(
+    trail: Trail, store: SqliteStore, clock: Clock
+) -> None:
+    await fill(trail, 5)
+    clock.now += 40 * DAY
+    await fill(trail, 5)
+    await trail.tidy()
+    rows(store, "DELETE FROM entries WHERE number = 6")
+    assert (await verify(trail)).broken == 6
+
+
+async def test_nothing_goes_without_a_retention(store: SqliteStore, clock: Clock) -> None:
+    trail = Trail(store, KeyRing((OLD,), secrets.token_bytes), clock, retention=None)
+    await fill(trail, 3)
+    clock.now += 10_000 * DAY
+    assert await trail.tidy() == 0
+    assert len(await trail.store.read(LOG)) == 3
+
+
+# -- reading -------------------------------------------------------------------------------
+
+
+async def test_a_person_sees_their_own_last_days_newest_first(trail: Trail, clock: Clock) -> None:
+    start = clock.now
+    for day in range(100):
+        clock.now = start + day * DAY
+        await trail.record(Event.LOGIN, "alice", ORIGIN, detail=f"day {day}")
+        await trail.record(Event.LOGIN, "bob", ORIGIN)
+    seen = await trail.of_user("alice", clock.now - 30 * DAY)
+    assert [entry.detail for entry in seen] == [f"day {day}" for day in range(99, 68, -1)]
+    assert len(await trail.of_user("alice", 0)) == 90
+    assert await trail.of_user("carol", 0) == []
+
+
+async def test_a_forged_copy_is_not_shown(trail: Trail, store: SqliteStore) -> None:
+    await fill(trail, 2)
+    await fill(trail, 1, "bob")
+    bobs = (await store.items("audit-of", "bob"))[0][1].value
+    await store.put(Key("audit-of", "alice", "000000000009"), bobs)
+    await store.put(Key("audit-of", "alice", "000000000010"), b"{}")
+    assert len(await trail.of_user("alice", 0)) == 2
+
+
+async def test_export_between_two_moments(trail: Trail, clock: Clock) -> None:
+    start = clock.now
+    for day in range(5):
+        clock.now = start + day * DAY
+        await fill(trail, 1)
+    lines = [raw async for raw in trail.lines(since=start + DAY, until=start + 3 * DAY)]
+    assert [json.loads(raw)["n"] for raw in lines] == [2, 3]
+    assert len([raw async for raw in trail.lines()]) == 5
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"{}",
+        b'{"n":1}',
+        b"\xff",
+        b"[" * 100_000,
+        b'{"n":"1","at":"2026-01-01T00:00:00Z","event":"","user":"","origin":{},"factor":"",'
+        b'"detail":"","prev":"","mac":""}',
+        b'{"n":1,"at":"x","event":"","user":"","origin":{},"factor":"","detail":"","prev":"",'
+        b'"mac":""}',
+        b'{"n":1,"at":"2026-01-01T00:00:00Z","event":"","user":"","origin":{"x":1},"factor":"",'
+        b'"detail":"","prev":"","mac":""}',
+    ],
+)
+def test_what_is_no_entry_is_refused(raw: bytes) -> None:
+    with pytest.raises(NotAuthentic):
+        audit_entry.read(raw, KeyRing((OLD,), secrets.token_bytes))
+
+
+async def test_the_head_is_replaced_under_the_new_key(trail: Trail, store: SqliteStore) -> None:
+    await fill(trail, 1)
+    before = await store.get(HEAD)
+    await fill(Trail(store, KeyRing((NEW, OLD), secrets.token_bytes), Clock()), 1)
+    after = await store.get(HEAD)
+    assert before is not None and after is not None and before.value != after.value
