@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, time
+from time import time as now
+from typing import TYPE_CHECKING
 
 from gateway.core.keys import KeyRing
 from gateway.core.logins import FlowLimits
 from gateway.keystore import KeySource
-from gateway.settings import Settings
+
+if TYPE_CHECKING:
+    from gateway.core.parts import Parts
+    from gateway.settings import Settings
 
 
 def limits_of(settings: Settings) -> FlowLimits:
@@ -36,3 +43,33 @@ def ring_of(settings: Settings) -> KeyRing:
         KeysUnusable: its text names the command that makes a key file.
     """
     return KeyRing(KeySource(settings.keys.kind, settings.keys.name), secrets.token_bytes)
+
+
+@asynccontextmanager
+async def open_domain(settings: Settings) -> AsyncIterator[Parts]:
+    """The domain of a configuration for one command; its store is closed at the end.
+
+    Raises:
+        KeysUnusable, StoreUnavailable
+    """
+    from gateway.app.silent import Silent
+    from gateway.core.audit_chain import Trail
+    from gateway.core.parts import assemble
+    from gateway.factors import make_factors
+    from gateway.stores import open_store
+
+    ring, limits = ring_of(settings), limits_of(settings)
+    store = await open_store(str(settings.store), now)
+    try:
+        yield assemble(
+            store=store,
+            ring=ring,
+            factors=make_factors(ring, limits),
+            audit=Trail(store, ring, now, retention=settings.audit.retention),
+            notifier=Silent(),
+            clock=now,
+            random=secrets.token_bytes,
+            limits=limits,
+        )
+    finally:
+        await store.close()

@@ -7,6 +7,7 @@ from typing import Final
 
 # First match wins: Edge and Opera also say Chrome, Chrome also says Safari.
 _PROGRAMS: Final = (
+    ("index-gateway command", r"^index-gateway"),
     ("Edge", r"Edg(e|A|iOS)?/"),
     ("Opera", r"OPR/|Opera"),
     ("Vivaldi", r"Vivaldi/"),

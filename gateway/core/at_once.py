@@ -63,7 +63,7 @@ class AtOnce:
         if not any(session.factor for session in sessions):
             return Refusal("otp_required")
         id = await self._.approvals.ask(account.id, caller, account.epoch)
-        return Refusal("otp_required", approve=f"{self._.limits.public_url}{APPROVE}?id={id}")
+        return Refusal("otp_required", approve=f"{self._.limits.public_url}{APPROVE}/{id}")
 
     async def step_up(self, cookie: str, kind: str, answer: str, caller: Caller) -> str:
         """See `Flow.step_up`."""

@@ -124,6 +124,15 @@ class Adoptable(Enrollable, Protocol):
 
 
 @runtime_checkable
+class Sealing(Protocol):
+    """A kind that keeps secrets sealed in the account."""
+
+    def resealed(self, account: Account) -> Account:
+        """The account with every secret under the active key; itself if they all are."""
+        ...
+
+
+@runtime_checkable
 class Issuable(Factor, Protocol):
     """A kind that is handed out as a set of codes."""
 
