@@ -185,7 +185,7 @@ class ClientConnection(Connection):
 
     def _forward(self, head: RequestHead, route: Route, rest: bytes) -> None:
         try:
-            if self.fields is _NONE or head.forwarded_for is not None:
+            if self.fields is _NONE or self.forwarder.trusted:
                 self._client_of(head)
         except Exception as exc:
             self.fail(exc, head, unread=self._unread(head, rest))

@@ -75,7 +75,8 @@ class Exchange(Relay):
 
     def _connect(self, wire: bytes) -> None:
         self._waiting = [wire]
-        self.client.stop_reading(Why.CONNECTING)
+        if self.uploading:
+            self.client.stop_reading(Why.CONNECTING)
         self._task = asyncio.get_running_loop().create_task(self._connecting())
 
     async def _connecting(self) -> None:

@@ -90,7 +90,7 @@ class Inspection:
 
     def _heard(self, said: Plan | None, framed: list[bytes], *, done: bool) -> None:
         """The inspector has seen these pieces."""
-        if not self._obey(said):
+        if not self._obey(said, framed):
             return
         if not done:
             self._pass_on(framed, done=False)
@@ -147,8 +147,8 @@ class Inspection:
 
     # -- obeying ------------------------------------------------------------------------------
 
-    def _obey(self, said: Plan | None, last: list[bytes] | None = None) -> bool:
-        """Carry a plan out; False where this stage has ended with it."""
+    def _obey(self, said: Plan | None, framed: list[bytes]) -> bool:
+        """Carry a plan out; False where this stage has ended with it (and `framed` too)."""
         if said is None:
             return True
         if isinstance(said, Forward) and self._exchange is None:
@@ -159,7 +159,7 @@ class Inspection:
         if isinstance(said, HandOver) and self._exchange is None:
             handed = Handed(self._client, self._head, said)
             self._client.stage = handed
-            handed.resume(b"".join(self._held + (last or [])), self._body)
+            handed.resume(b"".join(self._held + framed), self._body)
             return False
         if isinstance(said, Answer):
             self._end()

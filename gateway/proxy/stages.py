@@ -78,7 +78,8 @@ class Linger:
 
 
 class Planning:
-    """The gate is asking its store or the upstream; nothing more is read meanwhile."""
+    """The gate is asking its store or the upstream. A little more is read meanwhile, so that a
+    client that leaves is noticed."""
 
     __slots__ = ("_client", "_head", "_rest", "_task")
 
@@ -88,7 +89,6 @@ class Planning:
         self._client = client
         self._head = head
         self._rest = rest
-        client.stop_reading(Why.DECIDING)
         self._task = asyncio.get_running_loop().create_task(self._wait(plan))
 
     async def _wait(self, plan: Awaitable[Plan]) -> None:
@@ -104,7 +104,9 @@ class Planning:
             client.carry_out(decided, self._head, self._rest)
 
     def client_data(self, data: bytes) -> None:
-        self._rest += data  # read before reading stopped
+        self._rest += data
+        if len(self._rest) > self._client.forwarder.limits.pipelined:
+            self._client.stop_reading(Why.DECIDING)
 
     def client_writable(self, writable: bool) -> None:
         pass

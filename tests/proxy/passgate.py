@@ -52,7 +52,7 @@ class PassGate:
         return self.held
 
     def refusal(self, facts: Facts | None, slug: str, **detail: str) -> Answer:
-        body = Refusal(slug, **detail).text.encode()
+        body = Refusal(slug, retry_after=None, **detail).text.encode()
         return Answer(MESSAGES[slug].status, (("X-Slug", slug),), body)
 
 
