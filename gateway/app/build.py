@@ -15,6 +15,7 @@ from gateway.app.passwords import Passwords
 from gateway.app.replies import Replies
 from gateway.app.silent import Silent
 from gateway.core.audit_chain import Trail
+from gateway.core.clock import Clock, Random
 from gateway.core.cookies import Jar
 from gateway.core.flow import Flow
 from gateway.core.store import Store
@@ -38,6 +39,7 @@ class Running:
     store: Store
     calls: Calls
     pages: LazyPages
+    parts: Parts
 
     async def close(self) -> None:
         await self.pages.close()
@@ -45,9 +47,10 @@ class Running:
         await self.store.close()
 
 
-async def build(settings: Settings) -> Running:
+async def build(
+    settings: Settings, clock: Clock = time.time, random: Random = secrets.token_bytes
+) -> Running:
     """Make the gateway of a configuration. Nothing is connected yet, so it is quick."""
-    clock, random = time.time, secrets.token_bytes
     ring = ring_of(settings)
     store = await open_store(str(settings.store), clock)
     audit = Trail(store, ring, clock, retention=settings.audit.retention)
@@ -98,7 +101,7 @@ async def build(settings: Settings) -> Running:
         limits=_limits(settings),
         trusted=tuple(settings.trusted_proxies),
     )
-    return Running(forwarder, store, calls, pages)
+    return Running(forwarder, store, calls, pages, parts)
 
 
 def _calls(settings: Settings) -> Calls:

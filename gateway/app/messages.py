@@ -32,7 +32,8 @@ async def read_body(request: web.BaseRequest, limit: int) -> bytes:
 
 def response_of(answer: Answer) -> web.Response:
     """An answer of the gateway's own."""
-    headers = CIMultiDict([_SERVER, *answer.fields])
+    headers = CIMultiDict(answer.fields)
+    headers.setdefault(*_SERVER)  # aiohttp would name itself
     return web.Response(status=answer.status, body=answer.body, headers=headers)
 
 

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 from typing import Final
 
-from gateway.core.addresses import APPROVE, ENROL, LOGIN, login_for, step_up_for
+from gateway.core.addresses import APPROVE, LOGIN, login_for, step_up_for
 from gateway.core.errors import Refusal
 from gateway.core.facts import Facts, Field
 from gateway.proxy.ports import Answer
@@ -18,7 +18,10 @@ from gateway.proxy.ports import Answer
 # not know; Basic is named only where a name and a password would help.
 _CHALLENGES: Final = {"credential_required": 'Basic realm="index"'}
 _CHALLENGE: Final = "OTP"
-_LEADS_TO_LOGIN: Final = frozenset({"second_factor_required", "credential_required"})
+# Setting up a second factor begins with a login, too.
+_LEADS_TO_LOGIN: Final = frozenset(
+    {"second_factor_required", "credential_required", "not_enrolled"}
+)
 
 PageOf = Callable[[Facts | None, Refusal], tuple[int, tuple[Field, ...], bytes]]
 """`Pages.refusal`: status, fields and body of a refusal as a page."""
@@ -67,7 +70,7 @@ class Replies:
         """The addresses a sentence may name, where whoever refused did not know them."""
         detail = {
             "login": self._public_url + LOGIN,
-            "enrol": self._public_url + ENROL,
+            "enrol": self._public_url + LOGIN,
             "approve": self._public_url + APPROVE,
             "home": self._public_url + "/",
             **refusal.detail,
@@ -80,6 +83,4 @@ class Replies:
             return self.see(login_for(back))
         if refusal.slug == "second_factor_stale":
             return self.see(step_up_for(back))
-        if refusal.slug == "not_enrolled":
-            return self.see(ENROL)
         return None
