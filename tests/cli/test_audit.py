@@ -1,0 +1,115 @@
+"""`index-gateway audit` on a real configuration, key file and store."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gateway.cli import run
+from gateway.core.audit import Event, Origin
+from gateway.core.audit_chain import Trail
+from gateway.core.keys import KeyRing, format_keys, new_key
+from gateway.stores import open_store
+
+CONFIG = """\
+version: 1
+public_url: http://localhost:8080
+upstream: {kind: pypiserver, url: "http://127.0.0.1:3141"}
+store: sqlite:state.db
+keys: file:gateway.keys
+"""
+ORIGIN = Origin("192.0.2.7", "Mozilla/5.0 (X11; Linux) Firefox/150.0", "POST", "/", "uploads")
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A configuration whose trail holds three entries."""
+    file = tmp_path / "gateway.yaml"
+    file.write_text(CONFIG)
+    keys = (new_key([], secrets.token_bytes),)
+    (tmp_path / "gateway.keys").write_text(format_keys(keys))
+
+    async def fill() -> None:
+        store = await open_store(f"sqlite:{tmp_path}/state.db", time.time)
+        trail = Trail(store, KeyRing(keys, secrets.token_bytes), time.time)
+        for user in ("alice", "bob"):
+            await trail.record(Event.LOGIN, user, ORIGIN, factor="totp phone")
+        await trail.record(Event.RESET, "bob", Origin(), detail="lost phone\x1b[2J")
+        await store.close()
+
+    asyncio.run(fill())
+    return file
+
+
+def call(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, str, str]:
+    code = run([str(word) for word in ("audit", *words)])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_tail(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = call(capsys, "tail", "-n", "2", "-c", config)
+    assert (code, err) == (0, "")
+    first, second = out.splitlines()
+    assert "bob from 192.0.2.7 (Firefox on Linux) with totp phone POST / [uploads]" in first
+    assert "bob - lost phone?[2J" in second and "\x1b" not in second
+
+
+def test_tail_follows(config: Path) -> None:
+    words = [sys.executable, "-m", "gateway", "audit", "tail", "-f", "-n", "1", "-c", str(config)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert "reset" in process.stdout.readline()
+
+        async def one_more() -> None:
+            from gateway.core.keys import parse_keys
+
+            keys = parse_keys(config.with_name("gateway.keys").read_text())
+            store = await open_store(f"sqlite:{config.parent}/state.db", time.time)
+            await Trail(store, KeyRing(keys, secrets.token_bytes), time.time).record(
+                Event.UNLOCKED, "bob", Origin()
+            )
+            await store.close()
+
+        asyncio.run(one_more())
+        assert "unlocked" in process.stdout.readline()
+        process.terminate()
+
+
+def test_export(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call(capsys, "export", "-c", config)
+    assert code == 0
+    assert [json.loads(line)["user"] for line in out.splitlines()] == ["alice", "bob", "bob"]
+    assert call(capsys, "export", "-c", config, "--since", "2999-01-01")[:2] == (0, "")
+    assert call(capsys, "export", "-c", config, "--until", "2000-01-01T00:00:00Z")[:2] == (0, "")
+    code, _, err = call(capsys, "export", "-c", config, "--since", "yesterday")
+    assert code == 2 and "2026-01-31" in err
+
+
+def test_verify(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call(capsys, "verify", "-c", config)
+    assert code == 0 and out.startswith("3 entries, none changed")
+    head = out.splitlines()[1].removeprefix("head ")
+    assert call(capsys, "verify", "-c", config, "--head", head)[0] == 0
+    assert call(capsys, "verify", "-c", config, "--head", "2")[0] == 2
+    with sqlite3.connect(config.with_name("state.db")) as database:
+        database.execute("DELETE FROM entries WHERE number = 2")
+    code, out, err = call(capsys, "verify", "-c", config)
+    assert (code, out) == (1, "")
+    assert "index-gateway: error: Entry 2 is missing." in err
+
+
+def test_without_the_keys(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config.with_name("gateway.keys").write_text("nonsense\n")
+    code, _, err = call(capsys, "verify", "-c", config)
+    assert code == 1 and "cannot be used" in err
+    config.with_name("gateway.keys").unlink()
+    assert call(capsys, "verify", "-c", config)[0] == 1
