@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.cli.demo.children import Child, Children
+from gateway.cli.output import PROGRAM as PROGRAM_NAME
 from gateway.cli.output import CommandFailed
 from gateway.core.addresses import HEALTH
 
@@ -37,6 +38,7 @@ def write(path: Path, kind: str, changes: Mapping[str, object]) -> None:
 
     call("init", kind, "-o", str(path))
     yaml = YAML()
+    yaml.preserve_quotes = True
     data = yaml.load(path)
     for dotted, value in changes.items():
         *parents, last = dotted.split(".")
@@ -77,5 +79,6 @@ def call(*arguments: str) -> str:
         [*PROGRAM, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True
     )
     if done.returncode:
-        raise CommandFailed(f"'index-gateway {arguments[0]}' failed:\n{done.stderr.strip()}")
+        said = done.stderr.replace(f"{PROGRAM_NAME}: error: ", "").strip()
+        raise CommandFailed(f"'{PROGRAM_NAME} {arguments[0]}' failed:\n{said}")
     return done.stdout

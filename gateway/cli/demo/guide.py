@@ -82,11 +82,10 @@ def status(code: str, left: int) -> str:
 
 
 def _delete(stage: Stage, secret: str) -> str:
-    who = f"-u {USER}:{secret}"
+    curl = f"curl -sw '%{{http_code}}\\n' -u {USER}:{secret}"
     if stage.kind == "devpi":
-        return f"curl {who} -X DELETE {stage.uploads}hello/1.0"
-    fields = "-F :action=remove_pkg -F name=hello -F version=1.0"
-    return f"curl {who} {fields} {stage.uploads}"
+        return f"{curl} -X DELETE {stage.uploads}hello/1.0"
+    return f"{curl} -F :action=remove_pkg -F name=hello -F version=1.0 {stage.uploads}"
 
 
 def _qr(text: str) -> str:
