@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 
-from gateway.core.flow import Enrolment
+from gateway.core.logins import Enrolment
 from gateway.core.rules import Policy, RuleSet
 from gateway.settings.nodes import Loc, Mark
 from gateway.settings.problems import Problem
