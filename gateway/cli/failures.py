@@ -13,7 +13,9 @@ from gateway.core.errors import Refusal
 from gateway.core.keys import SealBroken
 from gateway.core.store import StoreUnavailable
 from gateway.keystore import KeysUnusable
+from gateway.proxy.listen import ListenError
 from gateway.settings import ConfigError
+from gateway.stores import BadStoreAddress
 
 
 def words(failed: Exception) -> CommandFailed | None:
@@ -22,6 +24,13 @@ def words(failed: Exception) -> CommandFailed | None:
         return failed
     if isinstance(failed, ConfigError):
         return CommandFailed(str(failed))
+    if isinstance(failed, KeysUnusable):
+        return CommandFailed(failed.text, failed.hint)
+    if isinstance(failed, ListenError):
+        said = str(failed)
+        return CommandFailed(f"{said[:1].upper()}{said[1:]}.", "Look at 'listen:' and 'tls:'.")
+    if isinstance(failed, BadStoreAddress):
+        return CommandFailed(f"store: {failed}")
     if isinstance(failed, Refusal):
         return CommandFailed(failed.text)
     if isinstance(failed, StoreUnavailable):
@@ -36,8 +45,6 @@ def words(failed: Exception) -> CommandFailed | None:
             "The store holds something that none of the keys opens.",
             "Put the key file back that this store was used with.",
         )
-    if isinstance(failed, KeysUnusable):
-        return CommandFailed(failed.text, failed.hint)
     if isinstance(failed, OSError):
         return _os_words(failed)
     return None
