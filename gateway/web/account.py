@@ -11,11 +11,12 @@ from gateway.core.durations import in_words
 from gateway.core.errors import Refusal
 from gateway.core.flow import Session
 from gateway.core.manage import FactorRow
-from gateway.web import enrol
+from gateway.web import activity, enrol
 from gateway.web.kit import Ask, Kit
 from gateway.web.reply import Reply, see_other
 from gateway.web.reply import cookies as set_cookies
 
+ACTIVITY: Final = f"{PREFIX}/activity"
 FACTOR: Final = f"{PREFIX}/factor"
 RENAME: Final = f"{PREFIX}/rename"
 REMOVE: Final = f"{PREFIX}/remove"
@@ -26,6 +27,7 @@ FORGET: Final = f"{PREFIX}/devices/forget"
 REMEMBER: Final = f"{PREFIX}/devices/remember"
 
 WHERE: Final = {
+    "ACTIVITY": ACTIVITY,
     "FACTOR": FACTOR,
     "RECOVERY": RECOVERY,
     "END_SESSION": END_SESSION,
@@ -64,6 +66,7 @@ async def overview(kit: Kit, ask: Ask, session: Session) -> Reply:
         add=enrol.ADD,
         seen=seen,
         said=DONE.get(said, ""),
+        activity=await activity.latest(kit, session),
         due_in=in_words(due - kit.clock()) if due is not None and due > kit.clock() else "",
         remembers=kit.flow.limits.remember > 0,
         remembered=any(row.current for row in seen.devices),
@@ -76,14 +79,14 @@ async def factor(kit: Kit, ask: Ask, session: Session) -> Reply:
 
 
 async def rename(kit: Kit, ask: Ask, session: Session) -> Reply:
-    row = await _row(kit, session, ask.value("id"))
+    row, name = await _row(kit, session, ask.value("id")), ask.value("name")
     try:
-        cookie = await kit.flow.manage.rename(
-            session, row.kind, row.id, ask.value("name"), ask.caller
-        )
+        if not name:
+            raise Refusal("field_missing", what="The name")
+        cookie = await kit.flow.manage.rename(session, row.kind, row.id, name, ask.caller)
     except Refusal as refusal:
-        if refusal.slug in ("name_taken", "unusable_label"):
-            return _factor(kit, ask, session, row, refusal)
+        if refusal.slug in ("name_taken", "unusable_label", "field_missing"):
+            return _factor(kit, ask, session, row, refusal, typed=name)
         raise
     return _renewed(kit, "renamed", cookie)
 
@@ -150,10 +153,25 @@ async def _row(kit: Kit, session: Session, id: str) -> FactorRow:
 
 
 def _factor(
-    kit: Kit, ask: Ask, session: Session, row: FactorRow, error: Refusal | None = None
+    kit: Kit,
+    ask: Ask,
+    session: Session,
+    row: FactorRow,
+    error: Refusal | None = None,
+    *,
+    typed: str | None = None,
 ) -> Reply:
+    """typed: the name that was refused, None where it was not about the name."""
     return kit.page(
-        ask, "factor.html", session=session, error=error, row=row, rename=RENAME, remove=REMOVE
+        ask,
+        "factor.html",
+        session=session,
+        error=error,
+        row=row,
+        name=row.name if typed is None else typed,
+        name_wrong=typed is not None,
+        rename=RENAME,
+        remove=REMOVE,
     )
 
 

@@ -19,7 +19,7 @@ from gateway.core.facts import Facts, Field
 from gateway.core.flow import Caller, Flow, Passed, Session
 from gateway.core.path import local_path, parse_target
 from gateway.web import tokens
-from gateway.web.ports import PagesConfig, PasswordChecker
+from gateway.web.ports import Activity, PagesConfig, PasswordChecker
 from gateway.web.render import render
 from gateway.web.reply import Reply, see_other
 from gateway.web.reply import cookies as set_cookies
@@ -80,6 +80,7 @@ class Kit:
 
     flow: Flow
     checker: PasswordChecker
+    activity: Activity
     jar: cookies.Jar
     tokens: tokens.FormTokens
     config: PagesConfig

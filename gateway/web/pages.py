@@ -24,7 +24,7 @@ from gateway.core.own_origin import check_own_origin
 from gateway.core.store import StoreUnavailable
 from gateway.web import assets, forms, refusals, shield, table, tokens
 from gateway.web.kit import Ask, Kit
-from gateway.web.ports import PagesConfig, PasswordChecker
+from gateway.web.ports import Activity, PagesConfig, PasswordChecker
 from gateway.web.reply import Reply, see_other
 from gateway.web.reply import cookies as set_cookies
 from gateway.web.routes import ForPending, ForSession, Open, Route, allowed
@@ -42,13 +42,16 @@ class Pages:
         *,
         flow: Flow,
         checker: PasswordChecker,
+        activity: Activity,
         jar: cookies.Jar,
         keys: KeyRing,
         clock: Clock,
         random: Random,
         config: PagesConfig,
     ) -> None:
-        self._kit = Kit(flow, checker, jar, tokens.FormTokens(keys, clock), config, clock, random)
+        self._kit = Kit(
+            flow, checker, activity, jar, tokens.FormTokens(keys, clock), config, clock, random
+        )
 
     async def handle(self, request: web.BaseRequest, facts: Facts) -> web.StreamResponse:
         """Answer one request under /+auth/. Refusals become pages; nothing else is caught."""

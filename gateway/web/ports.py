@@ -5,9 +5,11 @@ The pages know the login flow (`gateway.core.flow`); they know no upstream and n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.core.audit_entry import Entry
 from gateway.core.facts import Facts
 from gateway.core.flow import Held
 
@@ -24,6 +26,14 @@ class PasswordChecker(Protocol):
         Raises:
             Refusal: `upstream_unreachable`, `upstream_timeout`, `upstream_broken`.
         """
+        ...
+
+
+class Activity(Protocol):
+    """The audit trail, as far as people see their own (`gateway.core.audit_chain.Trail`)."""
+
+    async def of_user(self, user_id: str, since: float) -> Sequence[Entry]:
+        """A person's entries since a moment (seconds since the epoch), newest first."""
         ...
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from io import BytesIO
 
 
@@ -24,9 +25,8 @@ def svg(text: str, label: str) -> str:
         light="#fff",
         dark="#000",
         border=4,
-        title=label,
         omitsize=True,
         nl=False,
     )
     markup = out.getvalue().decode()
-    return markup.replace("<svg ", '<svg role="img" ', 1)
+    return markup.replace("<svg ", f'<svg role="img" aria-label="{escape(label)}" ', 1)

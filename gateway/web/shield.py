@@ -66,6 +66,7 @@ def fields(*, secure: bool, script: bool = False, lasting: bool = False) -> tupl
     that is what forged requests from sandboxed pages look like.
     """
     found = [
+        ("server", "index-gateway"),  # no versions of anything
         ("content-security-policy", policy(script=script)),
         ("referrer-policy", "same-origin"),
         ("permissions-policy", _features(script=script)),

@@ -10,6 +10,7 @@ from gateway.core import addresses
 from gateway.core.facts import Facts
 from gateway.web import (
     account,
+    activity,
     approve,
     enrol,
     factor_form,
@@ -48,6 +49,7 @@ ROUTES: Final[Mapping[str, Route]] = MappingProxyType(
         keys.ADD_OPTIONS: ForSession(post=keys.create_options, fresh=True),
         # -- a person's own account ---------------------------------------------------------
         addresses.PREFIX: ForSession(get=account.overview),
+        account.ACTIVITY: ForSession(get=activity.show),
         addresses.STEP_UP: ForSession(get=step_up.show, post=step_up.submit),
         account.RENAME: ForSession(post=account.rename, fresh=True),
         account.REMOVE: ForSession(post=account.remove, fresh=True),

@@ -1,0 +1,213 @@
+"""The pages on a real server over the real login flow, and a browser that visits them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from urllib.parse import urlencode, urlsplit
+
+import aiohttp
+from aiohttp import web
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from gateway.core.audit_chain import Trail
+from gateway.core.cookies import Jar
+from gateway.core.facts import Facts
+from gateway.core.flow import Held
+from gateway.core.path import parse_target
+from gateway.web.pages import Pages
+from gateway.web.ports import PagesConfig
+from tests.core.world import FIREFOX, Person, World, earned
+from tests.web.markup import Form, Markup
+
+URLENCODED = "application/x-www-form-urlencoded"
+
+
+@dataclass
+class Doorman:
+    """Stands for the upstream's judgement of passwords: everybody's is "right".
+
+    asked: who was asked about. failing: raised instead of an answer.
+    """
+
+    asked: list[str] = field(default_factory=list)
+    failing: Exception | None = None
+
+    async def check(self, user: str, password: str, facts: Facts) -> Held | None:
+        self.asked.append(user)
+        if self.failing is not None:
+            raise self.failing
+        return earned(user) if password == "right" else None
+
+
+@dataclass
+class Page:
+    """What the browser got."""
+
+    status: int
+    headers: CIMultiDictProxy[str]
+    text: str
+
+    @property
+    def goes_to(self) -> str:
+        assert self.status == 303, (self.status, self.text)
+        return self.headers["location"]
+
+    @property
+    def markup(self) -> Markup:
+        return Markup(self.text)
+
+    @property
+    def reason(self) -> str:
+        """The slug on a refusal's page."""
+        return next((e.text for e in self.markup.all("code")), "")
+
+    @property
+    def alert(self) -> str:
+        """The sentence above a form that was refused."""
+        found = [
+            e.text.strip() for e in self.markup.elements if e.attributes.get("id") == "problem"
+        ]
+        return found[0] if found else ""
+
+    def form(self, action: str) -> Form:
+        found = [form for form in self.markup.forms if form.action == action]
+        assert len(found) == 1, f"{len(found)} forms for {action}: {self.text}"
+        return found[0]
+
+    def set_cookies(self) -> dict[str, str]:
+        lines = [line.partition("=") for line in self.headers.getall("set-cookie", [])]
+        return {name: value for name, _, value in lines}
+
+
+@dataclass
+class Site:
+    """One gateway's pages, served on loopback. `public` is the address people use."""
+
+    world: World
+    doorman: Doorman
+    public: str
+    port: int = 0
+
+    @property
+    def trail(self) -> Trail:
+        return Trail(self.world.store, self.world.ring, self.world.clock)
+
+    @property
+    def secure(self) -> bool:
+        return self.public.startswith("https:")
+
+    def pages(self) -> Pages:
+        return Pages(
+            flow=self.world.flow,
+            checker=self.doorman,
+            activity=self.trail,
+            jar=Jar(self.secure),
+            keys=self.world.ring,
+            clock=self.world.clock,
+            random=lambda size: bytes(range(size)),
+            config=PagesConfig("Example packages", self.public),
+        )
+
+    async def start(self) -> web.ServerRunner:
+        pages = self.pages()
+
+        async def handler(request: web.BaseRequest) -> web.StreamResponse:
+            return await pages.handle(request, facts_of(request))
+
+        runner = web.ServerRunner(web.Server(handler))
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        self.port = runner.addresses[0][1]
+        return runner
+
+
+def facts_of(request: web.BaseRequest) -> Facts:
+    """What the gateway's front knows of a request by the time the pages see it."""
+    target = parse_target(request.raw_path)
+    fields = tuple(
+        (name.decode("latin-1").lower(), value.decode("latin-1").strip())
+        for name, value in request.raw_headers
+    )
+    client = ip_address("192.0.2.10")
+    return Facts(request.method, request.raw_path, target.path, target.query, fields, client)
+
+
+@dataclass
+class Browser:
+    """Keeps cookies, says where its requests come from, and never follows by itself."""
+
+    site: Site
+    http: aiohttp.ClientSession
+    cookies: dict[str, str] = field(default_factory=dict)
+
+    async def send(
+        self,
+        method: str,
+        target: str,
+        *,
+        headers: Mapping[str, str | None] | None = None,
+        body: bytes | None = None,
+    ) -> Page:
+        """One request. headers: further ones; None leaves out what a browser would send."""
+        given: dict[str, str | None] = {
+            "user-agent": FIREFOX,
+            "sec-fetch-mode": "navigate",
+            "sec-fetch-site": "same-origin",
+            "cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items()) or None,
+        }
+        if method not in ("GET", "HEAD"):
+            given["origin"] = self.site.public
+            given["content-type"] = URLENCODED
+        given |= headers or {}
+        async with self.http.request(
+            method,
+            f"http://127.0.0.1:{self.site.port}{target}",
+            headers=CIMultiDict(
+                {name: value for name, value in given.items() if value is not None}
+            ),
+            skip_auto_headers=["content-type", "accept"],
+            data=body,
+            allow_redirects=False,
+        ) as answer:
+            page = Page(answer.status, answer.headers, await answer.text())
+        self._keep(page)
+        return page
+
+    def _keep(self, page: Page) -> None:
+        for name, line in page.set_cookies().items():
+            value, _, attributes = line.partition(";")
+            if "Max-Age=0" in attributes:
+                self.cookies.pop(name, None)
+            else:
+                self.cookies[name] = value
+
+    async def get(self, target: str) -> Page:
+        return await self.send("GET", target)
+
+    async def post(self, target: str, fields: Mapping[str, str]) -> Page:
+        return await self.send("POST", target, body=urlencode(fields).encode())
+
+    async def fill(self, page: Page, action: str, **values: str) -> Page:
+        """Send a form of a page with some fields filled in."""
+        form = page.form(action)
+        return await self.post(form.action, {**form.fields, **values})
+
+    async def follow(self, page: Page) -> Page:
+        """Go where a redirect leads; off this site is a failure of the test."""
+        target = page.goes_to
+        assert not urlsplit(target).netloc, target
+        return await self.get(target)
+
+    # -- what people do ----------------------------------------------------------------------
+
+    async def give_password(self, user: str, *, next: str = "", password: str = "right") -> Page:
+        door = await self.get("/+auth/login" + (f"?next={next}" if next else ""))
+        return await self.fill(door, "/+auth/login", user=user, password=password)
+
+    async def log_in(self, person: Person, *, next: str = "", remember: bool = False) -> Page:
+        """Password and code; the last answer, a redirect."""
+        asked = await self.follow(await self.give_password(person.name, next=next))
+        more = {"remember": "yes"} if remember else {}
+        return await self.fill(asked, "/+auth/verify", code=self.site.world.code(person), **more)

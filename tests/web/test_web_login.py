@@ -1,0 +1,233 @@
+"""Logging in through the pages: password, second factor, first set-up, and the way back."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from gateway.core.errors import MESSAGES, Refusal
+from gateway.core.logins import Enrolment
+from tests.core.world import Person, Phone, World, wrong_code
+from tests.web.conftest import NewBrowser
+from tests.web.site import Browser, Page, Site
+
+SESSION, PENDING = "ig-session", "ig-pending"
+
+
+async def overview(browser: Browser) -> Page:
+    return await browser.get("/+auth/")
+
+
+async def test_password_then_code_leads_back_to_the_page_asked_for(
+    browser: Browser, alice: Person
+) -> None:
+    first = await browser.give_password("alice", next="/alice/dev%3Fx")
+    assert first.goes_to == "/+auth/verify"
+    assert SESSION not in browser.cookies
+    assert "auth_tkt" not in browser.cookies, "held back until the second factor"
+    asked = await browser.follow(first)
+    last = await browser.fill(asked, "/+auth/verify", code=browser.site.world.code(alice))
+    assert last.goes_to == "/alice/dev?x"
+    assert browser.cookies.keys() >= {SESSION, "auth_tkt"}
+    assert PENDING not in browser.cookies
+    assert "alice" in (await overview(browser)).text
+
+
+async def test_a_wrong_password_shows_the_form_again(browser: Browser) -> None:
+    page = await browser.give_password("alice", password="wrong")
+    assert page.status == 401
+    assert page.alert == Refusal("password_invalid").text
+    assert page.form("/+auth/login").fields["user"] == "alice"
+    assert page.form("/+auth/login").fields["password"] == ""
+    assert PENDING not in browser.cookies
+
+
+@pytest.mark.parametrize("missing", ["user", "password"])
+async def test_an_empty_field_is_never_asked_of_the_upstream(
+    browser: Browser, site: Site, missing: str
+) -> None:
+    door = await browser.get("/+auth/login")
+    fields = {"user": "alice", "password": "right", missing: ""}
+    page = await browser.fill(door, "/+auth/login", **fields)
+    assert page.status == 400
+    assert site.doorman.asked == []
+
+
+async def test_a_wrong_code_shows_the_form_again_and_a_right_one_still_passes(
+    browser: Browser, alice: Person, world: World
+) -> None:
+    asked = await browser.follow(await browser.give_password("alice"))
+    again = await browser.fill(asked, "/+auth/verify", code=wrong_code(alice, world.clock()))
+    assert again.status == 401
+    assert again.alert == Refusal("otp_invalid").text
+    assert SESSION not in browser.cookies
+    last = await browser.fill(again, "/+auth/verify", code=world.code(alice))
+    assert last.goes_to == "/+auth/"
+
+
+async def test_a_code_works_once(browser: Browser, new_browser: NewBrowser, alice: Person) -> None:
+    code = browser.site.world.code(alice)
+    asked = await browser.follow(await browser.give_password("alice"))
+    assert (await browser.fill(asked, "/+auth/verify", code=code)).status == 303
+    other = new_browser()
+    asked = await other.follow(await other.give_password("alice"))
+    assert (await other.fill(asked, "/+auth/verify", code=code)).status == 401
+
+
+async def test_a_recovery_code_passes_once(browser: Browser, alice: Person) -> None:
+    for status in (303, 401):
+        await browser.give_password("alice")
+        asked = await browser.get("/+auth/verify?use=recovery")
+        page = await browser.fill(asked, "/+auth/verify", code=alice.codes[0])
+        assert page.status == status
+
+
+async def test_too_many_wrong_codes_are_told_how_long_to_wait(
+    browser: Browser, alice: Person, world: World
+) -> None:
+    asked = await browser.follow(await browser.give_password("alice"))
+    page = asked
+    for _ in range(30):
+        page = await browser.fill(asked, "/+auth/verify", code=wrong_code(alice, world.clock()))
+        if page.status == 429:
+            break
+    assert page.status == 429
+    assert int(page.headers["retry-after"]) > 0
+    assert re.search(r"wait \d+ (second|minute)", page.text)
+
+
+# -- the first time ----------------------------------------------------------------------------
+
+
+async def enrol(browser: Browser, user: str) -> tuple[Page, Phone]:
+    """As far as the recovery codes."""
+    first = await browser.give_password(user, next="/somewhere")
+    assert first.goes_to == "/+auth/enrol"
+    begin = await browser.follow(first)
+    offer = await browser.follow(await browser.fill(begin, "/+auth/enrol/start", name="Phone"))
+    uri = next(a.attributes["href"] for a in offer.markup.all("a") if "otpauth" in str(a))
+    phone = Phone(uri)
+    browser.site.world.clock.turn(30)
+    code = phone.code(browser.site.world.clock())
+    return await browser.fill(offer, "/+auth/enrol", code=code), phone
+
+
+def shown_codes(page: Page) -> list[str]:
+    return [item.text.strip() for item in page.markup.all("li")]
+
+
+async def test_a_first_login_sets_up_an_app_and_recovery_codes(browser: Browser) -> None:
+    codes, phone = await enrol(browser, "bob")
+    assert len(shown_codes(codes)) == 10
+    assert SESSION not in browser.cookies, "not before the codes are confirmed"
+    last = await browser.fill(codes, "/+auth/enrol/recovery", code=shown_codes(codes)[3])
+    assert last.goes_to == "/somewhere"
+    assert browser.cookies.keys() >= {SESSION, "auth_tkt"}
+    again = await browser.log_in(Person("bob", phone=phone))
+    assert again.goes_to == "/+auth/"
+
+
+async def test_the_tick_finishes_too_and_nothing_at_all_does_not(browser: Browser) -> None:
+    codes, _ = await enrol(browser, "bob")
+    page = await browser.fill(codes, "/+auth/enrol/recovery")
+    assert page.status == 400
+    assert page.alert == Refusal("recovery_unconfirmed").text
+    assert shown_codes(page) == [], "shown once"
+    last = await browser.fill(page, "/+auth/enrol/recovery", saved="yes")
+    assert last.goes_to == "/somewhere"
+
+
+async def test_a_lost_page_gets_fresh_codes_and_the_lost_ones_are_void(browser: Browser) -> None:
+    codes, _ = await enrol(browser, "bob")
+    page = await browser.get("/+auth/enrol/recovery")
+    fresh = await browser.fill(page, "/+auth/enrol/codes")
+    assert set(shown_codes(fresh)).isdisjoint(shown_codes(codes))
+    stale = await browser.fill(fresh, "/+auth/enrol/recovery", code=shown_codes(codes)[0])
+    assert stale.status == 400
+    last = await browser.fill(fresh, "/+auth/enrol/recovery", code=shown_codes(fresh)[0])
+    assert last.status == 303
+
+
+async def test_the_codes_can_be_kept_as_a_file(browser: Browser) -> None:
+    codes, _ = await enrol(browser, "bob")
+    link = next(a for a in codes.markup.all("a") if "download" in a.attributes)
+    for code in shown_codes(codes):
+        assert code in link.attributes["href"]
+
+
+async def test_a_wrong_first_code_shows_the_same_secret_again(browser: Browser) -> None:
+    begin = await browser.follow(await browser.give_password("bob"))
+    offer = await browser.follow(await browser.fill(begin, "/+auth/enrol/start", name="Phone"))
+    again = await browser.fill(offer, "/+auth/enrol", code="000000")
+    assert again.status in (400, 401)
+    assert again.alert
+    secrets = [[c.text for c in page.markup.all("code")] for page in (offer, again)]
+    assert secrets[0] == secrets[1]
+
+
+async def test_a_clock_that_is_off_is_named(browser: Browser, world: World) -> None:
+    begin = await browser.follow(await browser.give_password("bob"))
+    offer = await browser.follow(await browser.fill(begin, "/+auth/enrol/start", name="Phone"))
+    uri = next(a.attributes["href"] for a in offer.markup.all("a") if "otpauth" in str(a))
+    late = Phone(uri, skew=-150).code(world.clock())
+    again = await browser.fill(offer, "/+auth/enrol", code=late)
+    assert "minutes slow" in again.alert
+
+
+@pytest.mark.parametrize("limits", [{"enrolment": Enrolment.INVITE}], indirect=True)
+async def test_without_an_invitation_a_password_alone_sets_nothing_up(browser: Browser) -> None:
+    page = await browser.give_password("bob")
+    assert (page.status, page.reason) == (403, "invite_required")
+    assert PENDING not in browser.cookies
+
+
+# -- ending ------------------------------------------------------------------------------------
+
+
+async def test_logging_out_ends_the_session_for_good(browser: Browser, alice: Person) -> None:
+    await browser.log_in(alice)
+    kept = dict(browser.cookies)
+    page = await browser.fill(await overview(browser), "/+auth/logout")
+    assert page.goes_to == "/+auth/login"
+    assert SESSION not in browser.cookies
+    browser.cookies = kept
+    assert (await overview(browser)).goes_to.startswith("/+auth/login?next=")
+
+
+async def test_cancelling_forgets_the_login(browser: Browser, alice: Person) -> None:
+    asked = await browser.follow(await browser.give_password("alice"))
+    page = await browser.fill(asked, "/+auth/verify/cancel")
+    assert page.goes_to == "/+auth/login"
+    assert PENDING not in browser.cookies
+
+
+async def test_logging_in_anew_changes_the_id_and_ends_the_old_session(
+    browser: Browser, alice: Person
+) -> None:
+    await browser.log_in(alice)
+    old = browser.cookies[SESSION]
+    await browser.log_in(alice)
+    assert browser.cookies[SESSION] != old
+    browser.cookies[SESSION] = old
+    assert (await overview(browser)).status == 303
+
+
+# -- the world breaks --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("slug", ["upstream_unreachable", "upstream_timeout", "upstream_broken"])
+async def test_an_upstream_that_fails_is_said_plainly(
+    browser: Browser, site: Site, slug: str
+) -> None:
+    site.doorman.failing = Refusal(slug)
+    page = await browser.give_password("alice")
+    assert (page.status, page.reason) == (MESSAGES[slug].status, slug)
+    assert PENDING not in browser.cookies
+
+
+async def test_without_the_store_the_pages_say_so(browser: Browser, world: World) -> None:
+    await browser.give_password("alice")
+    await world.store.close()
+    page = await browser.get("/+auth/enrol")
+    assert (page.status, page.reason) == (503, "store_unavailable")

@@ -1,0 +1,132 @@
+"""Every page in every state worth looking at, by name. Tests judge them all alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from gateway.core.accounts import Account, WebauthnKey
+from gateway.core.audit import Event
+from gateway.core.errors import Refusal
+from tests.core.world import Person, Phone, World, caller, token_of, wrong_code
+from tests.web.site import Browser, Page
+
+DEVPI_CLIENT = "devpi-client/7.3.0 (py3.11.2; linux)"
+
+
+async def give_key(world: World, user: str, *, last: bool = False) -> None:
+    """Put a security key on an account, as if it had been registered."""
+
+    def work(account: Account) -> tuple[Account, None]:
+        key = WebauthnKey("a2V5", "Blue key", "cHVibGlj", 0, ("usb",), True, "", world.clock())
+        used = "webauthn" if last else account.last
+        return replace(account, webauthn=(*account.webauthn, key), last=used), None
+
+    await world.flow._.accounts.change(user, user, work, now=world.clock())
+
+
+def phone_in(offer: Page) -> Phone:
+    """The authenticator app that has scanned an offer."""
+    links = [link.attributes["href"] for link in offer.markup.all("a")]
+    return Phone(next(link for link in links if link.startswith("otpauth:")))
+
+
+async def command_line_login(world: World, user: str) -> str:
+    """A login without a code that now waits for approval; the address it names."""
+    try:
+        await world.flow.prove_now(user, None, (token_of(user),), caller(agent=DEVPI_CLIENT))
+    except Refusal as refusal:
+        return "/+auth/approve" + refusal.detail["approve"].partition("/+auth/approve")[2]
+    raise AssertionError("it passed without a code")
+
+
+@dataclass
+class Tour:
+    """Visits the pages as three people: nobody, bob (for the first time) and alice."""
+
+    nobody: Browser
+    bob: Browser
+    alice: Browser
+    person: Person
+    seen: dict[str, Page] = field(default_factory=dict)
+
+    @property
+    def world(self) -> World:
+        return self.nobody.site.world
+
+    async def all(self) -> dict[str, Page]:
+        await self._doors()
+        await self._first_time()
+        await self._second_factor()
+        await self._account()
+        await self._changes()
+        await self._stale()
+        return self.seen
+
+    async def _doors(self) -> None:
+        nobody, seen = self.nobody, self.seen
+        seen["login"] = await nobody.get("/+auth/login?next=/x")
+        seen["login refused"] = await nobody.give_password("alice", password="no")
+        seen["invitation"] = await nobody.get("/+auth/invite/some-token")
+        seen["no such page"] = await nobody.get("/+auth/nothing")
+        seen["wrong method"] = await nobody.post("/+auth/health", {})
+        foreign = {"origin": "https://evil.example"}
+        seen["another site"] = await nobody.send("POST", "/+auth/login", headers=foreign)
+        seen["health"] = await nobody.get("/+auth/health")
+        seen["away"] = await nobody.get("/+auth/")
+
+    async def _first_time(self) -> None:
+        bob, seen = self.bob, self.seen
+        seen["begin"] = begin = await bob.follow(await bob.give_password("bob"))
+        seen["begin refused"] = await bob.fill(begin, "/+auth/enrol/start", name="")
+        await bob.fill(begin, "/+auth/enrol/start", name="Phone <b>")
+        seen["offer"] = offer = await bob.get("/+auth/enrol")
+        seen["offer refused"] = await bob.fill(offer, "/+auth/enrol", code="000000")
+        seen["first key"] = await bob.get("/+auth/enrol/key")
+        self.world.clock.turn(30)
+        code = phone_in(offer).code(self.world.clock())
+        seen["codes"] = await bob.fill(offer, "/+auth/enrol", code=code)
+        seen["codes not confirmed"] = await bob.fill(seen["codes"], "/+auth/enrol/recovery")
+
+    async def _second_factor(self) -> None:
+        alice, seen = self.alice, self.seen
+        await give_key(self.world, "alice")
+        seen["verify"] = asked = await alice.follow(await alice.give_password("alice"))
+        wrong = wrong_code(self.person, self.world.clock())
+        seen["verify refused"] = await alice.fill(asked, "/+auth/verify", code=wrong)
+        seen["verify by key"] = await alice.get("/+auth/verify?use=webauthn")
+        seen["verify by recovery code"] = await alice.get("/+auth/verify?use=recovery")
+        code = self.world.code(self.person)
+        seen["passed"] = await alice.fill(asked, "/+auth/verify", code=code, remember="yes")
+
+    async def _account(self) -> None:
+        alice, seen = self.alice, self.seen
+        await self.world.login(self.person)  # a second session to list
+        seen["overview"] = overview = await alice.get("/+auth/?done=renamed")
+        links = [a.attributes["href"] for a in overview.markup.all("a")]
+        seen["device"] = device = await alice.get(next(a for a in links if "/factor/" in a))
+        seen["device refused"] = await alice.fill(device, "/+auth/rename", name="Blue key")
+        seen["add app"] = await alice.get("/+auth/add")
+        seen["add key"] = await alice.get("/+auth/add/key")
+        origin = self.person.caller.origin
+        for event in Event:
+            await alice.site.trail.record(event, "alice", origin, factor="totp phone")
+        seen["activity"] = await alice.get("/+auth/activity")
+        waiting = await command_line_login(self.world, "alice")
+        seen["approve"] = approve = await alice.get(waiting)
+        await alice.fill(approve, waiting)
+        seen["approved"] = await alice.get(waiting)
+        seen["nothing to approve"] = await alice.get("/+auth/approve/other")
+
+    async def _changes(self) -> None:
+        alice, seen = self.alice, self.seen
+        seen["new codes"] = form = await alice.get("/+auth/recovery")
+        seen["codes made"] = await alice.fill(form, "/+auth/recovery")
+
+    async def _stale(self) -> None:
+        alice, seen = self.alice, self.seen
+        self.world.clock.turn(self.world.limits.step_up + 1)
+        seen["needs step-up"] = away = await alice.get("/+auth/add")
+        seen["step-up"] = form = await alice.follow(away)
+        wrong = wrong_code(self.person, self.world.clock())
+        seen["step-up refused"] = await alice.fill(form, "/+auth/confirm", code=wrong)
+        seen["step-up by key"] = await alice.get("/+auth/confirm?use=webauthn&next=/%2Bauth/add")
