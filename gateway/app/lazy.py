@@ -79,10 +79,12 @@ class LazyPages:
             from gateway.web.pages import Pages
             from gateway.web.ports import PagesConfig
 
+            assert self._parts is not None
             limits = self._limits
             self._pages = Pages(
                 flow=self._flow,
                 checker=self._checker,
+                activity=self._parts.audit,
                 jar=self._jar,
                 keys=self._ring,
                 clock=self._clock,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from gateway.app.passwords import Passwords
 from gateway.app.replies import Replies
-from gateway.core.audit import AuditSink
+from gateway.core.audit_chain import Trail
 from gateway.core.clock import Clock
 from gateway.core.cookies import Jar
 from gateway.core.facts import Facts, Field
@@ -30,7 +30,7 @@ class Parts:
     upstream: Upstream
     rules: RuleSet
     flow: Flow
-    audit: AuditSink
+    audit: Trail
     calls: Calls
     passwords: Passwords
     replies: Replies
