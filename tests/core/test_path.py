@@ -113,11 +113,13 @@ def test_no_way_back_leads_to_another_host(target: str) -> None:
 
 
 # Pieces that a target is built from: plain ones, and each spelling that has fooled a server.
-PIECES = st.sampled_from(
-    "/ / / a root +login %2Blogin %72oot . .. %2e %2E%2e %2f %5c \\ %25 %252f %00 %0a %c0%af "
-    "%C3%A9 \xe9 ; %3b ? # %3f %23 % %2 ~ é %20 + @ : \x7f %ef%bc%8f".split(" ")
-    + [" ", "\r\n", "\t"]
-)
+# fmt: off
+PIECES = st.sampled_from([
+    "/", "/", "/", "a", "root", "+login", "%2Blogin", "%72oot", ".", "..", "%2e", "%2E%2e", "%2f",
+    "%5c", "\\", "%25", "%252f", "%00", "%0a", "%c0%af", "%C3%A9", "\xe9", ";", "%3b", "?", "#",
+    "%3f", "%23", "%", "%2", "~", "%20", "+", "@", ":", "\x7f", "%ef%bc%8f", " ", "\r\n", "\t",
+])
+# fmt: on
 TARGETS = st.one_of(
     st.lists(PIECES, max_size=8).map("".join).map(lambda text: "/" + text),
     st.lists(PIECES, max_size=8).map("".join),
