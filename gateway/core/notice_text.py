@@ -1,0 +1,102 @@
+"""The words of notices: what happened, when, from where, and what to do if it wasn't you."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Final
+
+from gateway.core.addresses import OVERVIEW
+from gateway.core.agents import device_name
+from gateway.core.notice_queue import Letter
+from gateway.core.notices import Notice
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """subject: a line of its own. happened: a sentence, ended by the detail where there is one.
+    otherwise: what to do if it wasn't the person."""
+
+    subject: str
+    happened: str
+    otherwise: str
+
+
+_STOLEN: Final = (
+    "Somebody knows your password. Change it now, look at what is listed at\n"
+    "{overview} and tell the administrator of the index."
+)
+_LOOK: Final = (
+    "Sign in at {overview},\n"
+    "remove what you do not know, change your password and tell the administrator\nof the index."
+)
+
+_WORDS: Final = MappingProxyType(
+    {
+        Notice.FACTOR_ADDED: _Words(
+            "A second factor was added", "A second factor was added to your account", _LOOK
+        ),
+        Notice.FACTOR_REMOVED: _Words(
+            "A second factor was removed", "A second factor was removed from your account", _LOOK
+        ),
+        Notice.RECOVERY_CODES_MADE: _Words(
+            "New recovery codes were made",
+            "New recovery codes were made for your account; the old ones no longer work",
+            _LOOK,
+        ),
+        Notice.RECOVERY_CODE_USED: _Words(
+            "A recovery code was used",
+            "One of your recovery codes was used to sign in",
+            "Somebody has your recovery codes and your password. Change the password now,\n"
+            "make new codes at {overview}\nand tell the administrator of the index.",
+        ),
+        Notice.WRONG_FACTOR: _Words(
+            "A wrong code after your password",
+            "Somebody gave your right password, then a wrong second factor, and was not let in",
+            _STOLEN,
+        ),
+        Notice.NEW_DEVICE: _Words(
+            "A login from a new device",
+            "Your account was signed in to from a device it was not used on before",
+            _STOLEN,
+        ),
+        Notice.RESET: _Words(
+            "Your second factors were reset",
+            "The administrator removed all second factors and recovery codes of your account",
+            "Tell the administrator of the index at once, and change your password.",
+        ),
+    }
+)
+
+
+def subject(letter: Letter) -> str:
+    """One line."""
+    return _WORDS[letter.notice].subject
+
+
+def text(letter: Letter, public_url: str) -> str:
+    """The whole notice, plain text, lines ended by LF."""
+    words = _WORDS[letter.notice]
+    detail = f" ({_plain(letter.detail)})" if letter.detail else ""
+    moment = datetime.fromtimestamp(letter.time, UTC)
+    where = _plain(letter.origin.address) or "an unknown address"
+    if letter.origin.user_agent:
+        where += f", {device_name(letter.origin.user_agent)}"
+    if letter.notice is Notice.RESET and not letter.origin.address:
+        where = "the command line of the gateway"
+    otherwise = words.otherwise.format(overview=public_url + OVERVIEW)
+    return (
+        f"Hello {_plain(letter.user)},\n\n"
+        f"{words.happened}{detail}.\n\n"
+        f"When:  {moment:%Y-%m-%d %H:%M} UTC\n"
+        f"From:  {where}\n"
+        f"Index: {public_url}\n\n"
+        "If that was you, there is nothing to do.\n\n"
+        f"If it wasn't you:\n{otherwise}\n"
+    )
+
+
+def _plain(words: str) -> str:
+    """What a person or a client wrote, on one line and without control characters."""
+    return "".join(char if char.isprintable() else " " for char in words)

@@ -1,0 +1,1 @@
+"""Ways to deliver notices, and the courier that works off the queue."""

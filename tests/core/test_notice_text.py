@@ -1,0 +1,36 @@
+"""The words of notices."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.core.audit import Origin
+from gateway.core.notice_queue import Letter
+from gateway.core.notice_text import subject, text
+from gateway.core.notices import Notice
+
+INDEX = "https://packages.example.org"
+
+
+@pytest.mark.parametrize("notice", Notice)
+def test_every_notice_says_what_when_where_and_what_to_do(notice: Notice) -> None:
+    origin = Origin("192.0.2.7", "pip/26.0")
+    letter = Letter("id", "mail", notice, "alice", origin, "detail", 1_767_322_800.0)
+    said = text(letter, INDEX)
+    for words in ("Hello alice,", "(detail).", "2026-01-02 03:00 UTC", "192.0.2.7, pip", INDEX):
+        assert words in said
+    assert "If it wasn't you:\n" in said and "administrator" in said
+    assert "{" not in said and max(map(len, said.splitlines())) <= 100
+    assert len(said) < 700 and "\n" not in subject(letter)
+
+
+def test_what_others_wrote_stays_on_its_line() -> None:
+    origin = Origin("a\r\nBcc: b", "x\r\ny")
+    letter = Letter("id", "mail", Notice.NEW_DEVICE, "a\nb", origin, "c\x1b[2J\nd", 0.0)
+    said = text(letter, INDEX)
+    assert len(said.splitlines()) == 13 and "\x1b" not in said
+
+
+def test_a_reset_by_the_administrator_names_the_command_line() -> None:
+    letter = Letter("id", "mail", Notice.RESET, "alice", Origin(), "lost phone", 0.0)
+    assert "From:  the command line of the gateway" in text(letter, INDEX)

@@ -1,0 +1,35 @@
+"""Where mail addresses come from."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.notify.addresses import from_map, in_devpi_user
+
+
+async def test_a_map_of_the_configuration_is_read_by_user_id() -> None:
+    look_up = from_map({"Alice": "a@example.org"})
+    assert await look_up("alice") == "a@example.org"
+    assert await look_up("bob") is None
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        (
+            b'{"type":"userconfig","result":{"username":"a","email":"a@example.org"}}',
+            "a@example.org",
+        ),
+        (b'{"result":{"email":" a@example.org "}}', "a@example.org"),
+        (b'{"result":{"username":"a"}}', None),
+        (b'{"result":{"email":""}}', None),
+        (b'{"result":{"email":["a@example.org"]}}', None),
+        (b'{"result":{"email":"a@example.org\\r\\nBcc: b@example.org"}}', None),
+        (b'{"result":[]}', None),
+        (b"[]", None),
+        (b"<html>", None),
+        (b"\xff", None),
+    ],
+)
+def test_devpis_answer(body: bytes, found: str | None) -> None:
+    assert in_devpi_user(body) == found
