@@ -82,6 +82,7 @@ class Webauthn:
         key = _used(account, data)
         if not challenge:
             raise WrongAnswer
+        _not_framed(data)
         self._same_person(key, self.whose(answer))
         try:
             verified = verify_authentication_response(
@@ -143,6 +144,7 @@ class Webauthn:
         from webauthn.helpers.exceptions import WebAuthnException
 
         asked, data = json.loads(state), _parse(answer)
+        _not_framed(data)
         try:
             made = verify_registration_response(
                 credential=data,
@@ -182,6 +184,22 @@ def _parse(answer: str) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise WrongAnswer
     return data
+
+
+def _not_framed(data: dict[str, Any]) -> None:
+    """Refuse an answer given inside another site's page (sections 7.1 and 7.2, crossOrigin).
+
+    The library does not look; our pages are never framed.
+    """
+    from webauthn.helpers import base64url_to_bytes
+
+    try:
+        client = json.loads(base64url_to_bytes(data["response"]["clientDataJSON"]))
+        framed = client.get("crossOrigin", False) is not False or "topOrigin" in client
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise WrongAnswer from None
+    if framed:
+        raise WrongAnswer
 
 
 def _used(account: Account, data: dict[str, Any]) -> WebauthnKey:
