@@ -170,9 +170,7 @@ def test_a_form_sent_by_another_site_logs_nobody_in(devpi: Served, person: Perso
     assert not client.cookies
 
 
-@pytest.mark.parametrize(
-    "goto", ["//evil.example", "https://evil.example/", "/%5cevil.example"]
-)
+@pytest.mark.parametrize("goto", ["//evil.example", "https://evil.example/", "/%5cevil.example"])
 def test_the_way_back_stays_here(devpi: Served, person: Person, goto: str) -> None:
     user, password = person()
     client = devpi.client()

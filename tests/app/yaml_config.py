@@ -17,6 +17,8 @@ CONFIG = Path(__file__).parents[2] / "config"
 def shipped(base: Path, kind: str, changes: Mapping[str, Any]) -> Settings:
     """The settings of a shipped file; changes: by dotted key, None removes."""
     yaml = YAML()
+    yaml.preserve_quotes = True  # ":action" would lose its own
+    yaml.width = 1000
     data = yaml.load(CONFIG / f"{kind}.yaml")
     for dotted, value in changes.items():
         *parents, last = dotted.split(".")
