@@ -184,6 +184,9 @@ class _Table:
         self._tree: Final = Tree()
         self._always: Final[list[int]] = []
         self._regexes: Final[list[tuple[int, re.Pattern[str]]]] = []
+        self._final: Final[dict[int, tuple[Rule, ...]]] = {
+            number: (rule,) for number, rule in enumerate(rules.rules) if not rule.conditional
+        }
         for number, rule in enumerate(rules.rules):
             if rule.methods is not None and (method is None or method not in rule.methods):
                 continue
@@ -196,10 +199,18 @@ class _Table:
 
     def find(self, path: str) -> tuple[Rule, ...]:
         found = self._tree.find(split(path))
-        found.update(self._always)
-        found.update(number for number, regex in self._regexes if regex.fullmatch(path))
+        if self._always:
+            found += self._always
+        for number, regex in self._regexes:
+            if regex.fullmatch(path):
+                found.append(number)
+        if not found:
+            return ()
+        first = min(found)
+        if first in self._final:
+            return self._final[first]
         chosen = []
-        for number in sorted(found):
+        for number in sorted(set(found)):
             rule = self._rules[number]
             chosen.append(rule)
             if not rule.conditional:

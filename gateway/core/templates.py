@@ -223,25 +223,26 @@ class Tree:
         self.patterns.append((segment.pattern, tree))
         return tree
 
-    def find(self, parts: list[str]) -> set[int]:
-        """The numbers of the templates that fit a path with these segments."""
-        found: set[int] = set()
+    def find(self, parts: list[str]) -> list[int]:
+        """The numbers of the templates that fit a path with these segments, perhaps twice."""
+        found: list[int] = []
         nodes = [self]
         for part in parts:
             after: list[Tree] = []
             for node in nodes:
                 if node.rests:
-                    found.update(node.rests)
-                child = node.literals.get(part)
-                if child is not None:
-                    after.append(child)
+                    found += node.rests
+                if part in node.literals:
+                    after.append(node.literals[part])
                 if node.any is not None:
                     after.append(node.any)
-                if node.patterns:
-                    after += [tree for regex, tree in node.patterns if regex.fullmatch(part)]
+                for regex, tree in node.patterns:
+                    if regex.fullmatch(part):
+                        after.append(tree)
             if not after:
                 return found
             nodes = after
         for node in nodes:
-            found.update(node.ends, node.rests)
+            found += node.ends
+            found += node.rests
         return found
