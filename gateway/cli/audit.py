@@ -6,8 +6,7 @@ Knows how entries look in a terminal; the chain itself is in `gateway.core`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,20 +14,12 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from gateway.cli import output
+from gateway.cli.options import config_option
 
 if TYPE_CHECKING:
     from gateway.core.audit_chain import Trail
 
 _POLL: Final = 1.0
-
-config_option = click.option(
-    "-c",
-    "--config",
-    "config",
-    required=True,
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="The configuration file.",
-)
 
 
 class _Moment(click.ParamType[float]):
@@ -160,41 +151,12 @@ def in_words(raw: bytes) -> str:
 
 
 def _with_trail(config: Path, work: Callable[[Trail], Awaitable[int]]) -> int:
+    from gateway.app.domain import open_domain
+    from gateway.core.audit_chain import Trail
+    from gateway.settings import load
+
     async def run() -> int:
-        async with _opened(config) as trail:
-            return await work(trail)
+        async with open_domain(load(config)) as parts:
+            return await work(Trail(parts.store, parts.ring, parts.clock))
 
     return asyncio.run(run())
-
-
-@asynccontextmanager
-async def _opened(config: Path) -> AsyncIterator[Trail]:
-    import secrets
-    import time
-
-    from gateway.core.audit_chain import Trail
-    from gateway.core.keys import BadKeys, KeyRing, parse_keys
-    from gateway.settings import load
-    from gateway.stores import BadStoreAddress, open_store
-
-    settings = load(config)
-    try:
-        keys = parse_keys(settings.keys.read())
-    except (BadKeys, KeyError) as error:
-        raise output.CommandFailed(
-            f"The keys in {settings.keys} cannot be used: {error}.",
-            "Put the key file back that this store was used with.",
-        ) from None
-    try:
-        store = await open_store(settings.store, time.time)
-    except BadStoreAddress as error:
-        raise output.CommandFailed(f"store: {error}.") from None
-    try:
-        yield Trail(
-            store,
-            KeyRing(keys, secrets.token_bytes),
-            time.time,
-            retention=settings.audit.retention,
-        )
-    finally:
-        await store.close()
