@@ -14,7 +14,7 @@ from gateway.core import cookies
 from gateway.core.addresses import ENROL, OVERVIEW, PREFIX
 from gateway.core.enrolling import Enrolled, TotpOffer
 from gateway.core.errors import Refusal
-from gateway.core.flow import Pending, Session, Step
+from gateway.core.flow import Pending, Session
 from gateway.web import qr
 from gateway.web.kit import Ask, Kit
 from gateway.web.reply import Reply, see_other
@@ -33,14 +33,12 @@ def base(who: Pending | Session) -> str:
 
 async def show(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
     """The secret on offer, or the page that starts an offer."""
-    must_enrol(who)
     offer = await kit.flow.enrolling.offered(who)
     return _start(kit, ask, who) if offer is None else _offer(kit, ask, who, offer)
 
 
 async def start(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
     """Offer a new secret under the name the person chose."""
-    must_enrol(who)
     name = ask.value("name")
     if not name:
         return _start(kit, ask, who, name, Refusal("field_missing", what="The name"))
@@ -55,7 +53,6 @@ async def start(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
 
 async def confirm(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
     """A code from the app shows that the secret arrived there."""
-    must_enrol(who)
     code = ask.value("code")
     try:
         if not code:
@@ -103,17 +100,6 @@ async def after(kit: Kit, ask: Ask, who: Pending | Session, enrolled: Enrolled) 
     return see_other(
         f"{OVERVIEW}?done=factor", *set_cookies(kit.jar.set(cookies.SESSION, enrolled.cookie))
     )
-
-
-def must_enrol(who: Pending | Session) -> None:
-    """Refuse a login that already has a factor to prove.
-
-    Raises:
-        Refusal: `pending_expired`.
-    """
-    # A login that already has a factor must prove it; adding one here would go around that.
-    if isinstance(who, Pending) and who.step is not Step.ENROL:
-        raise Refusal("pending_expired")
 
 
 def _session(who: Pending | Session) -> Session | None:

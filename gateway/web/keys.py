@@ -61,13 +61,11 @@ async def passkey(kit: Kit, ask: Ask) -> Reply:
 
 async def add_form(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
     """The page that registers a key."""
-    enrol.must_enrol(who)
     return _form(kit, ask, who)
 
 
 async def add(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
     """The browser's answer to `create_options`."""
-    enrol.must_enrol(who)
     try:
         enrolled = await kit.flow.enrolling.confirm_webauthn(who, ask.value("code"), ask.caller)
     except Refusal as refusal:

@@ -18,7 +18,7 @@ from gateway.core.clock import Clock, Random
 from gateway.core.durations import in_words
 from gateway.core.errors import Refusal
 from gateway.core.facts import Facts, Field
-from gateway.core.flow import Flow
+from gateway.core.flow import Flow, Step
 from gateway.core.keys import KeyRing
 from gateway.core.own_origin import check_own_origin
 from gateway.core.store import StoreUnavailable
@@ -139,6 +139,12 @@ class Pages:
             if ask.facts.safe and not cookie:  # nobody has begun: this is where to begin
                 return see_other(addresses.LOGIN)
             raise Refusal("pending_expired")
+        if route.step not in (None, pending.step):
+            # Neither may enrolling go around a factor, nor a factor be asked of who has none.
+            if table.answers_script(ask.facts):
+                raise Refusal("pending_expired")
+            verifies = pending.step is Step.VERIFY
+            return see_other(addresses.VERIFY if verifies else addresses.ENROL)
         if ask.facts.safe:
             assert route.get is not None
             return await route.get(self._kit, replace(ask, bound_to=cookie), pending)

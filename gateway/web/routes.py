@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from gateway.core.flow import Pending, Session
+from gateway.core.flow import Pending, Session, Step
 from gateway.web.kit import Ask, Kit
 from gateway.web.reply import Reply
 
@@ -30,8 +30,9 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class ForPending:
-    """A page within a login."""
+    """A page within a login. step: the only step it is for; None for any."""
 
+    step: Step | None
     get: PendingHandler | None = None
     post: PendingHandler | None = None
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from gateway.core import addresses
 from gateway.core.facts import Facts
+from gateway.core.flow import Step
 from gateway.web import (
     account,
     activity,
@@ -27,25 +28,25 @@ ROUTES: Final[Mapping[str, Route]] = MappingProxyType(
         # -- logging in ---------------------------------------------------------------------
         addresses.LOGIN: Open(get=login.show, post=login.submit),
         login.PASSKEY: Open(post=keys.passkey),
-        addresses.VERIFY: ForPending(get=verify.show, post=verify.submit),
-        verify.CANCEL: ForPending(post=verify.cancel),
+        addresses.VERIFY: ForPending(Step.VERIFY, get=verify.show, post=verify.submit),
+        verify.CANCEL: ForPending(None, post=verify.cancel),
         addresses.LOGOUT: ForSession(post=account.logout),
         # -- setting up factors, within a login or on a session -----------------------------
         **{
-            f"{addresses.ENROL}{step}": ForPending(get=get, post=post)
-            for step, get, post in enrol.STEPS
+            f"{addresses.ENROL}{end}": ForPending(Step.ENROL, get=get, post=post)
+            for end, get, post in enrol.STEPS
         },
         **{
-            f"{enrol.ADD}{step}": ForSession(get=get, post=post, fresh=True)
-            for step, get, post in enrol.STEPS
+            f"{enrol.ADD}{end}": ForSession(get=get, post=post, fresh=True)
+            for end, get, post in enrol.STEPS
         },
-        f"{addresses.ENROL}/key": ForPending(get=keys.add_form, post=keys.add),
+        f"{addresses.ENROL}/key": ForPending(Step.ENROL, get=keys.add_form, post=keys.add),
         f"{enrol.ADD}/key": ForSession(get=keys.add_form, post=keys.add, fresh=True),
         # -- what the WebAuthn script asks for, as JSON -------------------------------------
         login.PASSKEY_OPTIONS: Open(post=keys.passkey_options),
-        factor_form.VERIFY_OPTIONS: ForPending(post=keys.ask_options),
+        factor_form.VERIFY_OPTIONS: ForPending(Step.VERIFY, post=keys.ask_options),
         factor_form.STEP_UP_OPTIONS: ForSession(post=keys.ask_options),
-        keys.ENROL_OPTIONS: ForPending(post=keys.create_options),
+        keys.ENROL_OPTIONS: ForPending(Step.ENROL, post=keys.create_options),
         keys.ADD_OPTIONS: ForSession(post=keys.create_options, fresh=True),
         # -- a person's own account ---------------------------------------------------------
         addresses.PREFIX: ForSession(get=account.overview),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from gateway.core import cookies
-from gateway.core.addresses import ENROL, LOGIN, VERIFY
+from gateway.core.addresses import LOGIN, VERIFY
 from gateway.core.errors import Refusal
-from gateway.core.flow import Pending, Step
+from gateway.core.flow import Pending
 from gateway.web import factor_form
 from gateway.web.kit import Ask, Kit
 from gateway.web.reply import Reply, see_other
@@ -18,15 +18,11 @@ CANCEL: Final = f"{VERIFY}/cancel"
 
 async def show(kit: Kit, ask: Ask, pending: Pending) -> Reply:
     """The form for one kind of factor; `?use=` chooses another."""
-    if pending.step is Step.ENROL:
-        return see_other(ENROL)
     return _form(kit, ask, pending)
 
 
 async def submit(kit: Kit, ask: Ask, pending: Pending) -> Reply:
     """Judge the answer. A wrong one shows the form again; the pending login stays."""
-    if pending.step is Step.ENROL:
-        return see_other(ENROL)
     kind, answer = ask.value("kind"), ask.value("code")
     try:
         factor_form.check(kind, answer)
