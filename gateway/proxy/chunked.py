@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from gateway.proxy.blocks import TCHAR
+from gateway.proxy.blocks import BARE, TCHAR
 
 # One size line, its extensions apart (RFC 9112 section 7.1.1, without the optional bad
 # whitespace that senders must not write).
@@ -131,6 +131,8 @@ def _trailer(
     if self._trailer + (end or len(data)) - at > _TRAILER_LIMIT:
         raise BadChunk("the trailers are too large")
     if not end:
+        if BARE.search(data, at):
+            raise BadChunk("a trailer has a bare CR")
         return at
     if not _TRAILER.fullmatch(data, at, end):
         raise BadChunk("a trailer does not follow the grammar")

@@ -1,0 +1,159 @@
+"""Whatever our grammar accepts, llhttp and h11 read as the same message, however it arrives.
+
+The other direction is not asked for: ours refuses much that others accept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from tests.proxy.heads import (
+    ANSWERS,
+    CHUNKS,
+    CLIENTS,
+    REQUESTS,
+    SERVERS,
+    byte_by_byte,
+    pieces,
+)  # fmt: skip
+from tests.proxy.readers import (
+    AFTER,
+    Refused,
+    by_h11,
+    h11_answer,
+    llhttp,
+    llhttp_answer,
+    our_answer,
+    ours,
+)  # fmt: skip
+
+CUTS = st.lists(st.integers(0, 5000), max_size=4)
+# EXAMPLES=20000 for a long look after a change of the grammar.
+MANY = settings(max_examples=int(os.environ.get("EXAMPLES", "300")), deadline=None)
+# Methods that llhttp has no name for are read by it under another one.
+_LLHTTP_METHODS = {
+    b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS", b"M-SEARCH",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    made = asyncio.new_event_loop()
+    yield made
+    made.close()
+
+
+def same_request(data: bytes, cuts: list[int], loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether ours accepts it; the others must agree if it does."""
+    try:
+        read = ours([data])
+    except Refused:
+        read = None
+        accepted = False
+    else:
+        accepted = read is not None
+    for split in (byte_by_byte(data), pieces(data, cuts)):
+        if accepted:
+            again = ours(split)
+            assert again is not None and again[0] == read[0], "it matters how it arrives"  # type: ignore[index]
+        else:
+            with contextlib.suppress(Refused):
+                assert ours(split) is None, "it matters how it arrives"
+    if read is None:
+        return False
+    mine, head = read
+    closes = not head.persistent
+    known = data
+    if mine.start[0] not in _LLHTTP_METHODS:
+        known = b"POST" + data[len(mine.start[0]) :]
+    if closes and mine.ended:  # llhttp refuses to look at what follows
+        known = known[: len(known) - len(mine.rest)]
+    for split in ([known], byte_by_byte(known), pieces(known, cuts)):
+        try:
+            theirs = llhttp(split, loop)
+        except Refused:
+            # What follows an accepted message may be anything; the message itself may not.
+            theirs = llhttp([known[: len(known) - len(mine.rest)]], loop)
+        first = theirs[0]
+        assert first.start[1] == mine.start[1]
+        if mine.start[0] in _LLHTTP_METHODS:
+            assert first.start[0] == mine.start[0]
+        assert first.fields == mine.fields
+        assert (first.body, first.ended) == (mine.body, mine.ended)
+        if mine.ended and not closes and mine.rest.startswith(AFTER):
+            assert theirs[1].start == (b"GET", b"/after")
+    for split in ([data], byte_by_byte(data), pieces(data, cuts)):
+        other = by_h11(split)
+        assert other is not None
+        assert (other.start, other.fields) == (mine.start, mine.fields)
+        assert (other.body, other.ended) == (mine.body, mine.ended)
+        if mine.ended:
+            assert other.rest == mine.rest or len(split) > 1
+    return True
+
+
+@pytest.mark.parametrize("data", CLIENTS.values(), ids=CLIENTS.keys())
+def test_what_real_clients_send_is_accepted(data: bytes, loop: asyncio.AbstractEventLoop) -> None:
+    assert same_request(data, [], loop)
+    assert same_request(data + AFTER, [len(data)], loop)
+    read = ours([data])
+    assert read is not None and read[0].ended and read[0].rest == b""
+
+
+@MANY
+@given(REQUESTS, CUTS, st.booleans())
+@example(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", [], True)
+def test_requests_mean_the_same(
+    loop: asyncio.AbstractEventLoop, data: bytes, cuts: list[int], more: bool
+) -> None:
+    same_request(data + AFTER if more else data, cuts, loop)
+
+
+@MANY
+@given(CHUNKS, CUTS)
+def test_chunks_mean_the_same(
+    loop: asyncio.AbstractEventLoop, body: bytes, cuts: list[int]
+) -> None:
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    same_request(head + body + AFTER, cuts, loop)
+
+
+def same_answer(data: bytes, cuts: list[int], method: str, loop: asyncio.AbstractEventLoop) -> bool:
+    try:
+        mine = our_answer([data], method)
+    except Refused:
+        mine = None
+    for split in (byte_by_byte(data), pieces(data, cuts)):
+        try:
+            assert our_answer(split, method) == mine, "it matters how it arrives"
+        except Refused:
+            assert mine is None or not mine.ended
+    if mine is None:
+        return False
+    message = data[: len(data) - len(mine.rest)]
+    for split in ([message], byte_by_byte(message), pieces(message, cuts)):
+        for theirs in (llhttp_answer(split, method, loop), h11_answer(split, method)):
+            assert theirs is not None
+            assert (theirs.start, theirs.fields) == (mine.start, mine.fields)
+            assert (theirs.body, theirs.ended) == (mine.body, mine.ended)
+    return True
+
+
+@pytest.mark.parametrize("data", SERVERS.values(), ids=SERVERS.keys())
+def test_what_real_servers_send_is_accepted(data: bytes, loop: asyncio.AbstractEventLoop) -> None:
+    assert same_answer(data, [], "GET", loop)
+
+
+@MANY
+@given(ANSWERS, CUTS, st.sampled_from(["GET", "HEAD"]))
+def test_answers_mean_the_same(
+    loop: asyncio.AbstractEventLoop, data: bytes, cuts: list[int], method: str
+) -> None:
+    same_answer(data, cuts, method, loop)
