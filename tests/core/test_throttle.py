@@ -1,0 +1,205 @@
+"""How often somebody may try: the arithmetic, the odds, and who is never locked out."""
+
+from __future__ import annotations
+
+import asyncio
+from ipaddress import ip_address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.audit import Event
+from gateway.core.errors import Refusal
+from gateway.core.facts import IPAddress
+from gateway.core.notices import Notice
+from gateway.core.throttle import (
+    KNOWN_NETWORKS,
+    NETWORK,
+    PERSON,
+    Throttle,
+    Tier,
+    network,
+    odds,
+    wait,
+)
+from tests.core.world import Person, World, caller, earned, wrong_code
+
+TIERS = (Tier(2, 60), Tier(3, 3600))
+
+
+@pytest.mark.parametrize(
+    ("tries", "seconds"),
+    [
+        pytest.param([], 0, id="none"),
+        pytest.param([990.0], 0, id="one"),
+        pytest.param([980.0, 990.0], 40, id="two in a minute"),
+        pytest.param([939.0, 990.0], 0, id="one of two has left the minute"),
+        pytest.param([940.0, 990.0], 0, id="one of two leaves now"),
+        pytest.param([100.0, 500.0, 900.0], 2700, id="three in an hour"),
+        pytest.param([100.0, 980.0, 990.0], 2700, id="the longer wait counts"),
+        pytest.param([100.0, 200.0, 980.0, 990.0], 2800, id="over the limit"),
+    ],
+)
+def test_the_wait_follows_from_past_tries(tries: list[float], seconds: float) -> None:
+    assert wait(tries, TIERS, 1000.0) == seconds
+
+
+@given(st.lists(st.floats(0, 40 * 86400), max_size=200))
+def test_after_the_wait_a_try_is_free_again(tries: list[float]) -> None:
+    now = 40 * 86400.0
+    seconds = wait(sorted(tries), PERSON, now)
+    assert wait(sorted(tries), PERSON, now + seconds + 0.001) == 0
+
+
+@pytest.mark.parametrize(
+    ("address", "place"),
+    [
+        (None, ""),
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::", "2001:db8:1:3::/64"),
+    ],
+)
+def test_what_counts_as_one_place(address: str | None, place: str) -> None:
+    assert network(ip_address(address) if address else None) == place
+
+
+def test_the_odds_that_the_documentation_states() -> None:
+    month = PERSON[-1]
+    assert (month.limit, month.window) == (120, 30 * 86400)
+    assert 1 / odds(month.limit) == pytest.approx(2778, abs=1)
+    assert odds(month.limit * 365 // 30) < 0.0044
+    # Who also sits in every network the person is known from:
+    assert KNOWN_NETWORKS == 3
+    everywhere = month.limit + KNOWN_NETWORKS * NETWORK[-1].limit
+    assert 1 / odds(everywhere) == pytest.approx(1235, abs=1)
+    # All five devices one person may have:
+    assert odds(month.limit, 5) < 1 / 500
+
+
+async def throttled(throttle: Throttle, address: IPAddress, *, known: bool = False) -> bool:
+    try:
+        await throttle.reserve("alice", address, known=known)
+    except Refusal as refusal:
+        assert refusal.slug == "throttled"
+        assert refusal.retry_after
+        return True
+    await throttle.wrong(address)
+    return False
+
+
+async def test_no_more_guesses_than_stated_get_through_in_a_month(world: World) -> None:
+    """Guessing as fast as it is allowed to, from as many networks as one likes."""
+    throttle = Throttle(world.store, world.clock)
+    through, number, end = 0, 0, world.clock() + PERSON[-1].window
+    while world.clock() < end:
+        for _ in range(3):  # three tries from each address, then on to the next
+            through += not await throttled(throttle, ip_address(0x0A000000 + number))
+        number += 1
+        world.clock.turn(1800)
+    assert PERSON[-1].limit - 5 <= through <= PERSON[-1].limit
+
+
+async def test_a_hundred_guesses_at_once_are_a_hundred(world: World) -> None:
+    throttle = Throttle(world.store, world.clock)
+    address = ip_address("192.0.2.66")
+    held = await asyncio.gather(*(throttled(throttle, address) for _ in range(60)))
+    assert held.count(False) <= NETWORK[0].limit
+
+
+# -- in a login ------------------------------------------------------------------------------
+
+
+async def guess(world: World, victim: Person, address: str, times: int) -> list[str]:
+    """Mallory, who has the password, types codes from an address; the answers."""
+    mallory, answers = caller(address, "curl/8"), []
+    for _ in range(times):
+        begun = await world.flow.begin(victim.name, earned(victim.name), mallory)
+        try:
+            await world.flow.prove(begun.cookie, "totp", wrong_code(victim, world.clock()), mallory)
+        except Refusal as refusal:
+            answers.append(refusal.slug)
+    return answers
+
+
+async def test_wrong_codes_are_held_back_and_told(world: World) -> None:
+    alice = Person("alice")
+    await world.enrol(alice)
+    answers = await guess(world, alice, "203.0.113.5", 8)
+    assert answers == ["otp_invalid"] * 5 + ["throttled"] * 3
+    assert world.ledger.notices.count((Notice.WRONG_FACTOR, "alice")) == 1
+    assert world.ledger.names().count(Event.FACTOR_REFUSED) == 5
+    assert world.ledger.names().count(Event.THROTTLED) == 1
+
+
+async def test_the_owner_gets_in_while_somebody_guesses_elsewhere(world: World) -> None:
+    alice = Person("alice")
+    await world.enrol(alice)
+    await guess(world, alice, "203.0.113.5", 10)
+    await world.login(alice)
+    await world.login(alice, caller=caller("198.51.100.7"))
+
+
+async def test_many_networks_cannot_keep_the_owner_from_a_known_one(world: World) -> None:
+    alice = Person("alice")
+    await world.enrol(alice)
+    await world.login(alice)
+    for number in range(12):
+        await guess(world, alice, f"203.0.113.{number}", 4)
+    with pytest.raises(Refusal, match="throttled"):
+        await world.login(alice, caller=caller("198.51.100.7"))
+    await world.login(alice)
+
+
+async def test_a_recovery_code_works_while_codes_are_held_back(world: World) -> None:
+    alice = Person("alice")
+    await world.enrol(alice)
+    for number in range(12):
+        await guess(world, alice, f"203.0.113.{number}", 4)
+    elsewhere = caller("198.51.100.7")
+    begun = await world.flow.begin("alice", earned("alice"), elsewhere)
+    assert await world.flow.prove(begun.cookie, "recovery", alice.codes[0], elsewhere)
+
+
+async def test_a_right_code_is_no_guess(world: World) -> None:
+    alice = Person("alice")
+    await world.enrol(alice)
+    for _ in range(PERSON[0].limit + 2):
+        await world.login(alice, caller=caller("198.51.100.7"))
+
+
+async def test_wrong_passwords_slow_an_address_and_nobody_else(world: World) -> None:
+    alice = Person("alice")
+    await world.enrol(alice)
+    mallory = caller("203.0.113.5")
+    for _ in range(30):
+        await world.flow.admit(mallory)
+        await world.flow.refused("alice", mallory)
+    with pytest.raises(Refusal, match="throttled"):
+        await world.flow.admit(mallory)
+    await world.flow.admit(alice.caller)
+    await world.login(alice)
+
+
+async def test_known_and_unknown_names_leave_the_same_traces(world: World) -> None:
+    """A refused password looks the same in the store, whether the name is known or not."""
+    await world.enrol(Person("alice"))
+    for name in ("alice", "nobody"):
+        await world.flow.refused(name, caller("203.0.113.5"))
+    assert await world.store.items("tries", "nobody") == []
+    assert await world.store.items("tries", "alice") == []
+
+
+async def test_all_spellings_of_a_name_share_one_count(world: World) -> None:
+    await world.enrol(Person("alice"))
+    answers = []
+    for name in ("alice", "ALICE", "ａｌｉｃｅ", " alice", "Alice ", "aLiCe"):
+        mallory = caller("203.0.113.5")
+        begun = await world.flow.begin(name, earned(name), mallory)
+        with pytest.raises(Refusal) as refused:
+            await world.flow.prove(begun.cookie, "totp", "000000", mallory)
+        answers.append(refused.value.slug)
+    assert answers == ["otp_invalid"] * 5 + ["throttled"]
