@@ -7,13 +7,13 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gateway.app.chores import Chores
 from gateway.app.domain import limits_of, ring_of
 from gateway.app.gate import RuleGate
 from gateway.app.lazy import LazyPages
 from gateway.app.parts import Parts
 from gateway.app.passwords import Passwords
 from gateway.app.replies import Replies
-from gateway.app.silent import Silent
 from gateway.core.audit_chain import Trail
 from gateway.core.clock import Clock, Random
 from gateway.core.cookies import Jar
@@ -40,9 +40,11 @@ class Running:
     calls: Calls
     pages: LazyPages
     parts: Parts
+    chores: Chores
 
     async def close(self) -> None:
         await self.pages.close()
+        await self.chores.close()
         await self.calls.close()
         await self.store.close()
 
@@ -54,20 +56,21 @@ async def build(
     ring = ring_of(settings)
     store = await open_store(str(settings.store), clock)
     audit = Trail(store, ring, clock, retention=settings.audit.retention)
+    calls = _calls(settings)
+    chores = Chores(settings, store, audit, calls, clock, random)
     limits = limits_of(settings)
     flow = Flow(
         store=store,
         ring=ring,
         factors=make_factors(ring, limits),
         audit=audit,
-        notifier=Silent(),
+        notifier=chores.queue,
         clock=clock,
         random=random,
         limits=limits,
     )
     public_url = limits.public_url
     upstream = UPSTREAMS[settings.upstream.kind](FormOptions())
-    calls = _calls(settings)
     jar = Jar(public_url.startswith("https:"))
     passwords = Passwords(
         upstream,
@@ -101,7 +104,8 @@ async def build(
         limits=_limits(settings),
         trusted=tuple(settings.trusted_proxies),
     )
-    return Running(forwarder, store, calls, pages, parts)
+    chores.start()
+    return Running(forwarder, store, calls, pages, parts, chores)
 
 
 def _calls(settings: Settings) -> Calls:

@@ -14,7 +14,10 @@ from gateway.core.logins import FlowLimits
 from gateway.keystore import KeySource
 
 if TYPE_CHECKING:
+    from gateway.core.clock import Clock, Random
+    from gateway.core.notice_queue import NoticeQueue
     from gateway.core.parts import Parts
+    from gateway.core.store import Store
     from gateway.settings import Settings
 
 
@@ -45,6 +48,17 @@ def ring_of(settings: Settings) -> KeyRing:
     return KeyRing(KeySource(settings.keys.kind, settings.keys.name), secrets.token_bytes)
 
 
+def queue_of(settings: Settings, store: Store, clock: Clock, random: Random) -> NoticeQueue:
+    """Where notices wait, for the channels the configuration names; workers deliver them."""
+    from gateway.core.notice_queue import NoticeQueue
+
+    wanted = settings.notices
+    named = (("mail", wanted.smtp), ("webhook", wanted.webhook))
+    return NoticeQueue(
+        store, clock, random, channels=tuple(name for name, channel in named if channel)
+    )
+
+
 @asynccontextmanager
 async def open_domain(settings: Settings) -> AsyncIterator[Parts]:
     """The domain of a configuration for one command; its store is closed at the end.
@@ -52,7 +66,6 @@ async def open_domain(settings: Settings) -> AsyncIterator[Parts]:
     Raises:
         KeysUnusable, StoreUnavailable
     """
-    from gateway.app.silent import Silent
     from gateway.core.audit_chain import Trail
     from gateway.core.parts import assemble
     from gateway.factors import make_factors
@@ -66,7 +79,7 @@ async def open_domain(settings: Settings) -> AsyncIterator[Parts]:
             ring=ring,
             factors=make_factors(ring, limits),
             audit=Trail(store, ring, now, retention=settings.audit.retention),
-            notifier=Silent(),
+            notifier=queue_of(settings, store, now, secrets.token_bytes),
             clock=now,
             random=secrets.token_bytes,
             limits=limits,
