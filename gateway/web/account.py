@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import parse_qs
 
 from gateway.core import cookies
 from gateway.core.addresses import LOGIN, OVERVIEW, PREFIX
@@ -56,7 +55,6 @@ def done(key: str) -> str:
 
 async def overview(kit: Kit, ask: Ask, session: Session) -> Reply:
     seen = await kit.flow.manage.overview(session, device_cookie=kit.cookie(ask, cookies.DEVICE))
-    said = parse_qs(ask.facts.query).get("done", [""])[0]
     due = seen.required_from
     return kit.page(
         ask,
@@ -65,7 +63,7 @@ async def overview(kit: Kit, ask: Ask, session: Session) -> Reply:
         where=WHERE,
         add=enrol.ADD,
         seen=seen,
-        said=DONE.get(said, ""),
+        said=DONE.get(ask.asked("done"), ""),
         activity=await activity.latest(kit, session),
         due_in=in_words(due - kit.clock()) if due is not None and due > kit.clock() else "",
         remembers=kit.flow.limits.remember > 0,

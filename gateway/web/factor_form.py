@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import parse_qs
 
 from gateway.core.addresses import PREFIX
 from gateway.core.errors import Refusal
@@ -34,7 +33,7 @@ def choose(ask: Ask, kinds: tuple[str, ...]) -> Choices:
     Args:
         kinds: what the person has, the last used first.
     """
-    asked = parse_qs(ask.facts.query).get("use", [""])[0] if ask.facts.safe else ask.value("kind")
+    asked = ask.asked("use") if ask.facts.safe else ask.value("kind")
     kind = asked if asked in kinds else kinds[0]
     return Choices(kind, tuple(other for other in kinds if other != kind))
 

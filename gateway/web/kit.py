@@ -55,12 +55,17 @@ class Ask:
         """A form field without surrounding blanks, "" when it is not there."""
         return self.form.get(name, "").strip()
 
+    def asked(self, name: str) -> str:
+        """A parameter of the query, "" if there is none or more than one.
+
+        A "+" is a "+": paths of indexes are full of them, and none has a blank.
+        """
+        found = parse_qs(self.facts.query.replace("+", "%2B")).get(name, [])
+        return found[0] if len(found) == 1 else ""
+
     def next(self) -> str:
         """The local target the browser goes to afterwards, "" if none (or none that is safe)."""
-        if self.facts.safe:
-            found = parse_qs(self.facts.query).get("next", [])
-            return safe_next(found[0]) if len(found) == 1 else ""
-        return safe_next(self.form.get("next", ""))
+        return safe_next(self.asked("next") if self.facts.safe else self.form.get("next", ""))
 
 
 def safe_next(target: str) -> str:

@@ -1,0 +1,348 @@
+"""What a person who is logged in sees and changes, and what each change needs first."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.core.audit import Event
+from gateway.core.errors import Refusal
+from gateway.core.logins import Enrolment
+from gateway.web.activity import WORDS
+from tests.core.world import START, Person, World, wrong_code
+from tests.web.conftest import NewBrowser
+from tests.web.site import Browser, Page
+from tests.web.tour import command_line_login, give_key, phone_in
+
+SESSION, DEVICE = "ig-session", "ig-device"
+
+
+async def overview(browser: Browser) -> Page:
+    page = await browser.get("/+auth/")
+    assert page.status == 200, page.text
+    return page
+
+
+def names(page: Page) -> list[str]:
+    """The things listed on a page, by their names."""
+    found = [e for e in page.markup.elements if e.attributes.get("class") == "thing-name"]
+    return [" ".join(element.text.split()) for element in found]
+
+
+async def device_page(browser: Browser, name: str) -> Page:
+    page = await overview(browser)
+    link = next(
+        a for a in page.markup.all("a") if a.attributes.get("aria-label") == f"Manage {name}"
+    )
+    return await browser.get(link.attributes["href"])
+
+
+# -- apps --------------------------------------------------------------------------------------
+
+
+async def test_a_second_app_is_added_renamed_and_removed(
+    browser: Browser, alice: Person, world: World
+) -> None:
+    await browser.log_in(alice)
+    old = browser.cookies[SESSION]
+    form = await browser.get("/+auth/add")
+    offer = await browser.follow(await browser.fill(form, "/+auth/add/start", name="Tablet"))
+    tablet = phone_in(offer)
+    world.clock.turn(30)
+    done = await browser.fill(offer, "/+auth/add", code=tablet.code(world.clock()))
+    assert done.goes_to == "/+auth/?done=factor"
+    assert browser.cookies[SESSION] != old, "a new id after every step up"
+    assert names(await browser.follow(done))[:2] == ["phone", "Tablet"]
+
+    renamed = await browser.fill(
+        await device_page(browser, "Tablet"), "/+auth/rename", name="Old tablet"
+    )
+    assert names(await browser.follow(renamed))[:2] == ["phone", "Old tablet"]
+
+    removed = await browser.fill(await device_page(browser, "phone"), "/+auth/remove")
+    assert names(await browser.follow(removed))[0] == "Old tablet"
+    again = await browser.follow(await browser.give_password("alice"))
+    assert (await browser.fill(again, "/+auth/verify", code=world.code(alice))).status == 401
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [("phone", "name_taken"), ("", "field_missing"), ("x" * 61, "unusable_label")],
+)
+async def test_a_name_that_does_not_do_is_said_on_the_form(
+    browser: Browser, alice: Person, name: str, slug: str
+) -> None:
+    await browser.log_in(alice)
+    form = await browser.get("/+auth/add")
+    page = await browser.fill(form, "/+auth/add/start", name=name)
+    assert page.alert == Refusal(slug, what="The name").text
+    assert page.form("/+auth/add/start").fields["name"] == name
+
+
+async def test_the_last_factor_stays_where_one_is_required(browser: Browser, alice: Person) -> None:
+    await browser.log_in(alice)
+    page = await browser.fill(await device_page(browser, "phone"), "/+auth/remove")
+    assert (page.status, page.alert) == (409, Refusal("last_factor").text)
+
+
+@pytest.mark.parametrize("limits", [{"enrolment": Enrolment.OPTIONAL}], indirect=True)
+async def test_who_has_no_factor_is_shown_what_to_do_first(browser: Browser) -> None:
+    assert (await browser.give_password("bob")).goes_to == "/+auth/"
+    page = await overview(browser)
+    main_acts = [a for a in page.markup.all("a") if "main-act" in a.attributes.get("class", "")]
+    assert [a.attributes["href"] for a in main_acts] == ["/+auth/add"]
+    offer = await browser.follow(
+        await browser.fill(await browser.get("/+auth/add"), "/+auth/add/start", name="Phone")
+    )
+    world = browser.site.world
+    codes = await browser.fill(offer, "/+auth/add", code=phone_in(offer).code(world.clock()))
+    done = await browser.fill(codes, "/+auth/add/recovery", saved="yes")
+    assert names(await browser.follow(done))[0] == "Phone"
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [{"required_from": START + 5 * 86400, "enrolment": Enrolment.REQUIRED}],
+    indirect=True,
+)
+async def test_a_grace_period_counts_down(browser: Browser, world: World) -> None:
+    await browser.give_password("bob")
+    assert "within 5 days" in (await overview(browser)).text
+    world.clock.turn(4 * 86400 + 3600)
+    await browser.give_password("bob")
+    assert "within 23 hours" in (await overview(browser)).text
+    world.clock.turn(86400)
+    assert (await browser.give_password("bob")).goes_to == "/+auth/enrol"
+
+
+# -- recovery codes ----------------------------------------------------------------------------
+
+
+async def test_new_recovery_codes_replace_the_old_ones(browser: Browser, alice: Person) -> None:
+    await browser.log_in(alice)
+    shown = await browser.fill(await browser.get("/+auth/recovery"), "/+auth/recovery")
+    fresh = [item.text.strip() for item in shown.markup.all("li")]
+    assert len(fresh) == 10
+    done = await browser.fill(shown, "/+auth/add/recovery", code=fresh[0])
+    assert "10 codes left" in (await browser.follow(done)).text
+    for code, status in ((alice.codes[0], 401), (fresh[0], 303)):
+        await browser.give_password("alice")
+        asked = await browser.get("/+auth/verify?use=recovery")
+        assert (await browser.fill(asked, "/+auth/verify", code=code)).status == status
+
+
+async def test_three_codes_left_are_warned_of(browser: Browser, alice: Person) -> None:
+    for number in range(7):
+        await browser.give_password("alice")
+        asked = await browser.get("/+auth/verify?use=recovery")
+        await browser.fill(asked, "/+auth/verify", code=alice.codes[number])
+        left = 9 - number
+        warned = "recovery codes left" in (await overview(browser)).text
+        assert warned == (left <= 3), left
+
+
+# -- remembered devices and sessions -----------------------------------------------------------
+
+
+async def test_a_remembered_device_passes_until_it_is_forgotten(
+    browser: Browser, alice: Person
+) -> None:
+    await browser.log_in(alice, remember=True)
+    assert (await browser.give_password("alice")).goes_to == "/+auth/", "no code asked"
+    page = await overview(browser)
+    assert "Firefox on Linux this device" in names(page)
+    gone = await browser.fill(page, "/+auth/devices/forget")
+    assert gone.goes_to == "/+auth/?done=forgotten"
+    assert (await browser.give_password("alice")).goes_to == "/+auth/verify"
+
+
+async def test_a_device_can_be_remembered_later(browser: Browser, alice: Person) -> None:
+    await browser.log_in(alice)
+    page = await browser.fill(await overview(browser), "/+auth/devices/remember")
+    assert page.goes_to == "/+auth/?done=remembered"
+    assert "Max-Age=2592000" in page.set_cookies()[DEVICE]
+    assert (await browser.give_password("alice")).goes_to == "/+auth/"
+
+
+@pytest.mark.parametrize("limits", [{"remember": 0.0}], indirect=True)
+async def test_remembering_can_be_off(browser: Browser, alice: Person) -> None:
+    asked = await browser.follow(await browser.give_password("alice"))
+    assert "emember" not in asked.text
+    code = browser.site.world.code(alice)
+    page = await browser.fill(asked, "/+auth/verify", code=code, remember="yes")
+    assert DEVICE not in page.set_cookies()
+    assert "emember" not in (await overview(browser)).text
+
+
+async def test_sessions_are_ended_one_by_one_and_all_at_once(
+    browser: Browser, new_browser: NewBrowser, alice: Person
+) -> None:
+    others = [new_browser(), new_browser(), new_browser()]
+    for one in [*others, browser]:
+        await one.log_in(alice)
+    page = await overview(browser)
+    ends = [form for form in page.markup.forms if form.action == "/+auth/sessions/end"]
+    await browser.post("/+auth/sessions/end", ends[0].fields)
+    alive = [(await one.get("/+auth/")).status == 200 for one in others]
+    assert alive.count(False) == 1
+    await browser.fill(await overview(browser), "/+auth/sessions/end-others")
+    assert [(await one.get("/+auth/")).status for one in others] == [303, 303, 303]
+    assert len(names(await overview(browser))) >= 1
+
+
+# -- proving it again --------------------------------------------------------------------------
+
+NEED_PROOF = ["/+auth/add", "/+auth/add/key", "/+auth/recovery"]
+
+
+@pytest.mark.parametrize("path", NEED_PROOF)
+async def test_a_change_after_ten_minutes_needs_a_factor_again_and_comes_back(
+    browser: Browser, alice: Person, world: World, path: str
+) -> None:
+    await browser.log_in(alice)
+    assert (await browser.get(path)).status == 200
+    world.clock.turn(601)
+    away = await browser.get(path)
+    assert away.goes_to == f"/+auth/confirm?next=/%2Bauth{path.removeprefix('/+auth')}"
+    form = await browser.follow(away)
+    wrong = await browser.fill(form, "/+auth/confirm", code=wrong_code(alice, world.clock()))
+    assert wrong.status == 401
+    old = browser.cookies[SESSION]
+    back = await browser.fill(wrong, "/+auth/confirm", code=world.code(alice))
+    assert back.goes_to == path
+    assert browser.cookies[SESSION] != old
+    assert (await browser.follow(back)).status == 200
+    browser.cookies[SESSION] = old
+    assert (await browser.get(path)).status == 303, "the id before is dead"
+
+
+async def test_a_form_sent_too_late_changes_nothing(
+    browser: Browser, alice: Person, world: World
+) -> None:
+    await browser.log_in(alice)
+    form = await device_page(browser, "phone")
+    world.clock.turn(601)
+    page = await browser.fill(form, "/+auth/rename", name="Other")
+    assert page.goes_to.startswith("/+auth/confirm?next=")
+    assert "phone" in names(await overview(browser))
+
+
+async def test_a_recovery_code_proves_it_too_but_the_password_does_not(
+    browser: Browser, alice: Person
+) -> None:
+    await browser.log_in(alice)
+    form = await browser.get("/+auth/confirm?use=recovery&next=/+auth/add")
+    assert "password" not in [e.attributes.get("type") for e in form.markup.all("input")]
+    page = await browser.fill(form, "/+auth/confirm", code=alice.codes[0])
+    assert page.goes_to == "/+auth/add"
+
+
+async def test_the_factor_used_last_is_offered_first(
+    browser: Browser, alice: Person, world: World
+) -> None:
+    await give_key(world, "alice", last=True)
+    asked = await browser.follow(await browser.give_password("alice"))
+    assert asked.form("/+auth/verify").data["webauthn"] == "get"
+    others = [a.attributes["href"] for a in asked.markup.all("a") if "use=" in str(a)]
+    assert others == ["/+auth/verify?use=totp", "/+auth/verify?use=recovery"]
+
+
+# -- keys, as far as a browser is not needed ---------------------------------------------------
+
+
+async def test_the_script_gets_options_only_with_its_token(
+    browser: Browser, alice: Person, world: World
+) -> None:
+    await give_key(world, "alice")
+    await browser.give_password("alice")
+    form = (await browser.get("/+auth/verify?use=webauthn")).form("/+auth/verify")
+    path = form.data["options"]
+    got = await browser.post(path, {"form_token": form.data["token"]})
+    assert got.status == 200
+    assert got.headers["content-type"] == "application/json"
+    assert '"rpId": "localhost"' in got.text
+    forged = await browser.post(path, {"form_token": form.fields["form_token"]})
+    assert (forged.status, '"slug": "csrf"' in forged.text) == (403, True)
+
+
+async def test_a_key_that_cannot_be_read_is_refused_with_the_form(
+    browser: Browser, alice: Person
+) -> None:
+    await browser.log_in(alice)
+    form = await browser.get("/+auth/add/key")
+    await browser.post(
+        form.form("/+auth/add/key").data["options"],
+        {"form_token": form.form("/+auth/add/key").data["token"], "name": "Key"},
+    )
+    page = await browser.fill(form, "/+auth/add/key", code='{"id": "x"}')
+    assert (page.status, page.alert) == (400, Refusal("key_refused").text)
+
+
+async def test_a_passkey_nobody_has_is_refused_with_the_form(browser: Browser) -> None:
+    door = await browser.get("/+auth/login?next=/x")
+    form = door.form("/+auth/passkey")
+    got = await browser.post(form.data["options"], {"form_token": form.data["token"]})
+    assert '"ticket"' in got.text
+    page = await browser.fill(door, "/+auth/passkey", ticket="x", code="{}")
+    assert page.status in (400, 401)
+    assert SESSION not in browser.cookies
+
+
+# -- approving ---------------------------------------------------------------------------------
+
+
+async def test_a_command_line_login_is_approved_once(
+    browser: Browser, alice: Person, world: World
+) -> None:
+    await browser.log_in(alice)
+    path = await command_line_login(world, "alice")
+    page = await browser.get(path)
+    assert "devpi-client" in page.text
+    done = await browser.fill(page, path)
+    assert done.goes_to == path
+    assert "Login approved" in (await browser.follow(done)).text
+    assert Event.COMMAND_LINE_APPROVED in world.ledger.names()
+
+
+async def test_approving_needs_a_recent_factor(
+    browser: Browser, alice: Person, world: World
+) -> None:
+    await browser.log_in(alice)
+    world.clock.turn(601)
+    path = await command_line_login(world, "alice")
+    page = await browser.fill(await browser.get(path), path)
+    assert page.goes_to.startswith("/+auth/confirm?next=/%2Bauth/approve/")
+    form = await browser.follow(page)
+    back = await browser.fill(form, "/+auth/confirm", code=world.code(alice))
+    assert back.goes_to == path
+    assert (await browser.follow(back)).form(path)
+
+
+async def test_an_approval_that_came_too_late_says_so(
+    browser: Browser, alice: Person, world: World
+) -> None:
+    await browser.log_in(alice)
+    path = await command_line_login(world, "alice")
+    page = await browser.get(path)
+    world.clock.turn(121)
+    late = await browser.fill(page, path)
+    assert (late.status, late.reason) == (404, "approval_gone")
+
+
+# -- activity ----------------------------------------------------------------------------------
+
+
+async def test_people_see_what_happened_to_them_and_to_nobody_else(
+    browser: Browser, alice: Person, world: World
+) -> None:
+    origin = alice.caller.origin
+    await browser.site.trail.record(Event.FACTOR_REFUSED, "alice", origin)
+    await browser.site.trail.record(Event.RESET, "mallory", origin)
+    await browser.log_in(alice)
+    page = await browser.get("/+auth/activity")
+    assert names(page) == [WORDS[Event.FACTOR_REFUSED]]
+    assert "Firefox on Linux, 192.0.2.10" in page.text
+
+
+def test_every_event_of_a_person_has_words() -> None:
+    machines = {Event.RETENTION, Event.KEYS_ROTATED}
+    assert set(WORDS) == set(Event) - machines
