@@ -54,27 +54,35 @@ def serve(serving: Serving) -> int:
         ListenError: an address cannot be used.
     """
     sockets: list[socket.socket] = []
+    bound: list[Listener] = []
     try:
         for listener in serving.listeners:
             sockets += listener.bind()
+            bound.append(listener)
         if serving.ready is not None:
             serving.ready([str(listener) for listener in serving.listeners])
         if serving.workers <= 1:
             return run(work(serving, sockets))
-        return supervise(serving.workers, lambda: run(work(serving, sockets)))
+        return supervise(serving.workers, lambda parent: run(work(serving, sockets, parent)))
     finally:
         for sock in sockets:
             sock.close()
-        for listener in serving.listeners:
+        for listener in bound:
             listener.remove()
 
 
 async def work(
-    serving: Serving, sockets: Sequence[socket.socket], stop: asyncio.Event | None = None
+    serving: Serving, sockets: Sequence[socket.socket], parent: int | None = None
 ) -> int:
-    """One worker: accept until a signal (or `stop`), then finish what is under way."""
+    """One worker: accept until a signal, then finish what is under way.
+
+    Args:
+        parent: a descriptor that becomes readable when the supervising process has gone.
+    """
     loop = asyncio.get_running_loop()
-    asked = stop or asyncio.Event()
+    asked = asyncio.Event()
+    if parent is not None:
+        loop.add_reader(parent, asked.set)
     for number in (signal.SIGTERM, signal.SIGINT):
         with contextlib.suppress(ValueError, NotImplementedError, RuntimeError):
             loop.add_signal_handler(number, asked.set)
@@ -82,6 +90,8 @@ async def work(
     try:
         servers = [await _accept(running.forwarder, sock.dup(), serving.tls) for sock in sockets]
         await asked.wait()
+        if parent is not None:
+            loop.remove_reader(parent)
         for server in servers:
             server.close()
         await running.forwarder.stop()

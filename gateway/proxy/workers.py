@@ -20,11 +20,12 @@ class _Stop(Exception):
     pass
 
 
-def supervise(count: int, work: Callable[[], int]) -> int:
+def supervise(count: int, work: Callable[[int], int]) -> int:
     """Keep `count` workers running until SIGTERM or SIGINT, which is passed on to them.
 
     Args:
-        work: what a worker does; its result is the worker's exit status.
+        work: what a worker does; its result is the worker's exit status. It gets a descriptor
+            that becomes readable when this process is gone, however it ended.
 
     Returns:
         0 after a stop that was asked for; 1 where no worker ever came up.
@@ -33,8 +34,9 @@ def supervise(count: int, work: Callable[[], int]) -> int:
 
 
 class _Supervisor:
-    def __init__(self, count: int, work: Callable[[], int]) -> None:
+    def __init__(self, count: int, work: Callable[[int], int]) -> None:
         self._count = count
+        self._life = os.pipe()
         self._work = work
         self._born: dict[int, float] = {}
         self._failures = 0
@@ -82,7 +84,8 @@ class _Supervisor:
         try:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_DFL)
-            status = self._work()
+            os.close(self._life[1])
+            status = self._work(self._life[0])
         except Exception:
             _LOG.exception("a worker failed")
         finally:
