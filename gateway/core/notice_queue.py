@@ -104,8 +104,10 @@ class NoticeQueue:
             return None
         record = await self._store.get(Key(QUEUE, letter.channel, letter.id))
         fresh = None if record is None else _read(letter.id, letter.channel, record)
-        if fresh is None or fresh.due > self._clock():
-            # Delivered, or put back, between the listing and the claim.
+        if fresh is None:  # delivered between the listing and the claim
+            return None
+        if fresh.due > self._clock():  # put back meanwhile
+            await self._store.delete(claim)
             return None
         return fresh
 

@@ -89,11 +89,13 @@ async def fill(store: Store, argument: str) -> None:
 async def fork(store: Store, argument: str) -> None:
     """Use a store on both sides of a fork; the child's loop is its own."""
     await store.put(Key("fork", "", "parent"), b"1")
+    await store.get(Key("fork", "", "parent"))
 
 
 def after_fork(store: Store, child: bool) -> None:
     async def more() -> None:
         who = "child" if child else "parent"
+        await store.get(Key("fork", "", "parent"))
         for number in range(20):
             await store.put(Key("fork", who, str(number)), b"1")
         if not child:

@@ -197,6 +197,23 @@ async def test_an_older_state_is_found_by_a_head_that_was_noted(
     assert (await verify(trail, known=noted)).broken == 6
 
 
+async def test_an_entry_from_another_past_is_found(trail: Trail, store: SqliteStore) -> None:
+    """The gateway wrote it itself, with this number, after the store was put back once."""
+    await fill(trail, 5)
+    rows(store, "CREATE TABLE past AS SELECT * FROM entries")
+    rows(store, "DELETE FROM entries WHERE number > 3")
+    rows(store, "UPDATE logs SET last = 3")
+    rows(store, "DELETE FROM records WHERE name = 'head'")
+    again = Trail(store, trail.ring, Clock())
+    await fill(again, 5, "mallory")
+    rows(
+        store,
+        "UPDATE entries SET entry = (SELECT entry FROM past WHERE number = 5) WHERE number = 5",
+    )
+    verdict = await verify(again)
+    assert (verdict.broken, verdict.why) == (5, "does not follow from the entry before it")
+
+
 async def test_an_entry_of_another_key_is_not_accepted(trail: Trail, store: SqliteStore) -> None:
     await fill(trail, 3)
     stranger = Trail(store, KeyRing((NEW,), secrets.token_bytes), Clock())

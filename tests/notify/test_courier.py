@@ -145,6 +145,14 @@ async def test_one_listed_before_its_delivery_is_not_delivered_again(
     assert await waiting.take(listed) is None
 
 
+async def test_one_listed_before_it_failed_waits_its_time(store: SqliteStore, clock: Clock) -> None:
+    waiting = queue(store, clock)
+    await tell(waiting)
+    (listed,) = await waiting.due("mail")
+    await Courier(waiting, [Box("mail", Undelivered("down"))]).work()
+    assert await waiting.take(listed) is None
+
+
 async def test_without_channels_nothing_is_queued(store: SqliteStore, clock: Clock) -> None:
     waiting = NoticeQueue(store, clock, secrets.token_bytes)
     await tell(waiting)
