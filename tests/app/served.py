@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import threading
 import time
@@ -50,7 +51,7 @@ class Served:
         )
         self.running: Running
         self._loop = asyncio.new_event_loop()
-        self._stop: asyncio.Event
+        self._parent, self._alive = os.pipe()  # the gateway stops when its parent is gone
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._main, daemon=True)
 
@@ -67,8 +68,9 @@ class Served:
         return self
 
     def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
+        os.close(self._alive)
         self._thread.join(20)
+        os.close(self._parent)
         assert not self._thread.is_alive()
 
     def run(self, awaited: Coroutine[Any, Any, T]) -> T:
@@ -81,15 +83,13 @@ class Served:
         self._loop.close()
 
     async def _serve(self) -> None:
-        self._stop = asyncio.Event()
-
         async def start() -> Running:
             self.running = await build(self.settings, self.clock)
             self._loop.call_soon(self._ready.set)
             return self.running
 
         sockets = Listener.parse(str(self.settings.listen)).bind()
-        await work(Serving(start, []), sockets, self._stop)
+        await work(Serving(start, []), sockets, self._parent)
         for sock in sockets:
             sock.close()
 
@@ -156,7 +156,7 @@ class Served:
 
 def hidden(page: Answer) -> dict[str, str]:
     """The hidden fields of the first form on a page that has any."""
-    found = {}
+    found: dict[str, str] = {}
     for tag in re.findall(r"<input[^>]*>", page.text):
         if 'type="hidden"' in tag:
             name = re.search(r'name="([^"]*)"', tag)

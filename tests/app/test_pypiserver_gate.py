@@ -225,8 +225,9 @@ def test_an_upstream_that_takes_any_password(
     )
     served = serve("pypiserver", index.url)
     served.enrol("alice")
+    content_type, body = DELETIONS["plain"]
     for secret in ("right", "made up"):
-        told = post(served, *reversed(DELETIONS["plain"]), secret, **{"X-OTP": "123456"})
+        told = post(served, body, content_type, secret, **{"X-OTP": "123456"})
         assert (told.status, told.slug) == (502, "upstream_open")
     assert served.client().get("/simple/").status == 200
 
