@@ -13,7 +13,7 @@ import pyotp
 
 from gateway.core.audit import Event, Origin
 from gateway.core.flow import Begun, Caller, Flow, FlowLimits, Held, Passed, Pending, Session, Step
-from gateway.core.keys import KeyRing
+from gateway.core.keys import KeyRing, RootKeys
 from gateway.core.notices import Notice
 from gateway.core.store import Store
 from gateway.core.upstream import Credential, Issued
@@ -103,7 +103,8 @@ class World:
         self.store = store
         self.clock = clock
         self.ledger = Ledger()
-        self.ring = KeyRing(KEYS, secrets.token_bytes)
+        self.keys: RootKeys = KEYS
+        self.ring = KeyRing(lambda: self.keys, secrets.token_bytes)
         self.limits = limits or FlowLimits(public_url="https://packages.example.org")
         self.flow = Flow(
             store=store,

@@ -1,0 +1,255 @@
+"""Codes that come with the request, policies of enrolment, and approvals in the browser."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from gateway.core.admin import Admin
+from gateway.core.audit import Event
+from gateway.core.errors import Refusal
+from gateway.core.flow import Caller, Enrolment, Step
+from tests.core.world import Person, Phone, World, caller, earned, token_of, wrong_code
+
+TWINE = "twine/6.2 requests/2.32"
+
+
+def shell(address: str = "192.0.2.10", agent: str = "devpi-client/7.3.0") -> Caller:
+    return caller(address, agent)
+
+
+async def now(world: World, name: str, code: str | None, who: Caller | None = None) -> str:
+    return await world.flow.prove_now(name, code, (), who or shell())
+
+
+async def refusal(world: World, name: str, code: str | None, who: Caller | None = None) -> Refusal:
+    with pytest.raises(Refusal) as refused:
+        await now(world, name, code, who)
+    return refused.value
+
+
+async def test_a_code_in_the_request_verifies_what_was_issued(world: World) -> None:
+    alice = Person("alice")
+    await world.enrol(alice)
+    token = token_of("alice")
+    factor = await world.flow.prove_now("alice", world.code(alice), (token,), shell())
+    assert factor == "totp"
+    verified = await world.flow.verified(token.credential)
+    assert verified
+    assert verified.user_id == "alice"
+
+
+@pytest.mark.parametrize("code", [None, ""], ids=["none", "empty"])
+async def test_a_missing_code_is_asked_for(world: World, code: str | None) -> None:
+    await world.enrol(Person("alice"))
+    assert (await refusal(world, "alice", code)).slug == "otp_required"
+
+
+async def test_a_wrong_code_verifies_nothing(world: World) -> None:
+    alice = Person("alice")
+    await world.enrol(alice)
+    token = token_of("alice")
+    with pytest.raises(Refusal, match="otp_invalid"):
+        await world.flow.prove_now("alice", wrong_code(alice, world.clock()), (token,), shell())
+    assert await world.flow.verified(token.credential) is None
+
+
+async def test_a_recovery_code_works_behind_a_password_too(world: World) -> None:
+    alice = Person("alice")
+    await world.enrol(alice)
+    assert await now(world, "alice", alice.codes[0]) == "recovery"
+    assert (await refusal(world, "alice", alice.codes[0])).slug == "otp_invalid"
+
+
+POLICIES = [
+    pytest.param(Enrolment.REQUIRED, None, "not_enrolled", id="required"),
+    pytest.param(Enrolment.INVITE, None, "invite_required", id="by invitation"),
+    pytest.param(Enrolment.OPTIONAL, None, "", id="optional"),
+    pytest.param(Enrolment.REQUIRED, 60.0, "", id="required from later on"),
+    pytest.param(Enrolment.INVITE, 60.0, "", id="by invitation from later on"),
+    pytest.param(Enrolment.REQUIRED, -60.0, "not_enrolled", id="required since earlier"),
+]
+
+
+@pytest.mark.parametrize(("enrolment", "starts", "slug"), POLICIES)
+async def test_a_person_without_a_factor(
+    world: World, enrolment: Enrolment, starts: float | None, slug: str
+) -> None:
+    start = None if starts is None else world.clock() + starts
+    world = world.other(enrolment=enrolment, required_from=start)
+    token = token_of("bob")
+    if slug:
+        refused = await refusal(world, "bob", "123456")
+        assert refused.slug == slug
+        if slug == "not_enrolled":
+            assert "https://packages.example.org/+auth/enrol" in refused.text
+        return
+    assert await world.flow.prove_now("bob", None, (token,), shell()) == ""
+    verified = await world.flow.verified(token.credential)
+    assert verified
+    assert verified.factor == ""
+    assert world.ledger.names() == [Event.LOGIN_WITHOUT_FACTOR]
+    begun = await world.flow.begin("bob", earned("bob"), shell())
+    assert begun.step is Step.PASSED
+    assert begun.held
+    session = await world.session(begun.cookie)
+    assert (session.factor, session.proved_at) == ("", world.clock())
+
+
+async def test_optional_means_nothing_for_who_has_a_factor(world: World) -> None:
+    world = world.other(enrolment=Enrolment.OPTIONAL)
+    admin = Admin(world.flow._)
+    await admin.enrol("alice")
+    assert (await refusal(world, "alice", None)).slug == "otp_required"
+    begun = await world.flow.begin("alice", earned("alice"), shell())
+    assert begun.step is Step.VERIFY
+
+
+# -- invitations -----------------------------------------------------------------------------
+
+
+async def invited(world: World, name: str) -> str:
+    made = await Admin(world.flow._).invite(name)
+    assert made.link.startswith("https://packages.example.org/+auth/invite/")
+    return made.link.rpartition("/")[2]
+
+
+async def test_an_invitation_lets_its_person_enrol_once(world: World) -> None:
+    world = world.other(enrolment=Enrolment.INVITE)
+    token = await invited(world, "Alice")
+    with pytest.raises(Refusal, match="invite_required"):
+        await world.flow.begin("alice", earned("alice"), caller())
+    with pytest.raises(Refusal, match="invite_required"):
+        await world.flow.begin("bob", earned("bob"), caller(), invitation=token)
+    begun = await world.flow.begin("alice", earned("alice"), caller(), invitation=token)
+    assert begun.step is Step.ENROL
+    alice = Person("alice")
+    await finish_enrolment(world, alice, begun.cookie)
+    await Admin(world.flow._).reset("alice", "lost")
+    with pytest.raises(Refusal, match="invite_required"):
+        await world.flow.begin("alice", earned("alice"), caller(), invitation=token)
+
+
+async def finish_enrolment(world: World, person: Person, cookie: str) -> None:
+    who = await world.flow.pending(cookie)
+    assert who
+    offer = await world.flow.enrolling.totp(who, "phone")
+    person.phone = Phone(offer.uri)
+    await world.flow.enrolling.confirm_totp(who, world.code(person), person.caller)
+    await world.flow.enrolling.finish(who, person.caller, saved=True)
+
+
+async def test_an_invitation_ends_after_a_day_or_with_the_next(world: World) -> None:
+    world = world.other(enrolment=Enrolment.INVITE)
+    first = await invited(world, "alice")
+    second = await invited(world, "alice")
+    with pytest.raises(Refusal, match="invite_required"):
+        await world.flow.begin("alice", earned("alice"), caller(), invitation=first)
+    world.clock.turn(86400)
+    with pytest.raises(Refusal, match="invite_required"):
+        await world.flow.begin("alice", earned("alice"), caller(), invitation=second)
+
+
+async def test_an_invitation_that_ends_meanwhile_enrols_nobody(world: World) -> None:
+    world = world.other(enrolment=Enrolment.INVITE)
+    token = await invited(world, "alice")
+    begun = await world.flow.begin("alice", earned("alice"), caller(), invitation=token)
+    await invited(world, "alice")
+    with pytest.raises(Refusal, match="invite_invalid"):
+        await finish_enrolment(world, Person("alice"), begun.cookie)
+    assert not (await Admin(world.flow._).show("alice")).protected
+
+
+# -- approvals -------------------------------------------------------------------------------
+
+
+async def asked(world: World, name: str, who: Caller | None = None) -> str:
+    refused = await refusal(world, name, None, who)
+    assert refused.slug == "otp_required"
+    assert "within two minutes" in refused.text
+    return refused.detail["approve"].rpartition("/")[2]
+
+
+async def test_a_login_without_a_code_can_be_approved_once(world: World) -> None:
+    passed = await world.enrol(Person("alice"))
+    session = await world.session(passed.session_cookie)
+    id = await asked(world, "alice")
+    waiting = await world.flow.waiting(session, id)
+    assert waiting
+    assert (waiting.address, waiting.user_agent) == ("192.0.2.10", "devpi-client/7.3.0")
+    await world.flow.approve(session, id, caller())
+    assert await now(world, "alice", None) == "approval"
+    assert (await refusal(world, "alice", None)).slug == "otp_required"
+    assert Event.COMMAND_LINE_APPROVED in world.ledger.names()
+
+
+async def test_without_a_browser_session_there_is_nothing_to_approve(world: World) -> None:
+    passed = await world.enrol(Person("alice"))
+    await world.flow.end(passed.session_cookie, caller())
+    refused = await refusal(world, "alice", None)
+    assert refused.slug == "otp_required"
+    assert "approve" not in refused.text
+
+
+OTHERS = [
+    pytest.param(shell("198.51.100.7"), id="another address"),
+    pytest.param(shell(agent=TWINE), id="another program"),
+]
+
+
+@pytest.mark.parametrize("other", OTHERS)
+async def test_an_approval_is_for_one_client(world: World, other: Caller) -> None:
+    passed = await world.enrol(Person("alice"))
+    session = await world.session(passed.session_cookie)
+    await world.flow.approve(session, await asked(world, "alice"), caller())
+    assert (await refusal(world, "alice", None, other)).slug == "otp_required"
+    assert await now(world, "alice", None) == "approval"
+
+
+async def test_only_the_person_can_approve(world: World) -> None:
+    await world.enrol(Person("alice"))
+    bob = await world.session((await world.enrol(Person("bob"))).session_cookie)
+    id = await asked(world, "alice")
+    assert await world.flow.waiting(bob, id) is None
+    with pytest.raises(Refusal, match="approval_gone"):
+        await world.flow.approve(bob, id, caller())
+
+
+@pytest.mark.parametrize("seconds", [121], ids=["after two minutes"])
+async def test_an_approval_ends(world: World, seconds: float) -> None:
+    passed = await world.enrol(Person("alice"))
+    session = await world.session(passed.session_cookie)
+    late = await asked(world, "alice")
+    world.clock.turn(seconds)
+    with pytest.raises(Refusal, match="approval_gone"):
+        await world.flow.approve(session, late, caller())
+    await world.flow.approve(session, await asked(world, "alice"), caller())
+    world.clock.turn(seconds)
+    assert (await refusal(world, "alice", None)).slug == "otp_required"
+
+
+async def test_approving_needs_a_fresh_proof(world: World) -> None:
+    passed = await world.enrol(Person("alice"))
+    session = await world.session(passed.session_cookie)
+    world.clock.turn(601)
+    id = await asked(world, "alice")
+    with pytest.raises(Refusal, match="step_up_required"):
+        await world.flow.approve(session, id, caller())
+
+
+async def test_of_many_tries_at_once_one_passes(world: World) -> None:
+    passed = await world.enrol(Person("alice"))
+    session = await world.session(passed.session_cookie)
+    await world.flow.approve(session, await asked(world, "alice"), caller())
+    answers = await asyncio.gather(
+        *(now(world, "alice", None) for _ in range(10)), return_exceptions=True
+    )
+    assert answers.count("approval") == 1
+
+
+async def test_trying_again_and_again_waits_once(world: World) -> None:
+    await world.enrol(Person("alice"))
+    ids = {await asked(world, "alice") for _ in range(5)}
+    assert len(ids) == 1
+    assert len(await world.store.items("approval", "alice")) == 1
