@@ -13,6 +13,7 @@ from pathlib import Path
 from gateway.cli.demo import indexes
 from gateway.cli.demo.children import Child, Children, free_port
 from gateway.cli.demo.packages import Package, write
+from tests.support.http import Client
 
 ROOT = Path(__file__).parent.parent.parent
 ROOT_PASSWORD = "root password"
@@ -59,6 +60,19 @@ class Index:
             paths = [path for p in projects for path in write(self.place / name, p)]
             indexes.upload(f"{self.url}/{name}/dev/", name, password, paths)
         return password
+
+    def holds(self, user: str) -> object:
+        """What devpi knows of a user: account, indexes, projects, tokens aside."""
+
+        def told(path: str) -> dict[str, object]:
+            answer = Client(self.port).get(path, fields={"Accept": "application/json"})
+            found: dict[str, object] = answer.json["result"]
+            return found
+
+        account = told(f"/{user}")
+        indexes = account["indexes"]
+        assert isinstance(indexes, dict)
+        return account, [told(f"/{user}/{name}") for name in sorted(indexes)]
 
 
 class DevpiMaker:
