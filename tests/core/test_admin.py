@@ -1,0 +1,118 @@
+"""What an administrator does for people, and what is recorded of it."""
+
+from __future__ import annotations
+
+import secrets
+
+import pytest
+
+from gateway.core.admin import Admin
+from gateway.core.audit import Event
+from gateway.core.errors import Refusal
+from gateway.core.flow import Step
+from gateway.core.keys import KeyRing
+from gateway.core.notices import Notice
+from gateway.core.rotation import Resealed, reseal
+from gateway.core.throttle import PERSON
+from gateway.factors import make_factors
+from tests.core.world import Person, Phone, World, caller, earned, wrong_code
+
+
+@pytest.fixture
+def admin(world: World) -> Admin:
+    return Admin(world.flow._)
+
+
+async def test_an_enrolled_person_can_log_in(world: World, admin: Admin) -> None:
+    made = await admin.enrol("Alice")
+    alice = Person("alice", phone=Phone(made.uri), codes=made.codes)
+    await world.login(alice)
+    begun = await world.flow.begin("alice", earned("alice"), alice.caller)
+    await world.flow.prove(begun.cookie, "recovery", made.codes[3], alice.caller)
+    assert made.secret not in repr(made)
+    assert world.ledger.names()[:2] == [Event.ENROLLED, Event.RECOVERY_CODES_MADE]
+
+
+async def test_nobody_is_enrolled_over_what_they_have(world: World, admin: Admin) -> None:
+    await world.enrol(Person("alice"))
+    for work in (admin.enrol("ALICE"), admin.invite("alice")):
+        with pytest.raises(Refusal, match="already_enrolled"):
+            await work
+
+
+async def test_a_reset_takes_everything_away(world: World, admin: Admin) -> None:
+    alice = Person("alice")
+    await world.enrol(alice)
+    passed = await world.login(alice, remember=True)
+    begun = await world.flow.begin("alice", earned("alice"), alice.caller)
+    assert await admin.reset("Alice", "phone in the lake") == 1
+    assert await world.flow.session(passed.session_cookie) is None
+    assert await world.flow.verified(passed.held.issued[0].credential) is None
+    assert await world.flow.pending(begun.cookie) is None
+    again = await world.flow.begin(
+        "alice", earned("alice"), alice.caller, device_cookie=passed.device_cookie
+    )
+    assert again.step is Step.ENROL
+    assert world.ledger.names()[-1] is Event.RESET
+    assert world.ledger.notices[-1] == (Notice.RESET, "alice")
+    seen = await admin.show("alice")
+    assert (seen.protected, seen.recovery_left, seen.sessions, seen.devices) == (False, 0, 0, 0)
+
+
+async def test_unlocking_lets_codes_through_again(world: World, admin: Admin) -> None:
+    alice = Person("alice")
+    await world.enrol(alice)
+    for number in range(PERSON[0].limit):
+        mallory = caller(f"203.0.113.{number}")
+        begun = await world.flow.begin("alice", earned("alice"), mallory)
+        with pytest.raises(Refusal, match="otp_invalid"):
+            await world.flow.prove(begun.cookie, "totp", wrong_code(alice, world.clock()), mallory)
+    assert (await admin.show("alice")).wrong_codes == PERSON[0].limit
+    elsewhere = caller("198.51.100.7")
+    with pytest.raises(Refusal, match="throttled"):
+        await world.login(alice, caller=elsewhere)
+    assert await admin.unlock("alice") > 0
+    await world.login(alice, caller=elsewhere)
+    assert Event.UNLOCKED in world.ledger.names()
+
+
+async def test_everybody_known_is_listed(world: World, admin: Admin) -> None:
+    await world.enrol(Person("alice"))
+    await admin.invite("bob")
+    free = world.other(required_from=world.clock() + 60)
+    await free.flow.begin("carol", earned("carol"), caller())
+    await free.flow.prove_now("dave", None, (), caller())
+    people = await admin.people()
+    assert [(one.id, one.protected, bool(one.invited_until)) for one in people] == [
+        ("alice", True, False),
+        ("bob", False, True),
+        ("carol", False, False),
+        ("dave", False, False),
+    ]
+
+
+async def test_somebody_unknown_is_said_to_be(admin: Admin) -> None:
+    for work in (admin.show("nobody"), admin.reset("nobody", "why")):
+        with pytest.raises(Refusal, match="no_such_person"):
+            await work
+    assert await admin.people() == []
+
+
+async def test_a_rotation_can_be_cut_off_and_done_again(world: World, admin: Admin) -> None:
+    phones = {}
+    for name in ("alice", "bob", "carol"):
+        phones[name] = Phone((await admin.enrol(name)).uri)
+    world.keys = (("k2", bytes([2]) * 32), *world.keys)
+    world.clock.turn(30)
+    await world.login(Person("bob", phone=phones["bob"]))
+    accounts, factors = world.flow._.accounts, world.flow._.factors
+    assert await reseal(accounts, factors, now=1.0) == Resealed(3, 3)
+    assert await reseal(accounts, factors, now=1.0) == Resealed(3, 0)
+    only_new = KeyRing(world.keys[:1], secrets.token_bytes)
+    for name, phone in phones.items():
+        account = await accounts.get(name)
+        assert account
+        world.clock.turn(60)
+        make_factors(only_new, world.limits)["totp"].check(
+            account, phone.code(world.clock()), challenge=b"", now=world.clock()
+        )
