@@ -13,8 +13,9 @@ from gateway.core.templates import Template, parse_template
 _ANY_PATH = parse_template("/**")
 
 
-def shadowed(rules: RuleSet) -> list[tuple[int, Rule]]:
-    """Numbers of the rules that never decide, each with the first rule that covers some of it."""
+def shadowed(rules: RuleSet) -> list[tuple[int, int]]:
+    """Numbers of the rules that never decide, each with that of a rule before that covers it
+    (its first path and method, where several cover it together)."""
     found = []
     for number, rule in enumerate(rules.rules):
         by = _covering(rules, number, rule)
@@ -23,15 +24,15 @@ def shadowed(rules: RuleSet) -> list[tuple[int, Rule]]:
     return found
 
 
-def _covering(rules: RuleSet, number: int, rule: Rule) -> Rule | None:
+def _covering(rules: RuleSet, number: int, rule: Rule) -> int | None:
     """The earlier rule that covers the first path of `rule`, if all are covered."""
-    first: Rule | None = None
+    first: int | None = None
     methods: list[str | None] = [*sorted(rule.methods)] if rule.methods is not None else [None]
     for path in rules.templates[number] or (None,):
         for method in methods:
             by = next(
                 (
-                    earlier
+                    at
                     for at, earlier in enumerate(rules.rules[:number])
                     if _method_covered(earlier, method)
                     and _path_covered(earlier, rules.templates[at], rule, path)
@@ -41,7 +42,7 @@ def _covering(rules: RuleSet, number: int, rule: Rule) -> Rule | None:
             )
             if by is None:
                 return None
-            first = first or by
+            first = by if first is None else first
     return first
 
 

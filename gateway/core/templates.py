@@ -81,7 +81,7 @@ def parse_template(text: str) -> Template:
         TemplateError: it is not a template, or could never match a canonical path.
     """
     if not text.startswith("/"):
-        raise TemplateError(f"path {text!r} does not begin with '/'; a path from the root")
+        raise TemplateError(f"{text!r} does not begin with '/'; a path from the root")
     parts = list(_parts(text[1:]))
     if parts and parts[-1] == "":
         parts.pop()
@@ -117,13 +117,13 @@ def _segment(part: str, names: set[str], text: str) -> Segment:
         return Segment(literal=_literal(part, text))
     if not part.endswith("}"):
         raise TemplateError(
-            f"{part!r} in path {text!r} mixes a placeholder with text; {{name:regex}} can say it"
+            f"{part!r} in {text!r} mixes a placeholder with text; {{name:regex}} can say it"
         )
     name, colon, source = part[1:-1].partition(":")
     if not _NAME.fullmatch(name):
-        raise TemplateError(f"{part!r} in path {text!r} has no name; letters, digits and '_'")
+        raise TemplateError(f"{part!r} in {text!r} has no name; letters, digits and '_'")
     if name in names:
-        raise TemplateError(f"placeholder {name!r} appears twice in path {text!r}; each name once")
+        raise TemplateError(f"placeholder {name!r} appears twice in {text!r}; each name once")
     names.add(name)
     if not colon:
         return Segment()
@@ -132,19 +132,19 @@ def _segment(part: str, names: set[str], text: str) -> Segment:
 
 def _literal(part: str, text: str) -> str:
     if part == "":
-        raise TemplateError(f"path {text!r} has an empty segment; single slashes")
+        raise TemplateError(f"{text!r} has an empty segment; single slashes")
     if "*" in part:
         raise TemplateError(
-            f"{part!r} in path {text!r}; '**' stands only at the end, one segment is {{name}}"
+            f"{part!r} in {text!r}; '**' stands only at the end, one segment is {{name}}"
         )
     if "{" in part or "}" in part:
         raise TemplateError(
-            f"{part!r} in path {text!r} mixes a placeholder with text; {{name:regex}} can say it"
+            f"{part!r} in {text!r} mixes a placeholder with text; {{name:regex}} can say it"
         )
     problem = segment_problem(part)
     if problem:
         raise TemplateError(
-            f"{part!r} in path {text!r} {problem}, so it can never match; the decoded, plain path"
+            f"{part!r} in {text!r} {problem}, so it can never match; the decoded, plain path"
         )
     return part
 

@@ -38,12 +38,12 @@ def check_rules(document: Document, rules: list[tuple[int, RuleModel]]) -> None:
     ruleset = RuleSet([rule.rule() for _, rule in rules])
     for at, by in shadowed(ruleset):
         number, rule = rules[at]
-        earlier = next(n for n, each in rules if each.name == by.name)
+        earlier, covering = rules[by]
         _add(
             document,
             ("rules", number),
             rule.name,
-            f"it never decides, because rule {earlier + 1} '{by.name}' "
+            f"it never decides, because rule {earlier + 1} '{covering.name}' "
             f"(line {document.place(('rules', earlier))[0]}) always matches first",
             "the narrower rule first",
         )

@@ -125,18 +125,25 @@ def _problem(document: Document, error: Any) -> Problem:
         found, allowed = f"unknown key {str(loc[-1])!r}", _suggestion(loc)
     elif kind == "value_error":
         found, _, allowed = str(context["error"]).partition("; ")
-        found = f"{_name(loc)}: {found}" if loc else found
+        # What is wrong with a whole rule needs no key: the rule is named anyway.
+        found = f"{_name(loc)}: {found}" if _named(loc) else found
     elif kind in ("literal_error", "enum"):
         found, allowed = f"{_name(loc)}: {value}", str(context["expected"]).replace("'", "")
     elif kind == "too_short":
         found, allowed = f"{_name(loc)}: an empty list", "at least one entry, or leave the key out"
         if isinstance(_at(document.data, loc), dict):
             found = f"{_name(loc)}: an empty mapping"
+    elif kind in ("string_pattern_mismatch", "string_too_short", "string_too_long"):
+        found, allowed = f"{_name(loc)}: {value}", _described(loc)
     elif kind in _KINDS:
         found, allowed = f"{_name(loc)}: {value}", _KINDS[kind]
     else:
         found, allowed = f"{_name(loc)}: {value}", str(error["msg"]).replace("Input should", "must")
     return Problem(document.file, *mark, where(document, loc), found, allowed)
+
+
+def _named(loc: Loc) -> bool:
+    return len(loc) > 0 and not (len(loc) == 2 and loc[0] in ("rules", "tests"))
 
 
 def _name(loc: Loc) -> str:
