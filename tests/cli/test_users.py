@@ -1,0 +1,229 @@
+"""`index-gateway user` and `keys` on a real configuration, key file and store."""
+
+from __future__ import annotations
+
+import io
+import json
+import secrets
+import threading
+import time
+from pathlib import Path
+
+import pyotp
+import pytest
+
+from gateway.cli import keys as keys_command
+from gateway.cli import run
+from gateway.core.keys import KeyRing, parse_keys
+from gateway.keystore import KeySource
+
+CONFIG = """\
+version: 1
+public_url: http://localhost:8080
+upstream: {kind: pypiserver, url: "http://127.0.0.1:3141"}
+store: sqlite:state.db
+keys: file:gateway.keys
+second_factor: {issuer: Example packages}
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    file = tmp_path / "gateway.yaml"
+    file.write_text(CONFIG)
+    assert run(["keys", "new", "-c", str(file)]) == 0
+    capsys.readouterr()
+    return file
+
+
+class Shell:
+    """Runs commands and keeps what they said."""
+
+    def __init__(self, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.config = config
+        self.capsys = capsys
+        self.out = self.err = ""
+
+    def __call__(self, *words: str) -> int:
+        code = run([*words[:2], "-c", str(self.config), *words[2:]])
+        self.out, self.err = self.capsys.readouterr()
+        return code
+
+    def json(self, *words: str) -> dict[str, object]:
+        assert self(*words, "--json") == 0, self.err
+        found = json.loads(self.out)
+        assert isinstance(found, dict)
+        return found
+
+
+@pytest.fixture
+def shell(config: Path, capsys: pytest.CaptureFixture[str]) -> Shell:
+    return Shell(config, capsys)
+
+
+def test_enrol_for_scripts(shell: Shell) -> None:
+    made = shell.json("user", "enrol", "Alice")
+    app = pyotp.parse_uri(str(made["uri"]))
+    assert isinstance(app, pyotp.TOTP)
+    assert (app.issuer, app.name, app.secret) == ("Example packages", "Alice", made["secret"])
+    assert isinstance(made["recovery_codes"], list)
+    assert len(made["recovery_codes"]) == 10
+    assert shell.err == ""
+    seen = shell.json("user", "show", "ALICE")
+    assert (seen["id"], seen["recovery_left"]) == ("alice", 10)
+    assert str(made["secret"]) not in json.dumps(seen)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_enrol_in_a_terminal_draws_the_code(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr("sys.stdout", screen)
+    assert shell("user", "enrol", "alice", "--device", "old phone") == 0
+    text = screen.getvalue()
+    assert "█" in text
+    assert "otpauth://totp/Example%20packages:alice?secret=" in text
+    assert sum(line.startswith("  ") and line.count("-") == 3 for line in text.splitlines()) == 10
+
+
+@pytest.mark.parametrize("command", ["enrol", "invite"])
+def test_no_secret_goes_into_a_pipe_unasked(shell: Shell, command: str) -> None:
+    assert shell("user", command, "alice") == 1
+    assert shell.out == ""
+    assert "--json" in shell.err
+    assert shell("user", "list") == 0
+    assert "alice" not in shell.out, "and nothing was done"
+    assert shell("user", command, "alice", "--force") == 0
+    assert shell.out
+
+
+def test_an_invitation_is_a_link(shell: Shell) -> None:
+    made = shell.json("user", "invite", "bob")
+    assert str(made["link"]).startswith("http://localhost:8080/+auth/invite/")
+    assert isinstance(made["expires"], float)
+    assert abs(made["expires"] - time.time() - 86400) < 60
+    assert shell("user", "list") == 0
+    assert "invited until" in shell.out
+
+
+def test_list_is_a_table(shell: Shell) -> None:
+    assert shell("user", "list") == 0
+    assert shell.out == "Nobody has logged in here yet.\n"
+    shell.json("user", "enrol", "alice")
+    assert shell("user", "list") == 0
+    head, row = shell.out.splitlines()
+    assert head.split() == [
+        "USER",
+        "FACTORS",
+        "RECOVERY",
+        "CODES",
+        "LAST",
+        "USED",
+        "WRONG",
+        "CODES",
+    ]
+    assert row.split() == ["alice", "totp", "phone", "10", "never", "0"]
+
+
+def test_reset_needs_a_reason_and_records_it(shell: Shell) -> None:
+    shell.json("user", "enrol", "alice")
+    assert shell("user", "reset", "alice") == 2
+    assert shell("user", "reset", "alice", "--reason", "  ") == 2
+    assert shell("user", "reset", "alice", "--reason", "phone in\nthe lake") == 0
+    assert "index-gateway user invite" in shell.err
+    assert shell("audit", "export") == 0
+    entries = [json.loads(line) for line in shell.out.splitlines()]
+    last = [entry for entry in entries if entry.get("event") == "reset"]
+    assert [entry["detail"] for entry in last] == ["phone in the lake"]
+
+
+def test_unlock(shell: Shell) -> None:
+    assert shell("user", "unlock", "alice") == 0
+    assert shell.out == "alice was not held back.\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("user", "show", "nobody"), "Nobody called nobody"),
+        (("user", "reset", "nobody", "--reason", "x"), "Nobody called nobody"),
+        (("user", "show", "a\x00b"), "characters that cannot be used"),
+        (("user", "enrol", "alice", "--json", "--device", ""), "1 to 60 visible characters"),
+    ],
+)
+def test_what_cannot_be_done_is_said(shell: Shell, words: tuple[str, ...], said: str) -> None:
+    assert shell(*words) == 1
+    assert said in shell.err
+    assert shell.err.startswith("index-gateway: error: ")
+
+
+def test_without_keys_the_command_that_makes_them_is_named(shell: Shell) -> None:
+    (shell.config.parent / "gateway.keys").unlink()
+    assert shell("user", "list") == 1
+    assert "index-gateway keys new -o" in shell.err
+
+
+# -- keys ------------------------------------------------------------------------------------
+
+
+def test_a_key_file_is_made_once(shell: Shell) -> None:
+    before = (shell.config.parent / "gateway.keys").read_bytes()
+    assert shell("keys", "new") == 1
+    assert "is there already" in shell.err
+    assert (shell.config.parent / "gateway.keys").read_bytes() == before
+    assert shell.out == ""
+
+
+def test_a_rotation_keeps_everything_working(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two workers, each with its own look at the file, seal for each other all the while."""
+    monkeypatch.setattr("gateway.keystore.LOOK_EVERY", 0.1)
+    monkeypatch.setattr(keys_command, "_UNTIL_SEEN", 0.4)
+    path = shell.config.parent / "gateway.keys"
+    shell.json("user", "enrol", "alice")
+    workers = [KeyRing(KeySource("file", str(path)), secrets.token_bytes) for _ in range(2)]
+    stop, failed, seen = threading.Event(), [], set()
+
+    def work() -> None:
+        while not stop.is_set():
+            for one, other in (workers, workers[::-1]):
+                try:
+                    sealed = one.seal("p", "i", b"plain")
+                    seen.add(other.sealed_under(sealed))
+                    assert other.open("p", "i", sealed) == b"plain"
+                    assert one.digest("p", "x") in other.digests("p", "x")
+                except Exception as trouble:
+                    failed.append(trouble)
+            time.sleep(0.002)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        assert shell("keys", "rotate") == 0
+    finally:
+        stop.set()
+        thread.join()
+    assert failed == []
+    active, old = parse_keys(path.read_text())
+    assert seen == {active[0], old[0]}
+    assert "Sealed 1 of 1 people's secrets anew." in shell.err
+    assert shell("keys", "rotate", "--reseal-only") == 0
+    assert "Sealed 0 of 1" in shell.err
+    assert len(parse_keys(path.read_text())) == 2
+    # The older key is not needed for the secrets any more.
+    path.write_text(f"{active[0]} {path.read_text().split(active[0] + ' ')[1].split()[0]}\n")
+    assert shell("user", "show", "alice") == 0
+
+
+def test_keys_in_the_environment_are_not_rotated(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (shell.config.parent / "gateway.keys").read_text()
+    monkeypatch.setenv("GATEWAY_KEYS", text)
+    shell.config.write_text(CONFIG.replace("file:gateway.keys", "env:GATEWAY_KEYS"))
+    assert shell("user", "list") == 0
+    assert shell("keys", "rotate") == 1
+    assert "GATEWAY_KEYS" in shell.err
+    assert parse_keys(text)[0][0] in text
