@@ -118,7 +118,7 @@ class Site:
 
         runner = web.ServerRunner(web.Server(handler))
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await web.TCPSite(runner, "127.0.0.1", self.port).start()
         self.port = runner.addresses[0][1]
         return runner
 

@@ -1,0 +1,117 @@
+"""Headless Chromium: real keys are stood for by its virtual authenticators (WebDriver BiDi's
+older sister, the DevTools protocol), pages are judged by axe-core."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
+
+from tests.support.servers import ROOT, chromium
+
+AXE = ROOT / "node_modules/axe-core/axe.min.js"
+SWITCHES = [
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@asynccontextmanager
+async def launched() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium(), args=SWITCHES)
+        yield browser
+        await browser.close()
+
+
+@dataclass
+class Authenticators:
+    """The security keys at a page. Each is "plugged in" while it is in use."""
+
+    page: Page
+    session: Any = None
+    plugged: dict[str, str] = field(default_factory=dict)
+    kept: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+    async def _send(self, command: str, **values: Any) -> Any:
+        if self.session is None:
+            self.session = await self.page.context.new_cdp_session(self.page)
+            await self.session.send("WebAuthn.enable")
+        return await self.session.send(f"WebAuthn.{command}", values)
+
+    async def plug(self, name: str, *, passkey: bool = False) -> None:
+        """Have a key at hand; one that was there before still knows its credentials."""
+        options = {
+            "protocol": "ctap2",
+            "transport": "internal" if passkey else "usb",
+            "hasResidentKey": passkey,
+            "hasUserVerification": passkey,
+            "isUserVerified": passkey,
+            "automaticPresenceSimulation": True,
+        }
+        made = await self._send("addVirtualAuthenticator", options=options)
+        self.plugged[name] = made["authenticatorId"]
+        for credential in self.kept.get(name, []):
+            await self._send(
+                "addCredential", authenticatorId=self.plugged[name], credential=credential
+            )
+
+    async def unplug(self, name: str) -> None:
+        own = self.plugged.pop(name)
+        found = await self._send("getCredentials", authenticatorId=own)
+        self.kept[name] = found["credentials"]
+        await self._send("removeVirtualAuthenticator", authenticatorId=own)
+
+
+@dataclass
+class Watch:
+    """What a page complained about: errors of scripts and breaches of the policy."""
+
+    said: list[str] = field(default_factory=list)
+
+    def on(self, page: Page) -> None:
+        page.on("pageerror", lambda error: self.said.append(str(error)))
+        page.on("console", self._heard)
+
+    def _heard(self, message: ConsoleMessage) -> None:
+        # Chromium reports every refusal's status as an error; those are meant.
+        if message.type in ("error", "warning") and "Failed to load resource" not in message.text:
+            self.said.append(message.text)
+
+
+async def axe(page: Page) -> list[str]:
+    """What axe-core finds serious or critical; also what does not fit into the width."""
+    await page.evaluate(AXE.read_text("utf-8") + ";0")
+    found = await page.evaluate(
+        """async () => (await axe.run(document, {resultTypes: ["violations"]})).violations
+            .map((v) => `${v.impact}: ${v.id}: ${v.nodes.map((n) => n.html).join(" ")}`)"""
+    )
+    wide = await page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    return [*found, *([f"{wide} pixels too wide"] if wide > 0 else [])]
+
+
+async def show(context: BrowserContext, address: str, page: Any, watch: Watch) -> Page:
+    """Open an answer got before as if the browser had asked for it now."""
+    tab = await context.new_page()
+    watch.on(tab)
+    headers = {name: value for name, value in page.headers.items() if name != "Content-Length"}
+
+    async def answer(route: Any) -> None:
+        if route.request.resource_type == "document":
+            await route.fulfill(status=page.status, headers=headers, body=page.text)
+        else:
+            await route.continue_()
+
+    await tab.route("**/*", answer)
+    await tab.goto(address)
+    return tab
+
+
+def picture(folder: Path, name: str, scheme: str, width: int) -> Path:
+    return folder / f"{name.replace(' ', '-')}-{scheme}-{width}.png"
