@@ -6,6 +6,7 @@ it needs, in the order password, code, act.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from gateway.app.parts import Parts, guarded
@@ -138,7 +139,7 @@ class Guard:
         plan = base
         if code.cut and code.carrier is not None and code.credential is not None:
             changed = parts.upstream.with_secret(facts, code.carrier, code.credential.secret)
-            plan = Forward({**base.replace, **changed}, base.add, base.answer_add)
+            plan = Forward({**base.replace, **_cleaned(changed)}, base.add, base.answer_add)
         return Verified(who, parts.clock(), factor), plan
 
     def _forward(self, facts: Facts, base: Forward, evidence: Evidence) -> Forward:
@@ -204,6 +205,14 @@ def _claimed(evidence: Evidence) -> str:
         except Refusal:
             continue
     return ""
+
+
+def _cleaned(changed: Mapping[str, str]) -> dict[str, str]:
+    """A rewritten Cookie field goes upstream as it is: without the gateway's own."""
+    return {
+        name: without_own_cookies(value) if name == "cookie" else value
+        for name, value in changed.items()
+    }
 
 
 def _merged(facts: Facts, name: str, value: str) -> tuple[str, str]:

@@ -1,0 +1,71 @@
+"""An upstream that notes every request as it came, byte for byte, and answers as it is told."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n{}"
+
+
+@dataclass
+class Seen:
+    """One request. head: as it came, with its empty line."""
+
+    head: bytes
+    body: bytes
+
+    @property
+    def line(self) -> bytes:
+        return self.head.split(b"\r\n")[0]
+
+    def all(self, name: str) -> list[str]:
+        lines = self.head.decode("latin-1").split("\r\n")[1:]
+        pairs = [line.partition(":") for line in lines if line]
+        return [value.strip() for key, _, value in pairs if key.lower() == name.lower()]
+
+
+@dataclass
+class Recorder:
+    """Listens on loopback. answer: what it says to a request."""
+
+    answer: Callable[[Seen], bytes] = lambda _: OK
+    seen: list[Seen] = field(default_factory=list)
+
+    def __enter__(self) -> Recorder:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                line, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(line,), daemon=True).start()
+
+    def _serve(self, line: socket.socket) -> None:
+        with line, line.makefile("rb") as stream:
+            while True:
+                head = b""
+                while not head.endswith(b"\r\n\r\n"):
+                    got = stream.readline()
+                    if not got:
+                        return
+                    head += got
+                seen = Seen(head, b"")
+                length = seen.all("content-length")
+                if length:
+                    seen.body = stream.read(int(length[0]))
+                self.seen.append(seen)
+                line.sendall(self.answer(seen))

@@ -1,0 +1,224 @@
+"""What reaches the upstream on each of the ways a request can take: one hygiene for all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.app.recorder import Recorder, Seen
+from tests.app.served import Served
+from tests.support.http import basic
+
+Serve = Callable[..., Served]
+
+TOKEN = "the-token"
+HOSTILE = {
+    "Forwarded": "for=1.2.3.4",
+    "X-Forwarded-For": "1.2.3.4",
+    "X-Forwarded-Host": "evil.example",
+    "X-Forwarded-Prefix": "/evil",
+    "X-Real-IP": "1.2.3.4",
+    "X-Original-URL": "/evil",
+    "X-Rewrite-URL": "/evil",
+    "X-Outside-URL": "http://evil.example",
+    "X-HTTP-Method-Override": "DELETE",
+    "Remote-User": "root",
+    "X-Remote-User": "root",
+    "X_Devpi_Auth": "eDp5",
+    "Proxy-Authorization": "Basic eDp5",
+    "TE": "trailers",
+    "Upgrade": "h2c",
+    "X-Named": "by Connection",
+    "Connection": "close, X-Named, X-Outside-URL",
+}
+COOKIES = "first=1; ig-session=s; ig-device=d; second=2; __Host-ig-pending=p"
+
+
+def as_devpi(seen: Seen) -> bytes:
+    """Takes the password `right`, and says that passwords change."""
+    answer: dict[str, object] = {"type": "userpassword", "result": {"password": "x"}}
+    status = b"200 OK"
+    if seen.line.startswith(b"POST /+login"):
+        told = json.loads(seen.body)
+        answer = {"type": "proxyauth", "result": {"password": TOKEN, "expiration": 36000}}
+        if told["password"] != "right":
+            status, answer = b"401 No", {"message": "no"}
+    body = json.dumps(answer).encode()
+    head = b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    return head % (status, len(body)) + body
+
+
+@pytest.fixture
+def upstream() -> Iterator[Recorder]:
+    with Recorder(as_devpi) as recorder:
+        yield recorder
+
+
+@pytest.fixture
+def served(serve: Serve, upstream: Recorder) -> Served:
+    gateway = serve("devpi", upstream.url)
+    gateway.enrol("alice")
+    return gateway
+
+
+def by_pass(served: Served) -> tuple[str, str, dict[str, str]]:
+    return "GET", "/alice/dev/+f/x", {}
+
+
+def by_code(served: Served) -> tuple[str, str, dict[str, str]]:
+    """Judged with a code and forwarded by the forwarder."""
+    secret = f"right,{served.code('alice')}"
+    return "PATCH", "/alice/dev", {"Authorization": basic("alice", secret)}
+
+
+def by_watch(served: Served) -> tuple[str, str, dict[str, str]]:
+    """Judged, handed over, and sent by a call of the gateway's own."""
+    secret = f"right,{served.code('alice')}"
+    return "PATCH", "/alice", {"Authorization": basic("alice", secret)}
+
+
+def by_login(served: Served) -> tuple[str, str, dict[str, str]]:
+    return "POST", "/+login", {"X-OTP": served.code("alice")}
+
+
+WAYS = [by_pass, by_code, by_watch, by_login]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+def test_nothing_hostile_passes(
+    served: Served, upstream: Recorder, way: Callable[[Served], tuple[str, str, dict[str, str]]]
+) -> None:
+    method, target, own = way(served)
+    fields = {**HOSTILE, "Cookie": COOKIES, "X-Kept": "kept", "User-Agent": "test", **own}
+    fields.pop("Upgrade")
+    body = json.dumps({"user": "alice", "password": "right"}).encode() if method != "GET" else b""
+    told = served.client().call(method, target, fields=fields, body=body)
+    assert told.status == 200, told.body
+    seen = upstream.seen[-1]
+    assert seen.line.startswith(f"{method} {target} ".encode())
+    for name in HOSTILE:
+        if name == "Connection":
+            assert set(seen.all(name)) <= {"keep-alive", "close"}
+        elif name == "X-Outside-URL":
+            assert seen.all(name) == [served.url]
+        else:
+            assert seen.all(name) == [], name
+    assert seen.all("x-otp") == []
+    assert seen.all("cookie") == ["first=1; second=2"]
+    assert seen.all("x-kept") == ["kept"]
+    assert seen.all("user-agent") == ["test"]
+    assert len(seen.all("host")) == 1
+
+
+@pytest.mark.parametrize("way", [by_code, by_watch], ids=lambda way: way.__name__)
+def test_the_code_is_taken_out(
+    served: Served, upstream: Recorder, way: Callable[[Served], tuple[str, str, dict[str, str]]]
+) -> None:
+    method, target, own = way(served)
+    told = served.client().call(method, target, fields=own, body=b'{"title": "x"}')
+    assert told.status == 200
+    assert upstream.seen[-1].all("authorization") == [basic("alice", "right")]
+    assert upstream.seen[-1].body == b'{"title": "x"}'
+
+
+@pytest.mark.parametrize("target", ["/alice/dev", "/alice"])
+def test_a_cookie_with_its_code_taken_out_carries_none_of_ours(
+    served: Served, upstream: Recorder, target: str
+) -> None:
+    cookie = f"ig-device=secret; auth_tkt=alice%3Aright%2C{served.code('alice')}; other=1"
+    fields = {"Cookie": cookie, **served.ours()}
+    told = served.client().call("PATCH", target, fields=fields, body=b"{}")
+    assert told.status == 200, told.body
+    assert upstream.seen[-1].all("cookie") == ["auth_tkt=alice%3Aright; other=1"]
+
+
+@pytest.mark.parametrize(
+    "target", ["/alice/dev/+f/a%20b", "/alice/dev/+f/%C3%A4?x=%2e%2e&y=//", "/alice/"]
+)
+def test_the_target_is_forwarded_untouched(served: Served, upstream: Recorder, target: str) -> None:
+    method = "GET"
+    fields: dict[str, str] = {}
+    if target == "/alice/":
+        method, _, fields = by_watch(served)
+    assert served.client().call(method, target, fields=fields).status == 200
+    assert upstream.seen[-1].line == f"{method} {target} HTTP/1.1".encode()
+
+
+def test_the_order_is_password_code_act(served: Served, upstream: Recorder) -> None:
+    upstream.seen.clear()
+    for secret, slug in (
+        (f"wrong,{served.current('alice')}", "password_invalid"),
+        (f"right,{served.wrong('alice')}", "otp_invalid"),
+    ):
+        fields = {"Authorization": basic("alice", secret)}
+        told = served.client().call("PATCH", "/alice/dev", fields=fields, body=b"{}")
+        assert told.slug == slug
+    assert {seen.line for seen in upstream.seen} == {b"POST /+login HTTP/1.1"}
+
+
+def test_a_login_says_nothing_but_what_was_read(served: Served, upstream: Recorder) -> None:
+    """Written anew, so that the upstream can read no second meaning into it."""
+    body = b'{"password" :"right", "user":"\\u0061lice", "new": [1, {"user": "root"}]}'
+    fields = {
+        "X-OTP": served.code("alice"),
+        "Authorization": basic("root", "x"),
+        "X-Devpi-Auth": "eDp5",
+        "Cookie": "auth_tkt=root%3Ax; other=1",
+        "Content-Type": "application/json; charset=utf-7",
+        "Accept": "text/html",
+    }
+    assert served.client().post("/+login", body=body, fields=fields).status == 200
+    seen = upstream.seen[-1]
+    assert json.loads(seen.body) == {"user": "alice", "password": "right"}
+    assert seen.all("content-type") == ["application/json"]
+    assert seen.all("accept") == ["application/json"]
+    assert seen.all("authorization") == seen.all("x-devpi-auth") == []
+    assert seen.all("cookie") == ["other=1"]
+
+
+def test_the_session_lends_its_credential_and_hides_itself(
+    served: Served, upstream: Recorder
+) -> None:
+    browser = served.browse_in("alice", "right")
+    browser.cookies["other"] = "1"
+    assert browser.browse("GET", "/alice/dev").status == 200
+    seen = upstream.seen[-1]
+    assert seen.all("cookie") == ["other=1"]
+    assert len(seen.all("x-devpi-auth")) == 1
+    # With a credential of its own the request keeps just that one.
+    own = {"Authorization": basic("bob", "x")}
+    assert browser.browse("GET", "/alice/dev", fields=own).status == 200
+    assert upstream.seen[-1].all("x-devpi-auth") == []
+    # A page elsewhere that makes the browser send something gets no credential lent.
+    cross = {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
+    assert browser.call("POST", "/alice/dev", fields=cross, body=b"x").status == 200
+    assert upstream.seen[-1].all("x-devpi-auth") == []
+
+
+def test_one_of_our_cookies_twice(served: Served, upstream: Recorder) -> None:
+    told = served.client().get("/alice/dev", fields={"Cookie": "ig-session=a; ig-session=b"})
+    assert (told.status, told.slug) == (400, "bad_request")
+
+
+@pytest.mark.parametrize("size", [65_537, 3_000_000])
+def test_a_login_that_is_too_large(served: Served, upstream: Recorder, size: int) -> None:
+    before = len(upstream.seen)
+    told = served.client().post("/+login", body=b" " * size)
+    assert (told.status, told.slug) == (413, "body_too_large")
+    assert len(upstream.seen) == before
+
+
+def test_a_compressed_login(served: Served) -> None:
+    import gzip
+
+    body = gzip.compress(b'{"user": "alice", "password": "right"}')
+    told = served.client().post("/+login", body=body, fields={"Content-Encoding": "gzip"})
+    assert (told.status, told.slug) == (400, "bad_request")
+
+
+def test_head_gets_the_same_head_without_a_body(served: Served) -> None:
+    told = served.client().call("HEAD", "/alice/+tokens")
+    assert (told.status, told.body) == (401, b"")
+    assert int(told.first("content-length") or 0) > 0
