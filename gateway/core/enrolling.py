@@ -214,8 +214,7 @@ class Enrolling:
         return Enrolled(codes=codes)
 
     async def _commit(self, who: Pending | Session, draft: Draft, caller: Caller) -> Enrolled:
-        now, device = self._.clock(), draft.device
-        handle = getattr(device, "handle", "")
+        now, handle = self._.clock(), getattr(draft.device, "handle", "")
         if handle:
             await self._.accounts.name_handle(handle, who.user_id)
 
@@ -223,19 +222,10 @@ class Enrolling:
             if account.epoch != who.epoch:
                 raise Refusal("enrolment_expired")
             self._check_invitation(who, account, now)
-            first = not account.protected
-            changed = replace(account.bumped(), invitation=None)
-            if device is not None:
-                changed = changed.with_device(device)
-                changed = replace(
-                    changed,
-                    last=draft.kind,
-                    enrolled=account.enrolled or now,
-                    handle=account.handle or handle,
-                )
-            if draft.codes:
-                changed = replace(changed, recovery=Recovery(draft.codes, now))
-            return changed, first
+            changed = _with(replace(account.bumped(), invitation=None), draft, handle, now)
+            if isinstance(who, Pending):
+                changed, _ = self._.proofs.seen(changed, caller)
+            return changed, not account.protected
 
         first = await self._.accounts.change(who.user_id, who.user, work, now=now)
         await self._drafts.burn(who.user_id, who.id)
@@ -271,6 +261,20 @@ class Enrolling:
             await self._.audit.record(Event.RECOVERY_CODES_MADE, who.user_id, caller.origin)
             if not first:
                 await self._.notifier.notify(Notice.RECOVERY_CODES_MADE, who.user_id, caller.origin)
+
+
+def _with(account: Account, draft: Draft, handle: str, now: float) -> Account:
+    """The account with what a finished draft brings."""
+    if draft.device is not None:
+        account = replace(
+            account.with_device(draft.device),
+            last=draft.kind,
+            enrolled=account.enrolled or now,
+            handle=account.handle or handle,
+        )
+    if draft.codes:
+        account = replace(account, recovery=Recovery(draft.codes, now))
+    return account
 
 
 def _offset(seconds: float) -> str:

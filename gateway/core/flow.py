@@ -13,7 +13,7 @@ from gateway.core.at_once import AtOnce, fresh_proof
 from gateway.core.audit import AuditSink, Event
 from gateway.core.clock import Clock, Random
 from gateway.core.enrolling import Enrolling
-from gateway.core.entering import Entering
+from gateway.core.entering import Entering, may_lack_factor
 from gateway.core.errors import Refusal
 from gateway.core.factor import Factor
 from gateway.core.keys import KeyRing
@@ -212,11 +212,17 @@ class Flow:
 
     async def session(self, cookie: str) -> Session | None:
         """The live session behind that cookie (idle and absolute limits, epoch checked)."""
-        return await self._.sessions.get(cookie)
+        session = await self._.sessions.get(cookie)
+        return session if session is not None and self._good(session) else None
 
     async def verified(self, credential: Credential) -> Verified | None:
         """Whether a login that passed the second factor earned this credential, and whose."""
-        return await self._.credentials.find(credential)
+        verified = await self._.credentials.find(credential)
+        return verified if verified is not None and self._good(verified) else None
+
+    def _good(self, proof: Verified | Session) -> bool:
+        """What was earned without a factor ends when one becomes required."""
+        return bool(proof.factor) or may_lack_factor(self._)
 
     async def step_up(self, cookie: str, kind: str, answer: str, caller: Caller) -> str:
         """Prove a factor again on a live session: the new session cookie's value.

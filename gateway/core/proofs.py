@@ -124,7 +124,7 @@ class Proofs:
             proof = factor.check(present, answer, challenge=challenge, now=self._clock())
             if alone and not proof.alone:
                 raise WrongAnswer
-            seen, fresh = self._seen(proof.account, caller)
+            seen, fresh = self.seen(proof.account, caller)
             return replace(seen, last=factor.kind), (replace(proof, account=seen), fresh)
 
         proof, fresh = await self._accounts.change(
@@ -133,7 +133,7 @@ class Proofs:
         label = f"{factor.kind} {proof.name}".strip()
         return Proved(factor.kind, label, proof.account), fresh
 
-    def _seen(self, account: Account, caller: Caller) -> tuple[Account, bool]:
+    def seen(self, account: Account, caller: Caller) -> tuple[Account, bool]:
         """The account with this network and device among those known; whether it is new."""
         place = self._network(account.id, caller)
         agent = self._ring.digest("agent", account.id, device_name(caller.origin.user_agent))

@@ -97,6 +97,21 @@ async def test_a_person_without_a_factor(
     assert (session.factor, session.proved_at) == ("", world.clock())
 
 
+async def test_what_was_earned_without_a_factor_ends_with_the_grace(world: World) -> None:
+    world = world.other(required_from=world.clock() + 3600)
+    held = earned("bob")
+    begun = await world.flow.begin("bob", held, shell())
+    seen = await world.flow.manage.overview(await world.session(begun.cookie))
+    assert seen.required_from == world.limits.required_from
+    world.clock.turn(3599)
+    assert await world.flow.session(begun.cookie)
+    assert await world.flow.verified(held.issued[0].credential)
+    world.clock.turn(1)
+    assert await world.flow.session(begun.cookie) is None
+    assert await world.flow.verified(held.issued[0].credential) is None
+    assert (await world.flow.begin("bob", earned("bob"), shell())).step is Step.ENROL
+
+
 async def test_optional_means_nothing_for_who_has_a_factor(world: World) -> None:
     world = world.other(enrolment=Enrolment.OPTIONAL)
     admin = Admin(world.flow._)
