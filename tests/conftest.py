@@ -16,6 +16,10 @@ StartGateway: TypeAlias = Callable[..., gateways.Gateway]
 PYPISERVER_USERS = {name: f"password of {name}" for name in ("alice", "bob", "carol", "dave")}
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--screenshots", metavar="FOLDER", help="where `make screenshots` puts them")
+
+
 @pytest.fixture(scope="session")
 def children() -> Iterator[Children]:
     """What is started here is stopped when the tests are over."""

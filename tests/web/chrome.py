@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, Route, async_playwright
 
 from tests.support.servers import ROOT, chromium
+from tests.web.site import Page as Answer
 
 AXE = ROOT / "node_modules/axe-core/axe.min.js"
 SWITCHES = [
@@ -96,21 +97,19 @@ async def axe(page: Page) -> list[str]:
     return [*found, *([f"{wide} pixels too wide"] if wide > 0 else [])]
 
 
-async def show(context: BrowserContext, address: str, page: Any, watch: Watch) -> Page:
+async def show(tab: Page, address: str, page: Answer) -> None:
     """Open an answer got before as if the browser had asked for it now."""
-    tab = await context.new_page()
-    watch.on(tab)
     headers = {name: value for name, value in page.headers.items() if name != "Content-Length"}
 
-    async def answer(route: Any) -> None:
+    async def answer(route: Route) -> None:
         if route.request.resource_type == "document":
             await route.fulfill(status=page.status, headers=headers, body=page.text)
         else:
             await route.continue_()
 
+    await tab.unroute_all()
     await tab.route("**/*", answer)
     await tab.goto(address)
-    return tab
 
 
 def picture(folder: Path, name: str, scheme: str, width: int) -> Path:
