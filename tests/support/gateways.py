@@ -21,7 +21,7 @@ def command(
 ) -> subprocess.CompletedProcess[str]:
     """Run `index-gateway` with arguments; its output is captured as text."""
     done = subprocess.run(
-        [*configuration.PROGRAM, *arguments], input=text, capture_output=True, text=True, timeout=60
+        [*configuration.PROGRAM, *arguments], input=text, capture_output=True, text=True, timeout=120
     )
     assert not check or done.returncode == 0, (arguments, done.stdout, done.stderr)
     return done
@@ -87,7 +87,7 @@ class Gateway:
         ]
         self.child = Child("gateway", argv, self.log, env)
         if self.ready_path:
-            self.child.ready(self.port, self.ready_path, within=20)
+            self.child.ready(self.port, self.ready_path, within=60)
         return self
 
     def stop(self, within: float = 10) -> int:

@@ -65,7 +65,7 @@ def serve(children: Children, config: Path, port: int, log: Path, *, workers: in
     """Start the gateway and wait until it is healthy."""
     argv = [*PROGRAM, "serve", "-c", str(config), "--workers", str(workers)]
     child = children.start("index-gateway", argv, log)
-    child.ready(port, HEALTH, within=30)
+    child.ready(port, HEALTH, within=60)
     return child
 
 
