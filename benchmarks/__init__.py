@@ -1,0 +1,1 @@
+"""Side by side with nginx; see README.md."""

@@ -1,0 +1,198 @@
+"""`make bench`: everybody side by side, interleaved over several rounds; see README.md."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+
+from benchmarks import loads
+from benchmarks.contestants import CONTESTANTS, Places, upstream
+from benchmarks.loads import Large, Small
+from benchmarks.report import Results, write
+from benchmarks.rig import LOAD_CORE, Broken, Process, free_port, running
+
+SMALL = (
+    "nginx, tuned", "gateway", "nginx, tuned (again)", "haproxy, splice", "nginx + auth_request",
+    "aiohttp proxy",
+)  # fmt: skip
+WHEEL = ("nginx, tuned", "gateway", "nginx, tuned (again)", "haproxy, splice")
+LARGE = ("nginx, tuned", "gateway", "nginx, tuned (again)", "nginx, defaults", "haproxy, splice")
+FEW = ("nginx, tuned", "gateway", "nginx, tuned (again)")
+RULES = ("gateway", "gateway, 200 rules")
+PATHS = 5000
+"""Distinct paths of the small requests."""
+MANY_PATHS = 20000
+"""The same where it is about rules: more than any memo holds."""
+STEPS = (2000, 6000, 10000)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--size", type=int, default=loads.GIB, help="bytes of a large body")
+    parser.add_argument(
+        "--only", default="", help="small, wheel, large, latency, rules, idle, start"
+    )
+    parser.add_argument("--output", type=Path, default=Path(__file__).with_name("results.md"))
+    options = parser.parse_args()
+    _install()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(65536, _descriptors()), _descriptors()))
+    os.sched_setaffinity(0, {LOAD_CORE})
+    began = time.monotonic()
+    base = Path(tempfile.mkdtemp(prefix="bench-"))
+    try:
+        results = Bench(base, options.rounds, options.size, options.only.split(",")).run()
+    except Broken as problem:
+        print(f"benchmarks: error: {problem}", file=sys.stderr)
+        return 1
+    finally:
+        shutil.rmtree(base, ignore_errors=True)
+    results.seconds = time.monotonic() - began
+    text = write(results)
+    print(text)
+    options.output.write_text(text)
+    return 0
+
+
+def _descriptors() -> int:
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+
+
+def _install() -> None:
+    """nginx, haproxy and wrk from the system's packages, where they are missing."""
+    missing = [name for name in ("nginx", "haproxy", "wrk") if shutil.which(name) is None]
+    if not missing:
+        return
+    if os.geteuid() != 0:
+        raise SystemExit(f"benchmarks: error: install {' '.join(missing)} first")
+    quiet = {"check": True, "stdout": subprocess.DEVNULL}
+    subprocess.run(["apt-get", "update", "-qq"], **quiet)  # type: ignore[call-overload]
+    subprocess.run(  # type: ignore[call-overload]
+        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing],
+        **quiet, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+    )  # fmt: skip
+
+
+class Bench:
+    """One run. Contestants are started once and take turns round by round."""
+
+    def __init__(self, base: Path, rounds: int, size: int, only: list[str]) -> None:
+        self._base = base
+        self._rounds = rounds
+        self._size = size
+        self._only = [name for name in only if name]
+        self._places = Places(base, free_port(), free_port())
+        self._results = Results(rounds, size)
+
+    def run(self) -> Results:
+        expected = self._files()
+        room = self._base / "index"
+        sink = Process(
+            [sys.executable, "-m", "benchmarks.sink", str(self._places.sink)],
+            core=LOAD_CORE, port=self._places.sink, log=room / "sink.log",
+        )  # fmt: skip
+        with running(sink), running(upstream(self._places)):
+            self._small("small", SMALL, connections=64, paths=PATHS)
+            self._small("wheel", WHEEL, connections=64, paths=PATHS)
+            self._small("latency", FEW, connections=4, paths=PATHS)
+            self._small("rules", RULES, connections=64, paths=MANY_PATHS)
+            self._large(expected)
+            self._idle()
+            self._start()
+        return self._results
+
+    def _wanted(self, name: str) -> bool:
+        return not self._only or name in self._only
+
+    def _files(self) -> str:
+        room = self._base / "index"
+        room.mkdir(mode=0o755)
+        self._base.chmod(0o755)
+        (room / "page").write_bytes(b"<!DOCTYPE html><a href='x-1.0.whl'>x-1.0.whl</a>\n" * 12)
+        (room / "wheel").write_bytes(os.urandom(40_000))
+        digest = hashlib.sha256()
+        with (room / "large").open("wb") as stream:
+            left = self._size
+            while left:
+                block = os.urandom(min(left, 1 << 24))
+                stream.write(block)
+                digest.update(block)
+                left -= len(block)
+        return digest.hexdigest()
+
+    def _contestants(
+        self, stack: contextlib.ExitStack, names: tuple[str, ...]
+    ) -> dict[str, Process]:
+        return {
+            name: stack.enter_context(running(CONTESTANTS[name](self._places))) for name in names
+        }
+
+    def _small(self, load: str, names: tuple[str, ...], *, connections: int, paths: int) -> None:
+        if not self._wanted(load):
+            return
+        kind = "wheel" if load == "wheel" else "page"
+        found: dict[str, list[Small]] = defaultdict(list)
+        with contextlib.ExitStack() as stack:
+            processes = self._contestants(stack, names)
+            for process in processes.values():  # warm
+                loads.small(process, kind=kind, connections=connections, paths=paths, seconds=1)
+            for number in range(self._rounds):
+                for name, process in processes.items():
+                    found[name].append(
+                        loads.small(process, kind=kind, connections=connections, paths=paths)
+                    )
+                _say(f"{load}: round {number + 1} of {self._rounds}")
+        self._results.small[load] = found
+
+    def _large(self, expected: str) -> None:
+        if not self._wanted("large"):
+            return
+        down: dict[str, list[Large]] = defaultdict(list)
+        up: dict[str, list[Large]] = defaultdict(list)
+        rounds = min(3, self._rounds)
+        with contextlib.ExitStack() as stack:
+            processes = self._contestants(stack, LARGE)
+            for number in range(rounds):
+                for name, process in processes.items():
+                    down[name].append(loads.download(process, expected, self._size))
+                    up[name].append(loads.upload(process, self._base / "index" / "large", expected))
+                _say(f"large: round {number + 1} of {rounds}")
+        self._results.down, self._results.up = down, up
+
+    def _idle(self) -> None:
+        if not self._wanted("idle"):
+            return
+        for name in ("nginx, tuned", "gateway"):
+            with running(CONTESTANTS[name](self._places)) as process:
+                self._results.idle[name] = list(zip(STEPS, loads.idle(process, STEPS), strict=True))
+            _say(f"idle: {name}")
+
+    def _start(self) -> None:
+        if not self._wanted("start"):
+            return
+        for _ in range(self._rounds):
+            process = CONTESTANTS["gateway"](self._places)
+            try:
+                self._results.start.append(process.wait_ready())
+                self._results.base.append(process.resident())
+            finally:
+                process.stop()
+        _say("start")
+
+
+def _say(text: str) -> None:
+    print(f"benchmarks: {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
