@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway import NAME
 from gateway.core.store import StoreUnavailable
 from gateway.web.kit import Ask, Kit
 from gateway.web.reply import Reply, as_json
@@ -9,10 +10,12 @@ from gateway.web.reply import Reply, as_json
 
 async def show(kit: Kit, ask: Ask) -> Reply:
     """200 in any case while this process answers: without its store it still forwards what
-    the rules let pass, so taking it out of rotation would only make things worse."""
+    the rules let pass, so taking it out of rotation would only make things worse.
+
+    The name tells clients what they talk to (`gateway.devpi_client`)."""
     try:
         await kit.flow.reachable()
         store = "ok"
     except StoreUnavailable:
         store = "failed"
-    return as_json(200, {"status": "ok", "store": store})
+    return as_json(200, {"name": NAME, "status": "ok", "store": store})

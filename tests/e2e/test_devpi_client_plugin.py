@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import threading
@@ -208,8 +209,6 @@ def test_a_push_to_another_index_asks_nothing(typed: list[str]) -> None:
 def test_a_server_that_hangs_holds_up_only_for_a_moment(
     typed: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import socket
-
     monkeypatch.setattr(devpi_client, "WITHIN", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert ask(f"http://127.0.0.1:{silent.getsockname()[1]}/") == "secret"
