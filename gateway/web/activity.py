@@ -9,6 +9,7 @@ from gateway.core.agents import device_name
 from gateway.core.audit import Event
 from gateway.core.audit_entry import Entry
 from gateway.core.flow import Session
+from gateway.web import words
 from gateway.web.kit import Ask, Kit
 from gateway.web.reply import Reply
 
@@ -79,13 +80,13 @@ async def lines(kit: Kit, session: Session) -> list[Line]:
 def _line(entry: Entry) -> Line:
     """An event of a newer version of the gateway is shown by its name."""
     origin = entry.origin
-    act = f"{origin.method} {origin.path}" if entry.event.startswith("guarded_") else ""
+    act = f"{origin.method} {origin.path}".strip() if entry.event.startswith("guarded_") else ""
     device = device_name(origin.user_agent) if origin.user_agent else ""
     known = entry.event in WORDS
     return Line(
         when=entry.time,
         what=WORDS[Event(entry.event)] if known else entry.event,
-        about=act or entry.factor,
+        about=act or words.factor(entry.factor),
         where=", ".join(part for part in (device, origin.address) if part),
         alarming=entry.event in _ALARMING,
     )

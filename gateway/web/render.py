@@ -29,7 +29,10 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     found.globals.update(
-        asset=assets.address, at=addresses, sentence=lambda slug: Refusal(slug).text
+        asset=assets.address,
+        at=addresses,
+        factor_names=words.FACTORS,
+        sentence=lambda slug: Refusal(slug).text,
     )
     found.filters.update(
         moment=words.moment, moment_iso=words.moment_iso, groups=words.groups, many=words.many

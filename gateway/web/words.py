@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Final
+
+FACTORS: Final = {
+    "totp": "authenticator app",
+    "webauthn": "security key or passkey",
+    "recovery": "recovery code",
+}
+"""The kinds of factor as people call them."""
 
 
 def moment(when: float) -> str:
@@ -24,3 +32,10 @@ def groups(text: str, size: int = 4) -> str:
 def many(count: int, one: str, more: str = "") -> str:
     """A number with its noun: 1 code, 3 codes."""
     return f"{count} {one if count == 1 else more or one + 's'}"
+
+
+def factor(recorded: str) -> str:
+    """A factor as the audit trail has it (kind and name), in words: authenticator app “phone”."""
+    kind, _, name = recorded.partition(" ")
+    called = FACTORS.get(kind, kind)
+    return f"{called} “{name}”" if name else called
