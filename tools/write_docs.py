@@ -1,0 +1,106 @@
+"""Write the parts of the documentation that come from the code: every key, every refusal.
+
+    python tools/write_docs.py          writes them
+    python tools/write_docs.py --check  says which are out of date, and fails
+
+A generated part stands between two marks in a page; the rest of the page is written by hand.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from gateway.core.errors import MESSAGES
+from gateway.settings import json_schema
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def keys() -> str:
+    """A table of every key of the configuration, from its JSON Schema."""
+    schema = json_schema()
+    rows = ["| key | default | what it is |", "| --- | --- | --- |"]
+    rows += [f"| `{name}` | {default} | {text} |" for name, default, text in _rows(schema, schema)]
+    return "\n".join(rows)
+
+
+def _rows(
+    schema: dict[str, Any], node: dict[str, Any], prefix: str = ""
+) -> Iterator[tuple[str, str, str]]:
+    required = node.get("required", [])
+    for name, key in node["properties"].items():
+        found = _resolve(schema, key)
+        text = str(key.get("description", found.get("description", "")))
+        text += _choices(found)
+        default = "required" if name in required else _shown(key)
+        yield prefix + name, default, text.replace("|", "\\|").replace("\n", " ")
+        if "properties" in found:
+            yield from _rows(schema, found, f"{prefix}{name}.")
+        elif "properties" in _resolve(schema, found.get("items", {})):
+            inner = _resolve(schema, found["items"])
+            yield from _rows(schema, inner, f"{prefix}{name}[].")
+
+
+def _resolve(schema: dict[str, Any], key: dict[str, Any]) -> dict[str, Any]:
+    reference = key.get("$ref")
+    if reference is None:
+        return key
+    found: dict[str, Any] = schema["$defs"][reference.rpartition("/")[2]]
+    return found
+
+
+def _choices(key: dict[str, Any]) -> str:
+    values = [str(value) for value in key.get("enum", [])]
+    return f" One of {', '.join(f'`{value}`' for value in values)}." if values else ""
+
+
+def _shown(key: dict[str, Any]) -> str:
+    if key.get("default") in (None, [], ""):
+        return ""
+    value = key["default"]
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def refusals() -> str:
+    """Every refusal: slug, status and the words people read."""
+    parts = []
+    for slug, message in MESSAGES.items():
+        words = f"{message.text} {message.hint}".strip()
+        shown = re.sub(r"\{(\w+)\}", lambda field: field[1].upper(), words)
+        parts.append(f"### `{slug}`\n\n{message.status} · {message.title}\n\n> {shown}")
+    return "\n\n".join(parts)
+
+
+PARTS: dict[str, tuple[str, Callable[[], str]]] = {
+    "configuration.md": ("keys", keys),
+    "why-refused.md": ("refusals", refusals),
+}
+
+
+def filled(page: str) -> str:
+    """A page with its generated part made anew."""
+    mark, make = PARTS[page]
+    text = (DOCS / page).read_text("utf-8")
+    pattern = re.compile(rf"(<!-- {mark}: .*? -->\n).*?(<!-- end -->)", re.DOTALL)
+    assert pattern.search(text), f"{page} has no place for its {mark}"
+    return pattern.sub(lambda found: f"{found[1]}\n{make()}\n\n{found[2]}", text)
+
+
+def main() -> int:
+    stale = [page for page in PARTS if filled(page) != (DOCS / page).read_text("utf-8")]
+    if "--check" in sys.argv:
+        for page in stale:
+            print(f"docs/{page} is out of date: run python tools/write_docs.py", file=sys.stderr)
+        return 1 if stale else 0
+    for page in stale:
+        (DOCS / page).write_text(filled(page), "utf-8")
+        print(f"docs/{page}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
