@@ -7,16 +7,12 @@ together is in this one record, and every change is a conditional write over the
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias
 
-from gateway.core.store import Key, Store, StoreUnavailable
+from gateway.core.store import StoreUnavailable
 
 FORMAT: Final = 1
-_ROUNDS: Final = 100
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,71 +149,3 @@ def device_of(kind: str, data: dict[str, Any]) -> Device:
     if kind == "totp":
         return TotpDevice(**data)
     return WebauthnKey(**{**data, "transports": tuple(data["transports"])})
-
-
-class Accounts:
-    """Reads and changes accounts in the store."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    async def get(self, user_id: str) -> Account | None:
-        record = await self._store.get(_key(user_id))
-        return load(record.value) if record else None
-
-    async def epoch(self, user_id: str) -> int:
-        """The person's epoch, 0 where there is no account yet."""
-        account = await self.get(user_id)
-        return account.epoch if account else 0
-
-    async def change(
-        self, user_id: str, user: str, work: Callable[[Account], tuple[Account, T]], *, now: float
-    ) -> T:
-        """Read, work, write if unchanged; again when another was faster.
-
-        Args:
-            work: called with the account as it stands (a new one where there is none),
-                possibly several times; it must be free of side effects. What it raises
-                ends the change.
-
-        Returns:
-            What `work` gave beside the account.
-
-        Raises:
-            StoreUnavailable: also after 100 lost races.
-        """
-        for _ in range(_ROUNDS):
-            record = await self._store.get(_key(user_id))
-            account = load(record.value) if record else Account(user_id, user, created=now)
-            changed, result = work(account)
-            if record and changed == account:
-                return result
-            if record is None:  # first, so that a crash in between hides nobody from the list
-                await self._store.put(Key("person", "", user_id), b"")
-            version = record.version if record else 0
-            written = await self._store.put(_key(user_id), dump(changed), if_version=version)
-            if written is not None:
-                return result
-        raise StoreUnavailable("an account is changed by too many at once")
-
-    async def meet(self, account: Account, *, now: float) -> None:
-        """Keep an account for somebody who has logged in, if there is none yet."""
-        if not account.created:
-            await self.change(account.id, account.user, lambda one: (one, None), now=now)
-
-    async def by_handle(self, handle: str) -> str | None:
-        """The user id behind a WebAuthn user handle."""
-        record = await self._store.get(Key("handle", "", handle))
-        return record.value.decode() if record else None
-
-    async def name_handle(self, handle: str, user_id: str) -> None:
-        """Make a handle lead to a person. Written before the account, so none is lost."""
-        await self._store.put(Key("handle", "", handle), user_id.encode())
-
-    async def ids(self) -> list[str]:
-        """The ids of everybody with an account (and of those cut off while getting one)."""
-        return [name for name, _ in await self._store.items("person", "")]
-
-
-def _key(user_id: str) -> Key:
-    return Key("user", user_id, "")

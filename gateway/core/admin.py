@@ -15,10 +15,10 @@ from gateway.core.errors import Refusal
 from gateway.core.factor import Adoptable, Issuable
 from gateway.core.identity import user_id as id_of
 from gateway.core.labels import usable_label
-from gateway.core.manage import FactorRow, factor_rows
 from gateway.core.notices import Notice
+from gateway.core.overview import FactorRow, factor_rows
 from gateway.core.parts import Parts
-from gateway.core.sessions import token
+from gateway.core.random_text import token
 
 _ORIGIN = Origin(user_agent="index-gateway user")
 

@@ -12,9 +12,9 @@ import json
 from gateway.core.clock import Clock, Random
 from gateway.core.keys import KeyRing
 from gateway.core.logins import Caller, Waiting
-from gateway.core.sessions import token
+from gateway.core.random_text import token
 from gateway.core.store import Key, Record, Store
-from gateway.core.throttle import network
+from gateway.core.tries import network
 
 
 class Approvals:

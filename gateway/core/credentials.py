@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from gateway.core.accounts import Accounts
+from gateway.core.account_store import Accounts
 from gateway.core.clock import Clock
 from gateway.core.errors import Refusal
 from gateway.core.identity import user_id as id_of

@@ -15,8 +15,8 @@ from gateway.core.audit import Origin
 from gateway.core.clock import Clock, Random
 from gateway.core.keys import KeyRing, SealBroken
 from gateway.core.logins import FlowLimits, Held
+from gateway.core.random_text import token
 from gateway.core.sealed import seal, unseal
-from gateway.core.sessions import token
 from gateway.core.store import Key, Store
 from gateway.core.tickets import Tickets
 

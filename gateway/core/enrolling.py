@@ -8,19 +8,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from gateway.core.accounts import Account, Device, Recovery
-from gateway.core.at_once import fresh_proof, renewed
-from gateway.core.audit import Event
+from gateway.core.accounts import Account, Device
+from gateway.core.at_once import fresh_proof
+from gateway.core.completing import Completing, Enrolled
 from gateway.core.drafts import Draft, Drafts, Stage
 from gateway.core.durations import in_words
 from gateway.core.entering import Entering
 from gateway.core.errors import Refusal
 from gateway.core.factor import ClockOff, Enrollable, Issuable, WrongAnswer
 from gateway.core.labels import usable_label
-from gateway.core.logins import Caller, Enrolment, Passed, Pending, Session, Step
-from gateway.core.notices import Notice
+from gateway.core.logins import Caller, Pending, Session, Step
 from gateway.core.parts import Parts
-from gateway.core.sessions import token
+from gateway.core.random_text import token
+
+__all__ = ["Enrolled", "Enrolling", "TotpOffer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +36,6 @@ class TotpOffer:
     uri: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Enrolled:
-    """How far an enrolment has come after a step.
-
-    codes: recovery codes to show now, once; then `finish` completes the enrolment. Empty:
-        it is complete.
-    passed: the login, where the enrolment was part of one and is complete.
-    cookie: the new session cookie's value, where it was done on a session and is complete.
-    """
-
-    codes: tuple[str, ...] = field(default=(), repr=False)
-    passed: Passed | None = field(default=None, repr=False)
-    cookie: str = field(default="", repr=False)
-
-
 class Enrolling:
     """One enrolment at a time per pending login or session (`who`).
 
@@ -59,14 +45,15 @@ class Enrolling:
 
     def __init__(self, parts: Parts, entering: Entering) -> None:
         self._ = parts
-        self._entering = entering
         self._drafts = Drafts(parts.store, parts.ring, parts.clock, parts.limits.enrolling)
+        self._completing = Completing(parts, entering, self._drafts)
 
     async def totp(self, who: Pending | Session, name: str) -> TotpOffer:
         """Offer a new secret; an earlier offer to the same `who` is void.
 
         Raises:
-            Refusal: `name_taken`, `unusable_label`, `too_many_factors`, `step_up_required`.
+            Refusal: `name_taken`, `unusable_label`, `too_many_factors`, `step_up_required`,
+                `invite_required`, `invite_invalid`.
         """
         draft = await self._offer(who, "totp", name)
         return TotpOffer(draft.name, draft.state, draft.shown)
@@ -143,7 +130,7 @@ class Enrolling:
         typed = bool(code) and self._codes.matches(who.user_id, code, draft.codes) is not None
         if not typed and not saved:
             raise Refusal("recovery_unconfirmed")
-        return await self._commit(who, draft, caller)
+        return await self._completing.commit(who, draft, caller)
 
     # -- how -------------------------------------------------------------------------------
 
@@ -180,6 +167,7 @@ class Enrolling:
     async def _offer(self, who: Pending | Session, kind: str, name: str) -> Draft:
         self._may(who)
         factor, account = self._kind(kind), await self._account(who)
+        self._completing.check_invitation(who, account)
         label = usable_label(name, account.devices)
         if sum(1 for one in account.devices if one.kind == kind) >= factor.limit:
             raise Refusal("too_many_factors", limit=str(factor.limit))
@@ -204,7 +192,7 @@ class Enrolling:
         """Show recovery codes where the person has none, else complete."""
         confirmed = replace(draft, stage=Stage.CODES, state="", shown="", device=device)
         if (await self._account(who)).recovery.codes:
-            return await self._commit(who, confirmed, caller)
+            return await self._completing.commit(who, confirmed, caller)
         return await self._with_codes(who, confirmed)
 
     async def _with_codes(self, who: Pending | Session, draft: Draft) -> Enrolled:
@@ -212,69 +200,6 @@ class Enrolling:
         digests = self._codes.digests(who.user_id, codes)
         await self._drafts.put(who.user_id, who.id, replace(draft, codes=digests))
         return Enrolled(codes=codes)
-
-    async def _commit(self, who: Pending | Session, draft: Draft, caller: Caller) -> Enrolled:
-        now, handle = self._.clock(), getattr(draft.device, "handle", "")
-        if handle:
-            await self._.accounts.name_handle(handle, who.user_id)
-
-        def work(account: Account) -> tuple[Account, bool]:
-            if account.epoch != who.epoch:
-                raise Refusal("enrolment_expired")
-            self._check_invitation(who, account, now)
-            changed = _with(replace(account.bumped(), invitation=None), draft, handle, now)
-            if isinstance(who, Pending):
-                changed, _ = self._.proofs.seen(changed, caller)
-            return changed, not account.protected
-
-        first = await self._.accounts.change(who.user_id, who.user, work, now=now)
-        await self._drafts.burn(who.user_id, who.id)
-        await self._tell(who, draft, caller, first)
-        epoch = who.epoch + 1
-        if isinstance(who, Pending):
-            label = f"{draft.kind} {draft.name}"
-            passed = await self._entering.complete(who, draft.kind, label, caller, epoch=epoch)
-            return Enrolled(passed=passed)
-        proven = replace(who, proved_at=now, factor=draft.kind) if first else who
-        return Enrolled(cookie=await renewed(self._, proven, epoch))
-
-    def _check_invitation(self, who: Pending | Session, account: Account, now: float) -> None:
-        """An enrolment by invitation needs it to the end; the same write uses it up."""
-        if isinstance(who, Session) or self._.limits.enrolment is not Enrolment.INVITE:
-            return
-        invitation = account.invitation
-        live = invitation is not None and invitation.expires > now
-        if not live or invitation is None or invitation.digest != who.invitation:
-            raise Refusal("invite_invalid")
-
-    async def _tell(
-        self, who: Pending | Session, draft: Draft, caller: Caller, first: bool
-    ) -> None:
-        if draft.device is not None:
-            event = Event.ENROLLED if first else Event.FACTOR_ADDED
-            label = f"{draft.kind} {draft.name}"
-            await self._.audit.record(event, who.user_id, caller.origin, factor=label)
-            await self._.notifier.notify(
-                Notice.FACTOR_ADDED, who.user_id, caller.origin, detail=label
-            )
-        if draft.codes:
-            await self._.audit.record(Event.RECOVERY_CODES_MADE, who.user_id, caller.origin)
-            if not first:
-                await self._.notifier.notify(Notice.RECOVERY_CODES_MADE, who.user_id, caller.origin)
-
-
-def _with(account: Account, draft: Draft, handle: str, now: float) -> Account:
-    """The account with what a finished draft brings."""
-    if draft.device is not None:
-        account = replace(
-            account.with_device(draft.device),
-            last=draft.kind,
-            enrolled=account.enrolled or now,
-            handle=account.handle or handle,
-        )
-    if draft.codes:
-        account = replace(account, recovery=Recovery(draft.codes, now))
-    return account
 
 
 def _offset(seconds: float) -> str:

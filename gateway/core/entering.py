@@ -128,43 +128,6 @@ class Entering:
             await self._.audit.record(Event.DEVICE_REMEMBERED, pending.user_id, caller.origin)
         return Passed(cookie, pending.held, pending.user_id, device)
 
-    async def passkey(
-        self, ticket: str, answer: str, caller: Caller, *, device_cookie: str
-    ) -> Passed:
-        """See `Flow.passkey_login`."""
-        challenge = await self._.challenges.burn("passkey:" + ticket)
-        if not challenge:
-            raise Refusal("pending_expired")
-        await self._.throttle.admit(caller.address)
-        handle = self._.factors["webauthn"].whose(answer)
-        user_id = await self._.accounts.by_handle(handle) if handle else None
-        if user_id is None:
-            await self._.throttle.refused(caller.address)
-            raise Refusal("otp_invalid")
-        proved = await self._.proofs.prove(
-            user_id, "webauthn", answer, caller, challenge=challenge, alone=True
-        )
-        account, now = proved.account, self._.clock()
-        held = await self._earned_here(account, device_cookie)
-        await self._.audit.record(
-            Event.LOGIN, user_id, caller.origin, factor=proved.label, detail="passkey alone"
-        )
-        names = self._.credentials.names(user_id, held.issued)
-        await self._.credentials.renew(
-            user_id, names, proved_at=now, factor="webauthn", epoch=account.epoch
-        )
-        cookie = await self._.sessions.open(
-            account.user,
-            user_id,
-            caller.origin,
-            epoch=account.epoch,
-            proved_at=now,
-            factor="webauthn",
-            upstream=held.session,
-            holds=names,
-        )
-        return Passed(cookie, Held(), user_id)
-
     # -- how -------------------------------------------------------------------------------
 
     def _asks(self, kind: str) -> bool:
@@ -241,14 +204,3 @@ class Entering:
             for one in opened.held.issued
         )
         return replace(opened.held, issued=issued)
-
-    async def _earned_here(self, account: Account, cookie: str) -> Held:
-        """What the last login on this remembered device earned, if it is still good."""
-        device = await self._.devices.get(cookie, user_id=account.id, epoch=account.epoch)
-        if device is None or device.held.session is None:
-            return Held()
-        tokens = {one.credential for one in device.held.issued}
-        if device.held.session in tokens:
-            alive = await self._.credentials.find(device.held.session)
-            return device.held if alive else Held()
-        return device.held

@@ -33,7 +33,7 @@ from gateway.core.logins import (
 from gateway.core.manage import Manage
 from gateway.core.notices import Notifier
 from gateway.core.parts import assemble
-from gateway.core.sessions import token
+from gateway.core.passkeys import Passkeys
 from gateway.core.store import Key, Store
 from gateway.core.upstream import Credential, Issued
 
@@ -84,6 +84,7 @@ class Flow:
             limits=limits,
         )
         self._entering = Entering(self._)
+        self._passkeys = Passkeys(self._)
         self._at_once = AtOnce(self._)
         self.enrolling = Enrolling(self._, self._entering)
         self.manage = Manage(self._)
@@ -175,9 +176,7 @@ class Flow:
 
     async def passkey_ask(self) -> tuple[str, str]:
         """For a sign-in without a user name: a ticket for the form, and the options as JSON."""
-        ticket = token(self._.random)
-        challenge = await self._.challenges.new("passkey:" + ticket)
-        return ticket, self._.factors["webauthn"].ask(None, challenge)
+        return await self._passkeys.ask()
 
     async def passkey_login(
         self, ticket: str, answer: str, caller: Caller, *, device_cookie: str = ""
@@ -190,7 +189,7 @@ class Flow:
         Raises:
             Refusal: `otp_invalid`, `throttled`, `pending_expired` (the ticket was used).
         """
-        return await self._entering.passkey(ticket, answer, caller, device_cookie=device_cookie)
+        return await self._passkeys.login(ticket, answer, caller, device_cookie=device_cookie)
 
     # -- logins in one request -------------------------------------------------------------
 

@@ -8,9 +8,9 @@ session goes on under the new cookie value that is returned.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from gateway.core.accounts import Account, Device, Recovery, WebauthnKey
+from gateway.core.accounts import Account, Device, Recovery
 from gateway.core.agents import device_name
 from gateway.core.at_once import fresh_proof, renewed
 from gateway.core.audit import Event
@@ -18,53 +18,18 @@ from gateway.core.errors import Refusal
 from gateway.core.labels import usable_label
 from gateway.core.logins import Caller, Enrolment, Held, Session
 from gateway.core.notices import Notice
+from gateway.core.overview import (
+    DeviceRow,
+    FactorRow,
+    Overview,
+    SessionRow,
+    factor_rows,
+    session_row,
+)
 from gateway.core.parts import Parts
 from gateway.core.upstream import Issued
 
-
-@dataclass(frozen=True, slots=True)
-class FactorRow:
-    """kind: "totp" or "webauthn". used: 0 for never. passkey: can sign in without a name."""
-
-    kind: str
-    id: str
-    name: str
-    added: float
-    used: float
-    passkey: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class SessionRow:
-    id: str
-    device: str
-    address: str
-    created: float
-    last_seen: float
-    current: bool
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceRow:
-    id: str
-    device: str
-    address: str
-    added: float
-    used: float
-    expires: float
-    current: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Overview:
-    """required_from: when a person without a factor will be refused; None: no banner."""
-
-    factors: tuple[FactorRow, ...]
-    recovery_left: int
-    recovery_made: float
-    sessions: tuple[SessionRow, ...]
-    devices: tuple[DeviceRow, ...]
-    required_from: float | None = None
+__all__ = ["DeviceRow", "FactorRow", "Manage", "Overview", "SessionRow"]
 
 
 class Manage:
@@ -82,7 +47,7 @@ class Manage:
             factors=factor_rows(account),
             recovery_left=len(account.recovery.codes),
             recovery_made=account.recovery.made,
-            sessions=tuple(_session_row(one, one.id == session.id) for one in sessions),
+            sessions=tuple(session_row(one, one.id == session.id) for one in sessions),
             devices=tuple(
                 DeviceRow(
                     one.id, one.name, one.address, one.added, one.used, one.expires, one.id == here
@@ -207,28 +172,6 @@ class Manage:
     def _deadline(self) -> float | None:
         limits = self._.limits
         return None if limits.enrolment is Enrolment.OPTIONAL else limits.required_from
-
-
-def factor_rows(account: Account) -> tuple[FactorRow, ...]:
-    """A person's devices, the oldest first."""
-    rows = [
-        FactorRow(
-            one.kind,
-            one.id,
-            one.name,
-            one.added,
-            one.used,
-            isinstance(one, WebauthnKey) and one.passkey,
-        )
-        for one in account.devices
-    ]
-    return tuple(sorted(rows, key=lambda row: row.added))
-
-
-def _session_row(one: Session, current: bool) -> SessionRow:
-    return SessionRow(
-        one.id, device_name(one.user_agent), one.address, one.created, one.last_seen, current
-    )
 
 
 def _device(account: Account, kind: str, id: str) -> Device:

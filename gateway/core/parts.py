@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.core.accounts import Accounts
+from gateway.core.account_store import Accounts
 from gateway.core.approvals import Approvals
 from gateway.core.audit import AuditSink
 from gateway.core.challenges import Challenges

@@ -12,8 +12,8 @@ from typing import NamedTuple
 from gateway.core.clock import Clock, Random
 from gateway.core.keys import KeyRing, SealBroken
 from gateway.core.logins import FlowLimits, Held, Step
+from gateway.core.random_text import token
 from gateway.core.sealed import seal, unseal
-from gateway.core.sessions import token
 from gateway.core.store import Key, Store
 from gateway.core.tickets import Tickets
 

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from gateway.core.accounts import Account, Accounts
+from gateway.core.account_store import Accounts
+from gateway.core.accounts import Account
 from gateway.core.agents import device_name
 from gateway.core.audit import AuditSink, Event
 from gateway.core.clock import Clock
@@ -19,7 +20,8 @@ from gateway.core.keys import KeyRing
 from gateway.core.logins import Caller
 from gateway.core.notices import Notice, Notifier
 from gateway.core.store import Key, Store
-from gateway.core.throttle import KNOWN_NETWORKS, Throttle, network
+from gateway.core.throttle import Throttle
+from gateway.core.tries import KNOWN_NETWORKS, network
 
 _AGENTS = 10
 _QUIET = 300  # seconds between two notices of wrong codes

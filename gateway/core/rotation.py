@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from gateway.core.accounts import Account, Accounts
+from gateway.core.account_store import Accounts
+from gateway.core.accounts import Account
 from gateway.core.factor import Factor, Sealing
 
 

@@ -7,16 +7,16 @@ the one that comes after.
 
 from __future__ import annotations
 
-import base64
 import json
 from dataclasses import replace
 from typing import Final
 
-from gateway.core.accounts import Accounts
+from gateway.core.account_store import Accounts
 from gateway.core.audit import Origin
 from gateway.core.clock import Clock, Random
 from gateway.core.keys import KeyRing, SealBroken
 from gateway.core.logins import FlowLimits, Held, Session
+from gateway.core.random_text import token
 from gateway.core.sealed import seal, unseal
 from gateway.core.store import Key, Record, Store
 from gateway.core.tickets import Tickets
@@ -24,11 +24,6 @@ from gateway.core.upstream import Credential
 
 _TOUCH: Final = 60  # seconds between two writes of "last seen"
 _PURPOSE: Final = "session"
-
-
-def token(random: Random, size: int = 18) -> str:
-    """That many random bytes as url-safe text."""
-    return base64.urlsafe_b64encode(random(size)).decode().rstrip("=")
 
 
 class Sessions:

@@ -9,19 +9,26 @@ from __future__ import annotations
 import hmac
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from gateway.core.accounts import Account, WebauthnKey
 from gateway.core.clock import Random
 from gateway.core.factor import Offer, Proof, WrongAnswer
+from gateway.factors.webauthn_answers import (
+    discoverable,
+    known_transports,
+    not_framed,
+    parse,
+    transports,
+    used_key,
+)
 
 if TYPE_CHECKING:
-    from webauthn.helpers.structs import AuthenticatorTransport, PublicKeyCredentialDescriptor
+    from webauthn.helpers.structs import PublicKeyCredentialDescriptor
 
 _HANDLE_BYTES: Final = 64  # WebAuthn section 14.6.1: 64 random bytes
 _TIMEOUT: Final = 120_000  # milliseconds the browser waits for the person
-_LONGEST: Final = 20_000  # characters of an answer
 
 
 class Webauthn:
@@ -67,7 +74,7 @@ class Webauthn:
 
     def whose(self, answer: str) -> str:
         try:
-            handle = _parse(answer)["response"]["userHandle"]
+            handle = parse(answer)["response"]["userHandle"]
         except (WrongAnswer, KeyError, TypeError):
             return ""
         return handle.rstrip("=") if isinstance(handle, str) else ""
@@ -78,11 +85,11 @@ class Webauthn:
         from webauthn.helpers import base64url_to_bytes
         from webauthn.helpers.exceptions import WebAuthnException
 
-        data = _parse(answer)
-        key = _used(account, data)
+        data = parse(answer)
+        key = used_key(account, data)
         if not challenge:
             raise WrongAnswer
-        _not_framed(data)
+        not_framed(data)
         self._same_person(key, self.whose(answer))
         try:
             verified = verify_authentication_response(
@@ -143,8 +150,8 @@ class Webauthn:
         from webauthn.helpers import base64url_to_bytes, bytes_to_base64url
         from webauthn.helpers.exceptions import WebAuthnException
 
-        asked, data = json.loads(state), _parse(answer)
-        _not_framed(data)
+        asked, data = json.loads(state), parse(answer)
+        not_framed(data)
         try:
             made = verify_registration_response(
                 credential=data,
@@ -162,8 +169,8 @@ class Webauthn:
             name=name,
             public_key=bytes_to_base64url(made.credential_public_key),
             sign_count=made.sign_count,
-            transports=_transports(data),
-            passkey=_discoverable(data),
+            transports=transports(data),
+            passkey=discoverable(data),
             handle=asked["handle"],
             added=now,
         )
@@ -174,69 +181,13 @@ class Webauthn:
             raise WrongAnswer
 
 
-def _parse(answer: str) -> dict[str, Any]:
-    if len(answer) > _LONGEST:
-        raise WrongAnswer
-    try:
-        data = json.loads(answer)
-    except (ValueError, RecursionError):
-        raise WrongAnswer from None
-    if not isinstance(data, dict):
-        raise WrongAnswer
-    return data
-
-
-def _not_framed(data: dict[str, Any]) -> None:
-    """Refuse an answer given inside another site's page (sections 7.1 and 7.2, crossOrigin).
-
-    The library does not look; our pages are never framed.
-    """
-    from webauthn.helpers import base64url_to_bytes
-
-    try:
-        client = json.loads(base64url_to_bytes(data["response"]["clientDataJSON"]))
-        framed = client.get("crossOrigin", False) is not False or "topOrigin" in client
-    except (ValueError, TypeError, KeyError, AttributeError):
-        raise WrongAnswer from None
-    if framed:
-        raise WrongAnswer
-
-
-def _used(account: Account, data: dict[str, Any]) -> WebauthnKey:
-    for key in account.webauthn:
-        if key.id == data.get("id"):
-            return key
-    raise WrongAnswer
-
-
 def _descriptors(account: Account) -> list[PublicKeyCredentialDescriptor]:
     from webauthn.helpers import base64url_to_bytes
     from webauthn.helpers.structs import PublicKeyCredentialDescriptor
 
     return [
         PublicKeyCredentialDescriptor(
-            id=base64url_to_bytes(key.id), transports=_known_transports(key.transports) or None
+            id=base64url_to_bytes(key.id), transports=known_transports(key.transports) or None
         )
         for key in account.webauthn
     ]
-
-
-def _known_transports(names: tuple[str, ...]) -> list[AuthenticatorTransport]:
-    from webauthn.helpers.structs import AuthenticatorTransport
-
-    known = {one.value: one for one in AuthenticatorTransport}
-    return [known[name] for name in names if name in known]
-
-
-def _transports(data: dict[str, Any]) -> tuple[str, ...]:
-    """What the browser says about ways to reach the key; hints only."""
-    response = data.get("response")
-    found = response.get("transports") if isinstance(response, dict) else None
-    names = [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
-    return tuple(one.value for one in _known_transports(tuple(names)))
-
-
-def _discoverable(data: dict[str, Any]) -> bool:
-    results = data.get("clientExtensionResults")
-    props = results.get("credProps") if isinstance(results, dict) else None
-    return isinstance(props, dict) and props.get("rk") is True

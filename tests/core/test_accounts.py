@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from gateway.core.account_store import Accounts
 from gateway.core.accounts import (
     Account,
-    Accounts,
     Invitation,
     Recovery,
     TotpDevice,

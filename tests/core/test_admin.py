@@ -13,7 +13,7 @@ from gateway.core.flow import Step
 from gateway.core.keys import KeyRing
 from gateway.core.notices import Notice
 from gateway.core.rotation import Resealed, reseal
-from gateway.core.throttle import PERSON
+from gateway.core.tries import PERSON
 from gateway.factors import make_factors
 from tests.core.world import Person, Phone, World, caller, earned, wrong_code
 

@@ -176,6 +176,19 @@ async def test_an_invitation_that_ends_meanwhile_enrols_nobody(world: World) -> 
     assert not (await Admin(world.flow._).show("alice")).protected
 
 
+async def test_a_password_alone_enrols_nobody_before_the_deadline(world: World) -> None:
+    world = world.other(enrolment=Enrolment.INVITE, required_from=world.clock() + 3600)
+    begun = await world.flow.begin("alice", earned("alice"), caller())
+    assert begun.step is Step.PASSED
+    session = await world.session(begun.cookie)
+    for offer in (world.flow.enrolling.totp, world.flow.enrolling.webauthn):
+        with pytest.raises(Refusal, match="invite_required"):
+            await offer(session, "phone")
+    token = await invited(world, "alice")
+    begun = await world.flow.begin("alice", earned("alice"), caller(), invitation=token)
+    await finish_enrolment(world, Person("alice"), begun.cookie)
+
+
 # -- approvals -------------------------------------------------------------------------------
 
 

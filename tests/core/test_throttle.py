@@ -13,12 +13,12 @@ from gateway.core.audit import Event
 from gateway.core.errors import Refusal
 from gateway.core.facts import IPAddress
 from gateway.core.notices import Notice
-from gateway.core.throttle import (
+from gateway.core.throttle import Throttle
+from gateway.core.tries import (
     CODES_OVER_ALL,
     KNOWN_NETWORKS,
     NETWORK,
     PERSON,
-    Throttle,
     Tier,
     network,
     odds,
