@@ -1,0 +1,134 @@
+"""Chromium logs in through real gateways before a real devpi and a real pypiserver."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from playwright.async_api import Page, expect
+
+from gateway.cli.demo.packages import Package
+from tests.conftest import PYPISERVER_USERS
+from tests.e2e.conftest import NewPerson
+from tests.support.codes import Authenticator
+from tests.support.gateways import Gateway
+from tests.web import chrome
+from tests.web.chrome import Watch
+
+
+@pytest.fixture
+async def tab() -> AsyncIterator[Page]:
+    async with chrome.launched() as browser:
+        context = await browser.new_context()
+        context.set_default_timeout(15_000)
+        yield await context.new_page()
+
+
+async def press(tab: Page, name: str) -> None:
+    await tab.get_by_role("button", name=name, exact=True).click()
+
+
+async def set_up_app(tab: Page) -> Authenticator:
+    """Everything from the first set-up page to the page after the recovery codes."""
+    await press(tab, "Continue")
+    link = tab.get_by_role("link", name="Open in an app", include_hidden=True)
+    phone = Authenticator.from_uri(await link.get_attribute("href") or "")
+    await tab.get_by_label("Six-digit code").fill(phone.code())
+    await press(tab, "Continue")
+    codes = await tab.locator(".codes li").all_inner_texts()
+    await tab.get_by_label("Type one of the codes").fill(codes[4])
+    await press(tab, "Finish")
+    return phone
+
+
+async def cookies(tab: Page) -> set[str]:
+    return {str(cookie.get("name")) for cookie in await tab.context.cookies()}
+
+
+async def devpi_form(tab: Page, gateway: Gateway, back: str, user: str, password: str) -> None:
+    await tab.goto(f"{gateway.url}/+login?goto_url={gateway.url}{back}")
+    await tab.locator("[name=username]").fill(user)
+    await tab.locator("[name=password]").fill(password)
+    await tab.locator("[name=submit]").click()
+
+
+async def test_devpis_own_form_leads_over_the_code_to_the_page_asked_for(
+    tab: Page, before_devpi: Gateway, person: NewPerson
+) -> None:
+    ann = person("ann", Package("hello", "1.0"))
+    await devpi_form(tab, before_devpi, f"/{ann.index}", ann.name, ann.password)
+    await expect(tab).to_have_url(f"{before_devpi.url}/+auth/verify")
+    assert "auth_tkt" not in await cookies(tab), "held back"
+    await tab.get_by_label("One-time code").fill(ann.phone.code())
+    await press(tab, "Log in")
+    await expect(tab).to_have_url(f"{before_devpi.url}/{ann.index}")
+    await expect(tab.get_by_text("hello").first).to_be_visible()
+    assert {"auth_tkt", "ig-session"} <= await cookies(tab)
+    assert "ig-pending" not in await cookies(tab)
+
+
+async def test_a_first_login_by_devpis_form_sets_up_an_app(
+    tab: Page, before_devpi: Gateway, person: NewPerson
+) -> None:
+    new = person("new", Package("hello", "1.0"), enrolled=False)
+    await devpi_form(tab, before_devpi, f"/{new.index}", new.name, new.password)
+    await expect(tab).to_have_url(f"{before_devpi.url}/+auth/enrol")
+    await set_up_app(tab)
+    await expect(tab).to_have_url(f"{before_devpi.url}/{new.index}")
+    assert {"auth_tkt", "ig-session"} <= await cookies(tab)
+
+
+async def test_a_wrong_password_at_devpis_form_is_devpis_own_answer(
+    tab: Page, before_devpi: Gateway, person: NewPerson
+) -> None:
+    ann = person("ann")
+    await devpi_form(tab, before_devpi, "/", ann.name, "wrong")
+    await expect(tab.locator("[name=password]")).to_be_visible()
+    assert not {"auth_tkt", "ig-session", "ig-pending"} & await cookies(tab)
+
+
+async def test_a_guarded_page_leads_to_the_login_and_back(
+    tab: Page, before_devpi: Gateway, person: NewPerson
+) -> None:
+    ann = person("ann")
+    await tab.goto(f"{before_devpi.url}/{ann.name}/+tokens")
+    await tab.get_by_label("User name").fill(ann.name)
+    await tab.get_by_label("Password").fill(ann.password)
+    await press(tab, "Continue")
+    await tab.get_by_label("One-time code").fill(ann.phone.code())
+    await press(tab, "Log in")
+    await expect(tab).to_have_url(f"{before_devpi.url}/{ann.name}/+tokens")
+    await expect(tab.get_by_text("tokens").first).to_be_visible()
+
+
+async def test_pypiserver_gets_a_login_page_with_everything(
+    tab: Page, before_pypiserver: Gateway
+) -> None:
+    watch = Watch()
+    watch.on(tab)
+    home = before_pypiserver.url
+    await tab.goto(f"{home}/+auth/login?next=/simple/")
+    await tab.get_by_label("User name").fill("dave")
+    await tab.get_by_label("Password").fill(PYPISERVER_USERS["dave"])
+    await press(tab, "Continue")
+    phone = await set_up_app(tab)
+    await expect(tab).to_have_url(f"{home}/simple/")
+    await expect(tab.get_by_role("link", name="hello")).to_be_visible()
+
+    await tab.goto(f"{home}/+auth/")
+    await expect(tab.get_by_text("Logged in").or_(tab.get_by_text("set up")).first).to_be_visible()
+    await press(tab, "Log out")
+    await tab.get_by_label("User name").fill("Dave")
+    await tab.get_by_label("Password").fill("wrong")
+    await press(tab, "Continue")
+    await expect(tab.get_by_role("alert")).to_contain_text("did not accept")
+    await tab.get_by_label("User name").fill("dave")
+    await tab.get_by_label("Password").fill(PYPISERVER_USERS["dave"])
+    await press(tab, "Continue")
+    await tab.get_by_label("One-time code").fill(phone.wrong())
+    await press(tab, "Log in")
+    await expect(tab.get_by_role("alert")).to_contain_text("wrong or was used before")
+    await tab.get_by_label("One-time code").fill(phone.code())
+    await press(tab, "Log in")
+    await expect(tab.get_by_role("heading", name="Security", exact=True)).to_be_visible()
+    assert watch.said == []
