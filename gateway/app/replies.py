@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 from typing import Final
 
-from gateway.core.addresses import APPROVE, LOGIN, login_for, step_up_for
+from gateway.core.addresses import LOGIN, login_for, step_up_for
 from gateway.core.errors import Refusal
 from gateway.core.facts import Facts, Field
 from gateway.proxy.ports import Answer
@@ -71,7 +71,6 @@ class Replies:
         detail = {
             "login": self._public_url + LOGIN,
             "enrol": self._public_url + LOGIN,
-            "approve": self._public_url + APPROVE,
             "home": self._public_url + "/",
             **refusal.detail,
         }
