@@ -197,6 +197,18 @@ PATHS = st.one_of(
     st.tuples(SEGMENT, SEGMENT, SEGMENT, SEGMENT, st.sampled_from(["+doc", "+d"]), SEGMENT),
 )
 METHODS = st.sampled_from(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "PUSH", "OPTIONS", "X"])
+# Half of the requests are meant as a guarded one, so that each spelling of it comes up.
+MEANT = st.sampled_from(
+    [
+        (method, tuple(target.strip("/").split("/")))
+        for method, target, _, _ in REACHES.values()
+        if "%" not in target
+    ]
+)
+REQUESTS = st.one_of(
+    MEANT.flatmap(lambda meant: st.tuples(st.just(meant[0]), spellings(st.just(meant[1])))),
+    st.tuples(METHODS, spellings(PATHS)),
+)
 HEADERS = st.lists(
     st.sampled_from(
         [
@@ -222,10 +234,11 @@ HEADERS = st.lists(
 @settings(
     max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(METHODS, spellings(PATHS), HEADERS)
+@given(REQUESTS, HEADERS)
 def test_whatever_reaches_a_guarded_view_met_a_guard(
-    devpi: Devpi, rules: RuleSet, method: str, target: str, fields: list[Field]
+    devpi: Devpi, rules: RuleSet, request_: tuple[str, str], fields: list[Field]
 ) -> None:
+    method, target = request_
     matched = reading.decided(rules, method, target, fields)
     if matched is None or matched.policy in GUARDS:
         return
