@@ -117,7 +117,9 @@ class RuleModel(Part):
         description="How messages and the audit trail call this rule.",
     )
     match: MatchModel = Field(description="Which requests it is for; all conditions must hold.")
-    policy: Literal["pass", "login", "second_factor", "deny"] = Field(description="What they need.")
+    policy: Literal["pass", "login", "second_factor", "token", "authenticated", "deny"] = Field(
+        description="What they need."
+    )
     max_age: Duration | None = Field(
         default=None, description="With second_factor: how old the second factor may be."
     )
