@@ -63,6 +63,7 @@ async def overview(kit: Kit, ask: Ask, session: Session) -> Reply:
         where=WHERE,
         add=enrol.ADD,
         seen=seen,
+        next=ask.next(),
         sessions=sorted(seen.sessions, key=lambda row: (not row.current, -row.last_seen)),
         said=DONE.get(ask.asked("done"), ""),
         activity=await activity.latest(kit, session),

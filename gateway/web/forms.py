@@ -5,6 +5,7 @@ Knows the WHATWG URL standard (section 5, application/x-www-form-urlencoded); kn
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
 from typing import Final
@@ -23,17 +24,24 @@ _CONTENT_TYPE: Final = re.compile(
 )
 
 
-async def read_limited(pieces: AsyncIterator[bytes]) -> bytes:
+async def read_limited(pieces: AsyncIterator[bytes], *, within: float) -> bytes:
     """A whole body of at most `LIMIT` bytes.
 
+    Args:
+        within: seconds until it has to be here.
+
     Raises:
-        Refusal: `body_too_large`, as soon as the limit is passed.
+        Refusal: `body_too_large` as soon as the limit is passed, `request_timeout`.
     """
     body = bytearray()
-    async for piece in pieces:
-        body += piece
-        if len(body) > LIMIT:
-            raise Refusal("body_too_large", limit=str(LIMIT))
+    try:
+        async with asyncio.timeout(within):
+            async for piece in pieces:
+                body += piece
+                if len(body) > LIMIT:
+                    raise Refusal("body_too_large", limit=str(LIMIT))
+    except TimeoutError:
+        raise Refusal("request_timeout") from None
     return bytes(body)
 
 

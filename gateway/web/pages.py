@@ -9,6 +9,7 @@ from __future__ import annotations
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Final
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -28,6 +29,8 @@ from gateway.web.ports import Activity, PagesConfig, PasswordChecker
 from gateway.web.reply import Reply, see_other
 from gateway.web.reply import cookies as set_cookies
 from gateway.web.routes import ForPending, ForSession, Open, Route, allowed
+
+_BODY_WITHIN: Final = 30.0  # seconds for a form to arrive
 
 
 class Pages:
@@ -106,7 +109,7 @@ class Pages:
         check_own_origin(facts, self._kit.config.public_url)
         form: Mapping[str, str] = {}
         if facts.method == "POST":
-            body = await forms.read_limited(request.content.iter_any())
+            body = await forms.read_limited(request.content.iter_any(), within=_BODY_WITHIN)
             form = forms.parse_form(facts.first("content-type") or "", body)
         return await self._dispatch(route, Ask(facts, form, tail))
 
@@ -157,7 +160,9 @@ class Pages:
         if session is None:
             if table.answers_script(ask.facts):
                 raise Refusal("pending_expired")
-            return see_other(addresses.login_for(_back(ask.facts)))
+            reply = see_other(addresses.login_for(_back(ask.facts)))
+            gone = set_cookies(self._kit.jar.clear(cookies.SESSION)) if cookie else ()
+            return reply.plus(*gone)
         limits = self._kit.flow.limits
         if route.fresh and session.proved_at + limits.step_up < self._kit.clock():
             raise Refusal("step_up_required", max_age=in_words(limits.step_up))

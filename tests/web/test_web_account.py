@@ -105,8 +105,11 @@ async def test_who_has_no_factor_is_shown_what_to_do_first(browser: Browser) -> 
     indirect=True,
 )
 async def test_a_grace_period_counts_down(browser: Browser, world: World) -> None:
-    await browser.give_password("bob")
-    assert "within 5 days" in (await overview(browser)).text
+    first = await browser.give_password("bob", next="/simple/")
+    assert first.goes_to == "/+auth/?next=/simple/"
+    page = await browser.follow(first)
+    assert "within 5 days" in page.text
+    assert "/simple/" in [a.attributes["href"] for a in page.markup.all("a")]
     world.clock.turn(4 * 86400 + 3600)
     await browser.give_password("bob")
     assert "within 23 hours" in (await overview(browser)).text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from urllib.parse import urlencode
 
@@ -101,7 +102,7 @@ async def _endless() -> AsyncIterator[bytes]:
 
 async def test_a_large_body_is_refused_before_it_is_read_to_its_end() -> None:
     with pytest.raises(Refusal) as caught:
-        await read_limited(_endless())
+        await read_limited(_endless(), within=10)
     assert caught.value.slug == "body_too_large"
 
 
@@ -110,4 +111,14 @@ async def test_a_body_of_just_the_limit_is_read() -> None:
         for _ in range(LIMIT // 1024):
             yield b"x" * 1024
 
-    assert len(await read_limited(exact())) == LIMIT
+    assert len(await read_limited(exact(), within=10)) == LIMIT
+
+
+async def test_a_body_that_never_comes_is_not_waited_for() -> None:
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"user="
+        await asyncio.sleep(60)
+
+    with pytest.raises(Refusal) as caught:
+        await read_limited(slow(), within=0.05)
+    assert caught.value.slug == "request_timeout"

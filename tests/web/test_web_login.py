@@ -6,11 +6,13 @@ import re
 
 import pytest
 
+from gateway.core.admin import Admin
 from gateway.core.errors import MESSAGES, Refusal
 from gateway.core.logins import Enrolment
 from tests.core.world import Person, Phone, World, wrong_code
 from tests.web.conftest import NewBrowser
 from tests.web.site import Browser, Page, Site
+from tests.web.tour import phone_in
 
 SESSION, PENDING = "ig-session", "ig-pending"
 
@@ -180,6 +182,47 @@ async def test_without_an_invitation_a_password_alone_sets_nothing_up(browser: B
     page = await browser.give_password("bob")
     assert (page.status, page.reason) == (403, "invite_required")
     assert PENDING not in browser.cookies
+
+
+async def link_for(world: World, user: str) -> str:
+    """An invitation as the administrator hands it out; its path."""
+    invitation = await Admin(world.flow._).invite(user)
+    return invitation.link.removeprefix(world.limits.public_url)
+
+
+async def open_invitation(browser: Browser, path: str, user: str) -> Page:
+    door = await browser.get(path)
+    assert door.status == 200
+    return await browser.fill(door, path, user=user, password="right")
+
+
+@pytest.mark.parametrize("limits", [{"enrolment": Enrolment.INVITE}], indirect=True)
+async def test_an_invitation_lets_one_person_set_up_once(
+    browser: Browser, new_browser: NewBrowser, world: World
+) -> None:
+    path = await link_for(world, "bob")
+    for _ in range(2):  # looking at the page uses nothing up
+        assert (await browser.get(path)).status == 200
+    other = await open_invitation(new_browser(), path, "mallory")
+    assert (other.status, other.reason) in [(403, "invite_required"), (403, "invite_invalid")]
+    first = await open_invitation(browser, path, "bob")
+    assert first.goes_to == "/+auth/enrol"
+    begin = await browser.follow(first)
+    offer = await browser.follow(await browser.fill(begin, "/+auth/enrol/start", name="Phone"))
+    codes = await browser.fill(offer, "/+auth/enrol", code=phone_in(offer).code(world.clock()))
+    last = await browser.fill(codes, "/+auth/enrol/recovery", saved="yes")
+    assert last.goes_to == "/+auth/"
+    again = await open_invitation(new_browser(), path, "bob")
+    assert again.goes_to == "/+auth/verify", "it is no way around the factor"
+
+
+@pytest.mark.parametrize("limits", [{"enrolment": Enrolment.INVITE}], indirect=True)
+async def test_an_invitation_ends_after_a_day(browser: Browser, world: World) -> None:
+    path = await link_for(world, "bob")
+    world.clock.turn(86401)
+    page = await open_invitation(browser, path, "bob")
+    assert page.status == 403
+    assert page.reason.startswith("invite_")
 
 
 # -- ending ------------------------------------------------------------------------------------
