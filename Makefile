@@ -7,7 +7,7 @@ PYTEST ?= -n 2 --dist loadfile
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench screenshots lock clean
+.PHONY: help demo test check bench screenshots docs lock clean
 
 help:
 	@echo 'make demo                   try it at http://localhost:8080 (pypiserver)'
@@ -16,6 +16,7 @@ help:
 	@echo 'make check                  only lint, types, layers and the shipped configurations'
 	@echo 'make bench                  side by side with nginx, writes benchmarks/results.md'
 	@echo 'make screenshots            every page in light and dark, into build/screenshots'
+	@echo 'make docs                   write the parts of docs/ that come from the code'
 	@echo 'make lock                   pin the dependencies anew (UPGRADE=1 for newer versions)'
 	@echo 'make clean                  remove .venv and everything that was built'
 
@@ -45,6 +46,10 @@ screenshots:
 	@tools/install dev
 	@tools/test-servers
 	$(BIN)/python -m pytest tests/e2e -k screenshots --screenshots build/screenshots
+
+docs:
+	@tools/install dev
+	$(BIN)/python tools/write_docs.py
 
 lock:
 	@tools/install dev
