@@ -70,7 +70,7 @@ async def build(
         limits=limits,
     )
     public_url = limits.public_url
-    upstream = UPSTREAMS[settings.upstream.kind](FormOptions())
+    upstream = UPSTREAMS[settings.upstream.kind](_form(settings))
     jar = Jar(public_url.startswith("https:"))
     passwords = Passwords(
         upstream,
@@ -112,6 +112,12 @@ def _calls(settings: Settings) -> Calls:
     where = settings.upstream.url
     address = Address("http://localhost", where.unix) if where.unix else Address(str(where))
     return Calls(address, connect=settings.limits.connect, answer=settings.limits.answer)
+
+
+def _form(settings: Settings) -> FormOptions:
+    """How the login of a `form` upstream looks; the other kinds need no telling."""
+    wanted = settings.upstream.form
+    return FormOptions() if wanted is None else FormOptions(**wanted.model_dump())
 
 
 def _endpoint(settings: Settings) -> Endpoint:

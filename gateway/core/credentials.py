@@ -43,25 +43,30 @@ class Credentials:
         """Make credentials verified; the names of their records.
 
         One that names another person is passed over: an answer to a login of one person
-        cannot verify what is another's.
+        cannot verify what is another's. One that names nobody (an opaque session cookie) is
+        theirs; a record of its own says so.
 
         Args:
             age: seconds since the upstream issued them.
         """
         names = []
         for one in issued:
-            if _owner(one.credential) != user_id:
+            opaque = not one.credential.user
+            if not opaque and _owner(one.credential) != user_id:
                 continue
             lifetime = self._lifetime if one.lifetime is None else one.lifetime
             expires = self._clock() + lifetime - age
             name = self._name(user_id, one.credential)
             await self._write(user_id, name, proved_at, factor, epoch, expires)
+            if opaque:
+                whose = self._ring.digest("opaque", one.credential.secret)
+                await self._store.put(_whose(whose), user_id.encode(), expires=expires)
             names.append(name)
         return tuple(names)
 
     async def find(self, credential: Credential) -> Verified | None:
         """Who earned this credential, and how, if it is verified and nothing ended it since."""
-        owner = _owner(credential)
+        owner = _owner(credential) if credential.user else await self._whose(credential)
         if owner is None:
             return None
         for name in self._ring.digests("credential", owner, credential.secret):
@@ -71,6 +76,14 @@ class Credentials:
             data = json.loads(record.value)
             if data["epoch"] == await self._accounts.epoch(owner):
                 return Verified(owner, data["proved"], data["factor"])
+        return None
+
+    async def _whose(self, opaque: Credential) -> str | None:
+        """Whose login earned a credential that names nobody."""
+        for name in self._ring.digests("opaque", opaque.secret):
+            record = await self._store.get(_whose(name))
+            if record is not None:
+                return record.value.decode()
         return None
 
     def names(self, user_id: str, issued: Iterable[Issued]) -> tuple[str, ...]:
@@ -100,6 +113,10 @@ class Credentials:
         data = {"proved": proved, "factor": factor, "epoch": epoch, "expires": expires}
         value = json.dumps(data, separators=(",", ":")).encode()
         await self._store.put(Key("credential", user_id, name), value, expires=expires)
+
+
+def _whose(name: str) -> Key:
+    return Key("opaque", "", name)
 
 
 def _owner(credential: Credential) -> str | None:

@@ -39,6 +39,8 @@ DAY: Final = 24 * HOUR
 KIB: Final = 2**10
 _LISTED: Final = OneOrMore()
 
+CookieName = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
+
 
 def _upstream(value: object) -> object:
     return None if value == "upstream" else value
@@ -49,9 +51,41 @@ class Tls(Part):
     key: FilePath = Field(description="Its private key in PEM.")
 
 
+class LoginForm(Part):
+    login: str = Field(
+        default="/login", pattern=r"^/[^?#]*$", description="The path its login form is sent to."
+    )
+    logout: str = Field(
+        default="", pattern=r"^(/[^?#]*)?$", description="The path that ends its session, if any."
+    )
+    user: str = Field(default="username", min_length=1, description="The field of the user name.")
+    password: str = Field(
+        default="password", min_length=1, description="The field of the password."
+    )
+    goto: str = Field(
+        default="next", description="The field or parameter that says where to go afterwards."
+    )
+    cookies: Annotated[tuple[CookieName, ...], _LISTED] = Field(
+        default=("sessionid",),
+        min_length=1,
+        description="Its session cookies; only a login may set them.",
+    )
+
+
 class Upstream(Part):
-    kind: Literal["devpi", "pypiserver"] = Field(description="What the index server is.")
+    kind: Literal["devpi", "pypiserver", "form"] = Field(
+        description="What the index server is; form: any server with a login form and a cookie."
+    )
     url: EndpointUrl = Field(description="Where it listens, for the gateway only.")
+    form: LoginForm | None = Field(
+        default=None, description="How the login of a server of kind form looks."
+    )
+
+    @model_validator(mode="after")
+    def _described(self) -> Upstream:
+        if (self.kind == "form") != (self.form is not None):
+            raise ValueError("only one of kind form and the section form; both or neither")
+        return self
 
 
 class Session(Part):
@@ -131,7 +165,7 @@ class Limits(Part):
 
 class Smtp(Part):
     host: str = Field(min_length=1, description="The mail server.")
-    port: int = Field(default=587, ge=1, le=65535)
+    port: int = Field(default=587, ge=1, le=65535, description="Its port.")
     tls: Literal["starttls", "tls"] = Field(
         default="starttls", description="How the line is encrypted."
     )

@@ -70,7 +70,7 @@ MISTAKES: dict[str, tuple[str | bytes, list[str]]] = {
     "version as text": (HEAD.replace("1", "'1'", 1), ["1:10: version: '1'; 1"]),
     "wrong kind": (
         HEAD.replace("devpi", "pypi"),
-        ["3:18: kind: 'pypi'; devpi or pypiserver"],
+        ["3:18: kind: 'pypi'; devpi, pypiserver or form"],
     ),
     "key twice": (
         HEAD + "store: sqlite:other.db\n",
