@@ -33,7 +33,7 @@ class Approvals:
         """Let a login wait; its id. One client waits once, however often it tries."""
         key = self._key(user_id, caller)
         record = await self._store.get(key)
-        if record is not None:
+        if record is not None and json.loads(record.value)["epoch"] == epoch:
             return str(json.loads(record.value)["id"])
         id = token(self._random)
         expires = self._clock() + self._life

@@ -257,6 +257,14 @@ async def test_an_approval_ends(world: World, seconds: float) -> None:
     assert (await refusal(world, "alice", None)).slug == "otp_required"
 
 
+async def test_an_approval_ends_with_a_changed_password(world: World) -> None:
+    passed = await world.enrol(Person("alice"))
+    session = await world.session(passed.session_cookie)
+    await world.flow.approve(session, await asked(world, "alice"), caller())
+    await world.flow.password_changed("alice", None, session, caller())
+    assert (await refusal(world, "alice", None)).slug == "otp_required"
+
+
 async def test_approving_needs_a_fresh_proof(world: World) -> None:
     passed = await world.enrol(Person("alice"))
     session = await world.session(passed.session_cookie)

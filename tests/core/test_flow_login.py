@@ -90,6 +90,20 @@ async def test_one_code_opens_one_of_two_pending_logins(world: World) -> None:
     assert sorted(type(answer).__name__ for answer in answers) == ["Passed", "Refusal"]
 
 
+async def test_two_right_answers_at_once_open_one_session(world: World) -> None:
+    alice = Person("alice")
+    await world.enrol(alice)
+    begun = await world.flow.begin("alice", earned("alice"), alice.caller)
+    before = len(await world.store.items("session", "alice"))
+    answers = await asyncio.gather(
+        world.flow.prove(begun.cookie, "totp", world.code(alice), alice.caller),
+        world.flow.prove(begun.cookie, "recovery", alice.codes[0], alice.caller),
+        return_exceptions=True,
+    )
+    assert sorted(type(answer).__name__ for answer in answers) == ["Passed", "Refusal"]
+    assert len(await world.store.items("session", "alice")) == before + 1
+
+
 KINDS_OF_COOKIE: list[Callable[[str], str]] = [
     str,
     str.swapcase,
@@ -163,6 +177,21 @@ async def test_an_enrolment_login_is_dead_once_the_person_is_enrolled(world: Wor
         )
 
 
+async def test_nor_can_one_that_only_lacked_its_last_step(world: World) -> None:
+    alice, mallory = Person("alice"), Person("alice", caller("203.0.113.5"))
+    begun = await world.flow.begin("alice", earned("alice"), mallory.caller)
+    who = await world.pending(begun)
+    offer = await world.flow.enrolling.totp(who, "burner")
+    burner = Phone(offer.uri)
+    await world.flow.enrolling.confirm_totp(who, burner.code(world.clock()), mallory.caller)
+    await world.enrol(alice)
+    with pytest.raises(Refusal, match="enrolment_expired"):
+        await world.flow.enrolling.finish(who, mallory.caller, saved=True)
+    account = await world.flow._.accounts.get("alice")
+    assert account
+    assert [device.name for device in account.totp] == ["phone"]
+
+
 async def test_a_verify_login_cannot_enrol(world: World) -> None:
     alice = Person("alice")
     await world.enrol(alice)
@@ -217,6 +246,7 @@ async def test_an_answer_for_one_person_verifies_nothing_of_another(world: World
     begun = await world.flow.begin("alice", Held(issued=(root,)), alice.caller)
     await world.flow.prove(begun.cookie, "totp", world.code(alice), alice.caller)
     assert await world.flow.verified(root.credential) is None
+    assert await world.flow.verified(Credential("alice", "root-token")) is None
 
 
 async def test_verified_credentials_end_with_the_upstreams_own_time(world: World) -> None:

@@ -186,6 +186,7 @@ async def test_an_old_session_value_changes_nothing(world: World) -> None:
         await world.flow.manage.remove(session, "totp", device.id, caller())
     with pytest.raises(Refusal, match="enrolment_expired"):
         await world.flow.enrolling.totp(session, "third")
+    assert device in (await world.flow.manage.overview(after)).factors
 
 
 async def test_there_is_a_limit_of_devices(world: World) -> None:
