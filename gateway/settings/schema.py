@@ -15,7 +15,7 @@ def json_schema() -> dict[str, object]:
     _write_defaults(Settings, schema)
     for model in _parts(Settings):
         _write_defaults(model, schema["$defs"][model.__name__])
-    _without_null(schema)
+    _tidied(schema)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **schema,
@@ -50,8 +50,12 @@ def _write_defaults(model: type[BaseModel], schema: dict[str, Any]) -> None:
             told.pop("default", None)
 
 
-def _without_null(schema: Any) -> None:
-    """A key without a value is refused by the reader: what may be None is left out instead."""
+def _tidied(schema: Any) -> None:
+    """Say it as the reader means it.
+
+    A key without a value is refused: what may be None is left out instead. A list or mapping
+    that must not be empty is said in its own words, not in those of text.
+    """
     if isinstance(schema, dict):
         options = schema.get("anyOf")
         if isinstance(options, list):
@@ -61,6 +65,9 @@ def _without_null(schema: Any) -> None:
                 del schema["anyOf"]
                 for key, value in options[0].items():
                     schema.setdefault(key, value)
+        least = {"array": "minItems", "object": "minProperties"}.get(str(schema.get("type")))
+        if least and "minLength" in schema:
+            schema[least] = schema.pop("minLength")
     for inner in schema.values() if isinstance(schema, dict) else schema:
         if isinstance(inner, dict | list):
-            _without_null(inner)
+            _tidied(inner)

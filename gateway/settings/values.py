@@ -29,9 +29,9 @@ from pydantic_core import CoreSchema, core_schema
 from gateway.core.facts import IPAddress
 from gateway.stores import OPENERS
 
-_DURATION: Final = re.compile(r"(\d{1,9})(ms|s|m|h|d|w)")
+_DURATION: Final = re.compile(r"([0-9]{1,9})(ms|s|m|h|d|w)")
 _SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_SIZE: Final = re.compile(r"(\d{1,15})\s?(B|KiB|MiB|GiB|TiB)")
+_SIZE: Final = re.compile(r"([0-9]{1,15})\s?(B|KiB|MiB|GiB|TiB)")
 _BYTES: Final = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 _HOST: Final = re.compile(
     r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_-]+)*\.?"
@@ -119,20 +119,20 @@ _DURATION_TEXT: Final = "a duration such as 90s, 15m, 12h or 30d"
 _SIZE_TEXT: Final = "a size such as 64KiB, 20MiB or 2GiB"
 Duration: TypeAlias = Annotated[
     float,
-    *text_type(parse_duration, r"^(\d+(ms|s|m|h|d|w))+$", _DURATION_TEXT, write=write_duration),
+    *text_type(parse_duration, r"^([0-9]+(ms|s|m|h|d|w))+$", _DURATION_TEXT, write=write_duration),
 ]
 DurationOrOff: TypeAlias = Annotated[
     float | None,
     *text_type(
         lambda text: None if text == "off" else parse_duration(text),
-        r"^(off|(\d+(ms|s|m|h|d|w))+)$",
+        r"^(off|([0-9]+(ms|s|m|h|d|w))+)$",
         f"{_DURATION_TEXT}, or off",
         write=lambda seconds: "off" if seconds is None else write_duration(seconds),
     ),
 ]
 Size: TypeAlias = Annotated[
     int,
-    *text_type(parse_size, r"^\d+ ?(B|KiB|MiB|GiB|TiB)$", _SIZE_TEXT, write=write_size),
+    *text_type(parse_size, r"^[0-9]+ ?(B|KiB|MiB|GiB|TiB)$", _SIZE_TEXT, write=write_size),
 ]
 
 
@@ -150,7 +150,7 @@ def parse_network(text: str) -> IPv4Network | IPv6Network:
 
 Network: TypeAlias = Annotated[
     IPv4Network | IPv6Network,
-    *text_type(parse_network, r"^[0-9a-fA-F:.]+(/\d+)?$", "a CIDR such as 10.0.0.0/8"),
+    *text_type(parse_network, r"^[0-9a-fA-F:.]+(/[0-9]+)?$", "a CIDR such as 10.0.0.0/8"),
 ]
 
 
@@ -186,7 +186,7 @@ def parse_listen(text: str, base: Path) -> Listen:
         host = host[1:-1]
     elif ":" in host:
         colon = ""
-    if not colon or not re.fullmatch(r"\d{1,5}", port) or int(port) > 65535:
+    if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
         raise ValueError(
             f"{show(text)}; host:port such as 127.0.0.1:8080 or [::1]:8080, or unix:/path"
         )
@@ -196,7 +196,8 @@ def parse_listen(text: str, base: Path) -> Listen:
 
 
 ListenAddress = Annotated[
-    Listen, *text_type(parse_listen, r"^(unix:.+|.+:\d+)$", "host:port, or unix:/path", base=True)
+    Listen,
+    *text_type(parse_listen, r"^(unix:.+|.+:[0-9]+)$", "host:port, or unix:/path", base=True),
 ]
 
 

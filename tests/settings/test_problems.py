@@ -306,7 +306,10 @@ MISTAKES: dict[str, tuple[str | bytes, list[str]]] = {
     ),
     "unknown policy": (
         HEAD + RULE.replace("pass", "allow"),
-        ["+4:13: rule 1 'a': policy: 'allow'; pass, login, second_factor, token, authenticated or deny"],
+        [
+            "+4:13: rule 1 'a': policy: 'allow'; "
+            "pass, login, second_factor, token, authenticated or deny"
+        ],
     ),
     "bad template": (
         HEAD + RULE.replace("/a}", "/a/**/b}"),

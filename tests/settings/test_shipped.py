@@ -1,0 +1,207 @@
+"""The configurations that are shipped, the schema, and that both agree with the reader."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from gateway.core.facts import Facts
+from gateway.core.path import parse_target
+from gateway.core.rules import Policy
+from gateway.settings import ConfigError, Settings, json_schema, load, loads, run_tests
+from gateway.settings.nodes import read_document
+from gateway.settings.values import parse_duration, parse_size, write_duration, write_size
+
+KINDS = ("devpi", "pypiserver")
+CONFIG = Path(__file__).parents[2] / "config"
+
+
+@pytest.fixture(params=KINDS)
+def shipped(request: pytest.FixtureRequest) -> Path:
+    return CONFIG / f"{request.param}.yaml"
+
+
+def test_it_holds_without_a_warning(shipped: Path) -> None:
+    settings = load(shipped)
+    assert not settings.warnings
+    assert run_tests(settings) == []
+
+
+def test_it_is_in_the_package(shipped: Path) -> None:
+    packaged = files("gateway") / "config" / shipped.name
+    assert packaged.read_bytes() == shipped.read_bytes()
+
+
+def test_every_rule_has_a_test(shipped: Path) -> None:
+    settings = load(shipped)
+    expected = {test.expect for test in settings.tests}
+    # The two rules that refuse the login in other ways are expected as `denied`.
+    named = {rule.name for rule in settings.rules if rule.policy != "deny"}
+    assert named <= expected
+
+
+def test_what_it_sets_by_hand_is_the_default(shipped: Path) -> None:
+    """Deleting a line of the file that only repeats a default changes nothing."""
+    settings = load(shipped)
+    for name, field in type(settings.second_factor).model_fields.items():
+        assert getattr(settings.second_factor, name) == field.default, name
+
+
+def test_it_fits_the_schema(shipped: Path) -> None:
+    schema = json_schema()
+    Draft202012Validator.check_schema(schema)
+    Draft202012Validator(schema).validate(read_document(shipped.read_bytes(), "x").data)
+
+
+BROKEN = {
+    "an unknown key": ("version: 1", "version: 1\nfoo: 1"),
+    "a wrong type": ("listen: 127.0.0.1:8080", "listen: 8080"),
+    "a key without a value": ("default: second_factor", "default:"),
+    "a wrong word": ("enrolment: required", "enrolment: always"),
+    "an emptied condition": ("methods: [POST], path", "methods: [], path"),
+    "a duration": ("max_age: 12h", "max_age: 12 hours"),
+    "an inline secret": ("keys: file:gateway.keys", "keys: hunter2"),
+}
+
+
+@pytest.mark.parametrize(("old", "new"), BROKEN.values(), ids=BROKEN)
+def test_the_schema_sees_what_the_reader_refuses(shipped: Path, old: str, new: str) -> None:
+    text = shipped.read_text()
+    assert old in text
+    raw = text.replace(old, new, 1).encode()
+    with pytest.raises(ConfigError):
+        loads(raw, base=CONFIG)
+    data = read_document(raw, "x").data
+    assert not Draft202012Validator(json_schema()).is_valid(data)
+
+
+def test_every_key_is_described() -> None:
+    """The schema is what editors show; a key without words is of little use."""
+    schema = json_schema()
+    for name, each in [("", schema), *schema["$defs"].items()]:  # type: ignore[attr-defined]
+        for key, told in each.get("properties", {}).items():
+            assert told.get("description"), f"{name}.{key}"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_changes_need_more_than_a_password(kind: str) -> None:
+    """No rule lets a method through that changes something, but for the few that are named."""
+    allowed = {
+        "devpi": {"uploads", "test results", "mirror refresh", "logout", "reading"},
+        "pypiserver": {"uploads", "search"},
+    }
+    settings = load(CONFIG / f"{kind}.yaml")
+    passing = {
+        rule.name
+        for rule in settings.ruleset().rules
+        if rule.policy is Policy.PASS and (rule.methods is None or rule.methods - {"GET", "HEAD"})
+    }
+    assert passing == allowed[kind]
+    assert settings.default == "second_factor"
+
+
+def test_documentation_is_in_a_sandbox() -> None:
+    rules = load(CONFIG / "devpi.yaml").ruleset()
+    for path in ("/u/i/p/1.0/+doc/index.html", "/u/i/p/1.0/+d/index.html", "/u/i/p/1.0/+doc"):
+        matched = rules.match(Facts("GET", path, *parse_target(path), fields=(), client=None))
+        assert matched.rule is not None
+        assert matched.rule.sandbox
+
+
+# -- the settings themselves -------------------------------------------------------------------
+
+
+def test_files_are_found_from_the_configuration(tmp_path: Path) -> None:
+    text = (CONFIG / "devpi.yaml").read_text()
+    text = text.replace("# tls:", "tls:").replace("unix", "unix")
+    (tmp_path / "g.yaml").write_text(text)
+    settings = load(tmp_path / "g.yaml")
+    assert settings.store == f"sqlite:{tmp_path}/state.db"
+    assert str(settings.keys) == f"file:{tmp_path}/gateway.keys"
+    assert settings.tls is not None
+    assert settings.tls.key == tmp_path / "privkey.pem"
+
+
+def test_defaults_are_found_from_the_configuration_too(tmp_path: Path) -> None:
+    text = (CONFIG / "devpi.yaml").read_text().replace("keys: file:gateway.keys", "")
+    settings = loads(text.encode(), base=tmp_path)
+    assert settings.keys.path == tmp_path / "gateway.keys"
+
+
+def test_absolute_paths_stay(tmp_path: Path) -> None:
+    text = (CONFIG / "devpi.yaml").read_text()
+    for store in ("sqlite:/var/lib/ig/s.db", "sqlite:///var/lib/ig/s.db"):
+        settings = loads(text.replace("sqlite:state.db", store).encode(), base=tmp_path)
+        assert settings.store == "sqlite:/var/lib/ig/s.db"
+
+
+def test_rules_say_where_they_stand(shipped: Path) -> None:
+    lines = shipped.read_text().splitlines()
+    for rule in load(shipped).ruleset().rules:
+        name, line, column = rule.position.rsplit(":", 2)
+        assert name == str(shipped)
+        assert lines[int(line) - 1][int(column) - 1 :].startswith(f"name: {rule.name}")
+
+
+def test_settings_are_frozen(shipped: Path) -> None:
+    settings = load(shipped)
+    with pytest.raises(ValueError, match="frozen"):
+        settings.default = "pass"
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        settings.listen.port = 1  # type: ignore[misc]
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / "none.yaml")
+    assert str(caught.value).endswith("none.yaml: it cannot be read (No such file or directory)")
+
+
+DURATIONS = {"90s": 90, "15m": 900, "12h": 43200, "30d": 2592000, "1h30m": 5400, "500ms": 0.5}
+
+
+@pytest.mark.parametrize(("text", "seconds"), DURATIONS.items(), ids=DURATIONS)
+def test_durations(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+    assert parse_duration(write_duration(seconds)) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0s", "1", "s", "1.5h", "-1h", "1h ", " 1h", "1H", "١h", "1h1"]
+)
+def test_other_durations_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="a duration such as"):
+        parse_duration(text)
+
+
+def test_sizes() -> None:
+    assert [parse_size(text) for text in ("1B", "64 KiB", "2GiB")] == [1, 65536, 2**31]
+    assert write_size(65536) == "64KiB"
+    for text in ("0B", "1KB", "1", "1.5MiB", ""):
+        with pytest.raises(ValueError, match="a size such as"):
+            parse_size(text)
+
+
+def test_reading_a_configuration_is_quick() -> None:
+    """Processor time of the whole interpreter, imports and tests included: the start of the
+    gateway has 0.6 s for everything. The bound leaves room for a busy machine."""
+    code = (
+        "import time; from pathlib import Path; from gateway.settings import load, run_tests; "
+        f"run_tests(load(Path({str(CONFIG / 'devpi.yaml')!r}))); print(time.process_time())"
+    )
+    run = [sys.executable, "-W", "ignore", "-c", code]
+    times = [float(subprocess.check_output(run, timeout=60)) for _ in range(3)]
+    assert min(times) < 1.5, times
+
+
+def test_no_part_is_left_out_of_the_schema() -> None:
+    told = set(json_schema()["properties"])  # type: ignore[call-overload]
+    assert told == {field.alias or name for name, field in Settings.model_fields.items()}
+    assert not re.search(r"\bnull\b", str(json_schema()))
