@@ -64,7 +64,8 @@ def init(kind: str, target: Path, force: bool) -> int:
 
 @click.command()
 @_CONFIG
-def check(config: Path) -> int:
+@click.option("--who", is_flag=True, help="List who is refused for lack of a second factor.")
+def check(config: Path, who: bool) -> int:
     """Validate a configuration, run its tests and look at its store."""
     from gateway.settings import ConfigError, load, run_tests
 
@@ -80,7 +81,19 @@ def check(config: Path) -> int:
         f"{config}: {len(settings.rules)} rules and {len(settings.tests)} tests hold; "
         f"{settings.public_url} -> {settings.upstream.kind} at {settings.upstream.url}"
     )
+    if who:
+        _look_at_people(settings)
     return output.OK
+
+
+def _look_at_people(settings: Settings) -> None:
+    import asyncio
+    import time
+
+    from gateway.app.who import call_roll
+    from gateway.cli.who import tell
+
+    tell(settings, asyncio.run(call_roll(settings)), now=time.time())
 
 
 def _look_at_keys(settings: Settings) -> None:
@@ -209,21 +222,22 @@ def _told(settings: Settings, verdict: Verdict) -> list[str]:
 
 
 def _needs(policy: Policy, age: float) -> str:
+    """The evidence a policy accepts (and the slug of the refusal without it)."""
     from gateway.core.rules import Policy
     from gateway.settings.values import write_duration
 
-    if policy is Policy.PASS:
-        return "nothing; what the upstream asks for is its own affair"
-    if policy is Policy.LOGIN:
-        return (
-            "name and password, which the upstream judges, then a second factor: a code after "
-            "the password (PASSWORD,123456), the header X-OTP, or the page after the form"
-        )
-    return (
-        f"a second factor not older than {write_duration(age)}: a session, a token or cookie "
-        "from a login with a second factor, or a code with the password (PASSWORD,123456 or "
-        "X-OTP); otherwise 401 second_factor_required"
-    )
+    told = {
+        Policy.PASS: "nothing; what the upstream asks for is its own affair",
+        Policy.LOGIN: "name and password, which the upstream judges, then a second factor: a code "
+        "after the password (PASSWORD,123456), the header X-OTP, or the page after the form",
+        Policy.SECOND_FACTOR: f"a second factor not older than {write_duration(age)}: a session, "
+        "a token or cookie from a login with a second factor, or a code with the password "
+        "(PASSWORD,123456 or X-OTP); otherwise 401 second_factor_required",
+        Policy.TOKEN: "a token or cookie from a login with a second factor, however old; "
+        "a password is refused",
+        Policy.AUTHENTICATED: "a session, or whatever credential the upstream itself accepts",
+    }
+    return told[policy]
 
 
 @click.command()
