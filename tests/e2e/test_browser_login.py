@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 
 import pytest
@@ -132,3 +133,35 @@ async def test_pypiserver_gets_a_login_page_with_everything(
     await press(tab, "Log in")
     await expect(tab.get_by_role("heading", name="Security", exact=True)).to_be_visible()
     assert watch.said == []
+
+
+async def test_a_command_line_login_is_approved_in_the_browser(
+    tab: Page, before_devpi: Gateway, person: NewPerson
+) -> None:
+    """devpi-client prints the address; after the approval its next try passes, once."""
+    ann = person("ann")
+    ann.devpi("use", f"{before_devpi.url}/{ann.index}")
+    alone = ann.devpi("login", ann.name, "--password", ann.password)
+    assert "/+auth/approve" not in alone.words, "nobody is logged in who could approve it"
+
+    await tab.goto(f"{before_devpi.url}/+auth/login")
+    await tab.get_by_label("User name").fill(ann.name)
+    await tab.get_by_label("Password").fill(ann.password)
+    await press(tab, "Continue")
+    await tab.get_by_label("One-time code").fill(ann.phone.code())
+    await press(tab, "Log in")
+    await expect(tab.get_by_role("heading", name="Security", exact=True)).to_be_visible()
+
+    asked = ann.devpi("login", ann.name, "--password", ann.password)
+    assert not ann.devpi.logged_in
+    address = re.search(r"(\S+/\+auth/approve/\S+) within two minutes", asked.words)
+    assert address, asked.words
+    await tab.goto(address[1])
+    await expect(tab.get_by_text("devpi-client")).to_be_visible()
+    await press(tab, "Approve")
+    await expect(tab.get_by_role("heading", name="Login approved")).to_be_visible()
+
+    passed = ann.devpi("login", ann.name, "--password", ann.password)
+    assert f"logged in '{ann.name}'" in passed.said, passed.said
+    again = ann.devpi("login", ann.name, "--password", ann.password)
+    assert f"logged in '{ann.name}'" not in again.said, "approved once"
