@@ -14,13 +14,14 @@ from gateway.app.lazy import LazyPages
 from gateway.app.parts import Parts
 from gateway.app.passwords import Passwords
 from gateway.app.replies import Replies
+from gateway.app.upstream import calls_to
 from gateway.core.audit_chain import Trail
 from gateway.core.clock import Clock, Random
 from gateway.core.cookies import Jar
 from gateway.core.flow import Flow
 from gateway.core.store import Store
 from gateway.factors import make_factors
-from gateway.proxy.calls import Address, Calls
+from gateway.proxy.calls import Calls
 from gateway.proxy.forwarder import Forwarder
 from gateway.proxy.limits import Limits
 from gateway.proxy.upstream import Endpoint
@@ -56,7 +57,7 @@ async def build(
     ring = ring_of(settings)
     store = await open_store(str(settings.store), clock)
     audit = Trail(store, ring, clock, retention=settings.audit.retention)
-    calls = _calls(settings)
+    calls = calls_to(settings)
     chores = Chores(settings, store, audit, calls, clock, random)
     limits = limits_of(settings)
     flow = Flow(
@@ -106,12 +107,6 @@ async def build(
     )
     chores.start()
     return Running(forwarder, store, calls, pages, parts, chores)
-
-
-def _calls(settings: Settings) -> Calls:
-    where = settings.upstream.url
-    address = Address("http://localhost", where.unix) if where.unix else Address(str(where))
-    return Calls(address, connect=settings.limits.connect, answer=settings.limits.answer)
 
 
 def _form(settings: Settings) -> FormOptions:

@@ -224,7 +224,7 @@ def _told(settings: Settings, verdict: Verdict) -> list[str]:
 def _needs(policy: Policy, age: float) -> str:
     """The evidence a policy accepts (and the slug of the refusal without it)."""
     from gateway.core.rules import Policy
-    from gateway.settings.values import write_duration
+    from gateway.settings.amounts import write_duration
 
     told = {
         Policy.PASS: "nothing; what the upstream asks for is its own affair",

@@ -21,10 +21,8 @@ def invitation_digest(parts: Parts, user_id: str, token: str) -> str:
 
 def may_lack_factor(parts: Parts) -> bool:
     """Whether people without a factor pass today: by policy, or until `required_from`."""
-    limits = parts.limits
-    if limits.enrolment is Enrolment.OPTIONAL:
-        return True
-    return limits.required_from is not None and parts.clock() < limits.required_from
+    start = parts.limits.refused_from
+    return start is None or parts.clock() < start
 
 
 class Entering:

@@ -56,6 +56,11 @@ class FlowLimits:
     invitation: float = 86400
     challenge: float = 300
 
+    @property
+    def refused_from(self) -> float | None:
+        """From when on people without a factor are refused; 0 since ever, None never."""
+        return None if self.enrolment is Enrolment.OPTIONAL else self.required_from or 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:

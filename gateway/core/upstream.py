@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from gateway.core.facts import Facts, Field, IPAddress
 
@@ -177,4 +177,21 @@ class Upstream(Protocol):
 
     def refusal_fields(self) -> tuple[Field, ...]:
         """Fields its command-line client expects on the gateway's own JSON replies."""
+        ...
+
+
+@runtime_checkable
+class Listing(Protocol):
+    """A kind of index server that tells who its users are."""
+
+    def users_call(self) -> Call:
+        """A harmless call that lists them."""
+        ...
+
+    def users_answer(self, reply: Reply) -> tuple[str, ...]:
+        """Read that answer.
+
+        Raises:
+            Refusal: `upstream_broken` for one that is no list of users.
+        """
         ...

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import aiohttp
 
 MAX_ANSWER: Final = 1024 * 1024
-"""Bytes of an answer that are read; a longer one is `upstream_broken`."""
+"""Bytes of an answer that are read, where nobody says otherwise."""
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++")
 
@@ -41,6 +41,7 @@ class Calls:
 
     Args:
         connect, answer: seconds for the connection, and for the whole call.
+        longest: bytes of an answer that are read; a longer one is `upstream_broken`.
         context: TLS settings for an https upstream; None for the system's.
     """
 
@@ -50,11 +51,13 @@ class Calls:
         *,
         connect: float = 10.0,
         answer: float = 120.0,
+        longest: int = MAX_ANSWER,
         context: ssl.SSLContext | None = None,
     ) -> None:
         self._address: Final = address
         self._connect: Final = connect
         self._answer: Final = answer
+        self._longest: Final = longest
         self._context: Final = context
         self._client: aiohttp.ClientSession | None = None
 
@@ -99,7 +102,7 @@ class Calls:
             body = bytearray()
             async for piece in answer.content.iter_any():
                 body += piece
-                if len(body) > MAX_ANSWER:
+                if len(body) > self._longest:
                     raise Refusal("upstream_broken")
             raw = tuple(
                 (name.decode("latin-1").lower(), value.decode("latin-1"))

@@ -30,7 +30,8 @@ from gateway.upstreams.json_body import read_object, text_of
 
 COOKIE: Final = "auth_tkt"
 LOGIN: Final = "/+login"
-_JSON: Final = (("accept", "application/json"), ("content-type", "application/json"))
+_ACCEPT_JSON: Final = (("accept", "application/json"),)
+_JSON: Final = (*_ACCEPT_JSON, ("content-type", "application/json"))
 _HTML: Final = (("accept", "text/html"), ("content-type", FORM))
 _API_VERSION: Final = (("X-Devpi-Api-Version", "2"),)
 
@@ -161,6 +162,17 @@ class Devpi:
 
     def logs_out(self, facts: Facts) -> bool:
         return facts.method.upper() == "POST" and facts.path == "/+logout"
+
+    def users_call(self) -> Call:
+        return Call("GET", "/", _ACCEPT_JSON)
+
+    def users_answer(self, reply: Reply) -> tuple[str, ...]:
+        answer = read_object(reply.body) or {}
+        result = answer.get("result")
+        listed = reply.status == 200 and answer.get("type") == "list:userconfig"
+        if not listed or not isinstance(result, dict):
+            raise Refusal("upstream_broken")
+        return tuple(result)
 
     def refusal_fields(self) -> tuple[Field, ...]:
         # devpi-client warns of a reply without it.

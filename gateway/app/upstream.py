@@ -1,0 +1,18 @@
+"""How the index server of a configuration is asked; the gateway and its commands use it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.proxy.calls import MAX_ANSWER, Address, Calls
+
+if TYPE_CHECKING:
+    from gateway.settings import Settings
+
+
+def calls_to(settings: Settings, *, longest: int = MAX_ANSWER) -> Calls:
+    """Calls to the upstream. longest: bytes of an answer that are read."""
+    where = settings.upstream.url
+    address = Address("http://localhost", where.unix) if where.unix else Address(str(where))
+    limits = settings.limits
+    return Calls(address, connect=limits.connect, answer=limits.answer, longest=longest)

@@ -1,0 +1,53 @@
+"""The words of `check --who`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from gateway.cli import output
+
+if TYPE_CHECKING:
+    from gateway.app.who import Roll
+    from gateway.core.lacking import Lacking
+    from gateway.settings import Settings
+
+
+def tell(settings: Settings, roll: Roll, *, now: float) -> None:
+    """One line for each person; what is not known of, and what to do, beside it."""
+    if not roll.complete:
+        kind = settings.upstream.kind
+        reason = f"did not tell its users ({roll.why_not})" if roll.why_not else "lists no users"
+        output.warning(f"{kind} {reason}: only people who have come here are known.")
+    click.echo(_heading(roll, now))
+    width = max((len(one.user) for one in roll.lacking), default=0)
+    for one in roll.lacking:
+        click.echo(f"  {one.user.ljust(width)}  {_state(one)}")
+    if roll.lacking:
+        by_invitation = settings.second_factor.enrolment == "invite"
+        act = "invite" if by_invitation else "enrol"
+        output.hint(f"index-gateway user {act} -c {settings.file} USER")
+        if not by_invitation:
+            output.hint(f"Or let them log in once with a browser at {settings.public_url}")
+
+
+def _heading(roll: Roll, now: float) -> str:
+    count = len(roll.lacking)
+    people = "1 person has" if count == 1 else f"{count or 'no'} people have"
+    if roll.refused_from is None:
+        return f"Nobody is refused, because enrolment is optional; {people} no second factor."
+    if not roll.refused_at(now):
+        day = datetime.fromtimestamp(roll.refused_from, UTC).date()
+        return f"Nobody is refused before {day}; {people} no second factor yet."
+    if not count:
+        return "Nobody is refused today: everybody who is known has a second factor."
+    return f"Refused today: {people} no second factor."
+
+
+def _state(one: Lacking) -> str:
+    if one.invited_until:
+        until = datetime.fromtimestamp(one.invited_until, UTC)
+        return f"invited until {until:%Y-%m-%d %H:%M} UTC"
+    return "no second factor" if one.seen else "has never logged in here"
