@@ -7,19 +7,29 @@ An answer that two readers could take for two things is never passed on: the ups
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 from gateway.core.facts import Field
 from gateway.core.headers import HOP_BY_HOP
-from gateway.proxy.blocks import BARE, FIELDS, LENGTH, TOKENS, Cut, fields, merged, names, spans
+from gateway.proxy.blocks import (
+    BARE,
+    DIGITS,
+    FIELDS,
+    TOKENS,
+    Cut,
+    Layouts,
+    fields,
+    spans,
+)
 
 _ANSWER: Final = re.compile(
     rb"HTTP/1\.([01]) (([1-9][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*+)?)\r" + FIELDS
 )
-_SPECIAL: Final = re.compile(
-    rb"\n(" + names(HOP_BY_HOP | {"content-length", "set-cookie"}) + rb"):[ \t]*+([^\r]*+)\r"
+# Options of a connection, and what Connection cannot take from an answer.
+_NOT_CUT: Final = frozenset(
+    {b"close", b"keep-alive", b"content-length", b"content-type", b"set-cookie", b"location"}
 )
-_ESSENTIAL: Final = frozenset({b"content-length", b"content-type", b"set-cookie", b"location"})
 
 
 class BadAnswer(Exception):
@@ -35,23 +45,17 @@ class AnswerHead:
     cuts: spans of `block` that end here. cookies: Set-Cookie values in order.
     """
 
-    __slots__ = (
-        "block", "chunked", "cookies", "cuts", "length", "persistent", "size", "status",
-        "status_line", "version",
-    )  # fmt: skip
+    length: int | None = None
+    chunked = False
+    cookies: list[bytes] | None = None
 
     def __init__(self, match: re.Match[bytes]) -> None:
-        version, status_line, status, block = match.groups()
-        self.version: bytes = version
-        self.status_line: bytes = status_line
+        self.version: bytes
+        self.version, self.status_line, status, self.block = match.groups()
         self.status: int = int(status)
-        self.block: bytes = block
         self.size: int = match.end()
-        self.length: int | None = None
-        self.chunked: bool = False
-        self.persistent: bool = version == b"1"
+        self.persistent: bool = self.version == b"1"
         self.cuts: list[Cut] = []
-        self.cookies: list[bytes] | None = None
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -88,41 +92,58 @@ def read_answer(data: bytes, limit: int) -> AnswerHead | None:
 
 
 def _judge(head: AnswerHead) -> None:
-    named: list[bytes] = []
-    for match in _SPECIAL.finditer(head.block.lower()):
-        name, value = match.groups()
-        if name == b"content-length":
-            _length(head, value.rstrip(b" \t"))
-        elif name == b"set-cookie":
-            # A cookie's value is case-sensitive: read it where it stands in the block.
-            head.cookies = [*(head.cookies or ()), head.block[slice(*match.span(2))]]
-        else:
-            head.cuts.append(match.span())
-            if name == b"transfer-encoding":
-                _coding(head, value.rstrip(b" \t"))
-            elif name == b"connection":
-                named += TOKENS.findall(value)
-    if head.chunked and head.length is not None:
-        raise BadAnswer("it has both Content-Length and Transfer-Encoding")
-    if named:
-        _connection(head, set(named))
+    block = head.block
+    cuts = head.cuts
+    for mark, cut, judge, many in _LAYOUTS.of(block):
+        at = block.find(mark)
+        while at >= 0:
+            end = block.find(b"\r", at) + 1
+            if cut:
+                cuts.append((at, end))
+            if judge is not None:
+                judge(head, block[at + len(mark) : end - 1].strip(b" \t"))
+            at = block.find(mark, end) if many else -1
+    if len(cuts) > 1:
+        cuts.sort()
+
+
+def _check(names: list[bytes]) -> None:
+    """Refuse what the names alone make ambiguous."""
+    if names.count(b"content-length") + names.count(b"transfer-encoding") > 1:
+        raise BadAnswer("it declares more than one length")
 
 
 def _length(head: AnswerHead, value: bytes) -> None:
-    if head.length is not None or not LENGTH.fullmatch(value):
+    if not value.isdigit() or len(value) > DIGITS:
         raise BadAnswer("Content-Length is not one number")
     head.length = int(value)
 
 
 def _coding(head: AnswerHead, value: bytes) -> None:
-    if head.chunked or value != b"chunked" or head.version == b"0":
+    if value.lower() != b"chunked" or head.version == b"0":
         raise BadAnswer("Transfer-Encoding is not the single word 'chunked'")
     head.chunked = True
 
 
-def _connection(head: AnswerHead, named: set[bytes]) -> None:
+def _cookie(head: AnswerHead, value: bytes) -> None:
+    head.cookies = [*(head.cookies or ()), value]
+
+
+def _connection(head: AnswerHead, value: bytes) -> None:
+    if value == b"keep-alive":
+        return
+    named = set(TOKENS.findall(value.lower()))
     if b"close" in named:
         head.persistent = False
-    others = named - {b"close", b"keep-alive"} - _ESSENTIAL
-    if others:
-        head.cuts = merged(head.cuts, spans(head.block, others))
+    named -= _NOT_CUT
+    if named:
+        head.cuts += [place for place in spans(head.block, named) if place not in head.cuts]
+
+
+_JUDGES: Final[dict[bytes, Callable[[AnswerHead, bytes], None]]] = {
+    b"content-length": _length,
+    b"transfer-encoding": _coding,
+    b"set-cookie": _cookie,
+    b"connection": _connection,
+}
+_LAYOUTS: Final = Layouts(HOP_BY_HOP.__contains__, _JUDGES, _check)

@@ -118,7 +118,8 @@ class ClientConnection(Connection):
             self._buffer = bytearray()
         self._served = True
         rest = data[head.size :] if len(data) > head.size else b""
-        route = None if head.own_cookie else self.forwarder.quick(head)
+        forwarder = self.forwarder
+        route = None if head.own_cookie else forwarder.memo.get(head.line) or forwarder.quick(head)
         if route is None:
             self._plan(head, rest)
         else:
@@ -190,10 +191,11 @@ class ClientConnection(Connection):
         except Exception as exc:
             self.fail(exc, head, unread=self._unread(head, rest))
             return
-        body = self.body(head)
+        body = None if head.length == 0 else self.body(head)
         first = b""
         if body is None:
-            self.keep(rest)
+            if rest:
+                self.keep(rest)
         elif rest:
             try:
                 first = b"".join(body.feed(rest)[0])
@@ -270,7 +272,7 @@ class ClientConnection(Connection):
         self.stage = None
         self.since = self.forwarder.now
         if self._stopped:
-            self.go_on_reading(~0)
+            self.go_on_reading(Why.ANY)
         if self._buffer:
             asyncio.get_running_loop().call_soon(self._next)
 

@@ -8,19 +8,21 @@ back in `relay.py`.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.proxy.bodies import Body, SizedBody
 from gateway.proxy.chunked import BadChunk
 from gateway.proxy.connection import Why
-from gateway.proxy.grammar import RequestHead
 from gateway.proxy.relay import Relay
 from gateway.proxy.splice import AVAILABLE, Mover, Outcome
 from gateway.proxy.upstream import UpstreamConnection
-from gateway.proxy.wire import Route, request_head
+from gateway.proxy.wire import request_head
 
 if TYPE_CHECKING:
-    from gateway.proxy.client import ClientConnection
+    pass
+
+
+_REPEATABLE: Final = frozenset({b"GET", b"HEAD"})
 
 
 class Exchange(Relay):
@@ -30,16 +32,12 @@ class Exchange(Relay):
         calls `send`: then `foreign` is set until it said done).
     """
 
-    __slots__ = ("_mover", "_retry", "_task", "_waiting", "body", "foreign")
-
-    def __init__(self, client: ClientConnection, head: RequestHead, route: Route) -> None:
-        super().__init__(client, head, route)
-        self.body: Body | None = None
-        self.foreign = False
-        self._mover: Mover | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._waiting: list[bytes] | None = None  # to be sent once there is a connection
-        self._retry = b""
+    body: Body | None = None
+    foreign = False
+    _mover: Mover | None = None
+    _task: asyncio.Task[None] | None = None
+    _waiting: list[bytes] | None = None  # to be sent once there is a connection
+    _retry = b""
 
     # -- the way up ---------------------------------------------------------------------------
 
@@ -50,13 +48,14 @@ class Exchange(Relay):
             first: framed body bytes that were judged already.
             body: what reads the rest; None when there is none, or `foreign` sends it.
         """
-        forwarder = self.client.forwarder
-        self.body = body
-        self.foreign = foreign
-        wire = request_head(self.head, self.route, self.client.fields, forwarder.endpoint.authority)
-        if first:
+        client = self.client
+        forwarder = client.forwarder
+        wire = request_head(self.head, self.route, client.fields, forwarder.authority)
+        if first or body is not None or foreign:
+            self.body = body
+            self.foreign = foreign
             wire += first
-        elif body is None and not foreign and self.head.method in (b"GET", b"HEAD"):
+        elif self.head.method in _REPEATABLE:
             self._retry = wire
         upstream = forwarder.pool.take()
         if upstream is None:

@@ -22,8 +22,8 @@ from gateway.proxy.splice import Pipes
 from gateway.proxy.upstream import Endpoint, Pool
 from gateway.proxy.wire import Rendered, Route
 
-_MEMO: Final = 4096
-_MEMO_LINE: Final = 512
+_MEMO: Final = 8192
+_MEMO_LINE: Final = 256
 
 
 class Forwarder:
@@ -43,7 +43,7 @@ class Forwarder:
         trusted: Networks = (),
     ) -> None:
         self.gate: Final = gate
-        self.endpoint: Final = endpoint
+        self.authority: Final = endpoint.authority
         self.pages: Final = pages
         self.limits: Final = limits or Limits()
         self.trusted: Final = trusted
@@ -55,7 +55,7 @@ class Forwarder:
         self.stopping = False
         self.now = 0.0
         """Seconds of the loop's clock, as of the last tick: exact enough for timeouts."""
-        self._memo: dict[bytes, Route | None] = {}
+        self.memo: dict[bytes, Route] = {}
         self._routes: dict[int, Route] = {}
         self._addresses: dict[IPAddress | None, Rendered] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -106,30 +106,26 @@ class Forwarder:
     # -- decisions remembered -----------------------------------------------------------------
 
     def quick(self, head: RequestHead) -> Route | None:
-        """The straight path for that request line, if it has one."""
+        """The straight path for a request line that `memo` does not hold, if it has one."""
         line = head.line
-        try:
-            return self._memo[line]
-        except KeyError:
-            pass
         forward = self.gate.quick(head.method.decode("latin-1"), head.target.decode("latin-1"))
-        route = None
-        if forward is not None:
-            route = self._routes.get(id(forward))
-            if route is None or route.forward is not forward:
-                route = Route(forward)
-                if len(self._routes) < _MEMO:
-                    self._routes[id(forward)] = route
+        if forward is None:
+            return None
+        route = self._routes.get(id(forward))
+        if route is None or route.forward is not forward:
+            route = Route(forward)
+            if len(self._routes) < _MEMO:
+                self._routes[id(forward)] = route
         if len(line) <= _MEMO_LINE:
-            if len(self._memo) >= _MEMO:
-                self._memo.clear()  # filled by someone who asks for ever new paths
-            self._memo[line] = route
+            if len(self.memo) >= _MEMO:
+                self.memo.clear()  # filled by someone who asks for ever new paths
+            self.memo[line] = route
         return route
 
     def client_fields(self, address: IPAddress | None) -> Rendered:
         fields = self._addresses.get(address)
         if fields is None:
-            fields = Rendered(self.gate.client_fields(address))
+            fields = Rendered(self.gate.client_fields(address)).beyond_hygiene()
             if len(self._addresses) >= _MEMO:
                 self._addresses.clear()
             self._addresses[address] = fields

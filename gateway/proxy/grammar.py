@@ -3,8 +3,8 @@
 Knows bytes and framing; knows no connections and no rules. What is not plainly well-formed is
 refused, because two readers could take it for two things: bare CR or LF, folded lines, a space
 before the colon, Content-Length beside Transfer-Encoding, either of them twice, any coding but
-`chunked`. A head is read in two passes of a compiled expression: one judges all of it, one
-finds the few fields that matter; the rest is carried as it is.
+`chunked`. One compiled expression judges all of a head; then the few fields that matter are
+looked at, and the rest is carried as it is.
 """
 
 from __future__ import annotations
@@ -14,36 +14,31 @@ from collections.abc import Callable
 from typing import Final
 
 from gateway.core.errors import Refusal
-from gateway.core.headers import (
-    HOP_BY_HOP,
-    IDENTITY_AND_ROUTE,
-    IDENTITY_AND_ROUTE_PREFIXES,
-    OWN_COOKIE_PREFIXES,
-    SINGLE,
+from gateway.core.headers import OWN_COOKIE_PREFIXES, SINGLE, dropped
+from gateway.proxy.blocks import (
+    BARE,
+    DIGITS,
+    FIELDS,
+    TCHAR,
+    TOKENS,
+    Cut,
+    Layouts,
+    merged,
+    spans,
 )
-from gateway.proxy.blocks import BARE, FIELDS, LENGTH, TCHAR, TOKENS, Cut, merged, names, spans
 
 _REQUEST: Final = re.compile(
     rb"((" + TCHAR + rb"{1,32}+) ([\x21-\x7e]++) HTTP/1\.([01]))\r" + FIELDS
 )
 # uri-host of RFC 3986 section 3.2.2 without percent-escapes, with an optional port.
-_HOST: Final = re.compile(rb"(?:[a-z0-9_.~!$&'()*+,;=-]++|\[[0-9a-f:.]++\])(?::[0-9]{1,5})?")
+_HOST: Final = re.compile(rb"(?:[A-Za-z0-9_.~!$&'()*+,;=-]++|\[[0-9A-Fa-f:.]++\])(?::[0-9]{1,5})?")
+_HOSTS: Final[set[bytes]] = set()  # judged before: nearly always one and the same
 # At a cookie of the gateway's own, within the value of a Cookie field.
 OWN_COOKIE: Final = re.compile(
     rb"(?<![^;: \t])(?:" + b"|".join(re.escape(p.encode()) for p in OWN_COOKIE_PREFIXES) + rb")"
 )
 
 
-# Fields of a lower-cased block that need a look, by name; the second group holds what is
-# dropped for its name's form alone (a prefix, an underscore).
-_SPECIAL: Final = re.compile(
-    rb"\n(?:("
-    + names(HOP_BY_HOP | IDENTITY_AND_ROUTE | SINGLE | {"x-forwarded-for"})
-    + rb")|((?:"
-    + names(IDENTITY_AND_ROUTE_PREFIXES)
-    + rb")[^:]*+|[^:_]*+_[^:]*+)):[ \t]*+([^\r]*+)\r"
-)
-_DROPPED: Final = frozenset(name.encode() for name in HOP_BY_HOP | IDENTITY_AND_ROUTE)
 _SINGLE: Final = frozenset(name.encode() for name in SINGLE)
 _OPTIONS: Final = frozenset({b"close", b"keep-alive"})
 
@@ -59,28 +54,21 @@ class RequestHead:
     forwarded_for: X-Forwarded-For values, in order.
     """
 
-    __slots__ = (
-        "block", "cookie", "cuts", "expects", "forwarded_for", "framed", "has_host", "length",
-        "line", "method", "own_cookie", "persistent", "size", "target", "version",
-    )  # fmt: skip
+    # Most requests have none of these, so they are set only where they are there.
+    length: int | None = 0
+    framed = False
+    expects = False
+    has_host = False
+    own_cookie = False
+    cookie: Cut | None = None
+    forwarded_for: list[bytes] | None = None
 
     def __init__(self, match: re.Match[bytes]) -> None:
-        line, method, target, version, block = match.groups()
-        self.line: bytes = line
-        self.method: bytes = method
-        self.target: bytes = target
-        self.version: bytes = version
-        self.block: bytes = block
+        self.line: bytes
+        self.line, self.method, self.target, self.version, self.block = match.groups()
         self.size: int = match.end()
-        self.length: int | None = 0
-        self.persistent: bool = version == b"1"  # an HTTP/1.0 connection is never kept
-        self.framed: bool = False
-        self.expects: bool = False
-        self.has_host: bool = False
-        self.own_cookie: bool = False
-        self.cookie: Cut | None = None
+        self.persistent: bool = self.version == b"1"  # an HTTP/1.0 connection is never kept
         self.cuts: list[Cut] = []
-        self.forwarded_for: list[bytes] | None = None
 
     def drop_expect(self) -> None:
         """The body is here already, so nothing is expected of the upstream any more."""
@@ -141,94 +129,95 @@ def _too_large(limit: int) -> Refusal:
 
 
 def _judge_request(head: RequestHead) -> None:
-    seen: set[bytes] = set()
-    named: list[bytes] = []
+    block = head.block
     cuts = head.cuts
-    for match in _SPECIAL.finditer(head.block.lower()):
-        name, _, value = match.groups()
-        if name is None:
-            cuts.append(match.span())
-            continue
-        if name in _SINGLE:
-            if name in seen:
-                raise refuse(f"{name.decode()} appears twice")
-            seen.add(name)
-        if name in _DROPPED:
-            cuts.append(match.span())
-        if name == b"connection":
-            named += TOKENS.findall(value)
-        elif name in _JUDGES:
-            _JUDGES[name](head, value.rstrip(b" \t"), match)
-    if b"host" not in seen and head.version == b"1":
+    for mark, cut, judge, many in _LAYOUTS.of(block):
+        at = block.find(mark)
+        while at >= 0:
+            end = block.find(b"\r", at) + 1
+            if cut:
+                cuts.append((at, end))
+            if judge is not None:
+                judge(head, block[at + len(mark) : end - 1].strip(b" \t"), (at, end))
+            at = block.find(mark, end) if many else -1
+    if len(cuts) > 1:
+        cuts.sort()
+    if not head.has_host and head.version == b"1":
         raise refuse("Host is missing")
-    if named:
-        _connection(head, named)
 
 
-def _connection(head: RequestHead, named: list[bytes]) -> None:
+def _check(names: list[bytes]) -> None:
+    """Refuse what the names alone make ambiguous."""
+    if len(set(names)) < len(names):
+        for name in _SINGLE:
+            if names.count(name) > 1:
+                raise refuse(f"{name.decode()} appears twice")
+    if b"content-length" in names and b"transfer-encoding" in names:
+        raise refuse("it has both Content-Length and Transfer-Encoding")
+    if b"upgrade" in names or b"http2-settings" in names:
+        raise refuse("it asks for another protocol")
+
+
+def _connection(head: RequestHead, value: bytes, place: Cut) -> None:
     """RFC 9110 section 7.6.1: what Connection names goes no further."""
+    if value == b"keep-alive":
+        return
+    named = set(TOKENS.findall(value.lower()))
     if b"close" in named:
         head.persistent = False
-    others = set(named) - _OPTIONS
-    if others & _SINGLE:
+    named -= _OPTIONS
+    if named & _SINGLE:
         raise refuse("Connection names a field that must not be dropped")
-    if others:
-        head.cuts = merged(head.cuts, spans(head.block, others))
+    if named:
+        head.cuts += [place for place in spans(head.block, named) if place not in head.cuts]
 
 
-def _host(head: RequestHead, value: bytes, match: re.Match[bytes]) -> None:
-    if not _HOST.fullmatch(value):
-        raise refuse("Host is not a host")
+def _host(head: RequestHead, value: bytes, place: Cut) -> None:
+    if value not in _HOSTS:
+        if not _HOST.fullmatch(value):
+            raise refuse("Host is not a host")
+        if len(_HOSTS) < 64:
+            _HOSTS.add(value)
     head.has_host = True
 
 
-def _length(head: RequestHead, value: bytes, match: re.Match[bytes]) -> None:
-    if head.length is None:
-        raise refuse("it has both Content-Length and Transfer-Encoding")
-    if not LENGTH.fullmatch(value):
+def _length(head: RequestHead, value: bytes, place: Cut) -> None:
+    if not value.isdigit() or len(value) > DIGITS:
         raise refuse("Content-Length is not a number")
     head.length = int(value)
     head.framed = True
 
 
-def _coding(head: RequestHead, value: bytes, match: re.Match[bytes]) -> None:
-    if head.framed:
-        raise refuse("it has both Content-Length and Transfer-Encoding")
-    if value != b"chunked" or head.version == b"0":
+def _coding(head: RequestHead, value: bytes, place: Cut) -> None:
+    if value.lower() != b"chunked" or head.version == b"0":
         raise refuse("its Transfer-Encoding is not the single word 'chunked'")
     head.length = None
     head.framed = True
 
 
-def _cookie(head: RequestHead, value: bytes, match: re.Match[bytes]) -> None:
-    # Names of cookies are case-sensitive, so the value is read where it stands in the block.
-    head.cookie = match.span()
-    if OWN_COOKIE.search(head.block, *match.span(3)):
+def _cookie(head: RequestHead, value: bytes, place: Cut) -> None:
+    head.cookie = place
+    if OWN_COOKIE.search(value):
         head.own_cookie = True
 
 
-def _expect(head: RequestHead, value: bytes, match: re.Match[bytes]) -> None:
-    if value != b"100-continue":
+def _expect(head: RequestHead, value: bytes, place: Cut) -> None:
+    if value.lower() != b"100-continue":
         raise Refusal("expectation_failed")
     head.expects = head.version == b"1"  # RFC 9110 section 10.1.1: ignored in HTTP/1.0
 
 
-def _upgrade(head: RequestHead, value: bytes, match: re.Match[bytes]) -> None:
-    raise refuse("it asks for another protocol")
-
-
-def _forwarded_for(head: RequestHead, value: bytes, match: re.Match[bytes]) -> None:
+def _forwarded_for(head: RequestHead, value: bytes, place: Cut) -> None:
     head.forwarded_for = [*(head.forwarded_for or ()), value]
-    head.cuts.append(match.span())
 
 
-_JUDGES: Final[dict[bytes, Callable[[RequestHead, bytes, re.Match[bytes]], None]]] = {
+_JUDGES: Final[dict[bytes, Callable[[RequestHead, bytes, Cut], None]]] = {
     b"host": _host,
     b"content-length": _length,
     b"transfer-encoding": _coding,
     b"cookie": _cookie,
     b"expect": _expect,
-    b"upgrade": _upgrade,
-    b"http2-settings": _upgrade,
+    b"connection": _connection,
     b"x-forwarded-for": _forwarded_for,
 }
+_LAYOUTS: Final = Layouts(dropped, _JUDGES, _check)

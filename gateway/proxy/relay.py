@@ -30,27 +30,24 @@ class Relay:
     chunks: decoder of a chunked body. deciding: the gate looks at the answer.
     """
 
-    __slots__ = (
-        "_close", "_decision", "_down", "_head_bytes", "_wants_splice", "answering", "chunks",
-        "client", "ended", "head", "left", "reusable", "route", "touched", "upstream",
-    )  # fmt: skip
+    # Most exchanges have none of these, so they are set only where they are there.
+    upstream: UpstreamConnection | None = None
+    answering = False
+    ended = False
+    left: int | None = None
+    chunks: ChunkDecoder | None = None
+    reusable = False
+    _close = False
+    _head_bytes = b""
+    _down: Mover | None = None
+    _wants_splice = False
+    _decision: asyncio.Task[None] | None = None
 
     def __init__(self, client: ClientConnection, head: RequestHead, route: Route) -> None:
         self.client = client
         self.head = head
         self.route = route
-        self.upstream: UpstreamConnection | None = None
-        self.answering = False
-        self.ended = False
-        self.left: int | None = None
-        self.chunks: ChunkDecoder | None = None
-        self.reusable = False
         self.touched = client.forwarder.now
-        self._close = False
-        self._head_bytes = b""
-        self._down: Mover | None = None
-        self._wants_splice = False
-        self._decision: asyncio.Task[None] | None = None
 
     @property
     def deciding(self) -> bool:
@@ -273,16 +270,16 @@ class Relay:
         Args:
             clean: the upstream connection stands exactly at the end of the answer.
         """
-        upstream, self.upstream = self.upstream, None
+        upstream = self.upstream
         uploading = self.uploading
-        if upstream is not None:
-            if clean and self.reusable and not uploading:
-                upstream.exchange = None
-                upstream.go_on_reading(Why.OTHER_SIDE | Why.SPLICING | Why.DECIDING)
-                self.client.forwarder.pool.give(upstream, self.client.forwarder.now)
-            else:
-                upstream.drop()
-        self.stop()
+        if upstream is not None and clean and self.reusable and not uploading:
+            self.upstream = None
+            if upstream.stopped:
+                upstream.go_on_reading(Why.ANY)
+            self.client.forwarder.pool.give(upstream, self.touched)
+            self.ended = True
+        else:
+            self.stop()
         self.client.answered(close=self._close, unread=uploading)
 
     def truncate(self) -> None:

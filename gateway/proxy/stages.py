@@ -58,7 +58,7 @@ class Linger:
     def __init__(self, client: ClientConnection) -> None:
         self._client = client
         self._began = self._heard = client.forwarder.now
-        client.go_on_reading(~0)
+        client.go_on_reading(Why.ANY)
         transport = client.transport
         if transport is not None and transport.can_write_eof():
             transport.write_eof()

@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import Final
 
 from gateway.core.facts import Field
-from gateway.core.headers import OWN_COOKIE_PREFIXES
+from gateway.core.headers import OWN_COOKIE_PREFIXES, dropped
 from gateway.proxy.answers import AnswerHead
 from gateway.proxy.blocks import TCHAR, kept, merged, spans
 from gateway.proxy.grammar import RequestHead
@@ -31,9 +31,9 @@ class Rendered:
 
     __slots__ = ("block", "names")
 
-    def __init__(self, fields: Iterable[Field], dropped: Iterable[str] = ()) -> None:
+    def __init__(self, fields: Iterable[Field], absent: Iterable[str] = ()) -> None:
         lines = [(name.encode("ascii"), value.encode("latin-1")) for name, value in fields]
-        names = {name.lower() for name, _ in lines} | {name.encode("ascii") for name in dropped}
+        names = {name.lower() for name, _ in lines} | {name.encode("ascii") for name in absent}
         for name, value in lines:
             if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
                 raise ValueError(f"the field {name!r} cannot be sent")
@@ -41,6 +41,11 @@ class Rendered:
             raise ValueError("framing belongs to the forwarder")
         self.block = b"".join(b"%s: %s\r\n" % line for line in lines)
         self.names = names
+
+    def beyond_hygiene(self) -> Rendered:
+        """The same for requests: names that never pass need not be looked for again."""
+        self.names = {name for name in self.names if not dropped(name.decode("ascii"))}
+        return self
 
 
 class Route:
@@ -55,7 +60,7 @@ class Route:
             for name, value in forward.replace.items()
             if value is not None
         ]
-        self.request = Rendered([*replaced, *forward.add], forward.replace)
+        self.request = Rendered([*replaced, *forward.add], forward.replace).beyond_hygiene()
         self.answer = Rendered(forward.answer_add)
 
 
@@ -63,15 +68,17 @@ def request_head(head: RequestHead, route: Route, client: Rendered, authority: b
     """The head that goes upstream; `authority` where an HTTP/1.0 client sent no Host."""
     cuts = head.cuts
     extra = b""
-    names = route.request.names | client.names
+    if head.length is None:
+        extra = b"Transfer-Encoding: chunked\r\n"
+    names = route.request.names
+    if client.names:
+        names = names | client.names
     if names:
         cuts = merged(cuts, spans(head.block, names))
     if head.own_cookie and head.cookie is not None and b"cookie" not in names:
         cuts = merged(cuts, [head.cookie])
         left = foreign_cookies(head.block[slice(*head.cookie)].partition(b":")[2])
-        extra = b"Cookie: %s\r\n" % left if left else b""
-    if head.length is None:
-        extra += b"Transfer-Encoding: chunked\r\n"
+        extra += b"Cookie: %s\r\n" % left if left else b""
     if not head.has_host and b"host" not in names:
         extra += b"Host: %s\r\n" % authority
     return b"%s %s HTTP/1.1\r%s\n%s%s%s\r\n" % (

@@ -98,6 +98,7 @@ class Talk:
     forwarder: Forwarder
     gate: PassGate
     port: int
+    upstream_port: int
     arrivals: asyncio.Queue[Peer]
     peers: list[Peer] = field(default_factory=list)
 
@@ -155,7 +156,7 @@ async def talk(
         gate, where, pages or NoPages(), limits=limits or Limits(drain=1.0), trusted=trusted
     )
     listener = await loop.create_server(forwarder.client, "127.0.0.1", 0)
-    talking = Talk(forwarder, gate, listener.sockets[0].getsockname()[1], arrivals)
+    talking = Talk(forwarder, gate, listener.sockets[0].getsockname()[1], where.port, arrivals)
     try:
         yield talking
     finally:

@@ -71,7 +71,7 @@ async def record(request: bytes, answer: bytes, *, through: bool) -> Recording:
     gate.own_fields = (("X-Outside-URL", "https://packages.example.org"),)
     async with talk(gate) as t:
         if not through:
-            t.port = t.forwarder.endpoint.port
+            t.port = t.upstream_port
         client = await t.client()
         client.send(request)
         upstream = await t.upstream()
