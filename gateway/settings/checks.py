@@ -5,11 +5,11 @@ from __future__ import annotations
 from gateway.core.addresses import PREFIX, own
 from gateway.core.rules import RuleSet
 from gateway.core.shadow import shadowed
+from gateway.settings.addresses import is_address
 from gateway.settings.model import Settings
 from gateway.settings.nodes import Document, Loc
 from gateway.settings.problems import Problem
 from gateway.settings.rules import RuleModel
-from gateway.settings.values import is_address
 
 
 def check_rules(document: Document, rules: list[tuple[int, RuleModel]]) -> None:

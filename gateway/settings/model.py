@@ -14,25 +14,20 @@ from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 
 from gateway.core.logins import Enrolment
 from gateway.core.rules import Policy, RuleSet
-from gateway.settings.nodes import Loc, Mark
-from gateway.settings.problems import Problem
-from gateway.settings.rules import Part, RuleModel, TestModel
-from gateway.settings.values import (
-    Duration,
-    DurationOrOff,
+from gateway.settings.addresses import (
     EndpointUrl,
-    FilePath,
     Listen,
     ListenAddress,
     Network,
-    OneOrMore,
     PublicAddress,
-    SecretSource,
-    Size,
-    Source,
-    Store,
     WebhookUrl,
 )
+from gateway.settings.amounts import Duration, DurationOrOff, Size
+from gateway.settings.files import FilePath, SecretSource, Source, Store
+from gateway.settings.nodes import Loc, Mark
+from gateway.settings.problems import Problem
+from gateway.settings.rules import Part, RuleModel, TestModel
+from gateway.settings.text import OneOrMore
 
 HOUR: Final = 3600.0
 DAY: Final = 24 * HOUR

@@ -15,7 +15,7 @@ from gateway.settings.model import Settings
 from gateway.settings.nodes import Data, Document, Loc, read_document
 from gateway.settings.problems import ConfigError, Problem
 from gateway.settings.rules import RuleModel
-from gateway.settings.values import show
+from gateway.settings.text import show
 
 _KINDS = {
     "string_type": "text",

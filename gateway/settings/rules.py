@@ -9,7 +9,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from gateway.core.rules import Policy, Rule
 from gateway.core.templates import TemplateError, compile_regex, parse_template
-from gateway.settings.values import Address, Duration, Network, OneOrMore, show
+from gateway.settings.addresses import Address, Network
+from gateway.settings.amounts import Duration
+from gateway.settings.text import OneOrMore, show
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+")

@@ -236,6 +236,12 @@ MISTAKES: dict[str, tuple[str | bytes, list[str]]] = {
             "redis+sentinel://, rediss+sentinel://, redis+cluster://, rediss+cluster://"
         ],
     ),
+    "a store in memory": (
+        HEAD.replace("sqlite:state.db", "'sqlite::memory:'"),
+        [
+            "4:8: store: sqlite: needs the path of a file, as in sqlite:state.db; sqlite:PATH"
+        ],
+    ),
     # -- secrets ---------------------------------------------------------------------------------
     "inline keys": (
         HEAD + "keys: hunter2\n",

@@ -16,8 +16,8 @@ from gateway.core.facts import Facts
 from gateway.core.path import parse_target
 from gateway.core.rules import Policy
 from gateway.settings import ConfigError, Settings, json_schema, load, loads, run_tests
+from gateway.settings.amounts import parse_duration, parse_size, write_duration, write_size
 from gateway.settings.nodes import read_document
-from gateway.settings.values import parse_duration, parse_size, write_duration, write_size
 
 KINDS = ("devpi", "pypiserver")
 CONFIG = Path(__file__).parents[2] / "config"

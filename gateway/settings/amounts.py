@@ -1,0 +1,71 @@
+"""Durations and sizes: `15m`, `64KiB`."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final, TypeAlias
+
+from gateway.settings.text import show, text_type
+
+_DURATION: Final = re.compile(r"([0-9]{1,9})(ms|s|m|h|d|w)")
+_SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_SIZE: Final = re.compile(r"([0-9]{1,15})\s?(B|KiB|MiB|GiB|TiB)")
+_BYTES: Final = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of `90s`, `15m`, `12h`, `30d`; parts may follow each other (`1h30m`)."""
+    total, at = 0.0, 0
+    while at < len(text):
+        part = _DURATION.match(text, at)
+        if not part:
+            break
+        total, at = total + int(part[1]) * _SECONDS[part[2]], part.end()
+    if at != len(text) or total <= 0:
+        raise ValueError(f"{show(text)}; a duration such as 90s, 15m, 12h or 30d")
+    return total
+
+
+def parse_size(text: str) -> int:
+    """Bytes of `64 KiB`, `2GiB`."""
+    part = _SIZE.fullmatch(text)
+    if not part or not int(part[1]):
+        raise ValueError(f"{show(text)}; a size such as 64KiB, 20MiB or 2GiB")
+    return int(part[1]) * _BYTES[part[2]]
+
+
+def write_duration(seconds: float) -> str:
+    """The shortest text for a duration: `12h`, `90s`."""
+    units = {unit: round(long * 1000) for unit, long in _SECONDS.items() if unit != "w"}
+    return _written(round(seconds * 1000), units)
+
+
+def write_size(size: int) -> str:
+    return _written(size, _BYTES)
+
+
+def _written(amount: int, units: dict[str, int]) -> str:
+    fitting = [(value, unit) for unit, value in units.items() if amount % value == 0]
+    value, unit = max(fitting)
+    return f"{amount // value}{unit}"
+
+
+_DURATION_TEXT: Final = "a duration such as 90s, 15m, 12h or 30d"
+_SIZE_TEXT: Final = "a size such as 64KiB, 20MiB or 2GiB"
+Duration: TypeAlias = Annotated[
+    float,
+    *text_type(parse_duration, r"^([0-9]+(ms|s|m|h|d|w))+$", _DURATION_TEXT, write=write_duration),
+]
+DurationOrOff: TypeAlias = Annotated[
+    float | None,
+    *text_type(
+        lambda text: None if text == "off" else parse_duration(text),
+        r"^(off|([0-9]+(ms|s|m|h|d|w))+)$",
+        f"{_DURATION_TEXT}, or off",
+        write=lambda seconds: "off" if seconds is None else write_duration(seconds),
+    ),
+]
+Size: TypeAlias = Annotated[
+    int,
+    *text_type(parse_size, r"^[0-9]+ ?(B|KiB|MiB|GiB|TiB)$", _SIZE_TEXT, write=write_size),
+]

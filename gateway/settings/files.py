@@ -1,0 +1,106 @@
+"""What lives elsewhere: files, secrets, the store."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from gateway.settings.text import show, text_type
+from gateway.stores import OPENERS, BadStoreAddress
+from gateway.stores.address import read_sqlite
+
+
+def path_in(text: str, prefix: str, base: Path) -> Path:
+    """The path behind a prefix; a relative one starts at `base`."""
+    rest = text.removeprefix(prefix)
+    if not rest or "\0" in rest:
+        raise ValueError(f"{show(text)} names no file; {prefix}PATH")
+    return base / Path(rest).expanduser()
+
+
+FilePath = Annotated[
+    Path,
+    *text_type(
+        lambda text, base: path_in(text, "", base), r"^.+$", "the path of a file", base=True
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a secret is: a file or an environment variable. The secret itself is never here."""
+
+    kind: str
+    name: str
+
+    @property
+    def path(self) -> Path | None:
+        return Path(self.name) if self.kind == "file" else None
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.name}"
+
+    def read(self) -> str:
+        """The secret, without a line end.
+
+        Raises:
+            OSError: the file cannot be read; KeyError: the variable is not set.
+        """
+        if self.kind == "env":
+            return os.environ[self.name]
+        return Path(self.name).read_text("utf-8").rstrip("\r\n")
+
+
+def parse_source(text: str, base: Path) -> Source:
+    if text.startswith("file:"):
+        return Source("file", str(path_in(text, "file:", base)))
+    if text.startswith("env:") and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text[4:]):
+        return Source("env", text[4:])
+    # What was found is not shown: it may be the secret itself.
+    raise ValueError("a secret is not written into this file; file:PATH or env:NAME")
+
+
+SecretSource = Annotated[
+    Source,
+    *text_type(
+        parse_source,
+        r"^(file:.+|env:[A-Za-z_][A-Za-z0-9_]*)$",
+        "file:PATH or env:NAME",
+        base=True,
+        kind=Source,
+    ),
+]
+
+
+def parse_store(text: str, base: Path) -> str:
+    """The address for `gateway.stores.open_store`, with an absolute path for SQLite."""
+    scheme = text.partition(":")[0]
+    if scheme not in OPENERS or scheme == text:
+        known = ", ".join(f"{name}://" for name in OPENERS if name != "sqlite")
+        raise ValueError(f"{show(scheme)} is no kind of store; sqlite:PATH, {known}")
+    if scheme == "sqlite":
+        try:
+            return f"sqlite:{base / read_sqlite(text).expanduser()}"
+        except BadStoreAddress as error:
+            raise ValueError(f"{error}; sqlite:PATH") from None
+    userinfo, at, _ = text.partition("://")[2].rpartition("@")
+    if at and ":" in userinfo:
+        raise ValueError(
+            "the store's address holds a password; leave it out and add "
+            "?password_file=PATH or ?password_env=NAME"
+        )
+    return text
+
+
+Store = Annotated[
+    str,
+    *text_type(
+        parse_store,
+        r"^(sqlite:.+|rediss?(\+sentinel|\+cluster)?://.+)$",
+        "sqlite:PATH or redis://HOST:PORT/DB; redis+sentinel://, redis+cluster://, with TLS rediss",
+        base=True,
+    ),
+]
