@@ -149,10 +149,6 @@ class Limits(Part):
         default=120.0, description="The upstream begins to answer in this time."
     )
     login_body: Size = Field(default=64 * KIB, description="The largest body of a login.")
-    body_size: Size | None = Field(
-        default=None,
-        description="The largest body of any request; without it, what the upstream takes.",
-    )
     shutdown: Duration = Field(
         default=30.0, description="How long running transfers may go on once a stop was asked for."
     )
