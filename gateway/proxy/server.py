@@ -12,7 +12,7 @@ import importlib
 import signal
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -63,10 +63,13 @@ def serve(serving: Serving) -> int:
             serving.ready([str(listener) for listener in serving.listeners])
         if serving.workers <= 1:
             return run(work(serving, sockets))
-        return supervise(serving.workers, lambda parent: run(work(serving, sockets, parent)))
+        return supervise(
+            serving.workers,
+            lambda parent: run(work(serving, sockets, parent)),
+            lambda: close_all(sockets),
+        )
     finally:
-        for sock in sockets:
-            sock.close()
+        close_all(sockets)
         for listener in bound:
             listener.remove()
 
@@ -94,10 +97,18 @@ async def work(
             loop.remove_reader(parent)
         for server in servers:
             server.close()
+        # Every copy has to go: the kernel accepts for as long as one is open, and who connects
+        # now would wait for nobody.
+        close_all(sockets)
         await running.forwarder.stop()
     finally:
         await running.close()
     return 0
+
+
+def close_all(sockets: Iterable[socket.socket]) -> None:
+    for sock in sockets:
+        sock.close()
 
 
 async def _accept(

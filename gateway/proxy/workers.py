@@ -20,22 +20,28 @@ class _Stop(Exception):
     pass
 
 
-def supervise(count: int, work: Callable[[int], int]) -> int:
+def supervise(
+    count: int, work: Callable[[int], int], stopping: Callable[[], None] = lambda: None
+) -> int:
     """Keep `count` workers running until SIGTERM or SIGINT, which is passed on to them.
 
     Args:
         work: what a worker does; its result is the worker's exit status. It gets a descriptor
             that becomes readable when this process is gone, however it ended.
+        stopping: called here once a stop was asked for, before the workers are waited for.
 
     Returns:
         0 after a stop that was asked for; 1 where no worker ever came up.
     """
-    return _Supervisor(count, work).run()
+    return _Supervisor(count, work, stopping).run()
 
 
 class _Supervisor:
-    def __init__(self, count: int, work: Callable[[int], int]) -> None:
+    def __init__(
+        self, count: int, work: Callable[[int], int], stopping: Callable[[], None]
+    ) -> None:
         self._count = count
+        self._close = stopping
         self._life = os.pipe()
         self._work = work
         self._born: dict[int, float] = {}
@@ -49,6 +55,7 @@ class _Supervisor:
         try:
             with contextlib.suppress(_Stop):
                 self._keep()
+            self._close()
             self._pass_on()
             self._collect()
         finally:

@@ -62,10 +62,10 @@ def pip(home: Path, *arguments: str, **env: str) -> Done:
     return run(home, sys.executable, "-m", "pip", *arguments, env=env)
 
 
-def twine(home: Path, url: str, user: str, password: str, *files: Path) -> Done:
+def twine(home: Path, url: str, user: str, password: str, *files: Path, **env: str) -> Done:
     argv = ["upload", "--non-interactive", "--disable-progress-bar", "--repository-url", url]
     login = {"TWINE_USERNAME": user, "TWINE_PASSWORD": password}
-    return run(home, sys.executable, "-m", "twine", *argv, *map(str, files), env=login)
+    return run(home, sys.executable, "-m", "twine", *argv, *map(str, files), env=login | env)
 
 
 def uv(home: Path, *arguments: str, **env: str) -> Done:
