@@ -8,24 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.core.facts import Field
 from gateway.core.headers import HOP_BY_HOP
-from gateway.proxy.blocks import (
-    BARE,
-    DIGITS,
-    FIELDS,
-    TOKENS,
-    Cut,
-    Layouts,
-    fields,
-    spans,
-)
+from gateway.proxy.blocks import BARE, DIGITS, FIELDS, TOKENS, VALUE, Cut, fields, kept, without
+from gateway.proxy.layouts import Layout, Layouts
 
-_ANSWER: Final = re.compile(
-    rb"HTTP/1\.([01]) (([1-9][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*+)?)\r" + FIELDS
-)
+_STATUS: Final = rb"HTTP/1\.([01]) (([1-9][0-9][0-9])(?: " + VALUE + rb")?)\r"
+_ANSWER: Final = re.compile(_STATUS + rb"(" + FIELDS + rb")\n\r\n")
 # Options of a connection, and what Connection cannot take from an answer.
 _NOT_CUT: Final = frozenset(
     {b"close", b"keep-alive", b"content-length", b"content-type", b"set-cookie", b"location"}
@@ -42,20 +33,21 @@ class AnswerHead:
     status_line: status and reason as they came. block: the fields. size: bytes of the head.
     length: the declared length, None when none is. chunked: the body is chunked.
     persistent: the upstream allows another request on this connection.
-    cuts: spans of `block` that end here. cookies: Set-Cookie values in order.
+    kept: the fields that go on to the client. cookies: Set-Cookie values in order.
     """
 
     length: int | None = None
     chunked = False
     cookies: list[bytes] | None = None
+    named: set[bytes] | None = None
 
-    def __init__(self, match: re.Match[bytes]) -> None:
+    def __init__(self, match: re.Match[bytes], block: bytes) -> None:
         self.version: bytes
-        self.version, self.status_line, status, self.block = match.groups()
-        self.status: int = int(status)
-        self.size: int = match.end()
-        self.persistent: bool = self.version == b"1"
-        self.cuts: list[Cut] = []
+        self.version, self.status_line, status = match.group(1, 2, 3)
+        self.status = int(status)
+        self.block = self.kept = block
+        self.size = match.end()
+        self.persistent = self.version == b"1"
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -74,6 +66,13 @@ def read_answer(data: bytes, limit: int) -> AnswerHead | None:
     Raises:
         BadAnswer: it is not plainly well-formed.
     """
+    for shape in _recent:
+        match = shape.pattern.match(data)
+        if match is not None:
+            if shape is not _recent[0]:
+                _recent.remove(shape)
+                _recent.insert(0, shape)
+            return _shaped(data, match, shape, limit)
     match = _ANSWER.match(data)
     if match is None:
         if (
@@ -84,27 +83,110 @@ def read_answer(data: bytes, limit: int) -> AnswerHead | None:
         ):
             raise BadAnswer("the head does not follow the grammar")
         return None
-    head = AnswerHead(match)
-    if head.size > limit:
-        raise BadAnswer("the head is too large")
-    _judge(head)
-    return head
-
-
-def _judge(head: AnswerHead) -> None:
-    block = head.block
-    cuts = head.cuts
-    for mark, cut, judge, many in _LAYOUTS.of(block):
-        at = block.find(mark)
+    head = AnswerHead(match, match[4])
+    layout = _LAYOUTS.of(head.block)
+    cuts: list[Cut] = []
+    for mark, cut, judge, many in layout.matters:
+        at = head.block.find(mark)
         while at >= 0:
-            end = block.find(b"\r", at) + 1
+            end = head.block.find(b"\r", at) + 1
             if cut:
                 cuts.append((at, end))
             if judge is not None:
-                judge(head, block[at + len(mark) : end - 1].strip(b" \t"))
-            at = block.find(mark, end) if many else -1
-    if len(cuts) > 1:
-        cuts.sort()
+                judge(head, head.block[at + len(mark) : end - 1].strip(b" \t"))
+            at = head.block.find(mark, end) if many else -1
+    head.kept = kept(head.block, cuts)
+    _notice(layout)
+    return _finished(head, limit)
+
+
+def _finished(head: AnswerHead, limit: int) -> AnswerHead:
+    if head.size > limit:
+        raise BadAnswer("the head is too large")
+    if head.named:
+        head.kept = without(head.kept, head.named)
+    return head
+
+
+# -- shapes -----------------------------------------------------------------------------------
+#
+# One server sends few different lists of field names. For those seen often the same grammar is
+# compiled once more with the names written out, so that one match judges the head and takes
+# out what matters. Values are never part of it.
+
+_OFTEN: Final = 16
+_MOST_SHAPES: Final = 32
+_TRIED: Final = 4
+
+
+class _Shape(NamedTuple):
+    """pattern: groups 1 to 3 are those of the status line. kept: groups of the fields that go
+    on. judged: groups of values, with what looks at them."""
+
+    pattern: re.Pattern[bytes]
+    kept: tuple[int, ...]
+    judged: tuple[tuple[int, Callable[[AnswerHead, bytes], None]], ...]
+
+
+_seen: Final[dict[tuple[bytes, ...], int]] = {}
+_shapes: Final[dict[tuple[bytes, ...], _Shape]] = {}
+_recent: Final[list[_Shape]] = []
+
+
+def _shaped(data: bytes, match: re.Match[bytes], shape: _Shape, limit: int) -> AnswerHead:
+    head = AnswerHead(match, data[match.end(2) + 1 : match.end() - 3])
+    for group, judge in shape.judged:
+        judge(head, match[group].strip(b" \t"))
+    head.kept = b"".join([match[group] for group in shape.kept])
+    return _finished(head, limit)
+
+
+def _notice(layout: Layout[Callable[[AnswerHead, bytes], None]]) -> None:
+    """Count this list of names; make it a shape when it comes often."""
+    names = layout.names
+    if len(set(names)) < len(names):
+        return
+    shape = _shapes.get(names)
+    if shape is None:
+        if len(_seen) > 1024:
+            _seen.clear()
+        _seen[names] = _seen.get(names, 0) + 1
+        if _seen[names] < _OFTEN or len(_shapes) >= _MOST_SHAPES:
+            return
+        shape = _shapes[names] = _shape(layout)
+    _recent.insert(0, shape)
+    del _recent[_TRIED:]
+
+
+def _shape(layout: Layout[Callable[[AnswerHead, bytes], None]]) -> _Shape:
+    matters = {matter.mark: matter for matter in layout.matters}
+    pattern = [_STATUS]
+    groups = 3
+    passing: list[int] = []
+    judged = []
+    inside = False
+    for name in layout.names:
+        matter = matters.get(b"\n%s:" % name)
+        if inside and matter is not None and matter.cut:
+            pattern.append(rb")")
+            inside = False
+        elif not inside and (matter is None or not matter.cut):
+            pattern.append(rb"(")
+            groups += 1
+            passing.append(groups)
+            inside = True
+        pattern.append(rb"\n" + re.escape(name) + rb":")
+        if matter is not None and matter.judge is not None:
+            groups += 1
+            judged.append((groups, matter.judge))
+            pattern.append(rb"(" + VALUE + rb")\r")
+        else:
+            pattern.append(VALUE + rb"\r")
+    pattern.append(rb")\n\r\n" if inside else rb"\n\r\n")
+    return _Shape(re.compile(b"".join(pattern)), tuple(passing), tuple(judged))
+
+
+# -- what the values mean ---------------------------------------------------------------------
 
 
 def _check(names: list[bytes]) -> None:
@@ -135,9 +217,7 @@ def _connection(head: AnswerHead, value: bytes) -> None:
     named = set(TOKENS.findall(value.lower()))
     if b"close" in named:
         head.persistent = False
-    named -= _NOT_CUT
-    if named:
-        head.cuts += [place for place in spans(head.block, named) if place not in head.cuts]
+    head.named = (named - _NOT_CUT) | (head.named or set())
 
 
 _JUDGES: Final[dict[bytes, Callable[[AnswerHead, bytes], None]]] = {

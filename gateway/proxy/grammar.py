@@ -22,14 +22,13 @@ from gateway.proxy.blocks import (
     TCHAR,
     TOKENS,
     Cut,
-    Layouts,
-    merged,
-    spans,
+    kept,
+    without,
 )
+from gateway.proxy.layouts import Layouts
 
-_REQUEST: Final = re.compile(
-    rb"((" + TCHAR + rb"{1,32}+) ([\x21-\x7e]++) HTTP/1\.([01]))\r" + FIELDS
-)
+_LINE: Final = re.compile(rb"(" + TCHAR + rb"{1,32}+) ([\x21-\x7e]++) HTTP/1\.([01])")
+_BLOCK: Final = re.compile(FIELDS)
 # uri-host of RFC 3986 section 3.2.2 without percent-escapes, with an optional port.
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9_.~!$&'()*+,;=-]++|\[[0-9A-Fa-f:.]++\])(?::[0-9]{1,5})?")
 _HOSTS: Final[set[bytes]] = set()  # judged before: nearly always one and the same
@@ -42,39 +41,99 @@ OWN_COOKIE: Final = re.compile(
 _SINGLE: Final = frozenset(name.encode() for name in SINGLE)
 _OPTIONS: Final = frozenset({b"close", b"keep-alive"})
 
+# Clients send one block of fields again and again. Blocks of nothing but these are remembered
+# with what they say; any other field may hold a credential, or changes each time.
+_PLAIN_NAMES: Final = frozenset(
+    name.encode()
+    for name in [
+        "host",
+        "user-agent",
+        "accept",
+        "accept-encoding",
+        "accept-language",
+        "cache-control",
+        "connection",
+        "pragma",
+        "sec-ch-ua",
+        "sec-ch-ua-mobile",
+        "sec-ch-ua-platform",
+        "sec-fetch-dest",
+        "sec-fetch-mode",
+        "sec-fetch-site",
+        "sec-fetch-user",
+        "upgrade-insecure-requests",
+        "dnt",
+        "priority",
+    ]
+)
+_PLAIN: Final[dict[bytes, Said]] = {}
+_PLAIN_BLOCKS: Final = 512
+_PLAIN_SIZE: Final = 2048
+
+
+class Said:
+    """What the fields of a request say, whatever its first line is.
+
+    kept: the fields that may go upstream. length: of the body; None when it is chunked.
+    framed: a body was declared, be it empty. closes: no other request will follow.
+    forwarded_for: X-Forwarded-For values, in order.
+    """
+
+    length: int | None = 0
+    framed = False
+    closes = False
+    expects = False
+    has_host = False
+    own_cookie = False
+    forwarded_for: list[bytes] | None = None
+    named: set[bytes] | None = None
+
+    def __init__(self, block: bytes) -> None:
+        self.kept = block
+
 
 class RequestHead:
     """A judged request head.
 
     line: method, target and version as they came. block: the fields, each "\\n…\\r".
-    size: bytes of the whole head. length: of the body; None when it is chunked.
-    framed: a body was declared, be it empty.
-    persistent: the client allows another request on this connection.
-    cuts: spans of `block` that never go upstream. cookie: the span of the Cookie field.
-    forwarded_for: X-Forwarded-For values, in order.
+    size: bytes of the whole head. persistent: the client allows another request on this
+    connection. The others: see `Said`.
     """
 
-    # Most requests have none of these, so they are set only where they are there.
-    length: int | None = 0
-    framed = False
-    expects = False
-    has_host = False
-    own_cookie = False
-    cookie: Cut | None = None
-    forwarded_for: list[bytes] | None = None
+    __slots__ = (
+        "block", "expects", "forwarded_for", "has_host", "kept", "length", "line", "method",
+        "own_cookie", "persistent", "size", "target", "version",
+    )  # fmt: skip
 
-    def __init__(self, match: re.Match[bytes]) -> None:
-        self.line: bytes
-        self.line, self.method, self.target, self.version, self.block = match.groups()
-        self.size: int = match.end()
-        self.persistent: bool = self.version == b"1"  # an HTTP/1.0 connection is never kept
-        self.cuts: list[Cut] = []
+    def __init__(self, line: re.Match[bytes], block: bytes, said: Said) -> None:
+        self.method: bytes
+        self.target: bytes
+        self.version: bytes
+        self.line: bytes = line[0]
+        self.method, self.target, self.version = line.groups()
+        self.block = block
+        self.size = len(self.line) + len(block) + 4
+        self.kept = said.kept
+        self.length = said.length
+        self.own_cookie = said.own_cookie
+        self.has_host = said.has_host
+        self.expects = said.expects
+        self.forwarded_for = said.forwarded_for
+        self.persistent = not said.closes
+        if self.version == b"0":
+            self._of_old(said)
+
+    def _of_old(self, said: Said) -> None:
+        """HTTP/1.0: no chunks, no expectations (RFC 9110 section 10.1.1), never kept open."""
+        if said.length is None:
+            raise refuse("its Transfer-Encoding is not the single word 'chunked'")
+        self.expects = False
+        self.persistent = False
 
     def drop_expect(self) -> None:
         """The body is here already, so nothing is expected of the upstream any more."""
-        if self.expects:
-            self.expects = False
-            self.cuts = merged(self.cuts, spans(self.block, {b"expect"}))
+        self.expects = False
+        self.kept = without(self.kept, {b"expect"})
 
 
 def refuse(why: str) -> Refusal:
@@ -90,21 +149,24 @@ def read_request(data: bytes, limit: int, line_limit: int, field_limit: int) -> 
     Raises:
         Refusal: `bad_request`, `head_too_large`, `expectation_failed`.
     """
-    match = _REQUEST.match(data)
-    if match is None:
-        end = data.find(b"\r\n\r\n") + 4
-        if end < 4:
-            return None
-        raise _too_large(limit) if end > limit else refuse("its head does not follow the grammar")
-    head = RequestHead(match)
-    if head.size > limit:
+    end = data.find(b"\r\n\r\n")
+    if end < 0:
+        return None
+    if end + 4 > limit:
         raise _too_large(limit)
-    if len(head.line) > line_limit:
+    first = data.find(b"\r")
+    if first > line_limit:
         raise _too_large(line_limit)
-    if head.block.count(b"\n") > field_limit:
-        raise refuse("it has too many header fields")
-    _judge_request(head)
-    return head
+    line = _LINE.fullmatch(data, 0, first)
+    if line is None:
+        raise refuse("its first line does not follow the grammar")
+    block = data[first + 1 : end + 1]
+    said = _PLAIN.get(block)
+    if said is None:
+        said = _read_block(block, field_limit)
+    if not said.has_host and line[3] == b"1":
+        raise refuse("Host is missing")
+    return RequestHead(line, block, said)
 
 
 def unfinished(data: bytes | bytearray, seen: int, limit: int, line_limit: int) -> None:
@@ -128,22 +190,31 @@ def _too_large(limit: int) -> Refusal:
     return Refusal("head_too_large", limit=str(limit))
 
 
-def _judge_request(head: RequestHead) -> None:
-    block = head.block
-    cuts = head.cuts
-    for mark, cut, judge, many in _LAYOUTS.of(block):
+def _read_block(block: bytes, field_limit: int) -> Said:
+    if not _BLOCK.fullmatch(block):
+        raise refuse("its header fields do not follow the grammar")
+    if block.count(b"\n") > field_limit:
+        raise refuse("it has too many header fields")
+    layout = _LAYOUTS.of(block)
+    said = Said(block)
+    cuts: list[Cut] = []
+    for mark, cut, judge, many in layout.matters:
         at = block.find(mark)
         while at >= 0:
             end = block.find(b"\r", at) + 1
             if cut:
                 cuts.append((at, end))
             if judge is not None:
-                judge(head, block[at + len(mark) : end - 1].strip(b" \t"), (at, end))
+                judge(said, block[at + len(mark) : end - 1].strip(b" \t"))
             at = block.find(mark, end) if many else -1
-    if len(cuts) > 1:
-        cuts.sort()
-    if not head.has_host and head.version == b"1":
-        raise refuse("Host is missing")
+    said.kept = kept(block, cuts)
+    if said.named:
+        said.kept = without(said.kept, said.named)
+    if layout.plain and len(block) <= _PLAIN_SIZE:
+        if len(_PLAIN) >= _PLAIN_BLOCKS:
+            _PLAIN.clear()
+        _PLAIN[block] = said
+    return said
 
 
 def _check(names: list[bytes]) -> None:
@@ -158,60 +229,58 @@ def _check(names: list[bytes]) -> None:
         raise refuse("it asks for another protocol")
 
 
-def _connection(head: RequestHead, value: bytes, place: Cut) -> None:
+def _connection(said: Said, value: bytes) -> None:
     """RFC 9110 section 7.6.1: what Connection names goes no further."""
     if value == b"keep-alive":
         return
     named = set(TOKENS.findall(value.lower()))
     if b"close" in named:
-        head.persistent = False
+        said.closes = True
     named -= _OPTIONS
     if named & _SINGLE:
         raise refuse("Connection names a field that must not be dropped")
-    if named:
-        head.cuts += [place for place in spans(head.block, named) if place not in head.cuts]
+    said.named = named | (said.named or set())
 
 
-def _host(head: RequestHead, value: bytes, place: Cut) -> None:
+def _host(said: Said, value: bytes) -> None:
     if value not in _HOSTS:
         if not _HOST.fullmatch(value):
             raise refuse("Host is not a host")
         if len(_HOSTS) < 64:
             _HOSTS.add(value)
-    head.has_host = True
+    said.has_host = True
 
 
-def _length(head: RequestHead, value: bytes, place: Cut) -> None:
+def _length(said: Said, value: bytes) -> None:
     if not value.isdigit() or len(value) > DIGITS:
         raise refuse("Content-Length is not a number")
-    head.length = int(value)
-    head.framed = True
+    said.length = int(value)
+    said.framed = True
 
 
-def _coding(head: RequestHead, value: bytes, place: Cut) -> None:
-    if value.lower() != b"chunked" or head.version == b"0":
+def _coding(said: Said, value: bytes) -> None:
+    if value.lower() != b"chunked":
         raise refuse("its Transfer-Encoding is not the single word 'chunked'")
-    head.length = None
-    head.framed = True
+    said.length = None
+    said.framed = True
 
 
-def _cookie(head: RequestHead, value: bytes, place: Cut) -> None:
-    head.cookie = place
+def _cookie(said: Said, value: bytes) -> None:
     if OWN_COOKIE.search(value):
-        head.own_cookie = True
+        said.own_cookie = True
 
 
-def _expect(head: RequestHead, value: bytes, place: Cut) -> None:
+def _expect(said: Said, value: bytes) -> None:
     if value.lower() != b"100-continue":
         raise Refusal("expectation_failed")
-    head.expects = head.version == b"1"  # RFC 9110 section 10.1.1: ignored in HTTP/1.0
+    said.expects = True
 
 
-def _forwarded_for(head: RequestHead, value: bytes, place: Cut) -> None:
-    head.forwarded_for = [*(head.forwarded_for or ()), value]
+def _forwarded_for(said: Said, value: bytes) -> None:
+    said.forwarded_for = [*(said.forwarded_for or ()), value]
 
 
-_JUDGES: Final[dict[bytes, Callable[[RequestHead, bytes, Cut], None]]] = {
+_JUDGES: Final[dict[bytes, Callable[[Said, bytes], None]]] = {
     b"host": _host,
     b"content-length": _length,
     b"transfer-encoding": _coding,
@@ -220,4 +289,4 @@ _JUDGES: Final[dict[bytes, Callable[[RequestHead, bytes, Cut], None]]] = {
     b"connection": _connection,
     b"x-forwarded-for": _forwarded_for,
 }
-_LAYOUTS: Final = Layouts(dropped, _JUDGES, _check)
+_LAYOUTS: Final = Layouts(dropped, _JUDGES, _check, _PLAIN_NAMES)

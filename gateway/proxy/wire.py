@@ -16,12 +16,13 @@ from typing import Final
 from gateway.core.facts import Field
 from gateway.core.headers import OWN_COOKIE_PREFIXES, dropped
 from gateway.proxy.answers import AnswerHead
-from gateway.proxy.blocks import TCHAR, kept, merged, spans
+from gateway.proxy.blocks import TCHAR, without
 from gateway.proxy.grammar import RequestHead
 from gateway.proxy.ports import Answer, Forward
 
 _NAME: Final = re.compile(TCHAR + rb"++")
 _VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*+")
+_COOKIE: Final = re.compile(rb"(?i:\ncookie):([^\r]*+)\r")
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 _OWN_COOKIES: Final = tuple(prefix.encode() for prefix in OWN_COOKIE_PREFIXES)
 
@@ -66,34 +67,41 @@ class Route:
 
 def request_head(head: RequestHead, route: Route, client: Rendered, authority: bytes) -> bytes:
     """The head that goes upstream; `authority` where an HTTP/1.0 client sent no Host."""
-    cuts = head.cuts
-    extra = b""
-    if head.length is None:
-        extra = b"Transfer-Encoding: chunked\r\n"
+    block = head.kept
+    extra = b"" if head.length is not None else b"Transfer-Encoding: chunked\r\n"
     names = route.request.names
     if client.names:
         names = names | client.names
     if names:
-        cuts = merged(cuts, spans(head.block, names))
-    if head.own_cookie and head.cookie is not None and b"cookie" not in names:
-        cuts = merged(cuts, [head.cookie])
-        left = foreign_cookies(head.block[slice(*head.cookie)].partition(b":")[2])
-        extra += b"Cookie: %s\r\n" % left if left else b""
+        block = without(block, names)
+    if head.own_cookie and b"cookie" not in names:
+        block, cookies = _without_own_cookies(block)
+        extra += cookies
     if not head.has_host and b"host" not in names:
         extra += b"Host: %s\r\n" % authority
     return b"%s %s HTTP/1.1\r%s\n%s%s%s\r\n" % (
         head.method,
         head.target,
-        kept(head.block, cuts),
+        block,
         route.request.block,
         client.block,
         extra,
     )
 
 
+def _without_own_cookies(block: bytes) -> tuple[bytes, bytes]:
+    """The block without its Cookie field, and the field with what is not the gateway's own."""
+    found = _COOKIE.search(block)
+    if found is None:
+        return block, b""
+    left = foreign_cookies(found[1])
+    line = b"Cookie: %s\r\n" % left if left else b""
+    return block[: found.start()] + block[found.end() :], line
+
+
 def foreign_cookies(value: bytes) -> bytes:
     """The value of a Cookie field without the gateway's own cookies."""
-    parts = [part.strip(b" \t\r") for part in value.split(b";")]
+    parts = [part.strip(b" \t") for part in value.split(b";")]
     return b"; ".join(part for part in parts if part and not part.startswith(_OWN_COOKIES))
 
 
@@ -107,22 +115,22 @@ def handed_head(head: RequestHead) -> bytes:
     extra = b"Transfer-Encoding: chunked\r\n" if head.length is None else b""
     return b"%s\r%s\n%sConnection: close\r\n\r\n" % (
         head.line,
-        kept(head.block, spans(head.block, names)),
+        without(head.block, names),
         extra,
     )
 
 
 def answer_head(answer: AnswerHead, route: Route, *, chunked: bool, close: bool) -> bytes:
     """The head of the upstream's answer as the client gets it."""
-    cuts = answer.cuts
+    block = answer.kept
     if route.answer.names:
-        cuts = merged(cuts, spans(answer.block, route.answer.names))
+        block = without(block, route.answer.names)
     extra = route.answer.block
     if chunked:
         extra += b"Transfer-Encoding: chunked\r\n"
     if close:
         extra += b"Connection: close\r\n"
-    return b"HTTP/1.1 %s\r%s\n%s\r\n" % (answer.status_line, kept(answer.block, cuts), extra)
+    return b"HTTP/1.1 %s\r%s\n%s\r\n" % (answer.status_line, block, extra)
 
 
 def own_answer(answer: Answer, *, close: bool, bodiless: bool) -> bytes:
