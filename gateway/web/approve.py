@@ -29,12 +29,7 @@ async def submit(kit: Kit, ask: Ask, session: Session) -> Reply:
     """Let the next try by that client pass, once."""
     waiting = await _waiting(kit, ask, session)
     if not waiting.approved:
-        try:
-            await kit.flow.approve(session, ask.tail, ask.caller)
-        except Refusal as refusal:
-            if refusal.slug == "pending_expired":
-                raise Refusal("approval_gone") from None
-            raise
+        await kit.flow.approve(session, ask.tail, ask.caller)
     return see_other(f"{APPROVE}/{ask.tail}")
 
 

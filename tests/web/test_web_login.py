@@ -99,6 +99,24 @@ async def test_too_many_wrong_codes_are_told_how_long_to_wait(
     assert re.search(r"wait \d+ (second|minute)", page.text)
 
 
+async def test_an_address_that_guesses_passwords_is_slowed_and_the_upstream_left_alone(
+    browser: Browser, site: Site, world: World, alice: Person
+) -> None:
+    door = await browser.get("/+auth/login")
+    page = door
+    for number in range(200):
+        page = await browser.fill(door, "/+auth/login", user=f"guess{number}", password="no")
+        if page.status == 429:
+            break
+    assert (page.status, page.reason) == (429, "throttled")
+    assert int(page.headers["retry-after"]) > 0
+    asked = len(site.doorman.asked)
+    await browser.fill(door, "/+auth/login", user="alice", password="right")
+    assert len(site.doorman.asked) == asked
+    world.clock.turn(3600)
+    assert (await browser.give_password("alice")).goes_to == "/+auth/verify"
+
+
 # -- the first time ----------------------------------------------------------------------------
 
 
