@@ -21,7 +21,11 @@ def command(
 ) -> subprocess.CompletedProcess[str]:
     """Run `index-gateway` with arguments; its output is captured as text."""
     done = subprocess.run(
-        [*configuration.PROGRAM, *arguments], input=text, capture_output=True, text=True, timeout=120
+        [*configuration.PROGRAM, *arguments],
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert not check or done.returncode == 0, (arguments, done.stdout, done.stderr)
     return done
