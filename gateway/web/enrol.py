@@ -159,6 +159,7 @@ def _codes(
         session=_session(who),
         error=error,
         base=base(who),
+        who=who,
         codes=codes,
         file="data:text/plain;charset=utf-8," + quote(text + "\n"),
     )

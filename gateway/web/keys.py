@@ -11,9 +11,10 @@ from dataclasses import replace
 from typing import Final
 
 from gateway.core import cookies
-from gateway.core.addresses import OVERVIEW, PREFIX
+from gateway.core.addresses import OVERVIEW, PREFIX, own
 from gateway.core.errors import Refusal
 from gateway.core.flow import Pending, Session
+from gateway.core.path import parse_target
 from gateway.web import enrol, login
 from gateway.web.kit import Ask, Kit
 from gateway.web.reply import Reply, as_json
@@ -56,6 +57,9 @@ async def passkey(kit: Kit, ask: Ask) -> Reply:
             return login.form(kit, ask, error=Refusal("key_refused"))
         raise
     goto = ask.next() or OVERVIEW
+    session = await kit.flow.session(passed.session_cookie)
+    if session is not None and session.upstream is None and not own(parse_target(goto).path):
+        goto = OVERVIEW  # which says why the page asked for cannot be had this way
     return await kit.passed(ask, replace(passed, held=replace(passed.held, goto=goto)))
 
 

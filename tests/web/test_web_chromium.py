@@ -162,8 +162,12 @@ async def test_a_passkey_signs_in_without_a_user_name(
     await add_key(tab, "Laptop")
     await expect(tab.get_by_text("passkey", exact=True)).to_be_visible()
     await log_out(tab)
+    await tab.goto("/+auth/login?next=/simple/")
     await press(tab, "Sign in with a passkey")
     await expect(tab.get_by_role("link", name="alice")).to_be_visible()
+    await expect(tab.get_by_text("signed in without your password")).to_be_visible()
+    await tab.get_by_role("link", name="Add an app").click()
+    await expect(tab.get_by_role("heading", name="Add an authenticator app")).to_be_visible()
 
 
 async def test_the_same_key_is_not_added_twice(
