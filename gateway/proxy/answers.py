@@ -31,6 +31,7 @@ class AnswerHead:
     """A judged head of an upstream's answer.
 
     status_line: status and reason as they came. block: the fields. size: bytes of the head.
+    bodiless: never a body, whatever the fields say (RFC 9112 section 6.3).
     length: the declared length, None when none is. chunked: the body is chunked.
     persistent: the upstream allows another request on this connection.
     kept: the fields that go on to the client. cookies: Set-Cookie values in order.
@@ -44,7 +45,8 @@ class AnswerHead:
     def __init__(self, match: re.Match[bytes], block: bytes) -> None:
         self.version: bytes
         self.version, self.status_line, status = match.group(1, 2, 3)
-        self.status = int(status)
+        self.status = number = int(status)
+        self.bodiless = number == 304 or number == 204 or number < 200
         self.block = self.kept = block
         self.size = match.end()
         self.persistent = self.version == b"1"
@@ -53,11 +55,6 @@ class AnswerHead:
     def fields(self) -> tuple[Field, ...]:
         """Every field, in order."""
         return fields(self.block)
-
-    @property
-    def bodiless(self) -> bool:
-        """RFC 9112 section 6.3: never a body, whatever the fields say."""
-        return self.status == 204 or self.status == 304 or self.status < 200
 
 
 def read_answer(data: bytes, limit: int) -> AnswerHead | None:

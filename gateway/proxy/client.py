@@ -94,7 +94,8 @@ class ClientConnection(Connection):
     # -- heads --------------------------------------------------------------------------------
 
     def _head(self, data: bytes) -> None:
-        limits = self.forwarder.limits
+        forwarder = self.forwarder
+        limits = forwarder.limits
         buffer = self._buffer
         try:
             if buffer:
@@ -105,7 +106,7 @@ class ClientConnection(Connection):
                     return
                 data = bytes(buffer)
             elif self._served:
-                self.since = self.forwarder.now
+                self.since = forwarder.now
             head = read_request(data, limits.head, limits.line, limits.fields)
             if head is None:
                 unfinished(data, 0, limits.head, limits.line)
@@ -118,7 +119,6 @@ class ClientConnection(Connection):
             self._buffer = bytearray()
         self._served = True
         rest = data[head.size :] if len(data) > head.size else b""
-        forwarder = self.forwarder
         route = None if head.own_cookie else forwarder.memo.get(head.line) or forwarder.quick(head)
         if route is None:
             self._plan(head, rest)
@@ -269,6 +269,10 @@ class ClientConnection(Connection):
                 self.stage = _GONE
                 transport.close()
             return
+        self.ready()
+
+    def ready(self) -> None:
+        """On to the next request."""
         self.stage = None
         self.since = self.forwarder.now
         if self._stopped:

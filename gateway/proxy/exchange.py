@@ -28,12 +28,11 @@ _REPEATABLE: Final = frozenset({b"GET", b"HEAD"})
 class Exchange(Relay):
     """A stage of a client connection: forwards until the answer has ended.
 
-    body: the request's, None once it has all been sent (or where somebody else reads it and
-        calls `send`: then `foreign` is set until it said done).
+    body: the request's, None once it has all been sent, or where somebody else reads it and
+        calls `send`.
     """
 
     body: Body | None = None
-    foreign = False
     _mover: Mover | None = None
     _task: asyncio.Task[None] | None = None
     _waiting: list[bytes] | None = None  # to be sent once there is a connection
@@ -53,7 +52,7 @@ class Exchange(Relay):
         wire = request_head(self.head, self.route, client.fields, forwarder.authority)
         if first or body is not None or foreign:
             self.body = body
-            self.foreign = foreign
+            self.uploading = foreign or body is not None
             wire += first
         elif self.head.method in _REPEATABLE:
             self._retry = wire
@@ -69,7 +68,7 @@ class Exchange(Relay):
         transport = upstream.transport
         assert transport is not None
         transport.write(wire)
-        if self.body is not None:
+        if self.uploading:
             self._splice_up()
 
     def _connect(self, wire: bytes) -> None:
@@ -107,6 +106,7 @@ class Exchange(Relay):
             return
         if body.done:
             self.body = None
+            self.uploading = False
             self.client.keep(body.rest)
         self._send(framed)
         if not body.done:
@@ -117,7 +117,7 @@ class Exchange(Relay):
         if self.ended:
             return
         if done:
-            self.foreign = False
+            self.uploading = False
         self._send(framed)
 
     def _send(self, framed: list[bytes]) -> None:
@@ -126,10 +126,6 @@ class Exchange(Relay):
             self._waiting += framed
         elif self.upstream is not None and self.upstream.transport is not None:
             self.upstream.transport.write(b"".join(framed))
-
-    @property
-    def uploading(self) -> bool:
-        return self.body is not None or self.foreign
 
     # -- large bodies below the transports ----------------------------------------------------
 
@@ -158,6 +154,7 @@ class Exchange(Relay):
         self._mover = None
         if outcome is Outcome.DONE:
             self.body = None
+            self.uploading = False
             self.client.go_on_reading(Why.SPLICING)
         elif outcome is Outcome.SOURCE_ENDED:
             self.client.leave()

@@ -26,6 +26,7 @@ class Relay:
     """The answer's half of an exchange. Attributes:
 
     answering: the answer's head has been passed on. ended: this exchange is over.
+    uploading: some of the request is still to be sent.
     left: bytes of a sized body still to come, None where the body ends otherwise.
     chunks: decoder of a chunked body. deciding: the gate looks at the answer.
     """
@@ -37,6 +38,7 @@ class Relay:
     left: int | None = None
     chunks: ChunkDecoder | None = None
     reusable = False
+    uploading = False
     _close = False
     _head_bytes = b""
     _down: Mover | None = None
@@ -53,10 +55,6 @@ class Relay:
     def deciding(self) -> bool:
         return self._decision is not None
 
-    @property
-    def uploading(self) -> bool:
-        raise NotImplementedError
-
     def retry(self) -> bool:
         raise NotImplementedError
 
@@ -66,7 +64,8 @@ class Relay:
     # -- the head -----------------------------------------------------------------------------
 
     def answer_data(self, data: bytes) -> None:
-        self.touched = self.client.forwarder.now
+        forwarder = self.client.forwarder
+        self.touched = forwarder.now
         if self.answering:
             self._body(data)
             return
@@ -74,64 +73,68 @@ class Relay:
             data = self._head_bytes + data
             self._head_bytes = b""
         try:
-            answer = read_answer(data, self.client.forwarder.limits.head)
+            answer = read_answer(data, forwarder.limits.head)
             while answer is not None and answer.status < 200:
                 self._interim(answer)
                 data = data[answer.size :]
-                answer = read_answer(data, self.client.forwarder.limits.head) if data else None
+                answer = read_answer(data, forwarder.limits.head) if data else None
         except BadAnswer as exc:
-            self.client.forwarder.log.warning("the upstream's answer is refused: %s", exc)
+            forwarder.log.warning("the upstream's answer is refused: %s", exc)
             self.refuse("upstream_broken")
             return
         if answer is None:
             self._head_bytes = data
         elif answer.cookies is not None:
-            self._cookies(answer, data[answer.size :])
+            self._cookies(answer, data)
         else:
-            self._begin(answer, data[answer.size :])
+            self._begin(answer, data)
 
     def _interim(self, answer: AnswerHead) -> None:
         if answer.status == 101:
             raise BadAnswer("it changes the protocol, which nobody asked for")
+        if answer.cookies is not None:
+            raise BadAnswer("it sets a cookie before it answers")
         if self.head.version == b"1":  # RFC 9110 section 15.2: never to an HTTP/1.0 client
-            self.client.write(
-                answer_head(answer, self.client.forwarder.bare, chunked=False, close=False)
-            )
+            self.client.write(answer_head(answer, self.client.forwarder.bare, False, False))
 
-    def _begin(self, answer: AnswerHead, rest: bytes) -> None:
-        head = self.head
-        modern = head.version == b"1"
-        bodiless = answer.bodiless or head.method == b"HEAD"
-        length = 0 if bodiless else answer.length
-        chunked = answer.chunked and modern and answer.status != 204
+    def _begin(self, answer: AnswerHead, data: bytes) -> None:
+        """Pass on the head, and what `data` holds of the body behind it."""
+        client, head = self.client, self.head
+        length = answer.length
+        if answer.bodiless or head.method == b"HEAD":
+            length = 0
         unknown = length is None and not answer.chunked
         # Without a length the end of the connection is the end of the body; and a client that
         # still sends its request cannot be read for another one.
-        self._close = (
-            not head.persistent or unknown or self.uploading or self.client.forwarder.stopping
+        self._close = close = (
+            unknown or self.uploading or not head.persistent or client.forwarder.stopping
         )
-        wire = answer_head(answer, self.route, chunked=chunked, close=self._close)
+        framed = answer.chunked and head.version == b"1" and answer.status != 204
+        wire = answer_head(answer, self.route, framed, close)
         self.answering = True
         self.reusable = answer.persistent and not unknown
-        if answer.chunked and not bodiless:
-            self.chunks = ChunkDecoder(extensions=True)
-            self.client.write(wire)
-            if rest:
-                self._body(rest)
-            return
-        if length is not None and len(rest) >= length:
-            surplus = len(rest) > length
-            self.client.write(wire + rest[:length] if length else wire)
-            self.finish(clean=not surplus)
-            return
-        self.client.write(wire + rest)
+        size = answer.size
         if length is not None:
-            self.left = length - len(rest)
+            here = len(data) - size
+            if here >= length:
+                client.write(wire + data[size : size + length] if length else wire)
+                self.finish(here == length)
+                return
+            client.write(wire + data[size:])
+            self.left = length - here
             self._splice_down()
+            return
+        if answer.chunked:
+            self.chunks = ChunkDecoder(extensions=True)
+            client.write(wire)
+            if len(data) > size:
+                self._body(data[size:])
+        else:
+            client.write(wire + data[size:])
 
     # -- answers that set cookies -------------------------------------------------------------
 
-    def _cookies(self, answer: AnswerHead, rest: bytes) -> None:
+    def _cookies(self, answer: AnswerHead, data: bytes) -> None:
         forwarder = self.client.forwarder
         try:
             sessions = any(
@@ -139,7 +142,7 @@ class Relay:
                 for value in answer.cookies or ()
             )
             if not sessions:
-                self._begin(answer, rest)
+                self._begin(answer, data)
                 return
             facts = self.client.facts(self.head)
             fields = tuple(answer.fields)
@@ -149,9 +152,9 @@ class Relay:
             return
         if self.upstream is not None:
             self.upstream.stop_reading(Why.DECIDING)
-        self._decision = asyncio.get_running_loop().create_task(self._hold(held, answer, rest))
+        self._decision = asyncio.get_running_loop().create_task(self._hold(held, answer, data))
 
-    async def _hold(self, held: Awaitable[Answer | None], answer: AnswerHead, rest: bytes) -> None:
+    async def _hold(self, held: Awaitable[Answer | None], answer: AnswerHead, data: bytes) -> None:
         try:
             instead = await held
         except Exception as exc:
@@ -166,7 +169,7 @@ class Relay:
             return
         self.touched = self.client.forwarder.now
         upstream = self.upstream
-        self._begin(answer, rest)
+        self._begin(answer, data)
         if upstream is not None:
             upstream.go_on_reading(Why.DECIDING)
 
@@ -182,7 +185,7 @@ class Relay:
                 self._splice_down()
             else:
                 client.write(data if len(data) == left else data[:left])
-                self.finish(clean=len(data) == left)
+                self.finish(len(data) == left)
             return
         chunks = self.chunks
         if chunks is None:
@@ -198,7 +201,7 @@ class Relay:
         if pieces:
             client.write(b"".join(pieces))
         if chunks.done:
-            self.finish(clean=not chunks.rest)
+            self.finish(not chunks.rest)
 
     def client_writable(self, writable: bool) -> None:
         """The client's buffer has filled up or run empty."""
@@ -240,7 +243,7 @@ class Relay:
         self._down = None
         if outcome is Outcome.DONE:
             self.left = 0
-            self.finish(clean=True)
+            self.finish(True)
         elif outcome is Outcome.SOURCE_ENDED:
             self.truncate()
         else:
@@ -252,7 +255,7 @@ class Relay:
         """The upstream closed its connection (exc: or broke it) before we let go of it."""
         if self.answering:
             if self.left is None and self.chunks is None and exc is None:
-                self.finish(clean=False)  # the end of a body without length
+                self.finish(False)  # the end of a body without length
             else:
                 self.truncate()
             return
@@ -264,23 +267,25 @@ class Relay:
             return
         self.refuse("upstream_broken")
 
-    def finish(self, *, clean: bool) -> None:
+    def finish(self, clean: bool) -> None:
         """The answer has been passed on whole.
 
         Args:
             clean: the upstream connection stands exactly at the end of the answer.
         """
-        upstream = self.upstream
-        uploading = self.uploading
+        client, upstream, uploading = self.client, self.upstream, self.uploading
         if upstream is not None and clean and self.reusable and not uploading:
             self.upstream = None
+            self.ended = True
             if upstream.stopped:
                 upstream.go_on_reading(Why.ANY)
-            self.client.forwarder.pool.give(upstream, self.touched)
-            self.ended = True
+            client.forwarder.pool.give(upstream, self.touched)
         else:
             self.stop()
-        self.client.answered(close=self._close, unread=uploading)
+        if self._close:
+            client.answered(close=True, unread=uploading)
+        else:
+            client.ready()
 
     def truncate(self) -> None:
         """The answer breaks off: the client must see that."""

@@ -120,12 +120,16 @@ def handed_head(head: RequestHead) -> bytes:
     )
 
 
-def answer_head(answer: AnswerHead, route: Route, *, chunked: bool, close: bool) -> bytes:
-    """The head of the upstream's answer as the client gets it."""
+def answer_head(answer: AnswerHead, route: Route, chunked: bool, close: bool) -> bytes:
+    """The head of the upstream's answer as the client gets it.
+
+    Args:
+        chunked: the body follows in chunks. close: the connection ends after it.
+    """
     block = answer.kept
+    extra = route.answer.block
     if route.answer.names:
         block = without(block, route.answer.names)
-    extra = route.answer.block
     if chunked:
         extra += b"Transfer-Encoding: chunked\r\n"
     if close:
