@@ -38,9 +38,9 @@ class SetCookie:
 def read_set_cookie(header: str) -> SetCookie:
     """Name, value and life of a Set-Cookie field value. Reads everything: no error exists."""
     pair, *attributes = header.split(";")
-    name, mark, value = pair.partition("=")
-    if not mark:  # RFC 6265bis section 5.6: a nameless cookie
-        name, value = "", pair
+    # RFC 6265bis section 5.6: what has no name (no "=", or nothing before it) is all value. A
+    # browser sends it back as the value alone, which a server reads as name and value again.
+    name, _, value = pair.lstrip(" \t=").partition("=")
     max_age: float | None = None
     past = False
     for attribute in attributes:

@@ -1,0 +1,41 @@
+"""What a Set-Cookie of the upstream hands out, however it is spelled."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.core.set_cookie import read_set_cookie
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "sid=v",
+        " sid = v ",
+        "\tsid\t=\tv",
+        "sid=v; Path=/; HttpOnly",
+        "=sid=v",
+        "==sid=v",
+        " = sid=v; Secure",
+        "sid=v; Max-Age=-1",
+        "sid=v; Expires=Thu, 01 Jan 1970 00:00:00 GMT",
+    ],
+    ids=["plain", "blanks", "tabs", "attributes", "nameless", "nameless twice", "nameless with blanks", "past",
+         "epoch"],
+)  # fmt: skip
+def test_a_cookie_that_a_server_would_read_as_its_session_is_one(header: str) -> None:
+    cookie = read_set_cookie(header)
+    assert (cookie.name, cookie.value, cookie.ends) == ("sid", "v", False)
+
+
+@pytest.mark.parametrize("header", ["", ";", "=", "==", "sid", "=sid", "; sid=v"])
+def test_a_cookie_without_name_or_value_hands_out_nothing(header: str) -> None:
+    assert read_set_cookie(header).ends
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["sid=", 'sid=""', "sid=deleted; Max-Age=0", "sid=x; sid=v; Max-Age=0"],
+)
+def test_whether_a_cookie_ends_a_session(header: str) -> None:
+    assert read_set_cookie(header).ends is ("x" not in header.split(";")[0])
