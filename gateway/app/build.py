@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from gateway.app.chores import Chores
@@ -112,7 +112,7 @@ async def build(
 def _form(settings: Settings) -> FormOptions:
     """How the login of a `form` upstream looks; the other kinds need no telling."""
     wanted = settings.upstream.form
-    return FormOptions() if wanted is None else FormOptions(**wanted.model_dump())
+    return FormOptions() if wanted is None else FormOptions(**asdict(wanted))
 
 
 def _endpoint(settings: Settings) -> Endpoint:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Final, TypeAlias
+from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from gateway.core.facts import IPAddress
 from gateway.settings.files import path_in
-from gateway.settings.text import show, text_type
+from gateway.settings.shape import Text, show
 
 _HOST: Final = re.compile(
     r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_-]+)*\.?"
@@ -30,10 +30,7 @@ def parse_network(text: str) -> IPv4Network | IPv6Network:
         ) from None
 
 
-Network: TypeAlias = Annotated[
-    IPv4Network | IPv6Network,
-    *text_type(parse_network, r"^[0-9a-fA-F:.]+(/[0-9]+)?$", "a CIDR such as 10.0.0.0/8"),
-]
+NETWORK: Final = Text(r"^[0-9a-fA-F:.]+(/[0-9]+)?$", "a CIDR such as 10.0.0.0/8", parse_network)
 
 
 def parse_address(text: str) -> IPAddress:
@@ -43,9 +40,7 @@ def parse_address(text: str) -> IPAddress:
         raise ValueError(f"{show(text)} is no IP address; such as 192.0.2.7") from None
 
 
-Address: TypeAlias = Annotated[
-    IPv4Address | IPv6Address, *text_type(parse_address, r"^[0-9a-fA-F:.]+$", "an IP address")
-]
+ADDRESS: Final = Text(r"^[0-9a-fA-F:.]+$", "an IP address", parse_address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +72,7 @@ def parse_listen(text: str, base: Path) -> Listen:
     return Listen(host, int(port))
 
 
-ListenAddress = Annotated[
-    Listen,
-    *text_type(parse_listen, r"^(unix:.+|.+:[0-9]+)$", "host:port, or unix:/path", base=True),
-]
+LISTEN: Final = Text(r"^(unix:.+|.+:[0-9]+)$", "host:port, or unix:/path", parse_listen, based=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +113,9 @@ def parse_endpoint(text: str, base: Path) -> Endpoint:
     return Endpoint(parts.hostname or "", parts.port or (443 if tls else 80), tls)
 
 
-EndpointUrl = Annotated[
-    Endpoint,
-    *text_type(
-        parse_endpoint, r"^(https?://|unix:).+$", "http://host:port or unix:/path", base=True
-    ),
-]
+ENDPOINT: Final = Text(
+    r"^(https?://|unix:).+$", "http://host:port or unix:/path", parse_endpoint, based=True
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +152,7 @@ def parse_public_url(text: str) -> PublicUrl:
     return PublicUrl(parts.scheme, (parts.hostname or "").rstrip("."), parts.port or default)
 
 
-PublicAddress = Annotated[
-    PublicUrl,
-    *text_type(parse_public_url, r"^https?://[^/?#@]+/?$", "https://packages.example.org"),
-]
+PUBLIC_URL: Final = Text(r"^https?://[^/?#@]+/?$", "https://packages.example.org", parse_public_url)
 
 
 def parse_url(text: str) -> SplitResult:
@@ -205,7 +191,7 @@ def parse_webhook(text: str) -> str:
     return text
 
 
-WebhookUrl = Annotated[str, *text_type(parse_webhook, r"^https?://[^\s#@]+$", "https://host/path")]
+WEBHOOK: Final = Text(r"^https?://[^\s#@]+$", "https://host/path", parse_webhook)
 
 
 def _hostport(host: str, port: int | None) -> str:

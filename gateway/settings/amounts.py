@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final, TypeAlias
+from typing import Final
 
-from gateway.settings.text import show, text_type
+from gateway.settings.shape import OrWord, Text, show
 
 _DURATION: Final = re.compile(r"([0-9]{1,9})(ms|s|m|h|d|w)")
 _SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -52,20 +52,6 @@ def _written(amount: int, units: dict[str, int]) -> str:
 
 _DURATION_TEXT: Final = "a duration such as 90s, 15m, 12h or 30d"
 _SIZE_TEXT: Final = "a size such as 64KiB, 20MiB or 2GiB"
-Duration: TypeAlias = Annotated[
-    float,
-    *text_type(parse_duration, r"^([0-9]+(ms|s|m|h|d|w))+$", _DURATION_TEXT, write=write_duration),
-]
-DurationOrOff: TypeAlias = Annotated[
-    float | None,
-    *text_type(
-        lambda text: None if text == "off" else parse_duration(text),
-        r"^(off|([0-9]+(ms|s|m|h|d|w))+)$",
-        f"{_DURATION_TEXT}, or off",
-        write=lambda seconds: "off" if seconds is None else write_duration(seconds),
-    ),
-]
-Size: TypeAlias = Annotated[
-    int,
-    *text_type(parse_size, r"^[0-9]+ ?(B|KiB|MiB|GiB|TiB)$", _SIZE_TEXT, write=write_size),
-]
+DURATION: Final = Text(r"^([0-9]+(ms|s|m|h|d|w))+$", _DURATION_TEXT, parse_duration)
+DURATION_OR_OFF: Final = OrWord("off", DURATION)
+SIZE: Final = Text(r"^[0-9]+ ?(B|KiB|MiB|GiB|TiB)$", _SIZE_TEXT, parse_size)

@@ -6,9 +6,9 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Final
 
-from gateway.settings.text import show, text_type
+from gateway.settings.shape import Text, show
 from gateway.stores import OPENERS, BadStoreAddress
 from gateway.stores.address import read_sqlite
 
@@ -21,12 +21,9 @@ def path_in(text: str, prefix: str, base: Path) -> Path:
     return base / Path(rest).expanduser()
 
 
-FilePath = Annotated[
-    Path,
-    *text_type(
-        lambda text, base: path_in(text, "", base), r"^.+$", "the path of a file", base=True
-    ),
-]
+FILE: Final = Text(
+    r"^.+$", "the path of a file", lambda text, base: path_in(text, "", base), based=True
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +60,9 @@ def parse_source(text: str, base: Path) -> Source:
     raise ValueError("a secret is not written into this file; file:PATH or env:NAME")
 
 
-SecretSource = Annotated[
-    Source,
-    *text_type(
-        parse_source,
-        r"^(file:.+|env:[A-Za-z_][A-Za-z0-9_]*)$",
-        "file:PATH or env:NAME",
-        base=True,
-        kind=Source,
-    ),
-]
+SECRET: Final = Text(
+    r"^(file:.+|env:[A-Za-z_][A-Za-z0-9_]*)$", "file:PATH or env:NAME", parse_source, based=True
+)
 
 
 def parse_store(text: str, base: Path) -> str:
@@ -95,12 +85,9 @@ def parse_store(text: str, base: Path) -> str:
     return text
 
 
-Store = Annotated[
-    str,
-    *text_type(
-        parse_store,
-        r"^(sqlite:.+|rediss?(\+sentinel|\+cluster)?://.+)$",
-        "sqlite:PATH or redis://HOST:PORT/DB; redis+sentinel://, redis+cluster://, with TLS rediss",
-        base=True,
-    ),
-]
+STORE: Final = Text(
+    r"^(sqlite:.+|rediss?(\+sentinel|\+cluster)?://.+)$",
+    "sqlite:PATH or redis://HOST:PORT/DB",
+    parse_store,
+    based=True,
+)

@@ -1,268 +1,249 @@
-"""The settings of one gateway: frozen, complete, checked. What YAML is, `reader` knows.
+"""The settings of one gateway: frozen, complete, checked. How YAML is read, `reader` knows.
 
-Every key of the configuration file is a field here with its default and its description;
-the JSON Schema comes from the same classes.
+Every key of the configuration file is a field here with its default, as the file would have it,
+and what it is for; the JSON Schema comes from the same classes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
-from typing import Annotated, Final, Literal
-
-from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Final, Literal
 
 from gateway.core.logins import Enrolment
 from gateway.core.rules import Policy, RuleSet
 from gateway.settings.addresses import (
-    EndpointUrl,
+    ENDPOINT,
+    LISTEN,
+    NETWORK,
+    PUBLIC_URL,
+    WEBHOOK,
+    Endpoint,
     Listen,
-    ListenAddress,
-    Network,
-    PublicAddress,
-    WebhookUrl,
+    PublicUrl,
 )
-from gateway.settings.amounts import Duration, DurationOrOff, Size
-from gateway.settings.files import FilePath, SecretSource, Source, Store
+from gateway.settings.amounts import DURATION, DURATION_OR_OFF, SIZE
+from gateway.settings.files import FILE, SECRET, STORE, Source
 from gateway.settings.nodes import Loc, Mark
 from gateway.settings.problems import Problem
-from gateway.settings.rules import Part, RuleModel, TestModel
-from gateway.settings.text import OneOrMore
+from gateway.settings.rules import RuleModel, TestModel
+from gateway.settings.sections import Section, setting
+from gateway.settings.shape import Choice, Day, Flag, Mapped, OrWord, Several, Text, Whole
 
-HOUR: Final = 3600.0
-DAY: Final = 24 * HOUR
-KIB: Final = 2**10
-_LISTED: Final = OneOrMore()
-
-CookieName = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
+_FILLED: Final = Text(".", "some text")
+_PATH: Final = Text(r"^/[^?#]*$", "a path from the first slash on, without a query")
+_COOKIE: Final = Text(r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", "the name of a cookie")
 
 
-def _upstream(value: object) -> object:
-    return None if value == "upstream" else value
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    certificate: Path = setting(FILE, "A certificate chain in PEM.")
+    key: Path = setting(FILE, "Its private key in PEM.")
 
 
-class Tls(Part):
-    certificate: FilePath = Field(description="A certificate chain in PEM.")
-    key: FilePath = Field(description="Its private key in PEM.")
-
-
-class LoginForm(Part):
-    login: str = Field(
-        default="/login", pattern=r"^/[^?#]*$", description="The path its login form is sent to."
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginForm:
+    login: str = setting(_PATH, "The path its login form is sent to.", "/login")
+    logout: str = setting(
+        Text(r"^(/[^?#]*)?$", "a path, or nothing"), "The path that ends its session, if any.", ""
     )
-    logout: str = Field(
-        default="", pattern=r"^(/[^?#]*)?$", description="The path that ends its session, if any."
-    )
-    user: str = Field(default="username", min_length=1, description="The field of the user name.")
-    password: str = Field(
-        default="password", min_length=1, description="The field of the password."
-    )
-    goto: str = Field(
-        default="next", description="The field or parameter that says where to go afterwards."
-    )
-    cookies: Annotated[tuple[CookieName, ...], _LISTED] = Field(
-        default=("sessionid",),
-        min_length=1,
-        description="Its session cookies; only a login may set them.",
+    user: str = setting(_FILLED, "The field of the user name.", "username")
+    password: str = setting(_FILLED, "The field of the password.", "password")
+    goto: str = setting(Text(), "The field or parameter that says where to go afterwards.", "next")
+    cookies: tuple[str, ...] = setting(
+        Several(_COOKIE, least=1),
+        "Its session cookies; only a login may set them.",
+        "sessionid",
     )
 
 
-class Upstream(Part):
-    kind: Literal["devpi", "pypiserver", "form"] = Field(
-        description="What the index server is; form: any server with a login form and a cookie."
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upstream:
+    kind: Literal["devpi", "pypiserver", "form"] = setting(
+        Choice(("devpi", "pypiserver", "form")),
+        "What the index server is; form: any server with a login form and a cookie.",
     )
-    url: EndpointUrl = Field(description="Where it listens, for the gateway only.")
-    form: LoginForm | None = Field(
-        default=None, description="How the login of a server of kind form looks."
+    url: Endpoint = setting(ENDPOINT, "Where it listens, for the gateway only.")
+    form: LoginForm | None = setting(
+        Section(LoginForm), "How the login of a server of kind form looks.", None
     )
 
-    @model_validator(mode="after")
-    def _described(self) -> Upstream:
+    def problem(self) -> str:
         if (self.kind == "form") != (self.form is not None):
-            raise ValueError("only one of kind form and the section form; both or neither")
-        return self
+            return "only one of kind form and the section form; both or neither"
+        return ""
 
 
-class Session(Part):
-    idle: Duration = Field(
-        default=12 * HOUR, description="A session ends after this time without a request."
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    idle: float = setting(DURATION, "A session ends after this time without a request.", "12h")
+    absolute: float = setting(DURATION, "A session ends this long after its login.", "7d")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebAuthn:
+    origins: tuple[PublicUrl, ...] = setting(
+        Several(PUBLIC_URL),
+        "Origins keys may be used from, besides public_url, which names the RP.",
+        [],
     )
-    absolute: Duration = Field(
-        default=7 * DAY, description="A session ends this long after its login."
-    )
 
 
-class WebAuthn(Part):
-    origins: Annotated[tuple[PublicAddress, ...], _LISTED] = Field(
-        default=(),
-        description="Origins keys may be used from, besides public_url, which names the RP.",
-    )
-
-
-class SecondFactor(Part):
-    enrolment: Enrolment = Field(
-        default=Enrolment.REQUIRED,
-        description="required: of everybody; optional: asked of those who have one; "
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecondFactor:
+    enrolment: Enrolment = setting(
+        Choice(tuple(one.value for one in Enrolment), Enrolment),
+        "required: of everybody; optional: asked of those who have one; "
         "invite: required, and setting one up takes an invitation.",
+        "required",
     )
-    issuer: str = Field(
-        default="Package index",
-        min_length=1,
-        max_length=64,
-        pattern=r"^[^:\x00-\x1f]+$",
-        description="The name an authenticator app shows.",
+    issuer: str = setting(
+        Text(r"^[^:\x00-\x1f]{1,64}$", "up to 64 characters without a colon"),
+        "The name an authenticator app shows.",
+        "Package index",
     )
-    max_age: Duration = Field(
-        default=12 * HOUR,
-        description="How old a second factor may be on a second_factor route; "
-        "a rule may ask for a newer one.",
+    max_age: float = setting(
+        DURATION,
+        "How old a second factor may be on a second_factor route; a rule may ask for a newer one.",
+        "12h",
     )
-    required_from: date | None = Field(
-        default=None,
-        description="Until this day people without a factor may go on with the password alone.",
+    required_from: date | None = setting(
+        Day(),
+        "Until this day people without a factor may go on with the password alone.",
+        None,
     )
-    remember_device: DurationOrOff = Field(
-        default=30 * DAY, description="How long a browser may be remembered; off for never."
+    remember_device: float | None = setting(
+        DURATION_OR_OFF, "How long a browser may be remembered; off for never.", "30d"
     )
-    step_up: Duration = Field(
-        default=600.0, description="How old a second factor may be when factors are changed."
+    step_up: float = setting(
+        DURATION, "How old a second factor may be when factors are changed.", "10m"
     )
-    session: Session = Field(default=Session(), description="Browser sessions.")
-    webauthn: WebAuthn = Field(default=WebAuthn(), description="Security keys and passkeys.")
+    session: Session = setting(Section(Session), "Browser sessions.", {})
+    webauthn: WebAuthn = setting(Section(WebAuthn), "Security keys and passkeys.", {})
 
 
-class Limits(Part):
-    head: Duration = Field(
-        default=15.0, description="The head of a request is complete within this time."
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    head: float = setting(DURATION, "The head of a request is complete within this time.", "15s")
+    head_size: int = setting(SIZE, "The largest head of a request.", "32KiB")
+    idle: float = setting(DURATION, "An idle connection is closed after this time.", "75s")
+    body_idle: float = setting(
+        DURATION, "A body that does not move for this long ends its connection.", "60s"
     )
-    head_size: Size = Field(default=32 * KIB, description="The largest head of a request.")
-    idle: Duration = Field(
-        default=75.0, description="An idle connection is closed after this time."
-    )
-    body_idle: Duration = Field(
-        default=60.0, description="A body that does not move for this long ends its connection."
-    )
-    connect: Duration = Field(
-        default=5.0, description="The upstream accepts a connection in this time."
-    )
-    answer: Duration = Field(
-        default=120.0, description="The upstream begins to answer in this time."
-    )
-    login_body: Size = Field(default=64 * KIB, description="The largest body of a login.")
-    shutdown: Duration = Field(
-        default=30.0, description="How long running transfers may go on once a stop was asked for."
+    connect: float = setting(DURATION, "The upstream accepts a connection in this time.", "5s")
+    answer: float = setting(DURATION, "The upstream begins to answer in this time.", "120s")
+    login_body: int = setting(SIZE, "The largest body of a login.", "64KiB")
+    shutdown: float = setting(
+        DURATION, "How long running transfers may go on once a stop was asked for.", "30s"
     )
 
 
-class Smtp(Part):
-    host: str = Field(min_length=1, description="The mail server.")
-    port: int = Field(default=587, ge=1, le=65535, description="Its port.")
-    tls: Literal["starttls", "tls"] = Field(
-        default="starttls", description="How the line is encrypted."
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Smtp:
+    host: str = setting(_FILLED, "The mail server.")
+    port: int = setting(Whole(1, 65535), "Its port.", 587)
+    tls: Literal["starttls", "tls"] = setting(
+        Choice(("starttls", "tls")), "How the line is encrypted.", "starttls"
     )
-    user: str = Field(default="", description="The name to log in with, if any.")
-    password: SecretSource | None = Field(
-        default=None, description="Its password: file:PATH or env:NAME."
-    )
-    sender: str = Field(
-        alias="from", pattern=r"^[^\s<>]+@[^\s<>]+$", description="The address notices come from."
+    user: str = setting(Text(), "The name to log in with, if any.", "")
+    password: Source | None = setting(SECRET, "Its password: file:PATH or env:NAME.", None)
+    sender: str = setting(
+        Text(r"^[^\s<>]+@[^\s<>]+$", "an address such as index@example.org"),
+        "The address notices come from.",
+        name="from",
     )
 
-    @model_validator(mode="after")
-    def _login(self) -> Smtp:
+    def problem(self) -> str:
         if bool(self.user) != bool(self.password):
-            raise ValueError("only one of user and password; both or neither")
-        return self
+            return "only one of user and password; both or neither"
+        return ""
 
 
-class Webhook(Part):
-    url: WebhookUrl = Field(description="Where notices are posted.")
-    key: SecretSource = Field(description="The key that signs them: file:PATH or env:NAME.")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Webhook:
+    url: str = setting(WEBHOOK, "Where notices are posted.")
+    key: Source = setting(SECRET, "The key that signs them: file:PATH or env:NAME.")
 
 
-class Notices(Part):
-    smtp: Smtp | None = Field(default=None, description="Notices by mail.")
-    webhook: Webhook | None = Field(default=None, description="Notices by a signed call.")
-    addresses: Annotated[
-        dict[str, str] | None,
-        BeforeValidator(_upstream, json_schema_input_type=Literal["upstream"] | dict[str, str]),
-    ] = Field(
-        default=None,
-        description="Where people's addresses come from: upstream (what devpi knows), "
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notices:
+    smtp: Smtp | None = setting(Section(Smtp), "Notices by mail.", None)
+    webhook: Webhook | None = setting(Section(Webhook), "Notices by a signed call.", None)
+    addresses: dict[str, str] | None = setting(
+        OrWord("upstream", Mapped(Text())),
+        "Where people's addresses come from: upstream (what devpi knows), "
         "or a map of user name to address.",
+        "upstream",
     )
 
 
-class Audit(Part):
-    retention: DurationOrOff = Field(
-        default=400 * DAY, description="How long entries are kept; off for ever."
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    retention: float | None = setting(
+        DURATION_OR_OFF, "How long entries are kept; off for ever.", "400d"
     )
 
 
-class Settings(Part):
-    """A whole configuration; files in it are found from the directory it was read from."""
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """A whole configuration; files in it are found from the directory it was read from.
 
-    version: Literal[1] = Field(description="The version of this format: 1.")
-    listen: ListenAddress = Field(
-        default=Listen("127.0.0.1", 8080),
-        description="Where to accept connections: host:port, or unix:/path.",
+    file, places, warnings: the file it was read from, where things stand in it, and what is
+    worth saying about it though it can be used.
+    """
+
+    version: Literal[1] = setting(Choice((1,)), "The version of this format: 1.")
+    listen: Listen = setting(
+        LISTEN, "Where to accept connections: host:port, or unix:/path.", "127.0.0.1:8080"
     )
-    public_url: PublicAddress = Field(
-        description="The address people use, such as https://packages.example.org."
+    public_url: PublicUrl = setting(
+        PUBLIC_URL, "The address people use, such as https://packages.example.org."
     )
-    tls: Tls | None = Field(
-        default=None, description="Own TLS; without it stand behind a TLS proxy."
+    tls: Tls | None = setting(Section(Tls), "Own TLS; without it stand behind a TLS proxy.", None)
+    upstream: Upstream = setting(
+        Section(Upstream), "The index server behind the gateway: kind and url."
     )
-    upstream: Upstream = Field(description="The index server behind the gateway: kind and url.")
-    store: Store = Field(description="Where state lives: sqlite:PATH or redis://HOST:PORT/DB.")
-    keys: SecretSource = Field(
-        default=Source("file", "gateway.keys"),
-        validate_default=True,
-        description="The gateway's keys, made by `index-gateway keys new`.",
+    store: str = setting(STORE, "Where state lives: sqlite:PATH or redis://HOST:PORT/DB.")
+    keys: Source = setting(
+        SECRET, "The gateway's keys, made by `index-gateway keys new`.", "file:gateway.keys"
     )
-    trusted_proxies: Annotated[tuple[Network, ...], _LISTED] = Field(
-        default=(), description="Networks of the proxies whose X-Forwarded-For is believed."
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = setting(
+        Several(NETWORK), "Networks of the proxies whose X-Forwarded-For is believed.", []
     )
-    allow_open_default: bool = Field(
-        default=False, description="Allows `default: pass`, which leaves open what no rule names."
+    allow_open_default: bool = setting(
+        Flag(), "Allows `default: pass`, which leaves open what no rule names.", False
     )
-    second_factor: SecondFactor = Field(
-        default=SecondFactor(), description="What is asked of people."
+    second_factor: SecondFactor = setting(Section(SecondFactor), "What is asked of people.", {})
+    limits: Limits = setting(Section(Limits), "Times and sizes.", {})
+    notices: Notices = setting(Section(Notices), "How people hear of changes.", {})
+    audit: Audit = setting(Section(Audit), "The record of what happened.", {})
+    rules: tuple[RuleModel, ...] = setting(
+        Several(Section(RuleModel), called="rule", named="name"),
+        "The first rule that matches decides.",
+        [],
     )
-    limits: Limits = Field(default=Limits(), description="Times and sizes.")
-    notices: Notices = Field(default=Notices(), description="How people hear of changes.")
-    audit: Audit = Field(default=Audit(), description="The record of what happened.")
-    rules: tuple[RuleModel, ...] = Field(
-        default=(), description="The first rule that matches decides."
+    default: Literal["second_factor", "deny", "pass"] = setting(
+        Choice(("second_factor", "deny", "pass")),
+        "What happens to requests no rule matches.",
+        "second_factor",
     )
-    default: Literal["second_factor", "deny", "pass"] = Field(
-        default="second_factor", description="What happens to requests no rule matches."
-    )
-    tests: tuple[TestModel, ...] = Field(
-        default=(),
-        description="Requests and what they must meet; run by `check` and at every start.",
+    tests: tuple[TestModel, ...] = setting(
+        Several(Section(TestModel), called="test", named="request"),
+        "Requests and what they must meet; run by `check` and at every start.",
+        [],
     )
 
-    _file: str = PrivateAttr("configuration")
-    _places: dict[Loc, Mark] = PrivateAttr(default_factory=dict)
-    _warnings: tuple[Problem, ...] = PrivateAttr(())
-
-    def attach(self, file: str, places: dict[Loc, Mark], warnings: tuple[Problem, ...]) -> None:
-        """Where these settings were read from; the reader calls it once."""
-        self._file, self._places, self._warnings = file, places, warnings
-
-    @property
-    def file(self) -> str:
-        return self._file
-
-    @property
-    def warnings(self) -> tuple[Problem, ...]:
-        """What is worth saying about this configuration, though it can be used."""
-        return self._warnings
+    file: str = "configuration"
+    places: Mapping[Loc, Mark] = field(default_factory=dict, repr=False, compare=False)
+    warnings: tuple[Problem, ...] = field(default=(), repr=False, compare=False)
 
     def place(self, loc: Loc) -> Mark:
         """Line and column of a location in the file; (0, 0) when it is not known."""
-        return self._places.get(loc, (0, 0))
+        return self.places.get(loc, (0, 0))
 
     def ruleset(self) -> RuleSet:
         """The rules, ready to match."""
@@ -271,7 +252,7 @@ class Settings(Part):
     @cached_property
     def _ruleset(self) -> RuleSet:
         rules = (
-            rule.rule("{}:{}:{}".format(self._file, *self.place(("rules", number))))
+            rule.rule("{}:{}:{}".format(self.file, *self.place(("rules", number))))
             for number, rule in enumerate(self.rules)
         )
         return RuleSet(rules, Policy(self.default))

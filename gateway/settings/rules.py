@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+from typing import Final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
-
+from gateway.core.facts import IPAddress
 from gateway.core.rules import Policy, Rule
 from gateway.core.templates import TemplateError, compile_regex, parse_template
-from gateway.settings.addresses import Address, Network
-from gateway.settings.amounts import Duration
-from gateway.settings.text import OneOrMore, show
+from gateway.settings.addresses import ADDRESS, NETWORK
+from gateway.settings.amounts import DURATION
+from gateway.settings.sections import Section, keys_of, setting
+from gateway.settings.shape import Choice, Flag, Mapped, Several, Text, show
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+")
@@ -50,98 +52,79 @@ def _media_type(text: str) -> str:
     return text
 
 
-Method = Annotated[str, AfterValidator(_method)]
-Path = Annotated[str, AfterValidator(_template)]
-PathRegex = Annotated[str, AfterValidator(_regex)]
-MediaType = Annotated[str, AfterValidator(_media_type)]
-_LISTED = OneOrMore()
-_NOT_EMPTY = Field(min_length=1)
-Values = Annotated[tuple[str, ...], _LISTED, _NOT_EMPTY]
+_METHODS: Final = Several(Text(parse=_method), least=1)
+_PATHS: Final = Several(Text(parse=_template), least=1)
+_MEDIA_TYPES: Final = Several(Text(parse=_media_type), least=1)
+_VALUES: Final = Several(Text(), least=1)
 
 
-class Part(BaseModel):
-    """What all parts share: unknown keys are refused, nothing is converted, nothing changes.
-
-    Built when first used: each part would be built again inside the whole otherwise.
-    """
-
-    model_config = ConfigDict(
-        extra="forbid",
-        strict=True,
-        frozen=True,
-        hide_input_in_errors=True,
-        defer_build=True,
-    )
-
-
-class MatchModel(Part):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatchModel:
     """All conditions must hold; each holds when one of its entries does."""
 
-    methods: Annotated[tuple[Method, ...], _LISTED, _NOT_EMPTY] | None = Field(
-        default=None, description="Request methods, in upper case."
+    methods: tuple[str, ...] | None = setting(_METHODS, "Request methods, in upper case.", None)
+    path: tuple[str, ...] | None = setting(
+        _PATHS,
+        "Templates: {name} one segment, {name:regex} a constrained one, a final ** any rest.",
+        None,
     )
-    path: Annotated[tuple[Path, ...], _LISTED, _NOT_EMPTY] | None = Field(
-        default=None,
-        description="Templates: {name} one segment, {name:regex} a constrained one, "
-        "a final ** any rest.",
+    path_regex: str | None = setting(
+        Text(parse=_regex), "A regex the whole path matches; for what templates cannot say.", None
     )
-    path_regex: PathRegex | None = Field(
-        default=None, description="A regex the whole path matches; for what templates cannot say."
+    content_type: tuple[str, ...] | None = setting(
+        _MEDIA_TYPES, "Media types, without parameters.", None
     )
-    content_type: Annotated[tuple[MediaType, ...], _LISTED, _NOT_EMPTY] | None = Field(
-        default=None, description="Media types, without parameters."
+    form: dict[str, tuple[str, ...]] | None = setting(
+        Mapped(_VALUES, least=1),
+        "Fields of an urlencoded or multipart body, with the values that fit.",
+        None,
     )
-    form: Annotated[dict[str, Values], _NOT_EMPTY] | None = Field(
-        default=None,
-        description="Fields of an urlencoded or multipart body, with the values that fit.",
-    )
-    networks: Annotated[tuple[Network, ...], _LISTED, _NOT_EMPTY] | None = Field(
-        default=None, description="Where the client is: CIDRs."
+    networks: tuple[IPv4Network | IPv6Network, ...] | None = setting(
+        Several(NETWORK, least=1), "Where the client is: CIDRs.", None
     )
 
-    @model_validator(mode="after")
-    def _some(self) -> MatchModel:
-        if all(getattr(self, name) is None for name in type(self).model_fields):
-            raise ValueError(
-                "no condition, so it would match everything; at least one of "
-                f"{', '.join(type(self).model_fields)}"
-            )
+    def problem(self) -> str:
+        names = keys_of(MatchModel)
+        if all(getattr(self, name) is None for name in names):
+            return "no condition, so it would match everything; at least one of " + ", ".join(names)
         if self.path is not None and self.path_regex is not None:
-            raise ValueError("both path and path_regex; one of them")
-        return self
+            return "both path and path_regex; one of them"
+        return ""
 
 
-class RuleModel(Part):
-    name: str = Field(
-        min_length=1,
-        max_length=100,
-        pattern=r"^[^\x00-\x1f]+$",
-        description="How messages and the audit trail call this rule.",
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleModel:
+    """A rule as the file has it."""
+
+    name: str = setting(
+        Text(r"^[^\x00-\x1f]{1,100}$"), "How messages and the audit trail call this rule."
     )
-    match: MatchModel = Field(description="Which requests it is for; all conditions must hold.")
-    policy: Literal["pass", "login", "second_factor", "token", "authenticated", "deny"] = Field(
-        description="What they need."
+    match: MatchModel = setting(
+        Section(MatchModel), "Which requests it is for; all conditions must hold."
     )
-    max_age: Duration | None = Field(
-        default=None, description="With second_factor: how old the second factor may be."
+    policy: Policy = setting(
+        Choice(tuple(policy.value for policy in Policy), Policy), "What they need."
     )
-    sandbox: bool = Field(
-        default=False,
-        description="The answer is a page written by users: browsers give it an origin of its own.",
+    max_age: float | None = setting(
+        DURATION, "With second_factor: how old the second factor may be.", None
+    )
+    sandbox: bool = setting(
+        Flag(),
+        "The answer is a page written by users: browsers give it an origin of its own.",
+        False,
     )
 
-    @model_validator(mode="after")
-    def _fits_policy(self) -> RuleModel:
-        if self.max_age is not None and self.policy != "second_factor":
-            raise ValueError(f"max_age with policy {self.policy}; only second_factor has one")
-        return self
+    def problem(self) -> str:
+        if self.max_age is not None and self.policy is not Policy.SECOND_FACTOR:
+            return f"max_age with policy {self.policy}; only second_factor has one"
+        return ""
 
     def rule(self, position: str = "") -> Rule:
         match = self.match
         form = match.form
         return Rule(
             name=self.name,
-            policy=Policy(self.policy),
+            policy=self.policy,
             methods=None if match.methods is None else frozenset(match.methods),
             paths=match.path or (),
             path_regex=match.path_regex,
@@ -154,17 +137,14 @@ class RuleModel(Part):
         )
 
 
-class TestModel(Part):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestModel:
     """One request and what must become of it."""
 
     __test__ = False  # pytest: not a test class
 
-    request: str = Field(pattern=r"^\S+ \S+$", description="METHOD TARGET, as on the request line.")
-    expect: str = Field(
-        min_length=1, description="The name of a rule, a policy, or the slug of a refusal."
-    )
-    form: dict[str, str] | None = Field(default=None, description="Fields of the body.")
-    content_type: MediaType | None = Field(default=None, description="The media type of the body.")
-    client: Address | None = Field(
-        default=None, alias="from", description="The address of the client."
-    )
+    request: str = setting(Text(r"^\S+ \S+$"), "METHOD TARGET, as on the request line.")
+    expect: str = setting(Text("."), "The name of a rule, a policy, or the slug of a refusal.")
+    form: dict[str, str] | None = setting(Mapped(Text()), "Fields of the body.", None)
+    content_type: str | None = setting(Text(parse=_media_type), "The media type of the body.", None)
+    client: IPAddress | None = setting(ADDRESS, "The address of the client.", None, name="from")

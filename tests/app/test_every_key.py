@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
-from pydantic import BaseModel
 
 from gateway.app.build import Running, build
 from gateway.app.domain import limits_of
@@ -18,6 +17,7 @@ from gateway.core.errors import Refusal
 from gateway.core.factor import Enrollable, WrongAnswer
 from gateway.keystore import create_key_file
 from gateway.settings.model import SecondFactor
+from gateway.settings.sections import Section, keys_of
 from tests.app.yaml_config import shipped
 from tests.core.world import Clock, Person, World, caller, earned
 from tests.factors.authenticator import SecurityKey
@@ -149,13 +149,12 @@ async def test_a_key_changes_what_happens(
         await running.close()
 
 
-def leaves(model: type[BaseModel], before: str = "") -> set[str]:
+def leaves(section: type, before: str = "") -> set[str]:
     """The dotted names of all keys of a section."""
     found: set[str] = set()
-    for name, field in model.model_fields.items():
-        part = field.annotation
-        if isinstance(part, type) and issubclass(part, BaseModel):
-            found |= leaves(part, f"{before}{name}.")
+    for name, each in keys_of(section).items():
+        if isinstance(each.kind, Section):
+            found |= leaves(each.kind.type, f"{before}{name}.")
         else:
             found.add(before + name)
     return found

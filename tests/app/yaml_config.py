@@ -10,7 +10,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from gateway.settings import Settings
+from gateway.settings import Settings, from_data
 
 CONFIG = Path(__file__).parents[2] / "config"
 
@@ -32,4 +32,4 @@ def shipped(base: Path, kind: str, changes: Mapping[str, Any]) -> Settings:
             place.pop(last, None)
         else:
             place[last] = value
-    return Settings.model_validate_json(json.dumps(data), context={"base": base})
+    return from_data(data, base=base)

@@ -15,9 +15,18 @@ from jsonschema import Draft202012Validator
 from gateway.core.facts import Facts
 from gateway.core.path import parse_target
 from gateway.core.rules import Policy
-from gateway.settings import ConfigError, Settings, json_schema, load, loads, run_tests
+from gateway.settings import (
+    ConfigError,
+    Settings,
+    from_data,
+    json_schema,
+    load,
+    loads,
+    run_tests,
+)
 from gateway.settings.amounts import parse_duration, parse_size, write_duration, write_size
 from gateway.settings.nodes import read_document
+from gateway.settings.sections import keys_of
 
 KINDS = ("devpi", "pypiserver")
 CONFIG = Path(__file__).parents[2] / "config"
@@ -49,9 +58,11 @@ def test_every_rule_has_a_test(shipped: Path) -> None:
 
 def test_what_it_sets_by_hand_is_the_default(shipped: Path) -> None:
     """Deleting a line of the file that only repeats a default changes nothing."""
-    settings = load(shipped)
-    for name, field in type(settings.second_factor).model_fields.items():
-        assert getattr(settings.second_factor, name) == field.default, name
+    raw = read_document(shipped.read_bytes(), "x").data
+    assert isinstance(raw, dict)
+    told = raw.pop("second_factor")
+    assert told
+    assert from_data(raw).second_factor == load(shipped).second_factor
 
 
 def test_it_fits_the_schema(shipped: Path) -> None:
@@ -85,7 +96,7 @@ def test_the_schema_sees_what_the_reader_refuses(shipped: Path, old: str, new: s
 def test_every_key_is_described() -> None:
     """The schema is what editors show; a key without words is of little use."""
     schema = json_schema()
-    for name, each in [("", schema), *schema["$defs"].items()]:  # type: ignore[attr-defined]
+    for name, each in [("", schema), *schema["$defs"].items()]:
         for key, told in each.get("properties", {}).items():
             assert told.get("description"), f"{name}.{key}"
 
@@ -152,8 +163,8 @@ def test_rules_say_where_they_stand(shipped: Path) -> None:
 
 def test_settings_are_frozen(shipped: Path) -> None:
     settings = load(shipped)
-    with pytest.raises(ValueError, match="frozen"):
-        settings.default = "pass"
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        settings.default = "pass"  # type: ignore[misc]
     with pytest.raises(dataclasses.FrozenInstanceError):
         settings.listen.port = 1  # type: ignore[misc]
 
@@ -202,6 +213,6 @@ def test_reading_a_configuration_is_quick() -> None:
 
 
 def test_no_part_is_left_out_of_the_schema() -> None:
-    told = set(json_schema()["properties"])  # type: ignore[call-overload]
-    assert told == {field.alias or name for name, field in Settings.model_fields.items()}
+    told = set(json_schema()["properties"])
+    assert told == set(keys_of(Settings))
     assert not re.search(r"\bnull\b", str(json_schema()))
