@@ -38,7 +38,7 @@ class Changes:
         if changed:
             await self._changed(work, fresh, caller_of(facts, work.rule))
         answer = passed_on(reply)
-        if any(self._holding.hands_out(value) for value in reply.all("set-cookie")):
+        if any(self._holding.concerns(value) for value in reply.all("set-cookie")):
             return await self._holding.hold(facts, answer.fields) or answer
         return answer
 

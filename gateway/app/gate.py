@@ -128,7 +128,7 @@ class RuleGate:
     # -- answers --------------------------------------------------------------------------
 
     def sets_session(self, set_cookie: str) -> bool:
-        return self.holding.hands_out(set_cookie) is not None
+        return self.holding.concerns(set_cookie)
 
     async def hold(self, facts: Facts, status: int, fields: tuple[Field, ...]) -> Answer | None:
         try:

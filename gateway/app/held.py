@@ -36,16 +36,23 @@ class Holding:
             return None
         return cookie
 
+    def concerns(self, set_cookie: str) -> bool:
+        """Whether an answer with this Set-Cookie may not simply go on."""
+        return self.hands_out(set_cookie) is not None or cookies.planted(set_cookie)
+
     async def hold(self, facts: Facts, fields: tuple[Field, ...]) -> Answer | None:
         """What to send instead of such an answer; None where each of its credentials is
         verified already.
 
         Raises:
             Refusal: `second_factor_required` for a credential that cannot be read, and for a
-                client that is no browser and sent no code.
+                client that is no browser and sent no code; `upstream_broken` for an answer that
+                sets a cookie of the gateway's (somebody else's session could be planted so).
         """
         issued = []
         every = tuple(value for name, value in fields if name.lower() == "set-cookie")
+        if any(cookies.planted(value) for value in every):
+            raise Refusal("upstream_broken")
         for value in every:
             cookie = self.hands_out(value)
             if cookie is None:

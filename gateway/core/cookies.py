@@ -8,6 +8,7 @@ from typing import Final
 from gateway.core.errors import Refusal
 from gateway.core.facts import Facts
 from gateway.core.headers import OWN_COOKIE_PREFIXES
+from gateway.core.set_cookie import read_set_cookie
 
 SESSION: Final = "ig-session"
 PENDING: Final = "ig-pending"
@@ -63,6 +64,12 @@ def pairs(facts: Facts) -> list[tuple[str, str]]:
 
 def is_own(name: str) -> bool:
     return name.startswith(OWN_COOKIE_PREFIXES)
+
+
+def planted(set_cookie: str) -> bool:
+    """Whether a Set-Cookie value that is not the gateway's own sets one of its cookies."""
+    name = read_set_cookie(set_cookie).name
+    return name.removeprefix("__Host-") in (SESSION, PENDING, DEVICE, FORM)
 
 
 def check(facts: Facts) -> None:
