@@ -45,6 +45,8 @@ class Handler:
         self._plan_of: Final = plan_of
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.transport is None:  # the client left before its turn came
+            return web.Response()
         plan = self._plan_of(request.protocol)
         if plan.context is None:
             return await self._pages(request, plan.facts)

@@ -23,10 +23,13 @@ async def read_body(request: web.BaseRequest, limit: int) -> bytes:
     if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
         raise Refusal("bad_request", why="a compressed body is not accepted here")
     body = bytearray()
-    async for piece in request.content.iter_any():
-        body += piece
-        if len(body) > limit:
-            raise Refusal("body_too_large", limit=str(limit))
+    try:
+        async for piece in request.content.iter_any():
+            body += piece
+            if len(body) > limit:
+                raise Refusal("body_too_large", limit=str(limit))
+    except ConnectionError:  # nobody is left to read the refusal
+        raise Refusal("bad_request", why="its body ends too early") from None
     return bytes(body)
 
 

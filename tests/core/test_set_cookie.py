@@ -20,8 +20,8 @@ from gateway.core.set_cookie import read_set_cookie
         "sid=v; Max-Age=-1",
         "sid=v; Expires=Thu, 01 Jan 1970 00:00:00 GMT",
     ],
-    ids=["plain", "blanks", "tabs", "attributes", "nameless", "nameless twice", "nameless with blanks", "past",
-         "epoch"],
+    ids=["plain", "blanks", "tabs", "attributes", "nameless", "nameless twice",
+         "nameless with blanks", "past", "epoch"],
 )  # fmt: skip
 def test_a_cookie_that_a_server_would_read_as_its_session_is_one(header: str) -> None:
     cookie = read_set_cookie(header)
