@@ -24,19 +24,30 @@ HOP_BY_HOP: Final = frozenset(
 )
 
 # What only the gateway may tell the upstream (GHSA-6384-m2mw-rf54, CVE-2026-40575,
-# CVE-2026-30851): deleted from the client's request, by name or by prefix.
+# CVE-2026-30851): deleted from the client's request, by name or by prefix. Among them what other
+# servers behind a proxy believe unasked: Gitea and Grafana (x-webauth-), what stands behind
+# oauth2-proxy (x-auth-request-) or a TLS proxy (ssl-client-), WSGI prefix middleware
+# (x-script-name, x-scheme), and CGI's HTTP_PROXY (CVE-2016-5387).
 IDENTITY_AND_ROUTE: Final = frozenset(
     {
+        "client-ip",
         "forwarded",
+        "proxy",
+        "x-auth-user",
+        "x-auth-username",
         "x-client-ip",
         "x-cluster-client-ip",
         "x-forwarded",
         "x-http-method",
         "x-http-method-override",
+        "x-host",
         "x-method-override",
         "x-outside-url",
         "x-otp",
         "x-real-ip",
+        "x-scheme",
+        "x-script-name",
+        "x-url-scheme",
         "true-client-ip",
     }
 )
@@ -46,6 +57,11 @@ IDENTITY_AND_ROUTE_PREFIXES: Final = (
     "x-rewrite-",
     "remote-",
     "x-remote-",
+    "x-auth-request-",
+    "x-authenticated-",
+    "x-webauth-",
+    "ssl-client-",
+    "x-ssl-client-",
 )
 
 # One of each at most: a second one means two readers could pick different ones.
