@@ -84,7 +84,7 @@ class RuleGate:
         base = self._base(rule)
         if policy is Policy.DENY:
             return self.refusal(facts, "denied")
-        if policy is Policy.LOGIN and not facts.safe:
+        if policy is Policy.LOGIN and (not facts.safe or _has_body(facts)):
             return HandOver(facts, LoginWork(rule))
         if policy in (Policy.PASS, Policy.LOGIN):
             if has_own_cookie(facts):
@@ -140,3 +140,10 @@ class RuleGate:
 
     def refusal(self, facts: Facts | None, slug: str, **detail: str) -> Answer:
         return self._parts.replies.refusal(facts, Refusal(slug, retry_after=None, **detail))
+
+
+def _has_body(facts: Facts) -> bool:
+    """Whether a request may have a body: devpi reads a login form out of a GET, too."""
+    if facts.first("transfer-encoding") is not None:
+        return True
+    return facts.first("content-length") not in (None, "0")

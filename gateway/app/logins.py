@@ -47,6 +47,8 @@ class Logins:
         )
         issued = parts.upstream.login_answer(facts, attempt, reply)
         if not issued:
+            if not attempt.interactive and 200 <= reply.status < 300:
+                raise Refusal("upstream_broken")  # a yes in words nobody here knows
             if reply.status < 500:
                 await parts.flow.refused(attempt.credential.user, caller)
             return passed_on(reply)

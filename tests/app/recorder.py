@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n{}"
 
@@ -29,13 +30,19 @@ class Seen:
 
 @dataclass
 class Recorder:
-    """Listens on loopback. answer: what it says to a request."""
+    """Listens on loopback, or on a unix socket. answer: what it says to a request."""
 
     answer: Callable[[Seen], bytes] = lambda _: OK
     seen: list[Seen] = field(default_factory=list)
+    unix: Path | None = None
 
     def __enter__(self) -> Recorder:
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        if self.unix is None:
+            self._listener = socket.create_server(("127.0.0.1", 0))
+        else:
+            self._listener = socket.socket(socket.AF_UNIX)
+            self._listener.bind(str(self.unix))
+            self._listener.listen()
         threading.Thread(target=self._accept, daemon=True).start()
         return self
 
@@ -44,6 +51,8 @@ class Recorder:
 
     @property
     def url(self) -> str:
+        if self.unix is not None:
+            return f"unix:{self.unix}"
         return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def _accept(self) -> None:

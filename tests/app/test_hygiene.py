@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -229,3 +230,32 @@ def test_head_gets_the_same_head_without_a_body(served: Served) -> None:
     told = served.client().call("HEAD", "/alice/+tokens")
     assert (told.status, told.body) == (401, b"")
     assert int(told.first("content-length") or 0) > 0
+
+
+def test_an_upstream_on_a_unix_socket(serve: Serve, tmp_path: Path) -> None:
+    with Recorder(as_devpi, unix=tmp_path / "u") as upstream:
+        served = serve("devpi", upstream.url)
+        served.enrol("alice")
+        assert served.client().get("/alice/dev").status == 200
+        for way in (by_code, by_watch, by_login):
+            method, target, fields = way(served)
+            body = b'{"user": "alice", "password": "right"}'
+            assert served.client().call(method, target, fields=fields, body=body).status == 200
+        assert {len(seen.all("host")) for seen in upstream.seen} == {1}
+
+
+def test_a_login_answered_in_unknown_words(served: Served, upstream: Recorder) -> None:
+    """What may be a credential is not handed out unread."""
+    upstream.answer = lambda _: b'HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{"token": "xyz"}\n'
+    told = served.client().post("/+login", send={"user": "alice", "password": "right"})
+    assert (told.status, told.slug) == (502, "upstream_broken")
+
+
+def test_a_login_in_the_body_of_a_get(serve: Serve, upstream: Recorder) -> None:
+    """devpi reads the form of a GET, too; a rule for every method is still a login."""
+    rules = [{"name": "login", "match": {"path": "/+login"}, "policy": "login"}]
+    served = serve("devpi", upstream.url, rules=rules, tests=None)
+    assert served.client().get("/+login").status == 200
+    body = b'{"user": "alice", "password": "right"}'
+    told = served.client().call("GET", "/+login", body=body)
+    assert (told.status, told.slug) == (403, "not_enrolled")
