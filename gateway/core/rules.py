@@ -13,7 +13,8 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Final, NamedTuple
 
 from gateway.core.facts import Facts, IPAddress
-from gateway.core.templates import Template, Tree, compile_regex, parse_template, split
+from gateway.core.regexes import compile_regex
+from gateway.core.templates import Template, Tree, parse_template, split
 
 
 class Policy(StrEnum):

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from gateway.core.facts import Facts
 from gateway.core.path import parse_target
+from gateway.core.regexes import TemplateError
 from gateway.core.rules import Matched, Policy, Rule, RuleSet
 from gateway.core.shadow import shadowed
-from gateway.core.templates import TemplateError, parse_template, split
+from gateway.core.templates import parse_template, split
 
 
 def facts(method: str, target: str, content_type: str = "", client: str = "") -> Facts:
