@@ -33,7 +33,8 @@ class FormTokens:
     """Makes and checks form tokens."""
 
     def __init__(self, keys: KeyRing, clock: Clock) -> None:
-        self._signer = _Signer(keys.signing_keys("form token"), clock)
+        self._keys = keys
+        self._clock = clock
 
     def make(self, bound_to: str, action: str) -> str:
         """A token for the form at `action` (a path).
@@ -41,16 +42,20 @@ class FormTokens:
         Args:
             bound_to: the value of the cookie the change relies on; never "".
         """
-        return self._signer.sign(_binding(bound_to, action)).decode().partition(".")[2]
+        return self._signer().sign(_binding(bound_to, action)).decode().partition(".")[2]
 
     def check(self, token: str, bound_to: str, action: str) -> None:
         """Raises Refusal `csrf` unless the token was made here for just this."""
         try:
             if not bound_to:
                 raise BadSignature("no cookie")
-            self._signer.unsign(f"{_binding(bound_to, action)}.{token}", max_age=LIFETIME)
+            self._signer().unsign(f"{_binding(bound_to, action)}.{token}", max_age=LIFETIME)
         except BadSignature:
             raise Refusal("csrf") from None
+
+    def _signer(self) -> _Signer:
+        # Made anew because the keys may have been rotated since.
+        return _Signer(self._keys.signing_keys("form token"), self._clock)
 
 
 def _binding(bound_to: str, action: str) -> str:
