@@ -103,7 +103,8 @@ class Proofs:
         try:
             proved, fresh = await self._claim(factor, account, answer, challenge, alone, caller)
         except WrongAnswer:
-            await self._throttle.wrong(caller.address)
+            if ticket is not None:  # others are not limited, so they must use up nobody's tries
+                await self._throttle.wrong(caller.address)
             await self._wrong(user_id, kind, caller)
             raise Refusal("otp_invalid") from None
         if ticket is not None:

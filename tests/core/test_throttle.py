@@ -176,6 +176,20 @@ async def test_an_attack_on_everybody_holds_back_only_new_networks(world: World)
     await world.login(alice)
 
 
+async def test_wrong_answers_that_are_no_guesses_hold_nobody_back(world: World) -> None:
+    """Recovery codes and keys are not limited, so one insider could use up everybody's tries."""
+    alice, mallory = Person("alice"), Person("mallory", caller("203.0.113.5"))
+    await world.enrol(alice)
+    await world.enrol(mallory)
+    begun = await world.flow.begin("mallory", earned("mallory"), mallory.caller)
+    for number in range(CODES_OVER_ALL[0].limit):
+        kind = ("recovery", "webauthn")[number % 2]
+        with pytest.raises(Refusal, match="otp_invalid"):
+            await world.flow.prove(begun.cookie, kind, "AAAA-BBBB-CCCC-DDDD", mallory.caller)
+    await world.login(alice, caller=caller("198.51.100.7"))
+    await world.login(alice, caller=mallory.caller)
+
+
 async def test_without_addresses_the_persons_count_decides(world: World) -> None:
     """Behind a unix socket without a trusted proxy every caller has the same, no address."""
     alice = Person("alice", caller(None))
