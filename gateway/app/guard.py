@@ -18,7 +18,7 @@ from gateway.core.errors import Refusal
 from gateway.core.evidence import Code, Evidence, Shown, Site, Verdict, find_code, judge, site_of
 from gateway.core.facts import Facts
 from gateway.core.identity import user_id
-from gateway.core.logins import Session, Verified
+from gateway.core.logins import Caller, Session, Verified
 from gateway.core.rules import Policy, Rule
 from gateway.proxy.calls import without_own_cookies
 from gateway.proxy.ports import Forward, HandOver, Plan
@@ -62,7 +62,7 @@ class Guard:
         evidence = await self._evidence(facts)
         people = set()
         for shown in evidence.carriers:
-            people.add(await self._accepted(shown))
+            people.add(await self._accepted(shown, caller_of(facts, rule)))
         if evidence.session is not None:
             people.add(evidence.session.user_id)
         if not people:
@@ -71,13 +71,21 @@ class Guard:
             raise Refusal("mixed_credentials")
         return self._forward(facts, base, evidence)
 
-    async def _accepted(self, shown: Shown) -> str:
-        """The user id of a carrier that the upstream accepts."""
+    async def _accepted(self, shown: Shown, caller: Caller) -> str:
+        """The user id of a carrier that the upstream accepts.
+
+        This tells a right password from a wrong one, so wrong ones are counted as at a login.
+        """
         if shown.verified is not None:
             return shown.verified.user_id
-        credential = shown.carrier.credential
-        if credential is None or not await self._parts.passwords.accepted(credential):
+        credential, parts = shown.carrier.credential, self._parts
+        if credential is None:
             raise Refusal("credential_required")
+        if not parts.passwords.known(credential):
+            await parts.flow.admit(caller)
+            if not await parts.passwords.accepted(credential):
+                await parts.flow.refused(credential.user, caller)
+                raise Refusal("credential_required")
         return user_id(credential.user)
 
     async def with_session(self, facts: Facts, base: Forward) -> Forward:

@@ -65,13 +65,13 @@ class Passwords:
             await self._probe(credential.user)
         return issued
 
+    def known(self, credential: Credential) -> bool:
+        """Whether the upstream accepted this credential a short while ago."""
+        at = self._accepted.get(self._mark(credential))
+        return at is not None and 0 <= self._clock() - at < ACCEPTED_FOR
+
     async def accepted(self, credential: Credential) -> bool:
-        """Whether the upstream accepts a credential of any sort; kept for a short while."""
-        now = self._clock()
-        mark = self._ring.digest("accepted", credential.user, credential.secret)
-        known = self._accepted.get(mark)
-        if known is not None and 0 <= now - known < ACCEPTED_FOR:
-            return True
+        """Whether the upstream accepts a credential of any sort; `known` remembers it."""
         call = self._upstream.acceptance_check(credential)
         if call is None:
             return False
@@ -80,8 +80,11 @@ class Passwords:
         if accepted:
             if len(self._accepted) >= _KEPT:
                 self._accepted.clear()
-            self._accepted[mark] = now
+            self._accepted[self._mark(credential)] = self._clock()
         return accepted
+
+    def _mark(self, credential: Credential) -> str:
+        return self._ring.digest("accepted", credential.user, credential.secret)
 
     async def _ask(self, credential: Credential) -> Issued | None:
         reply = await self._calls.ask(self._upstream.password_check(credential), self._fields)

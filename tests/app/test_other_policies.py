@@ -9,6 +9,7 @@ import pytest
 
 from gateway.core.audit_chain import Trail
 from gateway.core.audit_entry import parse
+from gateway.core.tries import PASSWORDS_BY_NETWORK
 from tests.app.served import Served
 from tests.app.test_devpi_evidence import carried, patch, token_at_upstream
 from tests.app.test_devpi_login import form_login, json_login
@@ -57,6 +58,26 @@ def test_a_private_pypiserver(serve: Serve, pypiserver: servers.Index) -> None:
     for auth in (("alice", "wrong"), ("alice", PYPISERVER_USERS["bob"]), ("", "")):
         told = served.client().get("/simple/", auth=auth)
         assert (told.status, told.slug) == (401, "credential_required")
+
+
+def test_guessing_passwords_at_a_private_index_is_slowed(
+    serve: Serve, devpi_server: servers.Index
+) -> None:
+    """A private index tells a right password from a wrong one, as a login does."""
+    served = serve("devpi", devpi_server.url, tests=None, **only("authenticated"))
+    user = "tried"
+    password = devpi_server.person(user)
+    here = f"/{user}/dev/+simple/"
+    assert served.client().get(here, auth=(user, password)).status == 200
+    for number in range(PASSWORDS_BY_NETWORK[0].limit):
+        told = served.client().get(here, auth=(user, f"guess {number}"))
+        assert (told.status, told.slug) == (401, "credential_required")
+    told = served.client().get(here, auth=(user, "one more"))
+    assert (told.status, told.slug) == (429, "throttled")
+    told = json_login(served, user, password)
+    assert (told.status, told.slug) == (429, "throttled")
+    told = served.client().get(here, auth=(user, password))
+    assert told.status == 200, "known to be right"
 
 
 def test_uploads_with_what_a_second_factor_earned(
@@ -157,23 +178,23 @@ def test_guessing_passwords_slows_an_address_and_nobody_else(
 ) -> None:
     """The owner still gets in from elsewhere; guarded requests and logins count alike."""
     served = serve("devpi", devpi_server.url, trusted_proxies=["127.0.0.1/32"])
-    password = devpi_server.person("guessed")
-    served.enrol("guessed")
+    password = devpi_server.person("slowed")
+    served.enrol("slowed")
     bad = {"X-Forwarded-For": "192.0.2.7"}
     told = None
     for number in range(200):
         if number % 2:
-            told = json_login(served, "guessed", "wrong", **bad)
+            told = json_login(served, "slowed", "wrong", **bad)
         else:
-            secret = carried("authorization", "guessed", "wrong,123456")
-            told = patch(served.client(), "guessed", **secret, **bad)
+            secret = carried("authorization", "slowed", "wrong,123456")
+            told = patch(served.client(), "slowed", **secret, **bad)
         if told.status == 429:
             break
     assert told is not None
     assert (told.status, told.slug) == (429, "throttled")
     assert int(told.first("retry-after")) > 0
-    good = {"X-Forwarded-For": "198.51.100.9", "X-OTP": served.code("guessed")}
-    assert json_login(served, "guessed", password, **good).status == 200
+    good = {"X-Forwarded-For": "198.51.100.9", "X-OTP": served.code("slowed")}
+    assert json_login(served, "slowed", password, **good).status == 200
 
 
 def test_devpi_without_plugins(serve: Serve, devpi_plain: servers.Index) -> None:
