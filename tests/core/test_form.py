@@ -235,7 +235,7 @@ TYPES = {
     "comma": "multipart/form-data, text/plain; boundary=x",
     "another charset": f"{URLENCODED}; charset=utf-7",
     "a boundary for urlencoded": f"{URLENCODED}; boundary=x",
-    "long s": "applic\u017fation/x-www-form-urlencoded",
+    "long s": "application/x-www-form-urlencoded; char\u017fet=utf-8",
 }
 
 
