@@ -20,7 +20,6 @@ from gateway.core.facts import Facts
 from gateway.core.identity import user_id
 from gateway.core.logins import Caller, Session, Verified
 from gateway.core.rules import Policy, Rule
-from gateway.proxy.calls import without_own_cookies
 from gateway.proxy.ports import Forward, HandOver, Plan
 
 _RECORDED_PER_MINUTE: Final = 60
@@ -218,7 +217,7 @@ def _claimed(evidence: Evidence) -> str:
 def _cleaned(changed: Mapping[str, str]) -> dict[str, str]:
     """A rewritten Cookie field goes upstream as it is: without the gateway's own."""
     return {
-        name: without_own_cookies(value) if name == "cookie" else value
+        name: cookies.without_own_cookies(value) if name == "cookie" else value
         for name, value in changed.items()
     }
 
@@ -227,7 +226,7 @@ def _merged(facts: Facts, name: str, value: str) -> tuple[str, str]:
     """A field to add; a cookie joins the cookies the request has."""
     if name.lower() != "cookie":
         return name, value
-    others = without_own_cookies(facts.first("cookie") or "")
+    others = cookies.without_own_cookies(facts.first("cookie") or "")
     return name, f"{value}; {others}" if others else value
 
 

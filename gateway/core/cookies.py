@@ -66,6 +66,12 @@ def is_own(name: str) -> bool:
     return name.startswith(OWN_COOKIE_PREFIXES)
 
 
+def without_own_cookies(header: str) -> str:
+    """A Cookie field less the gateway's own cookies; "" when nothing is left."""
+    parts = [part.strip(" \t") for part in header.split(";")]
+    return "; ".join(part for part in parts if part and not is_own(part.partition("=")[0].strip()))
+
+
 def planted(set_cookie: str) -> bool:
     """Whether a Set-Cookie value that is not the gateway's own sets one of its cookies."""
     name = read_set_cookie(set_cookie).name

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from gateway.core.cookies import is_own
+from gateway.core.cookies import without_own_cookies
 from gateway.core.errors import Refusal
 from gateway.core.facts import Facts, Field
 from gateway.core.headers import HOP_BY_HOP, dropped
@@ -159,12 +159,6 @@ def passing(facts: Facts, *, without: frozenset[str] = frozenset()) -> tuple[Fie
         if kept or name != "cookie":
             found.append((name, kept))
     return tuple(found)
-
-
-def without_own_cookies(header: str) -> str:
-    """A Cookie field less the gateway's own cookies; "" when nothing is left."""
-    parts = [part.strip(" ") for part in header.split(";")]
-    return "; ".join(part for part in parts if part and not is_own(part.partition("=")[0].strip()))
 
 
 def answer_fields(reply: Reply, *, without: frozenset[str] = frozenset()) -> tuple[Field, ...]:

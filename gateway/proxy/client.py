@@ -16,16 +16,12 @@ from gateway.core.errors import Refusal
 from gateway.core.facts import Facts, IPAddress
 from gateway.core.path import parse_target
 from gateway.proxy.blocks import fields
-from gateway.proxy.bodies import Body, SizedBody
-from gateway.proxy.chunked import BadChunk, ChunkDecoder
 from gateway.proxy.connection import Connection, Why
-from gateway.proxy.exchange import Exchange
 from gateway.proxy.grammar import RequestHead, read_request, unfinished
-from gateway.proxy.handed import Handed
-from gateway.proxy.inspection import Inspection
-from gateway.proxy.ports import Answer, Forward, HandOver, Inspect, Plan
-from gateway.proxy.stages import Gone, Linger, Planning, Stage
-from gateway.proxy.wire import Rendered, Route, own_answer
+from gateway.proxy.plans import forward, plan
+from gateway.proxy.ports import Answer
+from gateway.proxy.stages import Between, Gone, Linger, Stage
+from gateway.proxy.wire import Rendered, own_answer
 
 if TYPE_CHECKING:
     from gateway.proxy.forwarder import Forwarder
@@ -80,6 +76,7 @@ class ClientConnection(Connection):
     def _gone(self) -> None:
         stage, self.stage = self.stage, _GONE
         self._buffer = b""
+        self.since = self.forwarder.now
         if stage is not None:
             stage.client_gone()
 
@@ -121,9 +118,9 @@ class ClientConnection(Connection):
         rest = data[head.size :] if len(data) > head.size else b""
         route = None if head.own_cookie else forwarder.memo.get(head.line) or forwarder.quick(head)
         if route is None:
-            self._plan(head, rest)
+            plan(self, head, rest)
         else:
-            self._forward(head, route, rest)
+            forward(self, head, route, rest)
 
     def keep(self, data: bytes) -> None:
         """Bytes of the next requests, sent ahead."""
@@ -144,10 +141,16 @@ class ClientConnection(Connection):
         path, query = parse_target(target)
         return Facts(
             head.method.decode("latin-1"), target, path, query, fields(head.block),
-            self._client_of(head),
+            self.client_of(head),
         )  # fmt: skip
 
-    def _client_of(self, head: RequestHead) -> IPAddress | None:
+    @property
+    def unknown(self) -> bool:
+        """Nobody has asked yet whose requests these are."""
+        return self.fields is _NONE
+
+    def client_of(self, head: RequestHead) -> IPAddress | None:
+        """Whose request it is; `fields` are theirs afterwards. Raises Refusal."""
         forwarder = self.forwarder
         values = [value.decode("latin-1") for value in head.forwarded_for or ()]
         address = client_address(self._peer, values, forwarder.trusted)
@@ -155,71 +158,6 @@ class ClientConnection(Connection):
             self._address = address
             self.fields = forwarder.client_fields(address)
         return address
-
-    def _plan(self, head: RequestHead, rest: bytes) -> None:
-        try:
-            facts = self.facts(head)
-            plan = self.forwarder.gate.plan(facts)
-        except Exception as exc:
-            self.fail(exc, head, unread=self._unread(head, rest))
-            return
-        if isinstance(plan, Forward | Answer | HandOver | Inspect):
-            self.carry_out(plan, head, rest)
-        else:
-            self.stage = Planning(self, plan, head, rest)
-
-    def carry_out(self, plan: Plan, head: RequestHead, rest: bytes) -> None:
-        """Do what the gate decided. `rest`: what has come after the head."""
-        try:
-            if isinstance(plan, Forward):
-                self._forward(head, Route(plan), rest)
-            elif isinstance(plan, Answer):
-                self.answer(plan, head, unread=self._unread(head, rest))
-            elif isinstance(plan, HandOver):
-                self.stage = handed = Handed(self, head, plan)
-                handed.start(rest, self.body(head))
-            else:
-                self.stage = inspection = Inspection(self, head, plan.inspector)
-                inspection.start(rest, self.body(head))
-        except Exception as exc:
-            self.fail(exc, head, unread=True)
-
-    def _forward(self, head: RequestHead, route: Route, rest: bytes) -> None:
-        try:
-            if self.fields is _NONE or self.forwarder.trusted:
-                self._client_of(head)
-        except Exception as exc:
-            self.fail(exc, head, unread=self._unread(head, rest))
-            return
-        body = None if head.length == 0 else self.body(head)
-        first = b""
-        if body is None:
-            if rest:
-                self.keep(rest)
-        elif rest:
-            try:
-                first = b"".join(body.feed(rest)[0])
-            except BadChunk as exc:
-                self.refuse("bad_request", head, unread=True, why=str(exc))
-                return
-            if body.done:
-                self.keep(body.rest)
-                body = None
-        self.stage = exchange = Exchange(self, head, route)
-        exchange.start(first, body)
-
-    def body(self, head: RequestHead) -> Body | None:
-        """A reader for the body of that request, None where there is none."""
-        if head.length is None:
-            return ChunkDecoder(extensions=False)
-        return SizedBody(head.length) if head.length else None
-
-    def _unread(self, head: RequestHead, rest: bytes) -> bool:
-        """Whether some of that request is still to come; keeps what belongs to the next."""
-        if head.length is None or len(rest) < head.length:
-            return True
-        self.keep(rest[head.length :])
-        return False
 
     # -- answers ------------------------------------------------------------------------------
 
@@ -266,7 +204,7 @@ class ClientConnection(Connection):
                 self._buffer = b""
                 self.stage = Linger(self)
             else:
-                self.stage = _GONE
+                self._ending()
                 transport.close()
             return
         self.ready()
@@ -278,13 +216,13 @@ class ClientConnection(Connection):
         if self._stopped:
             self.go_on_reading(Why.ANY)
         if self._buffer:
-            asyncio.get_running_loop().call_soon(self._next)
+            self.stage = Between(self)
 
-    def _next(self) -> None:
-        """Requests that were sent ahead, one per turn of the loop."""
-        if self.stage is None and self._buffer:
-            data, self._buffer = bytes(self._buffer), b""
-            self._head(data)
+    def next_request(self) -> None:
+        """Look at what was sent ahead."""
+        data, self._buffer = bytes(self._buffer), b""
+        self.stage = None
+        self._head(data)
 
     def cut_off(self, *, reset: bool) -> None:
         """End the connection in the middle of an answer.
@@ -292,26 +230,32 @@ class ClientConnection(Connection):
         Args:
             reset: the plain end of the connection would look like the end of the body.
         """
-        self.stage = _GONE
+        self._ending()
         if reset:
             self.reset()
         elif self.transport is not None:
             self.transport.close()
 
+    def _ending(self) -> None:
+        self.stage = _GONE
+        self.since = self.forwarder.now
+
     def leave(self) -> None:
-        """The client has left."""
+        """The client has left, or is not waited for any more."""
         self._gone()
         if self.transport is not None:
             self.transport.abort()
 
     def sweep(self, now: float) -> None:
         stage = self.stage
-        if stage is not None:
-            stage.sweep(now)
-            return
         limits = self.forwarder.limits
         waiting = now - self.since
-        if self._served and not self._buffer:
+        if stage is _GONE:
+            if waiting > limits.linger:  # it does not even read the end of its answer
+                self.leave()
+        elif stage is not None:
+            stage.sweep(now)
+        elif self._served and not self._buffer:
             if waiting > limits.idle:
                 self.leave()
         elif waiting > limits.head_time:

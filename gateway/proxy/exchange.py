@@ -81,12 +81,15 @@ class Exchange(Relay):
         forwarder = self.client.forwarder
         try:
             upstream = await forwarder.pool.connect()
-        except OSError as exc:
+        except (OSError, ValueError) as exc:
             self._task = None
             forwarder.log.warning("the upstream cannot be reached: %s", exc)
             self.refuse("upstream_unreachable")
             return
         self._task = None
+        if upstream.transport is None or upstream.transport.is_closing():
+            self.refuse("upstream_broken")  # it took the connection and closed it at once
+            return
         if self.ended:  # the client left in the very moment
             upstream.drop()
             return

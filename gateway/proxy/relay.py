@@ -5,14 +5,13 @@ What is cut off upstream reaches the client cut off, never as a clean end.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 from gateway.proxy.answers import AnswerHead, BadAnswer, read_answer
 from gateway.proxy.chunked import BadChunk, ChunkDecoder
 from gateway.proxy.connection import Why
 from gateway.proxy.grammar import RequestHead
+from gateway.proxy.hold import Hold, hands_out_session
 from gateway.proxy.ports import Answer
 from gateway.proxy.splice import AVAILABLE, Mover, Outcome
 from gateway.proxy.upstream import UpstreamConnection
@@ -43,7 +42,7 @@ class Relay:
     _head_bytes = b""
     _down: Mover | None = None
     _wants_splice = False
-    _decision: asyncio.Task[None] | None = None
+    _hold: Hold | None = None
 
     def __init__(self, client: ClientConnection, head: RequestHead, route: Route) -> None:
         self.client = client
@@ -53,7 +52,7 @@ class Relay:
 
     @property
     def deciding(self) -> bool:
-        return self._decision is not None
+        return self._hold is not None
 
     def retry(self) -> bool:
         raise NotImplementedError
@@ -132,41 +131,20 @@ class Relay:
         else:
             client.write(wire + data[size:])
 
-    # -- answers that set cookies -------------------------------------------------------------
-
     def _cookies(self, answer: AnswerHead, data: bytes) -> None:
-        forwarder = self.client.forwarder
+        """The answer sets cookies: the gate may have to look at it."""
         try:
-            sessions = any(
-                forwarder.gate.sets_session(value.decode("latin-1"))
-                for value in answer.cookies or ()
-            )
-            if not sessions:
-                self._begin(answer, data)
+            if hands_out_session(self.client.forwarder.gate, answer):
+                self._hold = Hold(self, answer, data)
                 return
-            facts = self.client.facts(self.head)
-            fields = tuple(answer.fields)
-            held = forwarder.gate.hold(facts, answer.status, fields)
         except Exception as exc:
             self.fail(exc)
             return
-        if self.upstream is not None:
-            self.upstream.stop_reading(Why.DECIDING)
-        self._decision = asyncio.get_running_loop().create_task(self._hold(held, answer, data))
+        self._begin(answer, data)
 
-    async def _hold(self, held: Awaitable[Answer | None], answer: AnswerHead, data: bytes) -> None:
-        try:
-            instead = await held
-        except Exception as exc:
-            self._decision = None
-            self.fail(exc)
-            return
-        self._decision = None
-        if self.ended:
-            return
-        if instead is not None:
-            self.replace(instead)
-            return
+    def let_through(self, answer: AnswerHead, data: bytes) -> None:
+        """The gate has nothing against an answer that was held back."""
+        self._hold = None
         self.touched = self.client.forwarder.now
         upstream = self.upstream
         self._begin(answer, data)
@@ -230,7 +208,9 @@ class Relay:
             self._wants_splice = True
             transport.set_write_buffer_limits(0)
             return
-        self._wants_splice = False
+        if self._wants_splice:
+            self._wants_splice = False
+            transport.set_write_buffer_limits()
         try:
             self._down = Mover(
                 client.forwarder.pipes, source, sink, left, self.moved, self._spliced_down
@@ -318,9 +298,9 @@ class Relay:
         if self._down is not None:
             self._down.stop()
             self._down = None
-        if self._decision is not None:
-            self._decision.cancel()
-            self._decision = None
+        if self._hold is not None:
+            self._hold.cancel()
+            self._hold = None
         if self.upstream is not None:
             self.upstream.drop()
             self.upstream = None

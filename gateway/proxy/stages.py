@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.proxy.connection import Why
@@ -77,16 +77,43 @@ class Linger:
             self._client.leave()
 
 
+class Between:
+    """One answer is out and the next request is here already: its turn comes with the loop's,
+    so that a client that pipelines does not keep others waiting."""
+
+    __slots__ = ("_client", "_turn")
+
+    def __init__(self, client: ClientConnection) -> None:
+        self._client = client
+        self._turn = asyncio.get_running_loop().call_soon(client.next_request)
+
+    def client_data(self, data: bytes) -> None:
+        self._client.keep(data)
+
+    def client_writable(self, writable: bool) -> None: ...
+
+    def client_gone(self) -> None:
+        self._turn.cancel()
+
+    def sweep(self, now: float) -> None: ...
+
+
 class Planning:
     """The gate is asking its store or the upstream. A little more is read meanwhile, so that a
     client that leaves is noticed."""
 
-    __slots__ = ("_client", "_head", "_rest", "_task")
+    __slots__ = ("_carry_out", "_client", "_head", "_rest", "_task")
 
     def __init__(
-        self, client: ClientConnection, plan: Awaitable[Plan], head: RequestHead, rest: bytes
+        self,
+        client: ClientConnection,
+        plan: Awaitable[Plan],
+        head: RequestHead,
+        rest: bytes,
+        carry_out: Callable[[ClientConnection, Plan, RequestHead, bytes], None],
     ) -> None:
         self._client = client
+        self._carry_out = carry_out
         self._head = head
         self._rest = rest
         self._task = asyncio.get_running_loop().create_task(self._wait(plan))
@@ -101,7 +128,7 @@ class Planning:
             return
         client.go_on_reading(Why.DECIDING)
         if client.stage is self:
-            client.carry_out(decided, self._head, self._rest)
+            self._carry_out(client, decided, self._head, self._rest)
 
     def client_data(self, data: bytes) -> None:
         self._rest += data

@@ -13,8 +13,9 @@ from email.utils import formatdate
 from http import HTTPStatus
 from typing import Final
 
+from gateway.core.cookies import without_own_cookies
 from gateway.core.facts import Field
-from gateway.core.headers import OWN_COOKIE_PREFIXES, dropped
+from gateway.core.headers import dropped
 from gateway.proxy.answers import AnswerHead
 from gateway.proxy.blocks import TCHAR, without
 from gateway.proxy.grammar import RequestHead
@@ -24,7 +25,6 @@ _NAME: Final = re.compile(TCHAR + rb"++")
 _VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*+")
 _COOKIE: Final = re.compile(rb"(?i:\ncookie):([^\r]*+)\r")
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding", b"connection"})
-_OWN_COOKIES: Final = tuple(prefix.encode() for prefix in OWN_COOKIE_PREFIXES)
 
 
 class Rendered:
@@ -57,7 +57,7 @@ class Route:
     def __init__(self, forward: Forward) -> None:
         self.forward = forward
         replaced = [
-            (name, _foreign_text(value) if name == "cookie" else value)
+            (name, without_own_cookies(value) if name == "cookie" else value)
             for name, value in forward.replace.items()
             if value is not None
         ]
@@ -75,7 +75,7 @@ def request_head(head: RequestHead, route: Route, client: Rendered, authority: b
     if names:
         block = without(block, names)
     if head.own_cookie and b"cookie" not in names:
-        block, cookies = _without_own_cookies(block)
+        block, cookies = _cut_own_cookies(block)
         extra += cookies
     if not head.has_host and b"host" not in names:
         extra += b"Host: %s\r\n" % authority
@@ -89,24 +89,14 @@ def request_head(head: RequestHead, route: Route, client: Rendered, authority: b
     )
 
 
-def _without_own_cookies(block: bytes) -> tuple[bytes, bytes]:
+def _cut_own_cookies(block: bytes) -> tuple[bytes, bytes]:
     """The block without its Cookie field, and the field with what is not the gateway's own."""
     found = _COOKIE.search(block)
     if found is None:
         return block, b""
-    left = foreign_cookies(found[1])
+    left = without_own_cookies(found[1].decode("latin-1")).encode("latin-1")
     line = b"Cookie: %s\r\n" % left if left else b""
     return block[: found.start()] + block[found.end() :], line
-
-
-def foreign_cookies(value: bytes) -> bytes:
-    """The value of a Cookie field without the gateway's own cookies."""
-    parts = [part.strip(b" \t") for part in value.split(b";")]
-    return b"; ".join(part for part in parts if part and not part.startswith(_OWN_COOKIES))
-
-
-def _foreign_text(value: str) -> str:
-    return foreign_cookies(value.encode("latin-1")).decode("latin-1")
 
 
 def handed_head(head: RequestHead) -> bytes:

@@ -1,0 +1,194 @@
+"""What the fields of a request say of its framing and its connection (RFC 9112, RFC 9110).
+
+One compiled expression judges all of a block; then the few fields that matter are looked at, and
+the rest is carried as it is. Which never go upstream is `gateway.core.headers`' to say.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from gateway.core.errors import Refusal
+from gateway.core.headers import OWN_COOKIE_PREFIXES, SINGLE, dropped
+from gateway.proxy.blocks import DIGITS, FIELDS, TOKENS, Cut, kept, without
+from gateway.proxy.layouts import Layouts
+
+_BLOCK: Final = re.compile(FIELDS)
+# uri-host of RFC 3986 section 3.2.2 without percent-escapes, with an optional port.
+_HOST: Final = re.compile(rb"(?:[A-Za-z0-9_.~!$&'()*+,;=-]++|\[[0-9A-Fa-f:.]++\])(?::[0-9]{1,5})?")
+_HOSTS: Final[set[bytes]] = set()  # judged before: nearly always one and the same
+# At a cookie of the gateway's own, within the value of a Cookie field.
+_OWN_COOKIE: Final = re.compile(
+    rb"(?<![^;: \t])(?:" + b"|".join(re.escape(p.encode()) for p in OWN_COOKIE_PREFIXES) + rb")"
+)
+_SINGLE: Final = frozenset(name.encode() for name in SINGLE)
+_OPTIONS: Final = frozenset({b"close", b"keep-alive"})
+
+# Clients send one block of fields again and again. Blocks of nothing but these are remembered
+# with what they say; any other field may hold a credential, or changes each time.
+_PLAIN_NAMES: Final = frozenset(
+    name.encode()
+    for name in [
+        "host",
+        "user-agent",
+        "accept",
+        "accept-encoding",
+        "accept-language",
+        "cache-control",
+        "connection",
+        "pragma",
+        "sec-ch-ua",
+        "sec-ch-ua-mobile",
+        "sec-ch-ua-platform",
+        "sec-fetch-dest",
+        "sec-fetch-mode",
+        "sec-fetch-site",
+        "sec-fetch-user",
+        "upgrade-insecure-requests",
+        "dnt",
+        "priority",
+    ]
+)
+_PLAIN: Final[dict[bytes, Said]] = {}
+_PLAIN_BLOCKS: Final = 512
+_PLAIN_SIZE: Final = 2048
+
+
+def refuse(why: str) -> Refusal:
+    return Refusal("bad_request", why=why)
+
+
+class Said:
+    """What the fields of a request say, whatever its first line is.
+
+    kept: the fields that may go upstream. length: of the body; None when it is chunked.
+    framed: a body was declared, be it empty. closes: no other request will follow.
+    forwarded_for: X-Forwarded-For values, in order.
+    """
+
+    length: int | None = 0
+    framed = False
+    closes = False
+    expects = False
+    has_host = False
+    own_cookie = False
+    forwarded_for: list[bytes] | None = None
+    named: set[bytes] | None = None
+
+    def __init__(self, block: bytes) -> None:
+        self.kept = block
+
+
+def read_fields(block: bytes, limit: int) -> Said:
+    """Judge the fields of a request.
+
+    Args:
+        block: each "\\n", name, ":", value, "\\r". limit: how many at most.
+
+    Raises:
+        Refusal: `bad_request`, `expectation_failed`.
+    """
+    known = _PLAIN.get(block)
+    if known is not None:
+        return known
+    if not _BLOCK.fullmatch(block):
+        raise refuse("its header fields do not follow the grammar")
+    if block.count(b"\n") > limit:
+        raise refuse("it has too many header fields")
+    layout = _LAYOUTS.of(block)
+    said = Said(block)
+    cuts: list[Cut] = []
+    for mark, cut, judge, many in layout.matters:
+        at = block.find(mark)
+        while at >= 0:
+            end = block.find(b"\r", at) + 1
+            if cut:
+                cuts.append((at, end))
+            if judge is not None:
+                judge(said, block[at + len(mark) : end - 1].strip(b" \t"))
+            at = block.find(mark, end) if many else -1
+    said.kept = kept(block, cuts)
+    if said.named:
+        said.kept = without(said.kept, said.named)
+    if layout.plain and len(block) <= _PLAIN_SIZE:
+        if len(_PLAIN) >= _PLAIN_BLOCKS:
+            _PLAIN.clear()
+        _PLAIN[block] = said
+    return said
+
+
+def _check(names: list[bytes]) -> None:
+    """Refuse what the names alone make ambiguous."""
+    if len(set(names)) < len(names):
+        for name in _SINGLE:
+            if names.count(name) > 1:
+                raise refuse(f"{name.decode()} appears twice")
+    if b"content-length" in names and b"transfer-encoding" in names:
+        raise refuse("it has both Content-Length and Transfer-Encoding")
+    if b"upgrade" in names or b"http2-settings" in names:
+        raise refuse("it asks for another protocol")
+
+
+def _connection(said: Said, value: bytes) -> None:
+    """RFC 9110 section 7.6.1: what Connection names goes no further."""
+    if value == b"keep-alive":
+        return
+    named = set(TOKENS.findall(value.lower()))
+    if b"close" in named:
+        said.closes = True
+    named -= _OPTIONS
+    if named & _SINGLE:
+        raise refuse("Connection names a field that must not be dropped")
+    said.named = named | (said.named or set())
+
+
+def _host(said: Said, value: bytes) -> None:
+    if value not in _HOSTS:
+        if not _HOST.fullmatch(value):
+            raise refuse("Host is not a host")
+        if len(_HOSTS) < 64:
+            _HOSTS.add(value)
+    said.has_host = True
+
+
+def _length(said: Said, value: bytes) -> None:
+    if not value.isdigit() or len(value) > DIGITS:
+        raise refuse("Content-Length is not a number")
+    said.length = int(value)
+    said.framed = True
+
+
+def _coding(said: Said, value: bytes) -> None:
+    if value.lower() != b"chunked":
+        raise refuse("its Transfer-Encoding is not the single word 'chunked'")
+    said.length = None
+    said.framed = True
+
+
+def _cookie(said: Said, value: bytes) -> None:
+    if _OWN_COOKIE.search(value):
+        said.own_cookie = True
+
+
+def _expect(said: Said, value: bytes) -> None:
+    if value.lower() != b"100-continue":
+        raise Refusal("expectation_failed")
+    said.expects = True
+
+
+def _forwarded_for(said: Said, value: bytes) -> None:
+    said.forwarded_for = [*(said.forwarded_for or ()), value]
+
+
+_JUDGES: Final[dict[bytes, Callable[[Said, bytes], None]]] = {
+    b"host": _host,
+    b"content-length": _length,
+    b"transfer-encoding": _coding,
+    b"cookie": _cookie,
+    b"expect": _expect,
+    b"connection": _connection,
+    b"x-forwarded-for": _forwarded_for,
+}
+_LAYOUTS: Final = Layouts(dropped, _JUDGES, _check, _PLAIN_NAMES)
