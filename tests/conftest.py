@@ -20,6 +20,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--screenshots", metavar="FOLDER", help="where `make screenshots` puts them")
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Pictures are taken when they are asked for; otherwise there is nothing to skip."""
+    if collection_path.name == "test_browser_screenshots.py":
+        return config.getoption("--screenshots") is None or None
+    return None
+
+
 @pytest.fixture(scope="session")
 def children() -> Iterator[Children]:
     """What is started here is stopped when the tests are over."""
