@@ -158,7 +158,7 @@ MESSAGES: Final = MappingProxyType(
             429,
             "Too many tries",
             "Too many tries; wait {wait}.",
-            "Then try again with a fresh code.",
+            "Then try again.",
         ),
         "unusable_name": Message(
             400,

@@ -7,7 +7,6 @@ import json
 import re
 import subprocess
 import threading
-import time
 import tracemalloc
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -513,26 +512,23 @@ def _wheel(path: Path) -> None:
         wheel.writestr(f"{info}/RECORD", "")
 
 
-# -- size and speed ----------------------------------------------------------------------------
+# -- size ----------------------------------------------------------------------------
 
 
-def test_a_large_upload_passes_quickly_and_is_not_kept() -> None:
-    """256 MiB of file: no more than a few pieces in memory, and far faster than a network."""
+def test_a_large_upload_passes_and_is_not_kept() -> None:
+    """256 MiB of file: no more than a few pieces in memory."""
     piece = (b"\x00\r\n-- " + bytes(range(256))) * 500
     reader = FormJudge(TYPE, "", [":action"])
     reader.feed(UPLOAD + file(b"")[: -len(b"\r\n")])
     tracemalloc.start()
-    begun = time.process_time()
     for _ in range(2**28 // len(piece)):
         reader.feed(piece)
-    took = time.process_time() - begun
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     reader.feed(b"\r\n" + END)
     reader.finish()
     assert reader.fields == {":action": "file_upload"}
     assert peak < 2 * 2**20
-    assert took < 2.56, f"{256 / took:.0f} MiB/s"
 
 
 def test_refusals_say_nothing_of_the_value() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 
@@ -335,37 +334,6 @@ SHADOWED = {
 @pytest.mark.parametrize(("rules", "numbers"), SHADOWED.values(), ids=SHADOWED)
 def test_shadowed_rules_are_found(rules: list[Rule], numbers: list[int]) -> None:
     assert [number for number, _ in shadowed(RuleSet(rules))] == numbers
-
-
-# -- cost --------------------------------------------------------------------------------------
-
-
-def many(count: int) -> RuleSet:
-    rules = [
-        rule(f"{n}", methods="GET POST", paths=f"/{{user}}/{{index}}/+x{n}/** /+y{n}/{{z}}")
-        for n in range(count - 2)
-    ]
-    return RuleSet(
-        [*rules, rule("f", paths="/{user}/{index}/+f/**"), rule("all", methods="GET", paths="/**")]
-    )
-
-
-def test_two_hundred_rules_cost_hardly_more_than_ten() -> None:
-    """At most 1.3 times, by the best of many short runs."""
-    paths = [f"/alice/dev/+f/{n:03x}/{n:05x}/pkg-1.{n}.tar.gz" for n in range(200)]
-
-    def cost(rules: RuleSet) -> float:
-        begun = time.perf_counter()
-        for path in paths:
-            rules.candidates("GET", path)
-        return time.perf_counter() - begun
-
-    few, lots = many(10), many(200)
-    ratios = []
-    for _ in range(5):
-        rounds = [(cost(few), cost(lots)) for _ in range(20)]
-        ratios.append(min(b for _, b in rounds) / min(a for a, _ in rounds))
-    assert min(ratios) < 1.3, ratios
 
 
 @given(st.text(st.characters(exclude_characters="\n"), max_size=30))

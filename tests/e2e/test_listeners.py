@@ -216,7 +216,7 @@ def soon(condition: Callable[[], bool], within: float = 5) -> bool:
 def accepts(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port), timeout=2).close()
-    except ConnectionRefusedError:
+    except OSError:
         return False
     return True
 
@@ -227,19 +227,6 @@ def test_ctrl_c_stops_it_too(start_gateway: StartGateway, pypiserver: Index) -> 
     os.kill(gateway.process_id, signal.SIGINT)
     assert gateway.child.process.wait(15) == 0
     assert "Traceback" not in gateway.logged()
-
-
-def test_it_answers_soon_after_its_start(pypiserver: Index, tmp_path: Path) -> None:
-    """Half a second on an idle machine; several times that is let pass on a busy one."""
-    gateway = configure(tmp_path, "pypiserver", pypiserver.url)
-    took = []
-    for _ in range(3):
-        started = time.monotonic()
-        gateway.start()
-        took.append(time.monotonic() - started)
-        gateway.stop()
-    print(f"start to first answer: {min(took):.2f} s")
-    assert min(took) < 3
 
 
 def test_a_second_gateway_on_the_same_port_says_so(
