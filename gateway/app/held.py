@@ -6,6 +6,7 @@ answer counts as a login, and its cookie is held back until the second factor ha
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -40,19 +41,24 @@ class Holding:
         """Whether an answer with this Set-Cookie may not simply go on."""
         return self.hands_out(set_cookie) is not None or cookies.planted(set_cookie)
 
+    def check_planted(self, set_cookie: Sequence[str]) -> None:
+        """Raises Refusal `upstream_broken` for an answer that sets a cookie of the gateway's:
+        somebody else's session could be planted so."""
+        if any(map(cookies.planted, set_cookie)):
+            raise Refusal("upstream_broken")
+
     async def hold(self, facts: Facts, fields: tuple[Field, ...]) -> Answer | None:
         """What to send instead of such an answer; None where each of its credentials is
         verified already.
 
         Raises:
             Refusal: `second_factor_required` for a credential that cannot be read, and for a
-                client that is no browser and sent no code; `upstream_broken` for an answer that
-                sets a cookie of the gateway's (somebody else's session could be planted so).
+                client that is no browser and sent no code; `upstream_broken` as in
+                `check_planted`.
         """
         issued = []
         every = tuple(value for name, value in fields if name.lower() == "set-cookie")
-        if any(cookies.planted(value) for value in every):
-            raise Refusal("upstream_broken")
+        self.check_planted(every)
         for value in every:
             cookie = self.hands_out(value)
             if cookie is None:

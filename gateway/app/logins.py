@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.app.held import begin, local_location
+from gateway.app.held import Holding, begin, local_location
 from gateway.app.messages import passed_on
 from gateway.app.parts import LoginWork, Parts
 from gateway.app.words import caller_of
@@ -30,6 +30,7 @@ class Logins:
 
     def __init__(self, parts: Parts) -> None:
         self._parts: Final = parts
+        self._holding: Final = Holding(parts)
 
     async def answer(self, facts: Facts, work: LoginWork, body: bytes) -> Answer:
         parts = self._parts
@@ -45,9 +46,11 @@ class Logins:
         reply = await parts.calls.ask(
             parts.upstream.login_call(facts, attempt), self._fields(facts)
         )
+        self._holding.check_planted(reply.all("set-cookie"))
         issued = parts.upstream.login_answer(facts, attempt, reply)
         if not issued:
-            if not attempt.interactive and 200 <= reply.status < 300:
+            yes = not attempt.interactive and 200 <= reply.status < 300
+            if yes or any(map(self._holding.hands_out, reply.all("set-cookie"))):
                 raise Refusal("upstream_broken")  # a yes in words nobody here knows
             if reply.status < 500:
                 await parts.flow.refused(attempt.credential.user, caller)

@@ -47,7 +47,7 @@ class Ask:
                 address=str(facts.client or ""),
                 user_agent=facts.user_agent,
                 method=facts.method,
-                path=facts.path,
+                path=facts.path.removesuffix(self.tail),  # it may be an invitation
             ),
         )
 

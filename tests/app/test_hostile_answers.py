@@ -22,15 +22,28 @@ OWN = [
 ]
 
 
-def answering(cookie: str) -> Callable[[Seen], bytes]:
-    head = f"HTTP/1.1 200 OK\r\nSet-Cookie: {cookie}\r\nContent-Length: 2\r\n\r\nok"
-    return lambda _: head.encode()
+def answering(cookie: str, status: bytes = b"200 OK") -> Callable[[Seen], bytes]:
+    head = f"Set-Cookie: {cookie}\r\nContent-Length: 2\r\n\r\nok".encode()
+    return lambda _: b"HTTP/1.1 " + status + b"\r\n" + head
 
 
 @pytest.mark.parametrize("cookie", OWN)
 def test_the_upstream_cannot_plant_a_cookie_of_the_gateway(serve: Serve, cookie: str) -> None:
     with Recorder(answering(cookie)) as upstream:
         told = serve("devpi", upstream.url).client().get("/alice")
+    assert (told.status, told.slug) == (502, "upstream_broken")
+    assert not told.all("set-cookie")
+
+
+@pytest.mark.parametrize("cookie", [*OWN, "auth_tkt=unreadable", "=auth_tkt=unreadable"])
+def test_nor_in_the_answer_to_a_login(serve: Serve, cookie: str) -> None:
+    """Neither is a session handed out that nobody here can read, whatever the status says."""
+    with Recorder(answering(cookie, b"401 Unauthorized")) as upstream:
+        told = (
+            serve("devpi", upstream.url)
+            .client()
+            .post("/+login", send={"user": "alice", "password": "wrong"})
+        )
     assert (told.status, told.slug) == (502, "upstream_broken")
     assert not told.all("set-cookie")
 

@@ -8,7 +8,9 @@ import pytest
 
 from gateway.core.admin import Admin
 from gateway.core.errors import MESSAGES, Refusal
+from gateway.core.facts import Facts
 from gateway.core.logins import Enrolment
+from gateway.web.kit import Ask
 from tests.core.world import Person, Phone, World, wrong_code
 from tests.web.conftest import NewBrowser
 from tests.web.site import Browser, Page, Site
@@ -232,6 +234,11 @@ async def test_an_invitation_lets_one_person_set_up_once(
     assert last.goes_to == "/+auth/"
     again = await open_invitation(new_browser(), path, "bob")
     assert again.goes_to == "/+auth/verify", "it is no way around the factor"
+
+
+def test_an_invitation_is_not_written_into_the_trail() -> None:
+    facts = Facts("POST", "/+auth/invite/secret", "/+auth/invite/secret", "", (), None)
+    assert Ask(facts, tail="secret").caller.origin.path == "/+auth/invite/"
 
 
 @pytest.mark.parametrize("limits", [{"enrolment": Enrolment.INVITE}], indirect=True)
