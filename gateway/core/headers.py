@@ -79,6 +79,13 @@ SINGLE: Final = frozenset(
         "x-otp",
         "sec-fetch-site",
         "sec-fetch-mode",
+        # Defined as one by RFC 9110; the pages' own parser refuses a second.
+        "content-location",
+        "content-range",
+        "etag",
+        "max-forwards",
+        "server",
+        "user-agent",
     }
 )
 

@@ -13,8 +13,14 @@ from gateway.proxy.blocks import BARE, TCHAR
 
 # One size line, its extensions apart (RFC 9112 section 7.1.1, without the optional bad
 # whitespace that senders must not write).
-_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})((?:;[\t\x20-\x7e\x80-\xff]*+)?)\r\n")
-_TRAILER: Final = re.compile(TCHAR + rb"++:[\t\x20-\x7e\x80-\xff]*+\r\n")
+_QUOTED: Final = rb'"(?:[\t\x20\x21\x23-\x5b\x5d-\x7e]|\\[\t\x20-\x7e])*+"'
+_EXTENSIONS: Final = rb"(?:;" + TCHAR + rb"++(?:=(?:" + TCHAR + rb"++|" + _QUOTED + rb"))?)*+"
+_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(" + _EXTENSIONS + rb")\r\n")
+# A trailer is dropped, but one that would declare a length again is nobody's mistake
+# (RFC 9110 section 6.5.1).
+_TRAILER: Final = re.compile(
+    rb"(?!(?i:content-length|transfer-encoding):)" + TCHAR + rb"++:[\t\x20-\x7e\x80-\xff]*+\r\n"
+)
 _PARTIAL_SIZE: Final = re.compile(rb"(?:[0-9A-Fa-f]{1,16}(?:(?:;[\t\x20-\x7e\x80-\xff]*+)?\r?)?)?")
 _LINE_LIMIT: Final = 4096
 _TRAILER_LIMIT: Final = 16384
@@ -77,7 +83,11 @@ def _size(
 ) -> int:
     match = _SIZE.match(data, at)
     if match is None:
-        if len(data) - at > _LINE_LIMIT or not _PARTIAL_SIZE.fullmatch(data, at):
+        if (
+            len(data) - at > _LINE_LIMIT
+            or data.find(b"\n", at) >= 0
+            or not _PARTIAL_SIZE.fullmatch(data, at)
+        ):
             raise BadChunk("the size of a chunk cannot be read")
         return at
     digits, extension = match.groups()

@@ -10,10 +10,9 @@ import asyncio
 import os
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 from gateway.core.client_address import Networks
 from gateway.proxy.forwarder import Forwarder
@@ -188,9 +187,9 @@ def open_descriptors() -> set[tuple[str, str]]:
     return found
 
 
-async def settle(true: Any) -> None:
-    """Wait until something has become true, at most a second."""
-    for _ in range(100):
+async def settle(true: Callable[[], bool], seconds: float = 1.0) -> None:
+    """Wait until something has become true, at most so long."""
+    for _ in range(int(seconds * 100)):
         if true():
             return
         await asyncio.sleep(0.01)

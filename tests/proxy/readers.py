@@ -16,6 +16,7 @@ from aiohttp.http_parser import HttpRequestParser, HttpResponseParser
 
 from gateway.core.errors import Refusal
 from gateway.core.path import parse_target
+from gateway.proxy import answers
 from gateway.proxy.answers import AnswerHead, BadAnswer, read_answer
 from gateway.proxy.blocks import fields
 from gateway.proxy.bodies import Body, SizedBody
@@ -85,11 +86,17 @@ def ours(pieces: Iterable[bytes]) -> tuple[Reading, RequestHead] | None:
 
 
 def raw(block: bytes) -> tuple[tuple[bytes, bytes], ...]:
-    return tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in fields(block))
+    return lowered(
+        (name.encode("latin-1"), value.encode("latin-1")) for name, value in fields(block)
+    )
 
 
 def lowered(found: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[bytes, bytes], ...]:
-    return tuple((bytes(name).lower(), bytes(value).strip(b" \t")) for name, value in found)
+    """Names and, as h11 does, codings in lower case."""
+    same = ((bytes(name).lower(), bytes(value).strip(b" \t")) for name, value in found)
+    return tuple(
+        (name, value.lower() if name == b"transfer-encoding" else value) for name, value in same
+    )
 
 
 def llhttp(pieces: Iterable[bytes], loop: asyncio.AbstractEventLoop) -> list[Reading]:
@@ -145,6 +152,12 @@ def by_h11(pieces: Iterable[bytes]) -> Reading | None:
         ended,
         connection.trailing_data[0],
     )
+
+
+def forget_shapes() -> None:
+    """Read answers as a process does that has just started."""
+    for memory in (answers._seen, answers._shapes, answers._recent):
+        memory.clear()
 
 
 # -- answers ----------------------------------------------------------------------------------

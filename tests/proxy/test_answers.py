@@ -389,6 +389,36 @@ async def test_an_upstream_that_is_not_there_is_502() -> None:
             assert (status, fields["x-slug"]) == (502, "upstream_unreachable")
 
 
+async def test_an_upstream_that_hangs_up_at_once_is_502() -> None:
+    async with talk() as t:
+        for how in (Peer.finish, Peer.reset) * 5:
+            client = await t.client()
+            client.send(GET)
+            how(await t.upstream())
+            assert (await client.answer())[0] == 502
+
+
+async def test_an_interim_answer_sets_no_cookie() -> None:
+    gate = PassGate()
+    gate.session_cookie = "auth_tkt="
+    gate.held = Answer(303, (), b"")
+    async with talk(gate) as t:
+        client, upstream = await asked(t)
+        upstream.send(b"HTTP/1.1 103 Early Hints\r\nSet-Cookie: auth_tkt=Secret\r\n\r\n" + OK)
+        assert (await client.answer())[0] == 502
+
+
+async def test_a_client_that_never_reads_the_end_of_its_answer_is_let_go() -> None:
+    async with talk(limits=QUICK) as t:
+        client, upstream = await asked(t, b"GET / HTTP/1.0\r\n\r\n")
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        size = 30_000_000
+        upstream.send(CHUNKED, b"%x\r\n" % size, bytes(size), b"\r\n0\r\n\r\n")
+        await settle(lambda: not t.forwarder.clients, 4)
+        assert not t.forwarder.clients
+        assert await upstream.gone()
+
+
 async def test_an_upstream_that_does_not_answer_is_504() -> None:
     async with talk(limits=QUICK) as t:
         client, upstream = await asked(t)

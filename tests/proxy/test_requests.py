@@ -355,6 +355,29 @@ async def test_pipelined_requests_are_answered_in_order() -> None:
             assert (await client.answer())[2] == b"%d" % number
 
 
+async def test_bytes_between_two_requests_sent_ahead_are_no_head() -> None:
+    async with talk() as t:
+        client = await t.client()
+        body = b"\n\r\x00" * 4000
+        ahead = b"POST /a HTTP/1.1\r\n" + H + b"Content-Length: %d\r\n\r\n" % len(body)
+        client.send(GET)
+        upstream = await t.upstream()
+        for _ in range(20):
+            await upstream.head()
+            client.send(ahead + body[:5])
+            await asyncio.sleep(0.002)
+            upstream.send(OK)
+            client.send(body[5:], GET)  # arrives just as the first answer ends
+            assert (await client.answer())[0] == 200
+            assert (await upstream.head()).startswith(b"POST /a ")
+            assert await upstream.get(len(body)) == body
+            upstream.send(OK)
+            assert (await client.answer())[0] == 200
+        await upstream.head()
+        upstream.send(OK)
+        await client.answer()
+
+
 async def test_a_client_that_sends_far_ahead_is_not_read() -> None:
     async with talk(limits=Limits(pipelined=1000)) as t:
         client = await t.client()

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from hypothesis import example, given, settings
@@ -22,17 +23,19 @@ from tests.proxy.heads import (
     SERVERS,
     byte_by_byte,
     pieces,
-)  # fmt: skip
+)
 from tests.proxy.readers import (
     AFTER,
+    Reading,
     Refused,
     by_h11,
+    forget_shapes,
     h11_answer,
     llhttp,
     llhttp_answer,
     our_answer,
     ours,
-)  # fmt: skip
+)
 
 CUTS = st.lists(st.integers(0, 5000), max_size=4)
 # EXAMPLES=20000 for a long look after a change of the grammar.
@@ -48,6 +51,15 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
     made = asyncio.new_event_loop()
     yield made
     made.close()
+
+
+def same_body(mine: Reading, theirs: Reading) -> bool:
+    """A body that ours takes for whole is the same to them. Of one that is cut off, one may
+    have taken a little more than the other."""
+    if mine.ended:
+        return theirs.ended and theirs.body == mine.body
+    shorter, longer = sorted((mine.body, theirs.body), key=len)
+    return longer.startswith(shorter)
 
 
 def same_request(data: bytes, cuts: list[int], loop: asyncio.AbstractEventLoop) -> bool:
@@ -79,6 +91,8 @@ def same_request(data: bytes, cuts: list[int], loop: asyncio.AbstractEventLoop) 
         try:
             theirs = llhttp(split, loop)
         except Refused:
+            if not mine.ended:
+                continue  # ours waits for more before it decides; nothing is accepted yet
             # What follows an accepted message may be anything; the message itself may not.
             theirs = llhttp([known[: len(known) - len(mine.rest)]], loop)
         first = theirs[0]
@@ -86,14 +100,18 @@ def same_request(data: bytes, cuts: list[int], loop: asyncio.AbstractEventLoop) 
         if mine.start[0] in _LLHTTP_METHODS:
             assert first.start[0] == mine.start[0]
         assert first.fields == mine.fields
-        assert (first.body, first.ended) == (mine.body, mine.ended)
+        assert same_body(mine, first)
         if mine.ended and not closes and mine.rest.startswith(AFTER):
             assert theirs[1].start == (b"GET", b"/after")
     for split in ([data], byte_by_byte(data), pieces(data, cuts)):
-        other = by_h11(split)
+        try:
+            other = by_h11(split)
+        except Refused:
+            assert not mine.ended
+            continue
         assert other is not None
         assert (other.start, other.fields) == (mine.start, mine.fields)
-        assert (other.body, other.ended) == (mine.body, mine.ended)
+        assert same_body(mine, other)
         if mine.ended:
             assert other.rest == mine.rest or len(split) > 1
     return True
@@ -139,10 +157,15 @@ def same_answer(data: bytes, cuts: list[int], method: str, loop: asyncio.Abstrac
         return False
     message = data[: len(data) - len(mine.rest)]
     for split in ([message], byte_by_byte(message), pieces(message, cuts)):
-        for theirs in (llhttp_answer(split, method, loop), h11_answer(split, method)):
+        for read in (partial(llhttp_answer, loop=loop), h11_answer):
+            try:
+                theirs = read(split, method)
+            except Refused:
+                assert not mine.ended  # ours waits for more before it decides
+                continue
             assert theirs is not None
             assert (theirs.start, theirs.fields) == (mine.start, mine.fields)
-            assert (theirs.body, theirs.ended) == (mine.body, mine.ended)
+            assert same_body(mine, theirs)
     return True
 
 
@@ -157,3 +180,22 @@ def test_answers_mean_the_same(
     loop: asyncio.AbstractEventLoop, data: bytes, cuts: list[int], method: str
 ) -> None:
     same_answer(data, cuts, method, loop)
+
+
+@MANY
+@given(st.lists(ANSWERS, min_size=1, max_size=6), st.sampled_from(["GET", "HEAD"]))
+def test_what_came_often_is_read_like_what_came_first(answers: list[bytes], method: str) -> None:
+    """Lists of names that come often are read by an expression of their own."""
+    answers = [*answers, *SERVERS.values()]
+    forget_shapes()
+    first = [outcome(data, method) for data in answers]
+    for _ in range(20):
+        for data, expected in zip(answers, first, strict=True):
+            assert outcome(data, method) == expected
+
+
+def outcome(data: bytes, method: str) -> object:
+    try:
+        return our_answer([data], method)
+    except Refused as refused:
+        return str(refused)
