@@ -44,6 +44,7 @@ class AnswerHead:
 
     def __init__(self, match: re.Match[bytes], block: bytes) -> None:
         self.version: bytes
+        self.status_line: bytes
         self.version, self.status_line, status = match.group(1, 2, 3)
         self.status = number = int(status)
         self.bodiless = number == 304 or number == 204 or number < 200
@@ -66,9 +67,6 @@ def read_answer(data: bytes, limit: int) -> AnswerHead | None:
     for shape in _recent:
         match = shape.pattern.match(data)
         if match is not None:
-            if shape is not _recent[0]:
-                _recent.remove(shape)
-                _recent.insert(0, shape)
             return _shaped(data, match, shape, limit)
     match = _ANSWER.match(data)
     if match is None:
@@ -131,6 +129,9 @@ _recent: Final[list[_Shape]] = []
 
 
 def _shaped(data: bytes, match: re.Match[bytes], shape: _Shape, limit: int) -> AnswerHead:
+    if shape is not _recent[0]:
+        _recent.remove(shape)
+        _recent.insert(0, shape)
     head = AnswerHead(match, data[match.end(2) + 1 : match.end() - 3])
     for group, judge in shape.judged:
         judge(head, match[group].strip(b" \t"))

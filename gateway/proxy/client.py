@@ -17,6 +17,7 @@ from gateway.core.facts import Facts, IPAddress
 from gateway.core.path import parse_target
 from gateway.proxy.blocks import fields
 from gateway.proxy.connection import Connection, Why
+from gateway.proxy.exchange import Exchange
 from gateway.proxy.grammar import RequestHead, read_request, unfinished
 from gateway.proxy.plans import forward, plan
 from gateway.proxy.ports import Answer
@@ -116,11 +117,15 @@ class ClientConnection(Connection):
             self._buffer = bytearray()
         self._served = True
         rest = data[head.size :] if len(data) > head.size else b""
-        route = None if head.own_cookie else forwarder.memo.get(head.line) or forwarder.quick(head)
+        said = head.said
+        route = None if said.own_cookie else forwarder.memo.get(head.line) or forwarder.quick(head)
         if route is None:
             plan(self, head, rest)
-        else:
+        elif rest or said.length != 0 or self.fields is _NONE or forwarder.trusted:
             forward(self, head, route, rest)
+        else:  # what nearly all requests are; `forward` would do the same
+            self.stage = exchange = Exchange(self, head, route)
+            exchange.start(b"", None)
 
     def keep(self, data: bytes) -> None:
         """Bytes of the next requests, sent ahead."""
@@ -152,7 +157,7 @@ class ClientConnection(Connection):
     def client_of(self, head: RequestHead) -> IPAddress | None:
         """Whose request it is; `fields` are theirs afterwards. Raises Refusal."""
         forwarder = self.forwarder
-        values = [value.decode("latin-1") for value in head.forwarded_for or ()]
+        values = [value.decode("latin-1") for value in head.said.forwarded_for or ()]
         address = client_address(self._peer, values, forwarder.trusted)
         if self.fields is _NONE or address != self._address:
             self._address = address

@@ -12,7 +12,7 @@ import re
 from typing import Final
 
 from gateway.core.errors import Refusal
-from gateway.proxy.blocks import BARE, TCHAR, without
+from gateway.proxy.blocks import BARE, TCHAR
 from gateway.proxy.said import Said, read_fields, refuse
 
 _LINE: Final = re.compile(rb"(" + TCHAR + rb"{1,32}+) ([\x21-\x7e]++) HTTP/1\.([01])")
@@ -21,45 +21,32 @@ _LINE: Final = re.compile(rb"(" + TCHAR + rb"{1,32}+) ([\x21-\x7e]++) HTTP/1\.([
 class RequestHead:
     """A judged request head.
 
-    line: method, target and version as they came. block: the fields, each "\\n…\\r".
-    size: bytes of the whole head. persistent: the client allows another request on this
-    connection. The others: see `Said`.
+    line: method, target and version as they came. block: the fields, each "\\n…\\r"; said: what
+    they say. size: bytes of the whole head. persistent: the client allows another request on
+    this connection (never in HTTP/1.0).
     """
 
-    __slots__ = (
-        "block", "expects", "forwarded_for", "has_host", "kept", "length", "line", "method",
-        "own_cookie", "persistent", "size", "target", "version",
-    )  # fmt: skip
+    __slots__ = ("block", "line", "method", "persistent", "said", "size", "target", "version")
 
     def __init__(self, line: re.Match[bytes], block: bytes, said: Said) -> None:
+        self.line: bytes
         self.method: bytes
         self.target: bytes
         self.version: bytes
-        self.line: bytes = line[0]
-        self.method, self.target, self.version = line.groups()
+        self.line, self.method, self.target, self.version = line.group(0, 1, 2, 3)
         self.block = block
+        self.said = said
         self.size = len(self.line) + len(block) + 4
-        self.kept = said.kept
-        self.length = said.length
-        self.own_cookie = said.own_cookie
-        self.has_host = said.has_host
-        self.expects = said.expects
-        self.forwarded_for = said.forwarded_for
-        self.persistent = not said.closes
-        if self.version == b"0":
-            self._of_old(said)
+        self.persistent = self.version == b"1" and not said.closes
 
-    def _of_old(self, said: Said) -> None:
-        """HTTP/1.0: no chunks, no expectations (RFC 9110 section 10.1.1), never kept open."""
-        if said.length is None:
-            raise refuse("its Transfer-Encoding is not the single word 'chunked'")
-        self.expects = False
-        self.persistent = False
+    @property
+    def expects(self) -> bool:
+        """The client waits for 100 (RFC 9110 section 10.1.1: not in HTTP/1.0)."""
+        return self.said.expects and self.version == b"1"
 
     def drop_expect(self) -> None:
         """The body is here already, so nothing is expected of the upstream any more."""
-        self.expects = False
-        self.kept = without(self.kept, {b"expect"})
+        self.said.drop_expect()
 
 
 def read_request(data: bytes, limit: int, line_limit: int, field_limit: int) -> RequestHead | None:
@@ -84,9 +71,13 @@ def read_request(data: bytes, limit: int, line_limit: int, field_limit: int) -> 
         raise refuse("its first line does not follow the grammar")
     block = data[first + 1 : end + 1]
     said = read_fields(block, field_limit)
-    if not said.has_host and line[3] == b"1":
-        raise refuse("Host is missing")
-    return RequestHead(line, block, said)
+    head = RequestHead(line, block, said)
+    if head.version == b"1":
+        if not said.has_host:
+            raise refuse("Host is missing")
+    elif said.length is None:
+        raise refuse("an HTTP/1.0 request cannot be chunked")
+    return head
 
 
 def unfinished(data: bytes | bytearray, seen: int, limit: int, line_limit: int) -> None:

@@ -83,14 +83,14 @@ def forward(client: ClientConnection, head: RequestHead, route: Route, rest: byt
 
 def _body(head: RequestHead) -> Body | None:
     """A reader for the body of that request, None where there is none."""
-    if head.length is None:
+    if head.said.length is None:
         return ChunkDecoder(extensions=False)
-    return SizedBody(head.length) if head.length else None
+    return SizedBody(head.said.length) if head.said.length else None
 
 
 def _unread(client: ClientConnection, head: RequestHead, rest: bytes) -> bool:
     """Whether some of that request is still to come; keeps what belongs to the next."""
-    if head.length is None or len(rest) < head.length:
+    if head.said.length is None or len(rest) < head.said.length:
         return True
-    client.keep(rest[head.length :])
+    client.keep(rest[head.said.length :])
     return False

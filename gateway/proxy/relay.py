@@ -115,13 +115,14 @@ class Relay:
         size = answer.size
         if length is not None:
             here = len(data) - size
+            if length:
+                wire = b"".join((wire, memoryview(data)[size : size + length]))
+            client.write(wire)
             if here >= length:
-                client.write(wire + data[size : size + length] if length else wire)
                 self.finish(here == length)
-                return
-            client.write(wire + data[size:])
-            self.left = length - here
-            self._splice_down()
+            else:
+                self.left = length - here
+                self._splice_down()
             return
         if answer.chunked:
             self.chunks = ChunkDecoder(extensions=True)

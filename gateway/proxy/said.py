@@ -80,6 +80,11 @@ class Said:
     def __init__(self, block: bytes) -> None:
         self.kept = block
 
+    def drop_expect(self) -> None:
+        # Never one that is remembered: Expect is not among the plain names.
+        self.expects = False
+        self.kept = without(self.kept, {b"expect"})
+
 
 def read_fields(block: bytes, limit: int) -> Said:
     """Judge the fields of a request.

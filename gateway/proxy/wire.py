@@ -67,17 +67,18 @@ class Route:
 
 def request_head(head: RequestHead, route: Route, client: Rendered, authority: bytes) -> bytes:
     """The head that goes upstream; `authority` where an HTTP/1.0 client sent no Host."""
-    block = head.kept
-    extra = b"" if head.length is not None else b"Transfer-Encoding: chunked\r\n"
+    said = head.said
+    block = said.kept
+    extra = b"" if said.length is not None else b"Transfer-Encoding: chunked\r\n"
     names = route.request.names
     if client.names:
         names = names | client.names
     if names:
         block = without(block, names)
-    if head.own_cookie and b"cookie" not in names:
+    if said.own_cookie and b"cookie" not in names:
         block, cookies = _cut_own_cookies(block)
         extra += cookies
-    if not head.has_host and b"host" not in names:
+    if not said.has_host and b"host" not in names:
         extra += b"Host: %s\r\n" % authority
     return b"%s %s HTTP/1.1\r%s\n%s%s%s\r\n" % (
         head.method,
@@ -102,7 +103,7 @@ def _cut_own_cookies(block: bytes) -> tuple[bytes, bytes]:
 def handed_head(head: RequestHead) -> bytes:
     """The head for the pages: judged fields, one request per connection."""
     names = {b"connection", b"expect", b"transfer-encoding"}
-    extra = b"Transfer-Encoding: chunked\r\n" if head.length is None else b""
+    extra = b"Transfer-Encoding: chunked\r\n" if head.said.length is None else b""
     return b"%s\r%s\n%sConnection: close\r\n\r\n" % (
         head.line,
         without(head.block, names),

@@ -65,8 +65,8 @@ def ours(pieces: Iterable[bytes]) -> tuple[Reading, RequestHead] | None:
                 parse_target(head.target.decode("latin-1"))
                 body = (
                     ChunkDecoder(extensions=False)
-                    if head.length is None
-                    else SizedBody(head.length)
+                    if head.said.length is None
+                    else SizedBody(head.said.length)
                 )
                 piece = data[head.size :]
             if body.done:
