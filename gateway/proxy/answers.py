@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
 from gateway.core.facts import Field
 from gateway.core.headers import HOP_BY_HOP
 from gateway.proxy.blocks import BARE, DIGITS, FIELDS, TOKENS, VALUE, Cut, fields, kept, without
-from gateway.proxy.layouts import Layout, Layouts
+from gateway.proxy.layouts import Layouts
+from gateway.proxy.shapes import Shapes
 
 _STATUS: Final = rb"HTTP/1\.([01]) (([1-9][0-9][0-9])(?: " + VALUE + rb")?)\r"
 _ANSWER: Final = re.compile(_STATUS + rb"(" + FIELDS + rb")\n\r\n")
@@ -64,10 +65,16 @@ def read_answer(data: bytes, limit: int) -> AnswerHead | None:
     Raises:
         BadAnswer: it is not plainly well-formed.
     """
-    for shape in _recent:
+    for shape in SHAPES.recent:
         match = shape.pattern.match(data)
         if match is not None:
-            return _shaped(data, match, shape, limit)
+            if shape is not SHAPES.recent[0]:
+                SHAPES.front(shape)
+            head = AnswerHead(match, data[match.end(2) + 1 : match.end() - 3])
+            for group, look in shape.judged:
+                look(head, match[group].strip(b" \t"))
+            head.kept = b"".join([match[group] for group in shape.kept])
+            return _finished(head, limit)
     match = _ANSWER.match(data)
     if match is None:
         if (
@@ -91,7 +98,7 @@ def read_answer(data: bytes, limit: int) -> AnswerHead | None:
                 judge(head, head.block[at + len(mark) : end - 1].strip(b" \t"))
             at = head.block.find(mark, end) if many else -1
     head.kept = kept(head.block, cuts)
-    _notice(layout)
+    SHAPES.notice(layout)
     return _finished(head, limit)
 
 
@@ -101,87 +108,6 @@ def _finished(head: AnswerHead, limit: int) -> AnswerHead:
     if head.named:
         head.kept = without(head.kept, head.named)
     return head
-
-
-# -- shapes -----------------------------------------------------------------------------------
-#
-# One server sends few different lists of field names. For those seen often the same grammar is
-# compiled once more with the names written out, so that one match judges the head and takes
-# out what matters. Values are never part of it.
-
-_OFTEN: Final = 16
-_MOST_SHAPES: Final = 32
-_TRIED: Final = 4
-
-
-class _Shape(NamedTuple):
-    """pattern: groups 1 to 3 are those of the status line. kept: groups of the fields that go
-    on. judged: groups of values, with what looks at them."""
-
-    pattern: re.Pattern[bytes]
-    kept: tuple[int, ...]
-    judged: tuple[tuple[int, Callable[[AnswerHead, bytes], None]], ...]
-
-
-_seen: Final[dict[tuple[bytes, ...], int]] = {}
-_shapes: Final[dict[tuple[bytes, ...], _Shape]] = {}
-_recent: Final[list[_Shape]] = []
-
-
-def _shaped(data: bytes, match: re.Match[bytes], shape: _Shape, limit: int) -> AnswerHead:
-    if shape is not _recent[0]:
-        _recent.remove(shape)
-        _recent.insert(0, shape)
-    head = AnswerHead(match, data[match.end(2) + 1 : match.end() - 3])
-    for group, judge in shape.judged:
-        judge(head, match[group].strip(b" \t"))
-    head.kept = b"".join([match[group] for group in shape.kept])
-    return _finished(head, limit)
-
-
-def _notice(layout: Layout[Callable[[AnswerHead, bytes], None]]) -> None:
-    """Count this list of names; make it a shape when it comes often."""
-    names = layout.names
-    if len(set(names)) < len(names):
-        return
-    shape = _shapes.get(names)
-    if shape is None:
-        if len(_seen) > 1024:
-            _seen.clear()
-        _seen[names] = _seen.get(names, 0) + 1
-        if _seen[names] < _OFTEN or len(_shapes) >= _MOST_SHAPES:
-            return
-        shape = _shapes[names] = _shape(layout)
-    _recent.insert(0, shape)
-    del _recent[_TRIED:]
-
-
-def _shape(layout: Layout[Callable[[AnswerHead, bytes], None]]) -> _Shape:
-    matters = {matter.mark: matter for matter in layout.matters}
-    pattern = [_STATUS]
-    groups = 3
-    passing: list[int] = []
-    judged = []
-    inside = False
-    for name in layout.names:
-        matter = matters.get(b"\n%s:" % name)
-        if inside and matter is not None and matter.cut:
-            pattern.append(rb")")
-            inside = False
-        elif not inside and (matter is None or not matter.cut):
-            pattern.append(rb"(")
-            groups += 1
-            passing.append(groups)
-            inside = True
-        pattern.append(rb"\n" + re.escape(name) + rb":")
-        if matter is not None and matter.judge is not None:
-            groups += 1
-            judged.append((groups, matter.judge))
-            pattern.append(rb"(" + VALUE + rb")\r")
-        else:
-            pattern.append(VALUE + rb"\r")
-    pattern.append(rb")\n\r\n" if inside else rb"\n\r\n")
-    return _Shape(re.compile(b"".join(pattern)), tuple(passing), tuple(judged))
 
 
 # -- what the values mean ---------------------------------------------------------------------
@@ -225,3 +151,4 @@ _JUDGES: Final[dict[bytes, Callable[[AnswerHead, bytes], None]]] = {
     b"connection": _connection,
 }
 _LAYOUTS: Final = Layouts(HOP_BY_HOP.__contains__, _JUDGES, _check)
+SHAPES: Final[Shapes[Callable[[AnswerHead, bytes], None]]] = Shapes(_STATUS, 3, rb"\n\r\n")

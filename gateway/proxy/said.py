@@ -13,7 +13,8 @@ from typing import Final
 from gateway.core.errors import Refusal
 from gateway.core.headers import OWN_COOKIE_PREFIXES, SINGLE, dropped
 from gateway.proxy.blocks import DIGITS, FIELDS, TOKENS, Cut, kept, without
-from gateway.proxy.layouts import Layouts
+from gateway.proxy.layouts import Layout, Layouts
+from gateway.proxy.shapes import Shapes
 
 _BLOCK: Final = re.compile(FIELDS)
 # uri-host of RFC 3986 section 3.2.2 without percent-escapes, with an optional port.
@@ -98,11 +99,34 @@ def read_fields(block: bytes, limit: int) -> Said:
     known = _PLAIN.get(block)
     if known is not None:
         return known
+    for shape in SHAPES.recent:
+        match = shape.pattern.fullmatch(block)
+        if match is not None:
+            if shape is not SHAPES.recent[0]:
+                SHAPES.front(shape)
+            said = Said(b"".join([match[group] for group in shape.kept]))
+            for group, judge in shape.judged:
+                judge(said, match[group].strip(b" \t"))
+            break
+    else:
+        said, layout = _read_block(block, limit)
+        if not layout.plain:
+            SHAPES.notice(layout)
+        elif len(block) <= _PLAIN_SIZE:
+            if len(_PLAIN) >= _PLAIN_BLOCKS:
+                _PLAIN.clear()
+            _PLAIN[block] = said
+    if said.named:
+        said.kept = without(said.kept, said.named)
+    return said
+
+
+def _read_block(block: bytes, limit: int) -> tuple[Said, Layout[Callable[[Said, bytes], None]]]:
     if not _BLOCK.fullmatch(block):
         raise refuse("its header fields do not follow the grammar")
-    if block.count(b"\n") > limit:
-        raise refuse("it has too many header fields")
     layout = _LAYOUTS.of(block)
+    if len(layout.names) > limit:
+        raise refuse("it has too many header fields")
     said = Said(block)
     cuts: list[Cut] = []
     for mark, cut, judge, many in layout.matters:
@@ -115,13 +139,7 @@ def read_fields(block: bytes, limit: int) -> Said:
                 judge(said, block[at + len(mark) : end - 1].strip(b" \t"))
             at = block.find(mark, end) if many else -1
     said.kept = kept(block, cuts)
-    if said.named:
-        said.kept = without(said.kept, said.named)
-    if layout.plain and len(block) <= _PLAIN_SIZE:
-        if len(_PLAIN) >= _PLAIN_BLOCKS:
-            _PLAIN.clear()
-        _PLAIN[block] = said
-    return said
+    return said, layout
 
 
 def _check(names: list[bytes]) -> None:
@@ -197,3 +215,4 @@ _JUDGES: Final[dict[bytes, Callable[[Said, bytes], None]]] = {
     b"x-forwarded-for": _forwarded_for,
 }
 _LAYOUTS: Final = Layouts(dropped, _JUDGES, _check, _PLAIN_NAMES)
+SHAPES: Final[Shapes[Callable[[Said, bytes], None]]] = Shapes()

@@ -16,7 +16,7 @@ from aiohttp.http_parser import HttpRequestParser, HttpResponseParser
 
 from gateway.core.errors import Refusal
 from gateway.core.path import parse_target
-from gateway.proxy import answers
+from gateway.proxy import answers, said
 from gateway.proxy.answers import AnswerHead, BadAnswer, read_answer
 from gateway.proxy.blocks import fields
 from gateway.proxy.bodies import Body, SizedBody
@@ -155,9 +155,10 @@ def by_h11(pieces: Iterable[bytes]) -> Reading | None:
 
 
 def forget_shapes() -> None:
-    """Read answers as a process does that has just started."""
-    for memory in (answers._seen, answers._shapes, answers._recent):
-        memory.clear()
+    """Read heads as a process does that has just started."""
+    answers.SHAPES.forget()
+    said.SHAPES.forget()
+    said._PLAIN.clear()
 
 
 # -- answers ----------------------------------------------------------------------------------

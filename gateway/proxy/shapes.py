@@ -1,0 +1,102 @@
+"""The grammar of a head compiled for one list of field names, where that list comes often.
+
+A shape is the same grammar with the names written out, so that one match judges a block and
+takes out what matters. It knows names, never values. One that does not fit costs little, and the
+general way remains for everything else.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Generic, NamedTuple
+
+from gateway.proxy.blocks import VALUE
+from gateway.proxy.layouts import Judge, Layout
+
+_OFTEN: Final = 16  # times that a list of names is seen before it becomes a shape
+_MOST: Final = 32
+_TRIED: Final = 4
+_COUNTED: Final = 1024
+
+
+class Shape(NamedTuple, Generic[Judge]):
+    """kept: groups of the pattern with the fields that go on. judged: groups with values, and
+    what looks at them."""
+
+    pattern: re.Pattern[bytes]
+    kept: tuple[int, ...]
+    judged: tuple[tuple[int, Judge], ...]
+
+
+class Shapes(Generic[Judge]):
+    """The shapes of one kind of head. `recent`: those to try, the last one that fitted first.
+
+    Args:
+        before, after: patterns around the fields. groups: how many groups `before` has.
+    """
+
+    __slots__ = ("_after", "_before", "_groups", "_known", "_seen", "recent")
+
+    def __init__(self, before: bytes = b"", groups: int = 0, after: bytes = b"") -> None:
+        self._before = before
+        self._groups = groups
+        self._after = after
+        self._seen: dict[tuple[bytes, ...], int] = {}
+        self._known: dict[tuple[bytes, ...], Shape[Judge]] = {}
+        self.recent: list[Shape[Judge]] = []
+
+    def front(self, shape: Shape[Judge]) -> None:
+        """This one fitted."""
+        self.recent.remove(shape)
+        self.recent.insert(0, shape)
+
+    def notice(self, layout: Layout[Judge]) -> None:
+        """None of the recent shapes fitted a head of this layout."""
+        names = layout.names
+        if not names or len(set(names)) < len(names):
+            return
+        shape = self._known.get(names)
+        if shape is None:
+            if len(self._seen) > _COUNTED:
+                self._seen.clear()
+            self._seen[names] = count = self._seen.get(names, 0) + 1
+            if count < _OFTEN:
+                return
+            if len(self._known) >= _MOST:
+                self._known.clear()
+            shape = self._known[names] = self._compile(layout)
+        self.recent.insert(0, shape)
+        del self.recent[_TRIED:]
+
+    def forget(self) -> None:
+        """Begin as a process does that has just started."""
+        self._seen.clear()
+        self._known.clear()
+        self.recent.clear()
+
+    def _compile(self, layout: Layout[Judge]) -> Shape[Judge]:
+        matters = {matter.mark: matter for matter in layout.matters}
+        pattern = [self._before]
+        groups = self._groups
+        passing: list[int] = []
+        judged = []
+        inside = False  # a group of fields that go on
+        for name in layout.names:
+            matter = matters.get(b"\n%s:" % name)
+            cut = matter is not None and matter.cut
+            if inside and cut:
+                pattern.append(rb")")
+            elif not inside and not cut:
+                pattern.append(rb"(")
+                groups += 1
+                passing.append(groups)
+            inside = not cut
+            pattern.append(rb"\n" + re.escape(name) + rb":")
+            if matter is not None and matter.judge is not None:
+                groups += 1
+                judged.append((groups, matter.judge))
+                pattern.append(rb"(" + VALUE + rb")\r")
+            else:
+                pattern.append(VALUE + rb"\r")
+        pattern.append(rb")" + self._after if inside else self._after)
+        return Shape(re.compile(b"".join(pattern)), tuple(passing), tuple(judged))
