@@ -8,15 +8,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gateway.settings import Settings
 
 
-def run(settings: Settings, *, workers: int = 1) -> int:
+def run(
+    settings: Settings,
+    *,
+    workers: int = 1,
+    ready: Callable[[list[str]], None] | None = None,
+) -> int:
     """Serve until told to stop.
 
     Args:
         settings: as read from the configuration file; keys and tests already checked.
         workers: processes that share the listener; above 1 the store must be shared too.
+        ready: called with the addresses once they are listened on.
 
     Returns:
         0 after a graceful stop, 1 where no worker could start.
@@ -39,5 +47,6 @@ def run(settings: Settings, *, workers: int = 1) -> int:
             [Listener.parse(str(settings.listen))],
             tls=tls_context(str(tls.certificate), str(tls.key)) if tls else None,
             workers=workers,
+            ready=ready,
         )
     )

@@ -39,5 +39,10 @@ def serve(config: Path, workers: int) -> int:
     failed = run_tests(settings)
     if failed:
         raise ConfigError(tuple(failed))
-    code = run(settings, workers=workers)
+
+    def ready(listening: list[str]) -> None:
+        behind = f"{settings.upstream.kind} at {settings.upstream.url}"
+        output.note(f"Serving {settings.public_url} on {', '.join(listening)}, before {behind}.")
+
+    code = run(settings, workers=workers, ready=ready)
     return output.FAILED if code else output.OK

@@ -221,6 +221,13 @@ def accepts(port: int) -> bool:
     return True
 
 
+def test_it_says_what_it_serves(start_gateway: StartGateway, pypiserver: Index) -> None:
+    gateway = start_gateway(pypiserver)
+    assert gateway.logged() == (
+        f"Serving {gateway.url} on 127.0.0.1:{gateway.port}, before pypiserver at {pypiserver.url}.\n"
+    )
+
+
 def test_ctrl_c_stops_it_too(start_gateway: StartGateway, pypiserver: Index) -> None:
     gateway = start_gateway(pypiserver, workers=2)
     assert gateway.child
