@@ -7,7 +7,7 @@ An answer that two readers could take for two things is never passed on: the ups
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from gateway.core.facts import Field
@@ -43,15 +43,16 @@ class AnswerHead:
     cookies: list[bytes] | None = None
     named: set[bytes] | None = None
 
-    def __init__(self, match: re.Match[bytes], block: bytes) -> None:
-        self.version: bytes
-        self.status_line: bytes
-        self.version, self.status_line, status = match.group(1, 2, 3)
-        self.status = number = int(status)
+    def __init__(self, groups: Sequence[bytes], block: bytes, kept: bytes, size: int) -> None:
+        """groups: version, status line and status first."""
+        self.version = version = groups[0]
+        self.status_line = groups[1]
+        self.status = number = int(groups[2])
         self.bodiless = number == 304 or number == 204 or number < 200
-        self.block = self.kept = block
-        self.size = match.end()
-        self.persistent = self.version == b"1"
+        self.block = block
+        self.kept = kept
+        self.size = size
+        self.persistent = version == b"1"
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -70,10 +71,12 @@ def read_answer(data: bytes, limit: int) -> AnswerHead | None:
         if match is not None:
             if shape is not SHAPES.recent[0]:
                 SHAPES.front(shape)
-            head = AnswerHead(match, data[match.end(2) + 1 : match.end() - 3])
+            groups = match.groups()
+            size = match.end()
+            block = data[match.end(2) + 1 : size - 3]
+            head = AnswerHead(groups, block, shape.passing(groups), size)
             for group, look in shape.judged:
-                look(head, match[group].strip(b" \t"))
-            head.kept = b"".join([match[group] for group in shape.kept])
+                look(head, groups[group].strip(b" \t"))
             return _finished(head, limit)
     match = _ANSWER.match(data)
     if match is None:
@@ -85,7 +88,8 @@ def read_answer(data: bytes, limit: int) -> AnswerHead | None:
         ):
             raise BadAnswer("the head does not follow the grammar")
         return None
-    head = AnswerHead(match, match[4])
+    groups = match.groups()
+    head = AnswerHead(groups, groups[3], b"", match.end())
     layout = _LAYOUTS.of(head.block)
     cuts: list[Cut] = []
     for mark, cut, judge, many in layout.matters:

@@ -5,7 +5,7 @@ What is cut off upstream reaches the client cut off, never as a clean end.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.proxy.answers import AnswerHead, BadAnswer, read_answer
 from gateway.proxy.chunked import BadChunk, ChunkDecoder
@@ -19,6 +19,9 @@ from gateway.proxy.wire import Route, answer_head
 
 if TYPE_CHECKING:
     from gateway.proxy.client import ClientConnection
+
+
+_COPIED: Final = 8192  # up to here a slice is cheaper than a view
 
 
 class Relay:
@@ -115,8 +118,10 @@ class Relay:
         size = answer.size
         if length is not None:
             here = len(data) - size
-            if length:
+            if here > _COPIED:
                 wire = b"".join((wire, memoryview(data)[size : size + length]))
+            elif length:
+                wire += data[size : size + length]
             client.write(wire)
             if here >= length:
                 self.finish(here == length)

@@ -104,9 +104,10 @@ def read_fields(block: bytes, limit: int) -> Said:
         if match is not None:
             if shape is not SHAPES.recent[0]:
                 SHAPES.front(shape)
-            said = Said(b"".join([match[group] for group in shape.kept]))
+            groups = match.groups()
+            said = Said(shape.passing(groups))
             for group, judge in shape.judged:
-                judge(said, match[group].strip(b" \t"))
+                judge(said, groups[group].strip(b" \t"))
             break
     else:
         said, layout = _read_block(block, limit)

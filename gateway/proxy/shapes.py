@@ -8,6 +8,8 @@ general way remains for everything else.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Final, Generic, NamedTuple
 
 from gateway.proxy.blocks import VALUE
@@ -20,11 +22,11 @@ _COUNTED: Final = 1024
 
 
 class Shape(NamedTuple, Generic[Judge]):
-    """kept: groups of the pattern with the fields that go on. judged: groups with values, and
-    what looks at them."""
+    """passing: takes the fields that go on out of the groups of the pattern. judged: places of
+    values among the groups, and what looks at them."""
 
     pattern: re.Pattern[bytes]
-    kept: tuple[int, ...]
+    passing: Callable[[Sequence[bytes]], bytes]
     judged: tuple[tuple[int, Judge], ...]
 
 
@@ -88,15 +90,24 @@ class Shapes(Generic[Judge]):
                 pattern.append(rb")")
             elif not inside and not cut:
                 pattern.append(rb"(")
-                groups += 1
                 passing.append(groups)
+                groups += 1
             inside = not cut
             pattern.append(rb"\n" + re.escape(name) + rb":")
             if matter is not None and matter.judge is not None:
-                groups += 1
                 judged.append((groups, matter.judge))
+                groups += 1
                 pattern.append(rb"(" + VALUE + rb")\r")
             else:
                 pattern.append(VALUE + rb"\r")
         pattern.append(rb")" + self._after if inside else self._after)
-        return Shape(re.compile(b"".join(pattern)), tuple(passing), tuple(judged))
+        return Shape(re.compile(b"".join(pattern)), _taker(passing), tuple(judged))
+
+
+def _taker(places: list[int]) -> Callable[[Sequence[bytes]], bytes]:
+    if len(places) == 1:
+        return itemgetter(places[0])
+    if len(places) == 2:
+        first, second = places
+        return lambda groups: groups[first] + groups[second]
+    return lambda groups: b"".join([groups[place] for place in places])

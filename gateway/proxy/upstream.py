@@ -122,9 +122,11 @@ class Pool:
 
     def take(self) -> UpstreamConnection | None:
         """An idle connection, the most recently used."""
-        while self.idle:
-            connection = self.idle.pop()
-            if connection.transport is not None and not connection.transport.is_closing():
+        idle = self.idle
+        while idle:
+            connection = idle.pop()
+            transport = connection.transport
+            if transport is not None and not transport.is_closing():
                 return connection
         return None
 
