@@ -19,6 +19,7 @@ from gateway.core.audit_chain import Trail
 from gateway.core.clock import Clock, Random
 from gateway.core.cookies import Jar
 from gateway.core.flow import Flow
+from gateway.core.parts import assemble
 from gateway.core.store import Store
 from gateway.factors import make_factors
 from gateway.proxy.calls import Calls
@@ -60,7 +61,7 @@ async def build(
     calls = calls_to(settings)
     chores = Chores(settings, store, audit, calls, clock, random)
     limits = limits_of(settings)
-    flow = Flow(
+    domain = assemble(
         store=store,
         ring=ring,
         factors=make_factors(ring, limits),
@@ -70,6 +71,7 @@ async def build(
         random=random,
         limits=limits,
     )
+    flow = Flow(domain)
     public_url = limits.public_url
     upstream = UPSTREAMS[settings.upstream.kind](_form(settings))
     jar = Jar(public_url.startswith("https:"))

@@ -9,7 +9,7 @@ from typing import Final
 from gateway.app.held import Holding
 from gateway.app.messages import passed_on
 from gateway.app.parts import GuardedWork, Parts
-from gateway.app.words import caller_of
+from gateway.core.callers import caller_of
 from gateway.core.facts import Facts, Field
 from gateway.core.logins import Caller
 from gateway.core.store import StoreUnavailable

@@ -14,9 +14,10 @@ from gateway.app.guard import GUARDED, Guard
 from gateway.app.held import Holding
 from gateway.app.inspect import FormInspector
 from gateway.app.parts import LoginWork, Parts
-from gateway.app.words import caller_of, has_own_cookie
+from gateway.app.words import has_own_cookie
 from gateway.core import cookies
 from gateway.core.addresses import own
+from gateway.core.callers import caller_of
 from gateway.core.errors import Refusal
 from gateway.core.evidence import Site, site_of
 from gateway.core.facts import Facts, Field, IPAddress

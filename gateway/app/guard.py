@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from gateway.app.parts import Parts, guarded
-from gateway.app.words import caller_of, origin_of_request
 from gateway.core import cookies
 from gateway.core.audit import Event
+from gateway.core.callers import caller_of
 from gateway.core.durations import in_words
 from gateway.core.errors import Refusal
 from gateway.core.evidence import Code, Evidence, Shown, Site, Verdict, find_code, judge, site_of
@@ -175,7 +175,7 @@ class Guard:
             await self._parts.audit.record(
                 Event.GUARDED_ACT,
                 proof.user_id,
-                origin_of_request(facts, rule),
+                caller_of(facts, rule).origin,
                 factor=proof.factor,
             )
         user = self._parts.upstream.changes_password(facts)
@@ -189,7 +189,7 @@ class Guard:
         if not who or facts.safe or not self._may_record():
             return
         await self._parts.audit.record(
-            Event.GUARDED_REFUSED, who, origin_of_request(facts, rule), detail=refusal.slug
+            Event.GUARDED_REFUSED, who, caller_of(facts, rule).origin, detail=refusal.slug
         )
 
     def _may_record(self) -> bool:

@@ -11,9 +11,9 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from gateway.app.parts import Parts
-from gateway.app.words import caller_of
 from gateway.core import cookies
 from gateway.core.addresses import ENROL, VERIFY
+from gateway.core.callers import caller_of
 from gateway.core.errors import Refusal
 from gateway.core.facts import Facts, Field
 from gateway.core.logins import Held, Step

@@ -10,7 +10,7 @@ from typing import Final
 from gateway.app.held import Holding, begin, local_location
 from gateway.app.messages import passed_on
 from gateway.app.parts import LoginWork, Parts
-from gateway.app.words import caller_of
+from gateway.core.callers import caller_of
 from gateway.core.errors import Refusal
 from gateway.core.evidence import Site, site_of, split_code
 from gateway.core.facts import Facts, Field

@@ -7,16 +7,11 @@ the upstream, before anything here is called), then the factor, then the act.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from gateway.core.at_once import AtOnce, fresh_proof
-from gateway.core.audit import AuditSink, Event
-from gateway.core.clock import Clock, Random
+from gateway.core.audit import Event
 from gateway.core.enrolling import Enrolling
 from gateway.core.entering import Entering, may_lack_factor
 from gateway.core.errors import Refusal
-from gateway.core.factor import Factor
-from gateway.core.keys import KeyRing
 from gateway.core.logins import (
     Begun,
     Caller,
@@ -31,10 +26,9 @@ from gateway.core.logins import (
     Waiting,
 )
 from gateway.core.manage import Manage
-from gateway.core.notices import Notifier
-from gateway.core.parts import assemble
+from gateway.core.parts import Parts
 from gateway.core.passkeys import Passkeys
-from gateway.core.store import Key, Store
+from gateway.core.store import Key
 from gateway.core.upstream import Credential, Issued
 
 __all__ = [
@@ -60,29 +54,9 @@ class Flow:
     login is complete. manage: everything on the security pages.
     """
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        ring: KeyRing,
-        factors: Mapping[str, Factor],
-        audit: AuditSink,
-        notifier: Notifier,
-        clock: Clock,
-        random: Random,
-        limits: FlowLimits,
-    ) -> None:
-        self.limits = limits
-        self._ = assemble(
-            store=store,
-            ring=ring,
-            factors=factors,
-            audit=audit,
-            notifier=notifier,
-            clock=clock,
-            random=random,
-            limits=limits,
-        )
+    def __init__(self, parts: Parts) -> None:
+        self.limits = parts.limits
+        self._ = parts
         self._entering = Entering(self._)
         self._passkeys = Passkeys(self._)
         self._at_once = AtOnce(self._)

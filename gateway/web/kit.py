@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 
 from gateway.core import cookies
 from gateway.core.addresses import ENROL, LOGIN, LOGOUT, STEP_UP, VERIFY
-from gateway.core.audit import Origin
+from gateway.core.callers import caller_of
 from gateway.core.clock import Clock, Random
 from gateway.core.errors import Refusal
 from gateway.core.facts import Facts, Field
@@ -40,16 +40,7 @@ class Ask:
 
     @property
     def caller(self) -> Caller:
-        facts = self.facts
-        return Caller(
-            facts.client,
-            Origin(
-                address=str(facts.client or ""),
-                user_agent=facts.user_agent,
-                method=facts.method,
-                path=facts.path.removesuffix(self.tail),  # it may be an invitation
-            ),
-        )
+        return caller_of(self.facts, secret=self.tail)
 
     def value(self, name: str) -> str:
         """A form field without surrounding blanks, "" when it is not there."""

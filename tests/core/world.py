@@ -15,6 +15,7 @@ from gateway.core.audit import Event, Origin
 from gateway.core.flow import Begun, Caller, Flow, FlowLimits, Held, Passed, Pending, Session, Step
 from gateway.core.keys import KeyRing, RootKeys
 from gateway.core.notices import Notice
+from gateway.core.parts import assemble
 from gateway.core.store import Store
 from gateway.core.upstream import Credential, Issued
 from gateway.factors import make_factors
@@ -107,14 +108,16 @@ class World:
         self.ring = KeyRing(lambda: self.keys, secrets.token_bytes)
         self.limits = limits or FlowLimits(public_url="https://packages.example.org")
         self.flow = Flow(
-            store=store,
-            ring=self.ring,
-            factors=make_factors(self.ring, self.limits),
-            audit=self.ledger,
-            notifier=self.ledger,
-            clock=clock,
-            random=secrets.token_bytes,
-            limits=self.limits,
+            assemble(
+                store=store,
+                ring=self.ring,
+                factors=make_factors(self.ring, self.limits),
+                audit=self.ledger,
+                notifier=self.ledger,
+                clock=clock,
+                random=secrets.token_bytes,
+                limits=self.limits,
+            )
         )
 
     def other(self, **changes: object) -> World:
