@@ -109,6 +109,9 @@ def read_answer(data: bytes, limit: int) -> AnswerHead | None:
 def _finished(head: AnswerHead, limit: int) -> AnswerHead:
     if head.size > limit:
         raise BadAnswer("the head is too large")
+    if head.bodiless and head.status < 200 and not head.persistent:
+        # HTTP/1.0 has no 1xx (RFC 9110 section 15.2), and what closes is not followed by more.
+        raise BadAnswer("an answer before the answer ends the connection")
     if head.named:
         head.kept = without(head.kept, head.named)
     return head

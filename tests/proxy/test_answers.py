@@ -236,6 +236,8 @@ GARBAGE = {
     "NUL": b"HTTP/1.1 200 OK\r\nA: \x00\r\nContent-Length: 2\r\n\r\nok",
     "short status": b"HTTP/1.1 20 OK\r\nContent-Length: 2\r\n\r\nok",
     "status 099": b"HTTP/1.1 099 OK\r\nContent-Length: 2\r\n\r\nok",
+    "interim in HTTP/1.0": b"HTTP/1.0 100 Continue\r\n\r\n" + OK,
+    "interim and closing": b"HTTP/1.1 103 Early Hints\r\nConnection: close\r\n\r\n" + OK,
     "HTTP/2": b"HTTP/2 200\r\nContent-Length: 2\r\n\r\nok",
     "endless head": b"HTTP/1.1 200 OK\r\n" + b"A: 1\r\n" * 20000,
     "closes at once": b"",
