@@ -2,10 +2,10 @@
 # The gateway alone: no compiler, no pip, no package cache in the result, and not root.
 #
 #   docker build -t index-gateway .
-#   docker run -p 8080:8080 -v gateway:/data index-gateway
+#   docker run -p 8080:8080 -v "$PWD/data:/data" index-gateway
 #
 # /data holds gateway.yaml and everything that must last: the keys and, with SQLite, the state.
-# In a container the configuration says `listen: 0.0.0.0:8080`.
+# In a container the configuration says `listen: 0.0.0.0:8080`; README.md has the whole way.
 
 FROM python:3.13-slim AS build
 WORKDIR /src
@@ -14,17 +14,19 @@ RUN python -m venv --without-pip /opt/gateway \
  && python -m pip --python /opt/gateway/bin/python install --no-cache-dir --no-compile \
         --require-hashes -r requirements/run.txt
 COPY pyproject.toml README.md LICENSE ./
+COPY config config
 COPY gateway gateway
 RUN python -m pip --python /opt/gateway/bin/python install --no-cache-dir --no-compile \
         --no-deps --no-build-isolation . \
  && python -m pip --python /opt/gateway/bin/python uninstall --yes setuptools \
  && /opt/gateway/bin/python -m compileall -q /opt/gateway/lib \
- && /opt/gateway/bin/index-gateway --version
+ && /opt/gateway/bin/index-gateway init devpi -o - >/dev/null
 
 FROM python:3.13-slim
 RUN python -m pip uninstall --yes pip \
- && groupadd --system --gid 10001 gateway \
- && useradd --system --uid 10001 --gid gateway --no-create-home --home-dir /data gateway \
+ && groupadd --gid 10001 gateway \
+ && useradd --uid 10001 --gid gateway --no-create-home --home-dir /data \
+        --shell /usr/sbin/nologin gateway \
  && install -d -o gateway -g gateway -m 0700 /data
 COPY --from=build /opt/gateway /opt/gateway
 ENV PATH=/opt/gateway/bin:$PATH \
