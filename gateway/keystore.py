@@ -7,6 +7,7 @@ running gateway: `KeySource` looks at it again every second.
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import stat
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from time import monotonic
 from typing import Final
 
 from gateway.core.keys import BadKeys, RootKeys, format_keys, parse_keys
+
+_log = logging.getLogger("gateway.keys")
 
 LOOK_EVERY: Final = 1.0
 """Seconds within which a running gateway has seen a changed key file."""
@@ -48,6 +51,7 @@ class KeySource:
         self._stamp = _stamp(self._path)
         self._keys = read_key_file(self._path) if self._path else read_key_variable(name)
         self._looked = monotonic()
+        self._bad: tuple[int, int, int] | None = None
 
     def __call__(self) -> RootKeys:
         if self._path is not None and monotonic() - self._looked >= LOOK_EVERY:
@@ -61,9 +65,11 @@ class KeySource:
             return
         try:
             self._keys, self._stamp = read_key_file(path), stamp
-        except KeysUnusable:
+        except KeysUnusable as unusable:
             # The file is being put right by hand, say; it is looked at again in a second.
-            return
+            if stamp != self._bad:
+                self._bad = stamp
+                _log.error("the keys stay as they were: %s", unusable)
 
 
 def read_key_file(path: Path) -> RootKeys:

@@ -25,6 +25,7 @@ from gateway.core.path import parse_target
 from gateway.core.rules import Policy, Rule
 from gateway.core.store import StoreUnavailable
 from gateway.proxy.ports import Answer, Forward, HandOver, Inspect, Plan
+from gateway.stores.outage import refusal_for
 
 _log = logging.getLogger("gateway.gate")
 
@@ -120,8 +121,8 @@ class RuleGate:
             return await pending
         except Refusal as refusal:
             return self._parts.replies.refusal(facts, refusal)
-        except StoreUnavailable:
-            return self._parts.replies.refusal(facts, Refusal("store_unavailable"))
+        except StoreUnavailable as error:
+            return self._parts.replies.refusal(facts, refusal_for(error))
         except Exception:
             _log.exception("a check failed; the request is refused")
             return self._parts.replies.refusal(facts, Refusal("internal"))
@@ -136,8 +137,8 @@ class RuleGate:
             return await self.holding.hold(facts, fields)
         except Refusal as refusal:
             return self._parts.replies.refusal(facts, refusal)
-        except StoreUnavailable:
-            return self._parts.replies.refusal(facts, Refusal("store_unavailable"))
+        except StoreUnavailable as error:
+            return self._parts.replies.refusal(facts, refusal_for(error))
 
     def refusal(self, facts: Facts | None, slug: str, **detail: str) -> Answer:
         return self._parts.replies.refusal(facts, Refusal(slug, retry_after=None, **detail))

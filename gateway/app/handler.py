@@ -21,6 +21,7 @@ from gateway.core.errors import Refusal
 from gateway.core.facts import Facts
 from gateway.core.store import StoreUnavailable
 from gateway.proxy.ports import Answer, HandOver
+from gateway.stores.outage import refusal_for
 
 _log = logging.getLogger("gateway.handler")
 
@@ -49,8 +50,15 @@ class Handler:
             return web.Response()
         plan = self._plan_of(request.protocol)
         if plan.context is None:
-            return await self._pages(request, plan.facts)
+            return await self._page(request, plan.facts)
         return response_of(await self._answer(request, plan))
+
+    async def _page(self, request: web.BaseRequest, facts: Facts) -> web.StreamResponse:
+        try:
+            return await self._pages(request, facts)
+        except Exception:  # aiohttp's own page for it has none of our headers
+            _log.exception("a page failed")
+            return response_of(self._parts.replies.refusal(facts, Refusal("internal")))
 
     async def _answer(self, request: web.BaseRequest, plan: HandOver) -> Answer:
         facts = plan.facts
@@ -58,8 +66,8 @@ class Handler:
             return await self._work(request, plan)
         except Refusal as refusal:
             return self._parts.replies.refusal(facts, refusal)
-        except StoreUnavailable:
-            return self._parts.replies.refusal(facts, Refusal("store_unavailable"))
+        except StoreUnavailable as error:
+            return self._parts.replies.refusal(facts, refusal_for(error))
         except Exception:
             _log.exception("a handed-over request failed")
             return self._parts.replies.refusal(facts, Refusal("internal"))

@@ -129,7 +129,7 @@ class KeyRing:
                     return cipher.decrypt(nonce, body, _bound(purpose, identity, name))
                 except (InvalidTag, ValueError):
                     break
-        raise SealBroken(f"a value sealed for {purpose!r} cannot be opened; are these its keys?")
+        raise SealBroken(f"a value sealed for {purpose!r} cannot be opened with these keys")
 
     def sealed_under(self, sealed: bytes) -> str:
         """The id of the key a value is sealed under. Raises SealBroken."""

@@ -18,7 +18,8 @@ import pyotp
 from gateway.core.accounts import Account, TotpDevice
 from gateway.core.clock import Random
 from gateway.core.factor import ClockOff, Offer, Proof, WrongAnswer
-from gateway.core.keys import KeyRing
+from gateway.core.keys import KeyRing, SealBroken
+from gateway.core.store import StoreUnavailable
 
 STEP: Final = 30  # seconds, RFC 6238 section 5.2
 DRIFT: Final = 1  # steps either way that are accepted, ibid.
@@ -57,12 +58,20 @@ class Totp:
         return ""
 
     def check(self, account: Account, answer: str, *, challenge: bytes, now: float) -> Proof:
-        """Judge a code against every device; only a step later than its last one counts."""
+        """Judge a code against every device; only a step later than its last one counts.
+
+        Raises:
+            WrongAnswer; StoreUnavailable: the gateway has other keys than the store.
+        """
         code = _digits(answer)
         if code is None:
             raise WrongAnswer
         for place, device in enumerate(account.totp):
-            step = _find(self._secret(account, device), code, now, DRIFT)
+            try:
+                secret = self._secret(account, device)
+            except SealBroken as broken:
+                raise StoreUnavailable(f"{broken}: put back those it was used with") from None
+            step = _find(secret, code, now, DRIFT)
             if step is not None and step > device.step:
                 taken = replace(device, step=step, used=now)
                 totp = (*account.totp[:place], taken, *account.totp[place + 1 :])

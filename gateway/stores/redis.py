@@ -7,6 +7,7 @@ Needs Redis 6.2 (XTRIM MINID) or a server that speaks like it.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from typing import Final, cast
 from urllib.parse import quote
@@ -21,6 +22,7 @@ from gateway.stores.window import bucket_end
 # How much longer than its record a key lives, in seconds: room for clocks that differ.
 _SLACK: Final = 60.0
 _SEQUENCE_TTL: Final = 30 * 86400 * 1000
+_MARK: Final = "ig:store"
 
 
 def open_redis(url: str, clock: Clock) -> RedisStore:
@@ -28,14 +30,34 @@ def open_redis(url: str, clock: Clock) -> RedisStore:
 
 
 class RedisStore:
-    """`gateway.core.store.Store` over a Redis, a Sentinel group or a Cluster."""
+    """`gateway.core.store.Store` over a Redis, a Sentinel group or a Cluster.
+
+    A mark in it tells this store from every other: a Redis that was emptied under a running
+    gateway is an outage, not a store in which nobody has a second factor.
+    """
 
     def __init__(self, client: RedisClient, clock: Clock) -> None:
         self._client: Final = client
         self._clock: Final = clock
+        self._mark: object = None
 
     async def get(self, key: Key) -> Record | None:
-        return self._record(await self._client.send("GET", _place(key, "r")))
+        if self._mark is None:
+            self._mark = await self._marked()
+        record = self._record(await self._client.send("GET", _place(key, "r")))
+        if record is None and await self._client.send("GET", _MARK) != self._mark:
+            raise StoreUnavailable(
+                "Redis: it was emptied or exchanged; put its data back, or restart to begin anew"
+            )
+        return record
+
+    async def _marked(self) -> object:
+        """The mark, made by whoever comes first."""
+        mark = await self._client.send("GET", _MARK)
+        if mark is None:
+            await self._client.send("SET", _MARK, os.urandom(16).hex(), "NX")
+            mark = await self._client.send("GET", _MARK)
+        return mark
 
     async def put(
         self,
@@ -107,7 +129,7 @@ class RedisStore:
         await self._client.send("XTRIM", _log(log), "MINID", upto + 1)
 
     async def warnings(self) -> list[str]:
-        await self._client.send("GET", "ig:probe")
+        await self.get(Key("probe", "", ""))
         found = []
         for node, settings in (await self._server_settings()).items():
             found += [f"Redis{node} {text}" for text in _judge(settings)]

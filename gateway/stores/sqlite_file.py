@@ -41,8 +41,8 @@ CREATE TABLE entries (
 class DatabaseFile:
     """One SQLite file, shared by the lanes of a process and by the workers of a machine.
 
-    It is created at most once per process: a file that vanishes under a running gateway is an
-    outage, not an empty store in which nobody has a second factor.
+    It is created and filled at most once per process: a file that vanishes or is emptied under
+    a running gateway is an outage, not an empty store in which nobody has a second factor.
 
     Args:
         patience: seconds to wait for a lock that another process holds.
@@ -52,6 +52,7 @@ class DatabaseFile:
         self.path: Final = path
         self._patience: Final = patience
         self._created = False
+        self._filled = False
         self._lock: Final = threading.Lock()
 
     def connect(self, *, writes: bool) -> sqlite3.Connection:
@@ -113,6 +114,8 @@ class DatabaseFile:
                 time.sleep(0.02)
         connection.execute("PRAGMA synchronous = FULL")
         if self._schema(connection) is None:
+            if self._filled:
+                raise StoreUnavailable("it was emptied; put it back, or restart to begin anew")
             connection.execute("BEGIN IMMEDIATE")
             if self._schema(connection) is None:
                 for statement in _TABLES.split(";\n"):
@@ -124,6 +127,7 @@ class DatabaseFile:
                 f"its layout is number {found}, and this program knows {SCHEMA}; "
                 "use the version of index-gateway that wrote it"
             )
+        self._filled = True
 
     def _schema(self, connection: sqlite3.Connection) -> int | None:
         tables = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone()

@@ -23,6 +23,7 @@ from gateway.core.flow import Flow, Step
 from gateway.core.keys import KeyRing
 from gateway.core.own_origin import check_own_origin
 from gateway.core.store import StoreUnavailable
+from gateway.stores.outage import refusal_for
 from gateway.web import assets, forms, refusals, shield, table, tokens
 from gateway.web.kit import Ask, Kit
 from gateway.web.ports import Activity, PagesConfig, PasswordChecker
@@ -62,8 +63,8 @@ class Pages:
             reply = await self._answer(request, facts)
         except Refusal as refusal:
             reply = self._refused(facts, refusal)
-        except StoreUnavailable:
-            reply = self._refused(facts, Refusal("store_unavailable"))
+        except StoreUnavailable as error:
+            reply = self._refused(facts, refusal_for(error))
         return web.Response(
             status=reply.status, body=reply.body, headers=CIMultiDict(self._fields(reply))
         )
