@@ -99,12 +99,13 @@ async def begin(parts: Parts, facts: Facts, user: str, held: Held) -> Answer:
     if begun.step is not Step.PASSED:
         to = VERIFY if begun.step is Step.VERIFY else ENROL
         return parts.replies.see(to, parts.jar.set(cookies.PENDING, begun.cookie))
+    assert begun.held is not None, "a login that passed says what it earned"
     before = parts.jar.read(facts, cookies.SESSION)
     if before:  # it may have been somebody else's
         await parts.flow.end(before, caller_of(facts))
     return parts.replies.see(
-        held.goto or "/",
-        *held.set_cookie,
+        begun.held.goto or "/",
+        *begun.held.set_cookie,
         parts.jar.set(cookies.SESSION, begun.cookie),
         parts.jar.clear(cookies.PENDING),
     )

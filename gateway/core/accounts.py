@@ -56,10 +56,12 @@ Device: TypeAlias = TotpDevice | WebauthnKey
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """codes: keyed hashes of the codes that are left."""
+    """codes: keyed hashes of the codes that are left. confirmed: the person has shown, or said,
+    that they are saved. Unconfirmed ones work too."""
 
     codes: tuple[str, ...] = field(default=(), repr=False)
     made: float = 0.0
+    confirmed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,7 @@ def load(value: bytes) -> Account:
         data["totp"] = tuple(device_of("totp", item) for item in data["totp"])
         data["webauthn"] = tuple(device_of("webauthn", item) for item in data["webauthn"])
         recovery = data["recovery"]
-        data["recovery"] = Recovery(tuple(recovery["codes"]), recovery["made"])
+        data["recovery"] = Recovery(**{**recovery, "codes": tuple(recovery["codes"])})
         data["known"] = tuple(data["known"])
         data["agents"] = tuple(data["agents"])
         if data["invitation"] is not None:

@@ -23,6 +23,13 @@ def own(path: str) -> bool:
     return path == PREFIX or path.startswith(PREFIX + "/")
 
 
+def overview_for(target: str) -> str:
+    """The security overview, leading on to a local target ("": the front page) afterwards."""
+    if target == OVERVIEW:
+        return OVERVIEW
+    return f"{OVERVIEW}?next={quote(target or '/', safe='/')}"
+
+
 def login_for(target: str) -> str:
     """The login page, leading back to a local target afterwards."""
     return f"{LOGIN}?next={quote(target, safe='/')}"

@@ -62,6 +62,10 @@ class AtOnce:
         sessions = await self._.sessions.of(account.id)
         if not any(session.factor for session in sessions):
             return Refusal("otp_required")
+        try:
+            await self._.throttle.begin(account.id, caller.address)
+        except Refusal:
+            return Refusal("otp_required")
         id = await self._.approvals.ask(account.id, caller, account.epoch)
         return Refusal("otp_required", approve=f"{self._.limits.public_url}{APPROVE}/{id}")
 

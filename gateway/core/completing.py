@@ -19,12 +19,14 @@ from gateway.core.parts import Parts
 class Enrolled:
     """How far an enrolment has come after a step.
 
+    kind: what is set up, a kind of factor.
     codes: recovery codes to show now, once; then `finish` completes the enrolment. Empty:
         it is complete.
     passed: the login, where the enrolment was part of one and is complete.
-    cookie: the new session cookie's value, where it was done on a session and is complete.
+    cookie: the new session cookie's value, where a session goes on under a new id.
     """
 
+    kind: str
     codes: tuple[str, ...] = field(default=(), repr=False)
     passed: Passed | None = field(default=None, repr=False)
     cookie: str = field(default="", repr=False)
@@ -47,8 +49,7 @@ class Completing:
             await self._.accounts.name_handle(handle, who.user_id)
 
         def work(account: Account) -> tuple[Account, bool]:
-            if account.epoch != who.epoch:
-                raise Refusal("enrolment_expired")
+            _same_epoch(who, account)
             self.check_invitation(who, account)
             changed = _with(replace(account.bumped(), invitation=None), draft, handle, now)
             if isinstance(who, Pending):
@@ -62,9 +63,44 @@ class Completing:
         if isinstance(who, Pending):
             label = f"{draft.kind} {draft.name}"
             passed = await self._entering.complete(who, draft.kind, label, caller, epoch=epoch)
-            return Enrolled(passed=passed)
+            return Enrolled(draft.kind, passed=passed)
         proven = replace(who, proved_at=now, factor=draft.kind) if first else who
-        return Enrolled(cookie=await renewed(self._, proven, epoch))
+        return Enrolled(draft.kind, cookie=await renewed(self._, proven, epoch))
+
+    async def replace_codes(self, who: Session, digests: tuple[str, ...], caller: Caller) -> str:
+        """New recovery codes in place of the old, in one write; the new session cookie's value.
+
+        They wait for `confirm_codes` only to be sure they were saved: somebody who loses the page
+        can log in with none of the old ones, so must not be left believing in them.
+
+        Raises:
+            Refusal: `no_such_factor` without a factor, `enrolment_expired`.
+        """
+        now = self._.clock()
+
+        def work(account: Account) -> tuple[Account, None]:
+            _same_epoch(who, account)
+            if not account.protected:
+                raise Refusal("no_such_factor")
+            return replace(account.bumped(), recovery=Recovery(digests, now, confirmed=False)), None
+
+        await self._.accounts.change(who.user_id, who.user, work, now=now)
+        await self._codes_made(who, caller)
+        return await renewed(self._, who, who.epoch + 1)
+
+    async def confirm_codes(self, who: Session) -> str:
+        """The codes in force are saved; the new session cookie's value.
+
+        Raises:
+            Refusal: `enrolment_expired`.
+        """
+
+        def work(account: Account) -> tuple[Account, None]:
+            _same_epoch(who, account)
+            return replace(account, recovery=replace(account.recovery, confirmed=True)), None
+
+        await self._.accounts.change(who.user_id, who.user, work, now=self._.clock())
+        return await renewed(self._, who, who.epoch)
 
     def check_invitation(self, who: Pending | Session, account: Account) -> None:
         """A first factor by invitation needs it to the end; the same write uses it up.
@@ -96,9 +132,20 @@ class Completing:
                 Notice.FACTOR_ADDED, who.user_id, caller.origin, detail=label
             )
         if draft.codes:
-            await self._.audit.record(Event.RECOVERY_CODES_MADE, who.user_id, caller.origin)
-            if not first:
-                await self._.notifier.notify(Notice.RECOVERY_CODES_MADE, who.user_id, caller.origin)
+            await self._codes_made(who, caller, notify=not first)
+
+    async def _codes_made(
+        self, who: Pending | Session, caller: Caller, *, notify: bool = True
+    ) -> None:
+        await self._.audit.record(Event.RECOVERY_CODES_MADE, who.user_id, caller.origin)
+        if notify:
+            await self._.notifier.notify(Notice.RECOVERY_CODES_MADE, who.user_id, caller.origin)
+
+
+def _same_epoch(who: Pending | Session, account: Account) -> None:
+    """Raises Refusal `enrolment_expired` where the account changed since."""
+    if account.epoch != who.epoch:
+        raise Refusal("enrolment_expired")
 
 
 def _with(account: Account, draft: Draft, handle: str, now: float) -> Account:

@@ -23,7 +23,7 @@ class Stage(StrEnum):
 class Draft:
     """One unfinished enrolment.
 
-    kind: "totp", "webauthn", or "recovery" for new codes alone.
+    kind: "totp" or "webauthn".
     state, shown: of the offer (`gateway.core.factor.Offer`).
     device: what will be added. codes: keyed hashes of the recovery codes that were shown.
     """

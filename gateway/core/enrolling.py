@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from gateway.core.accounts import Account, Device
+from gateway.core.accounts import Account, Device, Recovery
 from gateway.core.at_once import fresh_proof
 from gateway.core.completing import Completing, Enrolled
 from gateway.core.drafts import Draft, Drafts, Stage
@@ -60,10 +60,8 @@ class Enrolling:
 
     async def offered(self, who: Pending | Session) -> TotpOffer | None:
         """The secret on offer, to show the page again; None where there is none."""
-        draft = await self._drafts.get(who.user_id, who.id)
-        if draft is None or draft.kind != "totp" or draft.stage is not Stage.OFFERED:
-            return None
-        return TotpOffer(draft.name, draft.state, draft.shown)
+        draft = await self._offered(who, "totp")
+        return None if draft is None else TotpOffer(draft.name, draft.state, draft.shown)
 
     async def confirm_totp(self, who: Pending | Session, code: str, caller: Caller) -> Enrolled:
         """Confirm the secret on offer with a code.
@@ -73,7 +71,9 @@ class Enrolling:
                 `enrolment_expired`.
         """
         self._may(who)
-        draft = await self._draft(who, "totp", Stage.OFFERED)
+        draft = await self._offered(who, "totp")
+        if draft is None:
+            raise Refusal("enrolment_expired")
         try:
             device = await self._confirmed(who, draft, code)
         except ClockOff as off:
@@ -95,8 +95,8 @@ class Enrolling:
             Refusal: `key_refused`, `enrolment_expired`.
         """
         self._may(who)
-        draft = await self._draft(who, "webauthn", Stage.OFFERED)
-        if not await self._drafts.burn(who.user_id, who.id):
+        draft = await self._offered(who, "webauthn")
+        if draft is None or not await self._drafts.burn(who.user_id, who.id):
             raise Refusal("enrolment_expired")
         try:
             device = await self._confirmed(who, draft, answer)
@@ -105,17 +105,28 @@ class Enrolling:
         return await self._advance(who, draft, device, caller)
 
     async def recovery(self, who: Session, caller: Caller) -> Enrolled:
-        """New recovery codes, for a person who has factors; `finish` replaces the old ones."""
-        self._may(who)
-        if not (await self._account(who)).protected:
-            raise Refusal("no_such_factor")
-        return await self._with_codes(who, Draft("recovery", "", Stage.CODES))
+        """New recovery codes, for a person who has factors; the old ones end at once.
 
-    async def shown_again(self, who: Pending | Session) -> Enrolled:
-        """Fresh recovery codes for an enrolment that waits for `finish` (a page lost)."""
+        The new ones work at once, too; until `finish` the person is reminded of them.
+        """
         self._may(who)
-        draft = await self._draft(who, "", Stage.CODES)
-        return await self._with_codes(who, draft)
+        codes, digests = self._issued(who)
+        cookie = await self._completing.replace_codes(who, digests, caller)
+        return Enrolled("recovery", codes=codes, cookie=cookie)
+
+    async def unfinished(self, who: Pending | Session) -> bool:
+        """Whether recovery codes wait for `finish`."""
+        return await self._waiting(who) is not None or not (await self._recovery(who)).confirmed
+
+    async def shown_again(self, who: Pending | Session, caller: Caller) -> Enrolled:
+        """Fresh recovery codes in place of those that wait for `finish` (a page lost)."""
+        self._may(who)
+        draft = await self._waiting(who)
+        if draft is not None:
+            return await self._with_codes(who, draft)
+        if isinstance(who, Session) and not (await self._recovery(who)).confirmed:
+            return await self.recovery(who, caller)
+        raise Refusal("enrolment_expired")
 
     async def finish(
         self, who: Pending | Session, caller: Caller, *, code: str = "", saved: bool = False
@@ -126,11 +137,17 @@ class Enrolling:
             Refusal: `recovery_unconfirmed`, `enrolment_expired`, `invite_invalid`.
         """
         self._may(who)
-        draft = await self._draft(who, "", Stage.CODES)
-        typed = bool(code) and self._codes.matches(who.user_id, code, draft.codes) is not None
+        draft, present = await self._waiting(who), await self._recovery(who)
+        if draft is None and not present.codes:
+            raise Refusal("enrolment_expired")
+        digests = draft.codes if draft else present.codes
+        typed = bool(code) and self._codes.matches(who.user_id, code, digests) is not None
         if not typed and not saved:
             raise Refusal("recovery_unconfirmed")
-        return await self._completing.commit(who, draft, caller)
+        if draft is not None:
+            return await self._completing.commit(who, draft, caller)
+        assert isinstance(who, Session), "only who has a factor has recovery codes"
+        return Enrolled("recovery", cookie=await self._completing.confirm_codes(who))
 
     # -- how -------------------------------------------------------------------------------
 
@@ -158,10 +175,11 @@ class Enrolling:
             raise Refusal("enrolment_expired")
         return account
 
-    async def _draft(self, who: Pending | Session, kind: str, stage: Stage) -> Draft:
+    async def _offered(self, who: Pending | Session, kind: str) -> Draft | None:
+        """The draft of that kind that waits to be confirmed."""
         draft = await self._drafts.get(who.user_id, who.id)
-        if draft is None or draft.stage is not stage or kind not in ("", draft.kind):
-            raise Refusal("enrolment_expired")
+        if draft is None or draft.stage is not Stage.OFFERED or draft.kind != kind:
+            return None
         return draft
 
     async def _offer(self, who: Pending | Session, kind: str, name: str) -> Draft:
@@ -195,11 +213,23 @@ class Enrolling:
             return await self._completing.commit(who, confirmed, caller)
         return await self._with_codes(who, confirmed)
 
-    async def _with_codes(self, who: Pending | Session, draft: Draft) -> Enrolled:
+    async def _waiting(self, who: Pending | Session) -> Draft | None:
+        """The draft whose codes wait for `finish`."""
+        draft = await self._drafts.get(who.user_id, who.id)
+        return draft if draft is not None and draft.stage is Stage.CODES else None
+
+    async def _recovery(self, who: Pending | Session) -> Recovery:
+        return (await self._account(who)).recovery
+
+    def _issued(self, who: Pending | Session) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Fresh codes, and how they are stored."""
         codes = self._codes.issue(who.user_id, self._.random)
-        digests = self._codes.digests(who.user_id, codes)
+        return codes, self._codes.digests(who.user_id, codes)
+
+    async def _with_codes(self, who: Pending | Session, draft: Draft) -> Enrolled:
+        codes, digests = self._issued(who)
         await self._drafts.put(who.user_id, who.id, replace(draft, codes=digests))
-        return Enrolled(codes=codes)
+        return Enrolled(draft.kind, codes=codes)
 
 
 def _offset(seconds: float) -> str:

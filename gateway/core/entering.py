@@ -6,6 +6,7 @@ import hmac
 from dataclasses import replace
 
 from gateway.core.accounts import Account
+from gateway.core.addresses import overview_for
 from gateway.core.audit import Event
 from gateway.core.errors import Refusal
 from gateway.core.identity import user_id as id_of
@@ -25,6 +26,16 @@ def may_lack_factor(parts: Parts) -> bool:
     return start is None or parts.clock() < start
 
 
+def led(parts: Parts, account: Account, held: Held) -> Held:
+    """What was held back, the way leading over the overview where that says what must not wait:
+    a second factor needed from a day to come, recovery codes that nobody said are saved."""
+    if account.protected:
+        due = not account.recovery.confirmed
+    else:
+        due = bool(parts.limits.refused_from) and may_lack_factor(parts)
+    return replace(held, goto=overview_for(held.goto)) if due else held
+
+
 class Entering:
     def __init__(self, parts: Parts) -> None:
         self._ = parts
@@ -39,16 +50,15 @@ class Entering:
             passed = await self._by_device(account, user, held, caller, device_cookie)
             if passed is not None:
                 return passed
-            return await self._wait(Step.VERIFY, account, user, held)
+            return await self._wait(Step.VERIFY, account, user, held, caller)
         invited = self._invited(account, invitation)
         if invited:
-            return await self._wait(Step.ENROL, account, user, held, invited)
+            return await self._wait(Step.ENROL, account, user, held, caller, invited)
         if may_lack_factor(self._):
-            passed_without = await self._without(account, user, held, caller)
-            return Begun(Step.PASSED, passed_without.session_cookie, held)
+            return await self._without(account, user, held, caller)
         if self._.limits.enrolment is Enrolment.INVITE:
             raise Refusal("invite_required")
-        return await self._wait(Step.ENROL, account, user, held)
+        return await self._wait(Step.ENROL, account, user, held, caller)
 
     async def pending(self, cookie: str) -> Pending | None:
         """See `Flow.pending`."""
@@ -87,6 +97,7 @@ class Entering:
         )
         if proved.account.epoch != pending.epoch:
             raise Refusal("pending_expired")
+        pending = replace(pending, held=led(self._, proved.account, pending.held))
         return await self.complete(
             pending, kind, proved.label, caller, epoch=pending.epoch, remember=remember
         )
@@ -133,8 +144,15 @@ class Entering:
         return factor is not None and factor.asks
 
     async def _wait(
-        self, step: Step, account: Account, user: str, held: Held, invitation: str = ""
+        self,
+        step: Step,
+        account: Account,
+        user: str,
+        held: Held,
+        caller: Caller,
+        invitation: str = "",
     ) -> Begun:
+        await self._.throttle.begin(account.id, caller.address)
         cookie = await self._.pending.open(
             user, account.id, step, held, epoch=account.epoch, invitation=invitation
         )
@@ -162,13 +180,13 @@ class Entering:
             user, account.id, held, caller, device.proved_at, "device", account.epoch
         )
         await self._.devices.use(cookie, account.id, caller.origin, held)
-        return Begun(Step.PASSED, session, held)
+        return Begun(Step.PASSED, session, led(self._, account, held))
 
-    async def _without(self, account: Account, user: str, held: Held, caller: Caller) -> Passed:
+    async def _without(self, account: Account, user: str, held: Held, caller: Caller) -> Begun:
         await self._.accounts.meet(account, now=self._.clock())
         await self._.audit.record(Event.LOGIN_WITHOUT_FACTOR, account.id, caller.origin)
         cookie = await self._open(user, account.id, held, caller, self._.clock(), "", account.epoch)
-        return Passed(cookie, held, account.id)
+        return Begun(Step.PASSED, cookie, led(self._, account, held))
 
     async def _open(
         self,

@@ -148,12 +148,18 @@ class Flow:
         """
         return await self._entering.prove(cookie, kind, answer, caller, remember=remember)
 
-    async def passkey_ask(self) -> tuple[str, str]:
+    def passkey_ask(self) -> tuple[str, str]:
         """For a sign-in without a user name: a ticket for the form, and the options as JSON."""
-        return await self._passkeys.ask()
+        return self._passkeys.ask()
 
     async def passkey_login(
-        self, ticket: str, answer: str, caller: Caller, *, device_cookie: str = ""
+        self,
+        ticket: str,
+        answer: str,
+        caller: Caller,
+        *,
+        device_cookie: str = "",
+        goto: str = "",
     ) -> Passed:
         """Sign in with a passkey alone (user verification required).
 
@@ -163,7 +169,9 @@ class Flow:
         Raises:
             Refusal: `otp_invalid`, `throttled`, `pending_expired` (the ticket was used).
         """
-        return await self._passkeys.login(ticket, answer, caller, device_cookie=device_cookie)
+        return await self._passkeys.login(
+            ticket, answer, caller, device_cookie=device_cookie, goto=goto
+        )
 
     # -- logins in one request -------------------------------------------------------------
 

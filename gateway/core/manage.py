@@ -47,6 +47,7 @@ class Manage:
             factors=factor_rows(account),
             recovery_left=len(account.recovery.codes),
             recovery_made=account.recovery.made,
+            recovery_confirmed=account.recovery.confirmed,
             sessions=tuple(session_row(one, one.id == session.id) for one in sessions),
             devices=tuple(
                 DeviceRow(
@@ -54,7 +55,7 @@ class Manage:
                 )
                 for one in devices
             ),
-            required_from=None if account.protected else self._deadline(),
+            required_from=None if account.protected else self._.limits.refused_from,
         )
 
     async def rename(self, session: Session, kind: str, id: str, name: str, caller: Caller) -> str:
@@ -168,10 +169,6 @@ class Manage:
         token = Issued(upstream, None)
         verified = self._.credentials.names(session.user_id, (token,))[0] in session.holds
         return Held(issued=(token,) if verified else (), session=upstream)
-
-    def _deadline(self) -> float | None:
-        limits = self._.limits
-        return None if limits.enrolment is Enrolment.OPTIONAL else limits.required_from
 
 
 def _device(account: Account, kind: str, id: str) -> Device:

@@ -44,11 +44,13 @@ class DeviceRow:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """required_from: when a person without a factor will be refused; None: no banner."""
+    """required_from: when a person without a factor is refused; None: never, or has one.
+    recovery_confirmed: False while new codes wait for word that they are saved."""
 
     factors: tuple[FactorRow, ...]
     recovery_left: int
     recovery_made: float
+    recovery_confirmed: bool
     sessions: tuple[SessionRow, ...]
     devices: tuple[DeviceRow, ...]
     required_from: float | None = None

@@ -74,5 +74,5 @@ def assemble(
         credentials=Credentials(store, ring, accounts, clock, limits.credential),
         devices=Devices(store, ring, clock, random, limits),
         approvals=Approvals(store, ring, clock, random, limits.approval),
-        challenges=Challenges(store, clock, random, limits.challenge),
+        challenges=Challenges(store, ring, clock, random, limits.challenge),
     )

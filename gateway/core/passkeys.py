@@ -10,39 +10,37 @@ from __future__ import annotations
 
 from gateway.core.accounts import Account
 from gateway.core.audit import Event
+from gateway.core.entering import led
 from gateway.core.errors import Refusal
 from gateway.core.logins import Caller, Held, Passed
 from gateway.core.parts import Parts
-from gateway.core.random_text import token
+from gateway.core.proofs import Proved
 
 
 class Passkeys:
     def __init__(self, parts: Parts) -> None:
         self._ = parts
 
-    async def ask(self) -> tuple[str, str]:
+    def ask(self) -> tuple[str, str]:
         """See `Flow.passkey_ask`."""
-        ticket = token(self._.random)
-        challenge = await self._.challenges.new("passkey:" + ticket)
+        ticket, challenge = self._.challenges.ticket()
         return ticket, self._.factors["webauthn"].ask(None, challenge)
 
     async def login(
-        self, ticket: str, answer: str, caller: Caller, *, device_cookie: str
+        self, ticket: str, answer: str, caller: Caller, *, device_cookie: str, goto: str
     ) -> Passed:
         """See `Flow.passkey_login`."""
-        challenge = await self._.challenges.burn("passkey:" + ticket)
+        await self._.throttle.admit(caller.address)
+        challenge = await self._.challenges.burn_ticket(ticket)
         if not challenge:
             raise Refusal("pending_expired")
-        await self._.throttle.admit(caller.address)
-        handle = self._.factors["webauthn"].whose(answer)
-        user_id = await self._.accounts.by_handle(handle) if handle else None
-        if user_id is None:
+        try:
+            proved = await self._proved(answer, challenge, caller)
+        except Refusal:
+            # Nobody has shown a password, so a wrong answer counts like a wrong one.
             await self._.throttle.refused(caller.address)
-            raise Refusal("otp_invalid")
-        proved = await self._.proofs.prove(
-            user_id, "webauthn", answer, caller, challenge=challenge, alone=True
-        )
-        account, now = proved.account, self._.clock()
+            raise
+        account, user_id, now = proved.account, proved.account.id, self._.clock()
         held = await self._earned_here(account, device_cookie)
         await self._.audit.record(
             Event.LOGIN, user_id, caller.origin, factor=proved.label, detail="passkey alone"
@@ -61,7 +59,16 @@ class Passkeys:
             upstream=held.session,
             holds=names,
         )
-        return Passed(cookie, Held(), user_id)
+        return Passed(cookie, led(self._, account, Held(goto=goto)), user_id)
+
+    async def _proved(self, answer: str, challenge: bytes, caller: Caller) -> Proved:
+        handle = self._.factors["webauthn"].whose(answer)
+        user_id = await self._.accounts.by_handle(handle) if handle else None
+        if user_id is None:
+            raise Refusal("otp_invalid")
+        return await self._.proofs.prove(
+            user_id, "webauthn", answer, caller, challenge=challenge, alone=True
+        )
 
     async def _earned_here(self, account: Account, cookie: str) -> Held:
         """What the last login on this remembered device earned, if it is still good."""

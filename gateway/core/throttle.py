@@ -17,6 +17,7 @@ from gateway.core.tries import (
     CODES_OVER_ALL,
     NETWORK,
     PASSWORDS_BY_NETWORK,
+    PENDING,
     PERSON,
     Tier,
     network,
@@ -53,6 +54,12 @@ class Throttle:
         place = network(address)
         if place:
             await self._add("password:" + place, PASSWORDS_BY_NETWORK)
+
+    async def begin(self, user_id: str, address: IPAddress | None) -> None:
+        """Count a login that will wait for its second factor. Raises Refusal `throttled`."""
+        name = f"pending:{user_id}/{_name(network(address))}"
+        await self._look(name, PENDING)
+        await self._add(name, PENDING)
 
     # -- codes -----------------------------------------------------------------------------
 

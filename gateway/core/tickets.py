@@ -16,7 +16,7 @@ from itsdangerous import BadData, Signer
 from gateway.core.clock import Clock
 from gateway.core.keys import KeyRing
 
-_SKEW: Final = 120  # seconds by which the clocks of several gateways may differ
+SKEW: Final = 120  # seconds by which the clocks of several gateways may differ
 
 
 class Tickets:
@@ -46,7 +46,7 @@ class Tickets:
         except (BadData, ValueError):
             return None
         age = self._clock() - made
-        return tuple(parts) if -_SKEW <= age <= self._max_age else None
+        return tuple(parts) if -SKEW <= age <= self._max_age else None
 
     def _signer(self) -> Signer:
         # Made anew because the keys may have been rotated since.

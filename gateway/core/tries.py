@@ -43,6 +43,9 @@ CODES_OVER_ALL: Final = (Tier(300, 300),)
 """Wrong codes of all people from everywhere; holds back only networks new to the person."""
 PASSWORDS_BY_NETWORK: Final = (Tier(30, 300), Tier(300, _DAY))
 """Wrong names and passwords from one network."""
+PENDING: Final = (Tier(100, 300), Tier(1000, _DAY))
+"""Logins of one person from one network that wait for their second factor: each leaves a record
+for a while, and somebody with the password could fill the store with them."""
 
 ACCEPTED_STEPS: Final = 3
 CODES: Final = 10**6

@@ -46,7 +46,8 @@ class RecoveryCodes:
         if used is None:
             raise WrongAnswer
         left = tuple(code for code in account.recovery.codes if code != used)
-        return Proof(replace(account, recovery=replace(account.recovery, codes=left)))
+        recovery = replace(account.recovery, codes=left, confirmed=True)  # they are at hand
+        return Proof(replace(account, recovery=recovery))
 
     def issue(self, user_id: str, random: Random) -> tuple[str, ...]:
         """Ten codes in four groups of four: ABCD-EFGH-IJKL-MNOP (base32, RFC 4648 section 6)."""

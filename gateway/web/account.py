@@ -39,6 +39,7 @@ WHERE: Final = {
 # What was just done, said on the overview afterwards. The address carries only the key.
 DONE: Final = {
     "factor": "Your second factor is set up.",
+    "codes": "Your new recovery codes are confirmed.",
     "renamed": "The device has its new name.",
     "removed": "The device is removed. Your other sessions have ended.",
     "session": "The session has ended.",
@@ -109,7 +110,7 @@ async def recovery_form(kit: Kit, ask: Ask, session: Session) -> Reply:
 
 
 async def recovery(kit: Kit, ask: Ask, session: Session) -> Reply:
-    """Make new codes; the old ones end when the new ones are confirmed."""
+    """Make new codes in place of the old ones."""
     made = await kit.flow.enrolling.recovery(session, ask.caller)
     return await enrol.after(kit, ask, session, made)
 

@@ -7,6 +7,7 @@ them and never again: they are stored only as keyed hashes.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 from urllib.parse import quote
 
@@ -14,10 +15,11 @@ from gateway.core import cookies
 from gateway.core.addresses import ENROL, OVERVIEW, PREFIX
 from gateway.core.enrolling import Enrolled, TotpOffer
 from gateway.core.errors import Refusal
+from gateway.core.facts import Field
 from gateway.core.flow import Pending, Session
 from gateway.web import qr
 from gateway.web.kit import Ask, Kit
-from gateway.web.reply import Reply, see_other
+from gateway.web.reply import CODES, Reply, see_other
 from gateway.web.reply import cookies as set_cookies
 
 ADD: Final = f"{PREFIX}/add"
@@ -70,11 +72,13 @@ async def confirm(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
 
 async def codes_anew(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
     """Fresh codes for a person who lost the page before finishing."""
-    return await after(kit, ask, who, await kit.flow.enrolling.shown_again(who))
+    return await after(kit, ask, who, await kit.flow.enrolling.shown_again(who, ask.caller))
 
 
 async def finish_form(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
     """The last step without the codes: a reload shows them no second time."""
+    if not await kit.flow.enrolling.unfinished(who):
+        return see_other(ENROL if isinstance(who, Pending) else OVERVIEW)
     return _codes(kit, ask, who, ())
 
 
@@ -93,13 +97,17 @@ async def finish(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
 
 async def after(kit: Kit, ask: Ask, who: Pending | Session, enrolled: Enrolled) -> Reply:
     """What a step led to: codes to show, a login that is complete, or a session renewed."""
-    if enrolled.codes:
-        return _codes(kit, ask, who, enrolled.codes)
     if enrolled.passed is not None:
         return await kit.passed(ask, enrolled.passed)
-    return see_other(
-        f"{OVERVIEW}?done=factor", *set_cookies(kit.jar.set(cookies.SESSION, enrolled.cookie))
-    )
+    renewed: tuple[Field, ...] = ()
+    if enrolled.cookie:
+        renewed = set_cookies(kit.jar.set(cookies.SESSION, enrolled.cookie))
+        ask = replace(ask, bound_to=enrolled.cookie)
+    if enrolled.codes:
+        replaced = enrolled.kind == "recovery"
+        return _codes(kit, ask, who, enrolled.codes, replaced=replaced).plus(*renewed)
+    what = "codes" if enrolled.kind == "recovery" else "factor"
+    return see_other(f"{OVERVIEW}?done={what}", *renewed)
 
 
 def _session(who: Pending | Session) -> Session | None:
@@ -149,7 +157,10 @@ def _codes(
     who: Pending | Session,
     codes: tuple[str, ...],
     error: Refusal | None = None,
+    *,
+    replaced: bool = False,
 ) -> Reply:
+    """replaced: there were codes before, which have ended."""
     text = "\n".join(
         [f"Recovery codes for {who.user} at {kit.config.issuer}", "Each works once.", "", *codes]
     )
@@ -158,9 +169,11 @@ def _codes(
         "codes.html",
         session=_session(who),
         error=error,
+        script=CODES if codes else "",
         base=base(who),
         who=who,
         codes=codes,
+        replaced=replaced,
         file="data:text/plain;charset=utf-8," + quote(text + "\n"),
     )
 

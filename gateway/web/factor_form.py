@@ -8,6 +8,7 @@ from typing import Final
 from gateway.core.addresses import PREFIX
 from gateway.core.errors import Refusal
 from gateway.web.kit import Ask
+from gateway.web.reply import WEBAUTHN
 
 KINDS: Final = ("totp", "webauthn", "recovery")
 
@@ -25,6 +26,10 @@ class Choices:
 
     kind: str
     others: tuple[str, ...]
+
+    @property
+    def script(self) -> str:
+        return WEBAUTHN if self.kind == "webauthn" else ""
 
 
 def choose(ask: Ask, kinds: tuple[str, ...]) -> Choices:

@@ -17,7 +17,7 @@ from gateway.core.flow import Pending, Session
 from gateway.core.path import parse_target
 from gateway.web import enrol, login
 from gateway.web.kit import Ask, Kit
-from gateway.web.reply import Reply, as_json
+from gateway.web.reply import WEBAUTHN, Reply, as_json
 
 OPTIONS: Final = f"{PREFIX}/webauthn"
 ENROL_OPTIONS: Final = f"{OPTIONS}/enrol"
@@ -39,7 +39,7 @@ async def create_options(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
 
 async def passkey_options(kit: Kit, ask: Ask) -> Reply:
     """Options for a sign-in without a user name, and the ticket its answer comes back with."""
-    ticket, options = await kit.flow.passkey_ask()
+    ticket, options = kit.flow.passkey_ask()
     return _options(options, ticket=ticket)
 
 
@@ -51,16 +51,18 @@ async def passkey(kit: Kit, ask: Ask) -> Reply:
             ask.value("code"),
             ask.caller,
             device_cookie=kit.cookie(ask, cookies.DEVICE),
+            goto=ask.next() or OVERVIEW,
         )
     except Refusal as refusal:
         if refusal.slug in ("otp_invalid", "key_refused"):
             return login.form(kit, ask, error=Refusal("key_refused"))
         raise
-    goto = ask.next() or OVERVIEW
     session = await kit.flow.session(passed.session_cookie)
-    if session is not None and session.upstream is None and not own(parse_target(goto).path):
-        goto = OVERVIEW  # which says why the page asked for cannot be had this way
-    return await kit.passed(ask, replace(passed, held=replace(passed.held, goto=goto)))
+    away = not own(parse_target(passed.held.goto).path)
+    if session is not None and session.upstream is None and away:
+        # The overview says why the page asked for cannot be had this way.
+        passed = replace(passed, held=replace(passed.held, goto=OVERVIEW))
+    return await kit.passed(ask, passed)
 
 
 async def add_form(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
@@ -85,7 +87,7 @@ def _form(kit: Kit, ask: Ask, who: Pending | Session, error: Refusal | None = No
         "key_add.html",
         session=who if isinstance(who, Session) else None,
         error=error,
-        script=True,
+        script=WEBAUTHN,
         base=enrol.base(who),
         options=ADD_OPTIONS if isinstance(who, Session) else ENROL_OPTIONS,
     )

@@ -94,12 +94,13 @@ class Kit:
         status: int = 200,
         session: Session | None = None,
         error: Refusal | None = None,
-        script: bool = False,
+        script: str = "",
         **values: object,
     ) -> Reply:
         """One page in the common frame.
 
         error: shown above the form and named by the field it concerns; its status wins.
+        script: the static file the page runs, "" for none.
         """
         if error is not None:
             status = error.status

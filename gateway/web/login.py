@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Final
-from urllib.parse import quote
 
 from gateway.core import cookies
 from gateway.core.addresses import ENROL, INVITE, LOGIN, OVERVIEW, PREFIX, VERIFY
 from gateway.core.errors import Refusal
 from gateway.core.flow import Begun, Passed, Step
 from gateway.web.kit import Ask, Kit
-from gateway.web.reply import Reply, see_other
+from gateway.web.reply import WEBAUTHN, Reply, see_other
 from gateway.web.reply import cookies as set_cookies
 
 PASSKEY: Final = f"{PREFIX}/passkey"
@@ -53,23 +52,11 @@ async def submit(kit: Kit, ask: Ask) -> Reply:
 async def _go_on(kit: Kit, ask: Ask, begun: Begun, user: str) -> Reply:
     if begun.step is Step.PASSED:
         assert begun.held is not None, "a login that passed says what it earned"
-        held = begun.held
-        if await _is_reminded(kit, begun.cookie):
-            held = replace(held, goto=f"{OVERVIEW}?next={quote(held.goto, safe='/')}")
-        return await kit.passed(ask, Passed(begun.cookie, held, user))
+        return await kit.passed(ask, Passed(begun.cookie, begun.held, user))
     return see_other(
         VERIFY if begun.step is Step.VERIFY else ENROL,
         *set_cookies(kit.jar.set(cookies.PENDING, begun.cookie)),
     )
-
-
-async def _is_reminded(kit: Kit, cookie: str) -> bool:
-    """Whether this person still has to set up a second factor before a date to come."""
-    due = kit.flow.limits.required_from
-    if due is None or due <= kit.clock():
-        return False
-    session = await kit.flow.session(cookie)
-    return session is not None and not await kit.flow.kinds(session)
 
 
 def form(kit: Kit, ask: Ask, user: str = "", error: Refusal | None = None) -> Reply:
@@ -78,7 +65,7 @@ def form(kit: Kit, ask: Ask, user: str = "", error: Refusal | None = None) -> Re
         ask,
         "login.html",
         error=error,
-        script=not ask.tail,
+        script="" if ask.tail else WEBAUTHN,
         passkey="" if ask.tail else PASSKEY,
         options=PASSKEY_OPTIONS,
         action=f"{INVITE}/{ask.tail}" if ask.tail else LOGIN,

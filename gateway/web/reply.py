@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from typing import Final
 
 from gateway.core.facts import Field
 
-HTML = "text/html; charset=utf-8"
+HTML: Final = "text/html; charset=utf-8"
+
+# The scripts; a page runs one of them at most.
+WEBAUTHN: Final = "webauthn.js"
+CODES: Final = "codes.js"
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One answer. `script`: it runs the WebAuthn script; `lasting`: it may be cached for ever."""
+    """One answer. `script`: the one its page runs; `lasting`: it may be cached for ever."""
 
     status: int
     body: bytes = field(default=b"", repr=False)
     content_type: str = HTML
     fields: tuple[Field, ...] = field(default=(), repr=False)
-    script: bool = False
+    script: str = ""
     lasting: bool = False
 
     def plus(self, *fields: Field) -> Reply:

@@ -8,11 +8,13 @@ from __future__ import annotations
 from typing import Final
 
 from gateway.core.facts import Field
+from gateway.web.reply import CODES, WEBAUTHN
 
 _DENIED_FEATURES: Final = (
     "accelerometer",
     "browsing-topics",
     "camera",
+    "clipboard-read",
     "display-capture",
     "geolocation",
     "gyroscope",
@@ -28,8 +30,8 @@ _DENIED_FEATURES: Final = (
 _YEAR: Final = 365 * 24 * 3600
 
 
-def policy(*, script: bool) -> str:
-    """The Content-Security-Policy (CSP level 3). script: the page runs our one script.
+def policy(*, script: str) -> str:
+    """The Content-Security-Policy (CSP level 3). script: the one the page runs, "" for none.
 
     `form-action 'self'` also governs where the answer to a form may redirect; all of ours
     stay on this origin.
@@ -42,23 +44,28 @@ def policy(*, script: bool) -> str:
         "base-uri 'none'",
     ]
     if script:
-        parts += ["script-src 'self'", "connect-src 'self'", "require-trusted-types-for 'script'"]
+        parts += ["script-src 'self'", "require-trusted-types-for 'script'"]
+    if script == WEBAUTHN:
+        parts.append("connect-src 'self'")
     return "; ".join(parts)
 
 
-def _features(*, script: bool) -> str:
-    passkeys = "self" if script else ""
+def _features(*, script: str) -> str:
+    allowed = {
+        "publickey-credentials-create": script == WEBAUTHN,
+        "publickey-credentials-get": script == WEBAUTHN,
+        "clipboard-write": script == CODES,
+    }
     denied = [f"{feature}=()" for feature in _DENIED_FEATURES]
-    keys = [f"publickey-credentials-{act}=({passkeys})" for act in ("create", "get")]
-    return ", ".join(denied + keys)
+    return ", ".join(denied + [f"{name}=({'self' * yes})" for name, yes in allowed.items()])
 
 
-def fields(*, secure: bool, script: bool = False, lasting: bool = False) -> tuple[Field, ...]:
+def fields(*, secure: bool, script: str = "", lasting: bool = False) -> tuple[Field, ...]:
     """The headers of one answer.
 
     Args:
         secure: the public address is https, so HSTS (RFC 6797) may be promised.
-        script: the page runs the WebAuthn script.
+        script: the one the page runs, "" for none.
         lasting: a static file named by its content, which may be kept for ever.
 
     Referrer-Policy is same-origin, not no-referrer: under no-referrer browsers send

@@ -40,7 +40,7 @@ async def _form(kit: Kit, ask: Ask, session: Session, error: Refusal | None = No
         "confirm.html",
         session=session,
         error=error,
-        script=choices.kind == "webauthn",
+        script=choices.script,
         choices=choices,
         here=STEP_UP,
         options=factor_form.STEP_UP_OPTIONS,

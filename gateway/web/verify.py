@@ -51,7 +51,7 @@ def _form(kit: Kit, ask: Ask, pending: Pending, error: Refusal | None = None) ->
         ask,
         "verify.html",
         error=error,
-        script=choices.kind == "webauthn",
+        script=choices.script,
         pending=pending,
         choices=choices,
         here=VERIFY,

@@ -101,5 +101,5 @@ async def test_a_challenge_of_one_is_answered_at_the_other(pair: tuple[World, Wo
     session = await here.session((await here.enrol(alice)).session_cookie)
     options = await here.flow.enrolling.webauthn(session, "blue key")
     await there.flow.enrolling.confirm_webauthn(session, key.create(options), alice.caller)
-    ticket, asked = await here.flow.passkey_ask()
+    ticket, asked = here.flow.passkey_ask()
     assert await there.flow.passkey_login(ticket, key.get(asked), alice.caller)

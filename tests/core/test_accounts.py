@@ -27,7 +27,7 @@ ALICE = Account(
     handle="aGFuZGxl",
     totp=(TotpDevice("d1", "phone", "c2VhbGVk", 59999999, 1000.0, 2000.0),),
     webauthn=(WebauthnKey("a2V5", "blue", "Y29zZQ", 7, ("usb",), True, "aGFuZGxl", 1500.0),),
-    recovery=Recovery(("digest-1", "digest-2"), 1000.0),
+    recovery=Recovery(("digest-1", "digest-2"), 1000.0, confirmed=False),
     invitation=Invitation("digest-3", 9000.0),
     last="webauthn",
     known=("network",),
@@ -41,7 +41,7 @@ STORED = (
     b'"added":1000.0,"used":2000.0}],'
     b'"webauthn":[{"id":"a2V5","name":"blue","public_key":"Y29zZQ","sign_count":7,'
     b'"transports":["usb"],"passkey":true,"handle":"aGFuZGxl","added":1500.0,"used":0.0}],'
-    b'"recovery":{"codes":["digest-1","digest-2"],"made":1000.0},'
+    b'"recovery":{"codes":["digest-1","digest-2"],"made":1000.0,"confirmed":false},'
     b'"invitation":{"digest":"digest-3","expires":9000.0},'
     b'"last":"webauthn","known":["network"],"agents":["agent"],'
     b'"created":900.0,"enrolled":1000.0}'
@@ -51,6 +51,11 @@ STORED = (
 def test_the_stored_form_is_this() -> None:
     assert dump(ALICE) == STORED
     assert load(STORED) == ALICE
+
+
+def test_codes_of_an_account_that_says_nothing_of_it_are_confirmed() -> None:
+    before = load(STORED.replace(b',"confirmed":false', b""))
+    assert before == replace(ALICE, recovery=replace(ALICE.recovery, confirmed=True))
 
 
 def test_an_empty_account_reads_back() -> None:

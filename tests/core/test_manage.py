@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 
@@ -214,32 +215,122 @@ async def test_sessions_are_ended_one_by_one_or_all(world: World) -> None:
 # -- recovery codes --------------------------------------------------------------------------
 
 
-async def test_new_recovery_codes_replace_the_old_when_confirmed(world: World) -> None:
+async def lets_in(world: World, person: Person, code: str) -> bool:
+    begun = await world.flow.begin(person.name, earned(person.name), person.caller)
+    try:
+        await world.flow.prove(begun.cookie, "recovery", code, person.caller)
+    except Refusal as refusal:
+        assert refusal.slug == "otp_invalid"
+        return False
+    return True
+
+
+async def test_new_recovery_codes_replace_the_old_at_once(world: World) -> None:
+    """Whether or not the page with the new ones is ever finished."""
+    alice, session = await enrolled(world)
+    other = await world.login(alice, remember=True)
+    shown = await world.flow.enrolling.recovery(session, caller())
+    assert len(set(shown.codes)) == 10
+    assert await world.flow.session(other.session_cookie) is None
+    assert not await lets_in(world, alice, alice.codes[0])
+    assert await lets_in(world, alice, shown.codes[4])
+    assert world.ledger.names().count(Event.RECOVERY_CODES_MADE) == 2, "at enrolment, and now"
+    assert world.ledger.notices.count((Notice.RECOVERY_CODES_MADE, "alice")) == 1
+
+
+async def unconfirmed(world: World) -> tuple[Person, Session, tuple[str, ...]]:
     alice, session = await enrolled(world)
     shown = await world.flow.enrolling.recovery(session, caller())
-    assert len(shown.codes) == 10
+    return alice, await world.session(shown.cookie), shown.codes
+
+
+async def test_new_codes_are_confirmed_by_one_of_them_or_the_tick(world: World) -> None:
+    alice, session, codes = await unconfirmed(world)
+    assert not (await world.flow.manage.overview(session)).recovery_confirmed
     with pytest.raises(Refusal, match="recovery_unconfirmed"):
         await world.flow.enrolling.finish(session, caller(), code=alice.codes[0])
-    done = await world.flow.enrolling.finish(session, caller(), code=shown.codes[4].lower())
-    session = await world.session(done.cookie)
-    for code, works in ((alice.codes[0], False), (shown.codes[4], True)):
-        begun = await world.flow.begin("alice", earned("alice"), alice.caller)
-        try:
-            await world.flow.prove(begun.cookie, "recovery", code, alice.caller)
-            assert works
-        except Refusal:
-            assert not works
-    assert (Notice.RECOVERY_CODES_MADE, "alice") in world.ledger.notices
+    done = await world.flow.enrolling.finish(session, caller(), code=codes[4].lower())
+    after = await world.session(done.cookie)
+    assert after.id != session.id
+    assert (await world.flow.manage.overview(after)).recovery_confirmed
+    assert await lets_in(world, alice, codes[4]), "typing it to confirm does not use it up"
 
 
-async def test_codes_shown_again_are_others_and_the_first_are_void(world: World) -> None:
-    _, session = await enrolled(world)
-    first = await world.flow.enrolling.recovery(session, caller())
-    again = await world.flow.enrolling.shown_again(session)
-    assert not set(first.codes) & set(again.codes)
+async def test_using_one_of_the_new_codes_confirms_them(world: World) -> None:
+    alice, session, codes = await unconfirmed(world)
+    assert await lets_in(world, alice, codes[0])
+    seen = await world.flow.manage.overview(session)
+    assert (seen.recovery_left, seen.recovery_confirmed) == (9, True)
+
+
+async def test_every_login_leads_over_unconfirmed_codes(world: World) -> None:
+    """By code, by remembered device, by passkey; and no more once they are confirmed."""
+    alice, session = await enrolled(world)
+    key = SecurityKey()
+    session = await add_key(world, session, key, "blue key")
+    shown = await world.flow.enrolling.recovery(session, caller())
+    session = await world.session(shown.cookie)
+
+    async def logins() -> list[str]:
+        held = earned("alice", "/alice/dev")
+        begun = await world.flow.begin("alice", held, alice.caller)
+        first = await world.flow.prove(
+            begun.cookie, "totp", world.code(alice), alice.caller, remember=True
+        )
+        again = await world.flow.begin(
+            "alice", held, alice.caller, device_cookie=first.device_cookie
+        )
+        ticket, options = world.flow.passkey_ask()
+        alone = await world.flow.passkey_login(
+            ticket, key.get(options), caller(), goto="/alice/dev"
+        )
+        assert again.held
+        return [first.held.goto, again.held.goto, alone.held.goto]
+
+    assert await logins() == ["/+auth/?next=/alice/dev"] * 3
+    await world.flow.enrolling.finish(session, caller(), saved=True)
+    assert await logins() == ["/alice/dev"] * 3
+
+
+async def test_new_codes_can_be_made_again_and_the_first_are_void(world: World) -> None:
+    alice, session, first = await unconfirmed(world)
+    again = await world.flow.enrolling.shown_again(session, caller())
+    session = await world.session(again.cookie)
+    assert not set(first) & set(again.codes)
     with pytest.raises(Refusal, match="recovery_unconfirmed"):
-        await world.flow.enrolling.finish(session, caller(), code=first.codes[0])
+        await world.flow.enrolling.finish(session, caller(), code=first[0])
     await world.flow.enrolling.finish(session, caller(), code=again.codes[0])
+    assert not await lets_in(world, alice, first[0])
+
+
+async def test_codes_of_a_first_enrolment_shown_again_void_the_first(world: World) -> None:
+    """Nothing is in force before it is finished: neither the phone nor any code."""
+    begun = await world.flow.begin("alice", earned("alice"), caller())
+    who = await world.pending(begun)
+    offer = await world.flow.enrolling.totp(who, "phone")
+    code = Phone(offer.uri).code(world.clock())
+    first = await world.flow.enrolling.confirm_totp(who, code, caller())
+    again = await world.flow.enrolling.shown_again(who, caller())
+    assert not set(first.codes) & set(again.codes)
+    assert (await world.flow.begin("alice", earned("alice"), caller())).step == "enrol"
+    with pytest.raises(Refusal, match="recovery_unconfirmed"):
+        await world.flow.enrolling.finish(who, caller(), code=first.codes[0])
+    done = await world.flow.enrolling.finish(who, caller(), code=again.codes[0])
+    assert done.passed
+    session = await world.session(done.passed.session_cookie)
+    assert (await world.flow.manage.overview(session)).recovery_confirmed
+
+
+async def test_two_who_make_codes_at_once_leave_one_set(world: World) -> None:
+    alice, session = await enrolled(world)
+    made = await asyncio.gather(
+        *(world.flow.enrolling.recovery(session, caller()) for _ in range(5)),
+        return_exceptions=True,
+    )
+    shown = [one for one in made if not isinstance(one, BaseException)]
+    assert len(shown) == 1
+    assert {one.slug for one in made if isinstance(one, Refusal)} == {"enrolment_expired"}
+    assert await lets_in(world, alice, shown[0].codes[0])
 
 
 # -- enrolment -------------------------------------------------------------------------------

@@ -109,7 +109,7 @@ async def with_passkey(world: World, key: SecurityKey) -> Person:
 async def test_a_passkey_signs_in_without_a_name(world: World) -> None:
     key = SecurityKey()
     await with_passkey(world, key)
-    ticket, options = await world.flow.passkey_ask()
+    ticket, options = world.flow.passkey_ask()
     passed = await world.flow.passkey_login(ticket, key.get(options), caller())
     session = await world.session(passed.session_cookie)
     assert (session.user_id, session.factor, session.upstream) == ("alice", "webauthn", None)
@@ -121,7 +121,7 @@ async def test_on_a_remembered_device_it_goes_on_with_what_was_earned(world: Wor
     first = await world.login(alice, remember=True)
     token = first.held.issued[0].credential
     world.clock.turn(3600)
-    ticket, options = await world.flow.passkey_ask()
+    ticket, options = world.flow.passkey_ask()
     passed = await world.flow.passkey_login(
         ticket, key.get(options), caller(), device_cookie=first.device_cookie
     )
@@ -137,7 +137,7 @@ async def test_but_not_with_what_has_ended_at_the_upstream(world: World) -> None
     alice = await with_passkey(world, key)
     first = await world.login(alice, remember=True)
     world.clock.turn(36001)
-    ticket, options = await world.flow.passkey_ask()
+    ticket, options = world.flow.passkey_ask()
     passed = await world.flow.passkey_login(
         ticket, key.get(options), caller(), device_cookie=first.device_cookie
     )
@@ -154,7 +154,7 @@ async def test_a_password_lasts_on_a_remembered_device(world: World) -> None:
         begun.cookie, "totp", world.code(alice), alice.caller, remember=True
     )
     world.clock.turn(20 * 86400)
-    ticket, options = await world.flow.passkey_ask()
+    ticket, options = world.flow.passkey_ask()
     passed = await world.flow.passkey_login(
         ticket, key.get(options), caller(), device_cookie=first.device_cookie
     )
@@ -165,7 +165,7 @@ async def test_a_password_lasts_on_a_remembered_device(world: World) -> None:
 async def test_a_key_that_checks_nobody_does_not_sign_in_alone(world: World) -> None:
     key = SecurityKey(verifies=False)
     await with_passkey(world, key)
-    ticket, options = await world.flow.passkey_ask()
+    ticket, options = world.flow.passkey_ask()
     with pytest.raises(Refusal, match="otp_invalid"):
         await world.flow.passkey_login(ticket, key.get(options), caller())
 
@@ -173,7 +173,7 @@ async def test_a_key_that_checks_nobody_does_not_sign_in_alone(world: World) -> 
 async def test_a_ticket_is_good_for_one_answer(world: World) -> None:
     key = SecurityKey(counts=False)
     await with_passkey(world, key)
-    ticket, options = await world.flow.passkey_ask()
+    ticket, options = world.flow.passkey_ask()
     answer = key.get(options)
     answers = await asyncio.gather(
         *(world.flow.passkey_login(ticket, answer, caller()) for _ in range(5)),
@@ -189,7 +189,7 @@ async def test_an_unknown_key_and_junk_look_alike(world: World) -> None:
     stranger = SecurityKey(handle="c3RyYW5nZXI")
     texts = []
     for answer in (stranger.get, lambda options: "{}"):
-        ticket, options = await world.flow.passkey_ask()
+        ticket, options = world.flow.passkey_ask()
         with pytest.raises(Refusal) as refused:
             await world.flow.passkey_login(ticket, answer(options), caller())
         texts.append(refused.value.text)

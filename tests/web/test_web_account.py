@@ -120,17 +120,64 @@ async def test_a_grace_period_counts_down(browser: Browser, world: World) -> Non
 # -- recovery codes ----------------------------------------------------------------------------
 
 
-async def test_new_recovery_codes_replace_the_old_ones(browser: Browser, alice: Person) -> None:
+async def use_code(browser: Browser, code: str) -> Page:
+    await browser.give_password("alice")
+    return await browser.fill(
+        await browser.get("/+auth/verify?use=recovery"), "/+auth/verify", code=code
+    )
+
+
+def shown_codes(page: Page) -> list[str]:
+    return [item.text.strip() for item in page.markup.all("li")]
+
+
+async def test_new_recovery_codes_replace_the_old_ones_at_once(
+    browser: Browser, new_browser: NewBrowser, alice: Person
+) -> None:
     await browser.log_in(alice)
+    old = browser.cookies[SESSION]
     shown = await browser.fill(await browser.get("/+auth/recovery"), "/+auth/recovery")
-    fresh = [item.text.strip() for item in shown.markup.all("li")]
+    fresh = shown_codes(shown)
     assert len(fresh) == 10
+    assert browser.cookies[SESSION] != old
+    other = new_browser()
+    assert (await use_code(other, alice.codes[0])).status == 401
+    assert (await use_code(other, fresh[1])).status == 303
     done = await browser.fill(shown, "/+auth/add/recovery", code=fresh[0])
-    assert "10 codes left" in (await browser.follow(done)).text
-    for code, status in ((alice.codes[0], 401), (fresh[0], 303)):
-        await browser.give_password("alice")
-        asked = await browser.get("/+auth/verify?use=recovery")
-        assert (await browser.fill(asked, "/+auth/verify", code=code)).status == status
+    assert done.goes_to == "/+auth/?done=codes"
+    assert "9 codes left" in (await browser.follow(done)).text
+
+
+async def test_codes_on_a_lost_page_are_asked_after_until_they_are_confirmed(
+    browser: Browser, new_browser: NewBrowser, alice: Person
+) -> None:
+    await browser.log_in(alice)
+    await browser.fill(await browser.get("/+auth/recovery"), "/+auth/recovery")
+    assert "recovery codes are not confirmed" in (await overview(browser)).text
+    other = new_browser()
+    passed = await other.log_in(alice, next="/simple/")
+    assert passed.goes_to == "/+auth/?next=/simple/"
+    page = await other.follow(passed)
+    links = {a.text.strip(): a.attributes["href"] for a in page.markup.all("a")}
+    assert links["Later"] == "/simple/"
+    asked = await other.get(links["I have them"])
+    again = await other.fill(asked, "/+auth/add/codes")
+    assert len(shown_codes(again)) == 10
+    await other.fill(again, "/+auth/add/recovery", saved="yes")
+    assert "not confirmed" not in (await overview(other)).text
+    assert (await other.get("/+auth/add/recovery")).goes_to == "/+auth/", "nothing is left to do"
+    assert (await new_browser().log_in(alice, next="/simple/")).goes_to == "/simple/"
+
+
+async def test_a_reload_of_the_page_with_the_codes_makes_no_others(
+    browser: Browser, alice: Person
+) -> None:
+    await browser.log_in(alice)
+    form = (await browser.get("/+auth/recovery")).form("/+auth/recovery")
+    shown = await browser.post(form.action, form.fields)
+    again = await browser.post(form.action, form.fields)
+    assert (again.status, again.reason) == (403, "csrf")
+    assert (await use_code(browser, shown_codes(shown)[0])).status == 303
 
 
 async def test_three_codes_left_are_warned_of(browser: Browser, alice: Person) -> None:

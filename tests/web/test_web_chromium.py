@@ -154,20 +154,126 @@ async def test_an_app_and_two_keys_each_let_in_and_one_is_removed(
     await expect(tab.get_by_text("9 codes left")).to_be_visible()
 
 
-async def test_a_passkey_signs_in_without_a_user_name(
-    tab: Page, keys: Authenticators, alice: Person, world: World
-) -> None:
-    await log_in(tab, alice, world)
+NO_SUGGESTIONS = "PublicKeyCredential.isConditionalMediationAvailable = undefined"
+
+
+async def add_passkey(tab: Page, keys: Authenticators, person: Person, world: World) -> None:
+    """Add a passkey, and log out with it put away: it would sign in at once."""
+    await log_in(tab, person, world)
     await keys.plug("Laptop", passkey=True)
     await add_key(tab, "Laptop")
     await expect(tab.get_by_text("passkey", exact=True)).to_be_visible()
+    await keys.unplug("Laptop")
     await log_out(tab)
+    await keys.plug("Laptop", passkey=True)
+
+
+async def test_a_passkey_signs_in_without_a_user_name(
+    tab: Page, keys: Authenticators, alice: Person, world: World
+) -> None:
+    """By the button: in a browser that puts no passkeys among its suggestions."""
+    await tab.add_init_script(NO_SUGGESTIONS)
+    await add_passkey(tab, keys, alice, world)
     await tab.goto("/+auth/login?next=/simple/")
     await press(tab, "Sign in with a passkey")
     await expect(tab.get_by_role("link", name="alice")).to_be_visible()
     await expect(tab.get_by_text("signed in without your password")).to_be_visible()
     await tab.get_by_role("link", name="Add an app").click()
     await expect(tab.get_by_role("heading", name="Add an authenticator app")).to_be_visible()
+
+
+async def test_a_passkey_is_among_the_suggestions_for_the_user_name(
+    tab: Page, keys: Authenticators, alice: Person, world: World
+) -> None:
+    """The virtual authenticator stands for a person who takes the suggestion; nothing is
+    pressed."""
+    await add_passkey(tab, keys, alice, world)
+    await tab.goto("/+auth/login")
+    await expect(tab.get_by_role("link", name="alice")).to_be_visible()
+
+
+async def test_the_button_takes_the_question_over_from_the_suggestions(
+    tab: Page, keys: Authenticators, alice: Person, world: World
+) -> None:
+    """The browser has one question open at a time; a key that checks nobody answers neither."""
+    await log_in(tab, alice, world)
+    await keys.plug("Blue key")
+    await add_key(tab, "Blue key")
+    await expect(tab.get_by_text("Blue key", exact=True)).to_be_visible()
+    await log_out(tab)
+    for _ in range(2):
+        await press(tab, "Sign in with a passkey")
+        await expect(tab.get_by_role("alert")).to_contain_text("No key answered")
+    await tab.get_by_label("User name").fill("alice")
+    await tab.get_by_label("Password").fill("right")
+    await press(tab, "Continue")
+    await expect(tab.get_by_role("heading", name="Second factor")).to_be_visible()
+
+
+# -- recovery codes ----------------------------------------------------------------------------
+
+
+async def make_codes(tab: Page, person: Person, world: World) -> list[str]:
+    await log_in(tab, person, world)
+    await tab.get_by_role("link", name="Make new codes").click()
+    await press(tab, "Show new codes")
+    return await tab.locator(".codes li").all_inner_texts()
+
+
+async def test_recovery_codes_are_copied_by_a_button(
+    tab: Page, site: Site, alice: Person, world: World
+) -> None:
+    await tab.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=site.public)
+    codes = await make_codes(tab, alice, world)
+    await press(tab, "Copy all")
+    await expect(tab.get_by_role("status")).to_contain_text("Copied")
+    # The page itself may not read the clipboard, so it is pasted into its field.
+    reader = await tab.context.new_page()
+    await reader.goto("data:text/html,<textarea autofocus></textarea>")
+    await reader.locator("textarea").focus()
+    await reader.keyboard.press("Control+V")
+    assert (await reader.locator("textarea").input_value()).split("\n") == codes
+
+
+async def test_codes_are_copied_where_the_clipboard_is_not_for_scripts(
+    tab: Page, alice: Person, world: World
+) -> None:
+    """On plain http beyond localhost there is no navigator.clipboard."""
+    await tab.add_init_script("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    codes = await make_codes(tab, alice, world)
+    await press(tab, "Copy all")
+    await expect(tab.get_by_role("status")).to_contain_text("Copied")
+    await tab.get_by_label("Type one of the codes").focus()
+    await tab.keyboard.press("Control+V")
+    pasted = await tab.get_by_label("Type one of the codes").input_value()
+    assert pasted.startswith(codes[0])
+
+
+async def test_codes_are_printed_by_a_button_and_nothing_else_is_on_the_paper(
+    tab: Page, alice: Person, world: World
+) -> None:
+    await tab.add_init_script("window.print = () => { document.title = 'printed'; }")
+    codes = await make_codes(tab, alice, world)
+    await press(tab, "Print")
+    await expect(tab).to_have_title("printed")
+    await tab.emulate_media(media="print")
+    on_paper = (await tab.locator("body").inner_text()).split()
+    assert set(codes) <= set(on_paper)
+    for absent in ("Finish", "Copy", "Download", "Print"):
+        assert absent not in on_paper
+
+
+async def test_new_codes_that_were_not_confirmed_are_asked_after(
+    tab: Page, alice: Person, world: World
+) -> None:
+    codes = await make_codes(tab, alice, world)
+    await tab.goto("/+auth/")
+    await expect(tab.get_by_text("new recovery codes are not confirmed")).to_be_visible()
+    await tab.get_by_role("link", name="I have them").click()
+    await tab.get_by_label("Type one of the codes").fill(codes[2].lower())
+    await press(tab, "Finish")
+    await expect(tab.get_by_role("status")).to_contain_text("recovery codes are confirmed")
+    await expect(tab.get_by_text("not confirmed")).to_have_count(0)
 
 
 async def test_the_same_key_is_not_added_twice(
@@ -244,6 +350,14 @@ async def test_all_but_keys_works_without_javascript(
     person = Person("carol", phone=Phone(uri))
     await tab.get_by_label("Six-digit code").fill(world.code(person))
     await press(tab, "Continue")
+    await expect(tab.get_by_text("click into the list and copy")).to_be_visible()
+    assert await tab.get_by_role("button").all_inner_texts() == ["Finish"]
+    await tab.locator(".codes").click()
+    await tab.keyboard.press("Control+C")
+    await tab.get_by_label("Type one of the codes").focus()
+    await tab.keyboard.press("Control+V")
+    assert (await tab.get_by_label("Type one of the codes").input_value()).count("-") >= 3
+    await tab.get_by_label("Type one of the codes").fill("")
     await tab.get_by_label("I have saved my recovery codes").check()
     await press(tab, "Finish")
     await log_out(tab)

@@ -62,15 +62,45 @@ async function fetchOptions(form) {
   return held;
 }
 
+function send(form, held, credential) {
+  form.elements.code.value = written(credential);
+  if (held.ticket) form.elements.ticket.value = held.ticket;
+  form.submit();
+}
+
 async function run(form) {
   const held = await fetchOptions(form);
   const credential =
     form.dataset.webauthn === "create"
       ? await navigator.credentials.create({ publicKey: creation(held.options) })
       : await navigator.credentials.get({ publicKey: request(held.options) });
-  form.elements.code.value = written(credential);
-  if (held.ticket) form.elements.ticket.value = held.ticket;
-  form.submit();
+  send(form, held, credential);
+}
+
+// Passkeys among the suggestions for the user name (WebAuthn section 5.1.4, conditional
+// mediation). A browser has one question open at a time: the button takes this one back.
+const RENEWED = 240000; // milliseconds; the answer to a challenge may take five minutes
+const ROUNDS = 15; // an hour
+let suggesting = null;
+
+async function suggest(form) {
+  const can = PublicKeyCredential.isConditionalMediationAvailable;
+  if (!can || !(await can.call(PublicKeyCredential))) return;
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const held = await fetchOptions(form);
+    if (form.querySelector("button").disabled) return;
+    const stop = (suggesting = new AbortController());
+    const renewed = setTimeout(() => stop.abort(RENEWED), RENEWED);
+    try {
+      const publicKey = request(held.options);
+      const asked = { publicKey, mediation: "conditional", signal: stop.signal };
+      return send(form, held, await navigator.credentials.get(asked));
+    } catch (error) {
+      if (error !== RENEWED) return;
+    } finally {
+      clearTimeout(renewed);
+    }
+  }
 }
 
 function prepare(form) {
@@ -83,6 +113,7 @@ function prepare(form) {
     if (button.disabled) return;
     button.disabled = true;
     says.hidden = true;
+    if (suggesting) suggesting.abort();
     run(form).catch((error) => {
       // DOMException names per WebAuthn section 5.1; an Error carries the server's sentence.
       says.textContent =
@@ -96,6 +127,8 @@ function prepare(form) {
       button.focus();
     });
   });
+  // What fails here was never asked for: the button says what is wrong when it is pressed.
+  if ("suggests" in form.dataset) suggest(form).catch(() => {});
 }
 
 if (window.PublicKeyCredential) document.querySelectorAll("form[data-webauthn]").forEach(prepare);
