@@ -1,4 +1,4 @@
-"""Write the parts of the documentation that come from the code: every key, every refusal.
+"""Write the parts of the documentation that come from the code: keys, refusals, header fields.
 
     python tools/write_docs.py          writes them
     python tools/write_docs.py --check  says which are out of date, and fails
@@ -10,11 +10,18 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator
+import textwrap
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from gateway.core.errors import MESSAGES
+from gateway.core.headers import (
+    HOP_BY_HOP,
+    IDENTITY_AND_ROUTE,
+    IDENTITY_AND_ROUTE_PREFIXES,
+    SINGLE,
+)
 from gateway.settings import json_schema
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -75,8 +82,26 @@ def refusals() -> str:
     return "\n\n".join(parts)
 
 
+def headers() -> str:
+    """What becomes of header fields that could carry a route or an identity."""
+    families = (f"{prefix}*" for prefix in IDENTITY_AND_ROUTE_PREFIXES)
+    return "\n\n".join(
+        (
+            _fields("Dropped, since only the gateway may say it", {*IDENTITY_AND_ROUTE, *families}),
+            _fields("Dropped, since it is for one connection only", HOP_BY_HOP),
+            _fields("Refused when it comes twice", SINGLE),
+        )
+    )
+
+
+def _fields(words: str, names: Iterable[str]) -> str:
+    listed = ", ".join(f"`{name}`" for name in sorted(names))
+    return textwrap.fill(f"{words}: {listed}.", 100, break_on_hyphens=False)
+
+
 PARTS: dict[str, tuple[str, Callable[[], str]]] = {
     "configuration.md": ("keys", keys),
+    "security.md": ("headers", headers),
     "why-refused.md": ("refusals", refusals),
 }
 
