@@ -128,11 +128,16 @@ def create_key_file(path: Path, keys: RootKeys) -> None:
 
 def replace_key_file(path: Path, keys: RootKeys) -> None:
     """Put other keys in the place of those in a file, in one step."""
-    fresh = _written_beside(path, keys)
     owner = path.stat()
-    if (owner.st_uid, owner.st_gid) != (os.geteuid(), os.getegid()):
-        os.chown(fresh, owner.st_uid, owner.st_gid)  # root rotates for the gateway's user
-    fresh.replace(path)
+    fresh = _written_beside(path, keys)
+    try:
+        # root rotates for the gateway's user; the group has no say in a file of its owner only
+        if owner.st_uid != os.geteuid():
+            os.chown(fresh, owner.st_uid, owner.st_gid)
+        fresh.replace(path)
+    except OSError:
+        fresh.unlink(missing_ok=True)
+        raise
     _sync_directory(path)
 
 

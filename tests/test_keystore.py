@@ -119,3 +119,28 @@ def test_two_rotations_do_not_run_at_once(path: Path) -> None:
         pass
     with keystore.key_file_lock(path):
         pass
+
+
+def test_the_owner_rotates_a_file_of_another_group(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `chown index-gateway gateway.keys` leaves: only root may give a file to root's group."""
+    monkeypatch.setattr(os, "getegid", lambda: path.stat().st_gid + 1)
+    monkeypatch.setattr(os, "chown", _refused)
+    replace_key_file(path, TWO)
+    assert keystore.read_key_file(path) == TWO
+
+
+def test_a_rotation_that_fails_leaves_no_keys_lying_about(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
+    monkeypatch.setattr(os, "chown", _refused)
+    with pytest.raises(PermissionError):
+        replace_key_file(path, TWO)
+    assert os.listdir(path.parent) == [path.name]
+    assert path.read_text() == format_keys(ONE)
+
+
+def _refused(*_: object) -> None:
+    raise PermissionError
