@@ -109,7 +109,9 @@ class LazyPages:
             async def answer(request: web.BaseRequest) -> web.StreamResponse:
                 return await handler(request)
 
-            self._server = web.Server(answer, auto_decompress=False, access_log=None)
+            self._server = web.Server(
+                answer, auto_decompress=False, access_log=None, lingering_time=0
+            )
             self._handovers = handovers = HandOvers(self._server)
             handler = Handler(
                 parts,

@@ -1,15 +1,18 @@
-"""A request handed over to the pages: their protocol speaks on our transport.
+"""A request handed over to the pages: their protocol speaks, and our connection stays ours.
 
 Framing stays ours: the pages get the judged head written anew and the judged body, and nothing
-that comes after it.
+that comes after it. How the connection ends stays ours too, so that the client can read the last
+answer, and one that never does is let go.
 """
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from gateway.proxy.bodies import Body
 from gateway.proxy.chunked import BadChunk
+from gateway.proxy.connection import Why
 from gateway.proxy.grammar import RequestHead
 from gateway.proxy.ports import HandOver
 from gateway.proxy.wire import handed_head
@@ -19,14 +22,16 @@ if TYPE_CHECKING:
 
 
 class Handed:
-    """The stage from the hand-over to the end of the connection."""
+    """The stage from the hand-over to the end of the answer."""
 
-    __slots__ = ("_body", "_client", "_handler", "_head", "_touched")
+    __slots__ = ("_body", "_client", "_full", "_handler", "_head", "_told", "_touched")
 
     def __init__(self, client: ClientConnection, head: RequestHead, plan: HandOver) -> None:
         self._client = client
         self._head = head
         self._body: Body | None = None
+        self._full = False  # the client does not read
+        self._told = False  # the pages know that the connection has ended
         self._touched = client.forwarder.now
         self._handler = client.forwarder.pages.open(plan)
 
@@ -37,7 +42,7 @@ class Handed:
         self._body = body
         if self._head.expects and body is not None and not rest:
             transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        self._handler.connection_made(transport)
+        self._handler.connection_made(Line(self, self._client, transport))
         self._handler.data_received(handed_head(self._head))
         if rest:
             self.client_data(rest)
@@ -46,6 +51,7 @@ class Handed:
         self._touched = self._client.forwarder.now
         body = self._body
         if body is None:
+            self._client.keep(data)  # never answered, but not a reason to reset the answer away
             return
         try:
             framed, _ = body.feed(data)
@@ -54,6 +60,7 @@ class Handed:
             return
         if body.done:
             self._body = None
+            self._client.keep(body.rest)
         self._handler.data_received(b"".join(framed))
 
     def resume(self, framed: bytes, body: Body | None) -> None:
@@ -64,15 +71,73 @@ class Handed:
             self._handler.data_received(framed)
 
     def client_writable(self, writable: bool) -> None:
+        self._full = not writable
+        self._touched = self._client.forwarder.now
         if writable:
             self._handler.resume_writing()
         else:
             self._handler.pause_writing()
 
+    def answered(self) -> None:
+        """The pages have written their answer, or given up."""
+        self._tell()
+        if self._client.stage is self:
+            self._client.answered(close=True, unread=self._body is not None)
+
     def client_gone(self) -> None:
+        self._tell()
+
+    def _tell(self) -> None:
+        if not self._told:
+            self._told = True
+            # In its own turn: a protocol that is told within the turn of `connection_made`,
+            # before its first step, fails.
+            asyncio.get_running_loop().call_soon(self._lost)
+
+    def _lost(self) -> None:
         self._handler.connection_lost(None)
         self._client.forwarder.pages.done(self._handler)
 
     def sweep(self, now: float) -> None:
-        if self._body is not None and now - self._touched > self._client.forwarder.limits.stall:
+        waiting = self._full or self._body is not None
+        if waiting and now - self._touched > self._client.forwarder.limits.stall:
             self._client.leave()
+
+
+class Line(asyncio.Transport):
+    """The client's transport as the pages see it. They end their answer by closing it; that it is
+    the connection which ends is ours to do."""
+
+    def __init__(
+        self, handed: Handed, client: ClientConnection, transport: asyncio.Transport
+    ) -> None:
+        super().__init__()
+        self._handed = handed
+        self._client = client
+        self._transport = transport
+        self._closed = False
+
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        return self._transport.get_extra_info(name, default)
+
+    def is_closing(self) -> bool:
+        return self._closed or self._transport.is_closing()
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if not self._closed:
+            self._transport.write(data)
+
+    def pause_reading(self) -> None:
+        self._client.stop_reading(Why.OTHER_SIDE)
+
+    def resume_reading(self) -> None:
+        self._client.go_on_reading(Why.OTHER_SIDE)
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._handed.answered()
+
+    def abort(self) -> None:
+        self._closed = True
+        self._client.leave()

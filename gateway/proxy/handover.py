@@ -14,7 +14,8 @@ class HandOvers:
 
     Args:
         server: makes a protocol per connection: an aiohttp `web.Server`, or the `server` of a
-            `web.AppRunner`, made with `auto_decompress=False`.
+            `web.AppRunner`, made with `auto_decompress=False` and `lingering_time=0` (what a
+            client still sends after its answer is the forwarder's to drop).
     """
 
     def __init__(self, server: Callable[[], asyncio.Protocol]) -> None:

@@ -149,9 +149,10 @@ class Pages(Protocol):
     def open(self, plan: HandOver) -> asyncio.Protocol:
         """A fresh server-side protocol for exactly one request.
 
-        The forwarder calls its `connection_made` with the client's transport, then
-        `data_received` with the head (written anew, `Connection: close`, no `Expect`) and the
-        judged body, and passes on `pause_writing`, `resume_writing` and `connection_lost`.
+        The forwarder calls its `connection_made` with a transport that stands for the client's,
+        then `data_received` with the head (written anew, `Connection: close`, no `Expect`) and
+        the judged body, and passes on `pause_writing`, `resume_writing` and `connection_lost`.
+        Closing that transport ends the answer; the forwarder ends the connection.
         """
         ...
 
