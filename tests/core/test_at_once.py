@@ -222,6 +222,7 @@ async def test_without_a_browser_session_there_is_nothing_to_approve(world: Worl
 
 OTHERS = [
     pytest.param(shell("198.51.100.7"), id="another address"),
+    pytest.param(shell("192.0.2.11"), id="the address beside it"),
     pytest.param(shell(agent=TWINE), id="another program"),
 ]
 
@@ -289,3 +290,71 @@ async def test_trying_again_and_again_waits_once(world: World) -> None:
     ids = {await asked(world, "alice") for _ in range(5)}
     assert len(ids) == 1
     assert len(await world.store.items("approval", "alice")) == 1
+
+
+async def test_first_tries_at_once_wait_together(world: World) -> None:
+    """Two gateways, ten tries before any is answered: every address they name is a live one."""
+    session = await world.session((await world.enrol(Person("alice"))).session_cookie)
+    tries = (asked(each, "alice") for _ in range(5) for each in (world, world.other()))
+    ids = set(await asyncio.gather(*tries))
+    assert len(ids) == 1
+    await world.flow.approve(session, ids.pop(), caller())
+    assert await now(world, "alice", None) == "approval"
+
+
+async def test_the_last_try_has_its_two_minutes(world: World) -> None:
+    session = await world.session((await world.enrol(Person("alice"))).session_cookie)
+    id = await asked(world, "alice")
+    world.clock.turn(119)
+    assert await asked(world, "alice") == id
+    world.clock.turn(119)
+    await world.flow.approve(session, id, caller())
+    assert await now(world, "alice", None) == "approval"
+
+
+async def test_approving_twice_lets_one_try_pass_and_waits_no_longer(world: World) -> None:
+    session = await world.session((await world.enrol(Person("alice"))).session_cookie)
+    id = await asked(world, "alice")
+    await world.flow.approve(session, id, caller())
+    world.clock.turn(100)
+    await world.flow.approve(session, id, caller())
+    waiting = await world.flow.waiting(session, id)
+    assert waiting
+    assert (waiting.approved, waiting.expires - world.clock()) == (True, 20)
+    assert await now(world, "alice", None) == "approval"
+    with pytest.raises(Refusal, match="approval_gone"):
+        await world.flow.approve(session, id, caller())
+    assert (await refusal(world, "alice", None)).slug == "otp_required"
+
+
+async def test_tries_and_approvals_at_once_lose_nothing(world: World) -> None:
+    session = await world.session((await world.enrol(Person("alice"))).session_cookie)
+    id = await asked(world, "alice")
+    await asyncio.gather(
+        *(asked(world, "alice") for _ in range(3)), world.flow.approve(session, id, caller())
+    )
+    assert await now(world, "alice", None) == "approval"
+
+
+async def test_another_machine_behind_the_address_may_be_quicker_but_only_once(
+    world: World,
+) -> None:
+    """The accepted risk: it has the right password, the address and the program in common."""
+    session = await world.session((await world.enrol(Person("alice"))).session_cookie)
+    await world.flow.approve(session, await asked(world, "alice"), caller())
+    assert await now(world, "alice", None, shell()) == "approval"
+    refused = await refusal(world, "alice", None, shell())
+    assert refused.slug == "otp_required", "the person notices"
+
+
+async def test_what_waited_before_the_factors_changed_cannot_pass(world: World) -> None:
+    session = await world.session((await world.enrol(Person("alice"))).session_cookie)
+    old = await asked(world, "alice")
+    await world.flow.approve(session, old, caller())
+    await Admin(world.flow._).reset("alice", "lost phone")
+    assert (await refusal(world, "alice", None)).slug == "not_enrolled"
+    fresh = await world.session((await world.enrol(Person("alice"))).session_cookie)
+    id = await asked(world, "alice")
+    assert id != old
+    await world.flow.approve(fresh, id, caller())
+    assert await now(world, "alice", None) == "approval"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from playwright.async_api import Browser, Page, expect
@@ -141,6 +142,25 @@ def test_an_approval_lets_only_that_client_in_with_the_right_password(
     assert other.slug == "otp_required"
     assert shell(before_devpi, alice.name, alice.password).status == 200
     assert shell(before_devpi, alice.name, alice.password).slug == "otp_required"
+
+
+def test_tries_at_the_same_moment_name_one_address(
+    before_devpi: Gateway, person: NewPerson
+) -> None:
+    alice = person("alice")
+    browser, _ = browser_of(before_devpi, alice)
+    with ThreadPoolExecutor(4) as pool:
+        tries = [pool.submit(shell, before_devpi, alice.name, alice.password) for _ in range(4)]
+    pages = {waiting_page(each.result(), before_devpi) for each in tries}
+    assert len(pages) == 1
+    page = pages.pop()
+    assert send(browser, page, page).first("location") == page
+    with ThreadPoolExecutor(4) as pool:
+        tries = [pool.submit(shell, before_devpi, alice.name, alice.password) for _ in range(4)]
+    assert sorted(each.result().status for each in tries) == [200, 401, 401, 401]
+    used = browser.browse("GET", page)
+    assert used.status == 404
+    assert "has ended" in used.text
 
 
 def test_somebody_else_cannot_see_or_approve_it(before_devpi: Gateway, person: NewPerson) -> None:
