@@ -33,6 +33,10 @@ _log = logging.getLogger("gateway.gate")
 SANDBOX: Final = (("Content-Security-Policy", "sandbox allow-scripts"),)
 
 
+# What the server behind `HandOver` can read (llhttp knows no others).
+_HANDED: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
 class RuleGate:
     """A `Gate` over the parts of one gateway."""
 
@@ -72,8 +76,10 @@ class RuleGate:
     def _plan(self, facts: Facts) -> Plan | Awaitable[Plan]:
         if has_own_cookie(facts):
             cookies.check(facts)
+        if facts.method != facts.method.upper():  # some servers fold it, others do not
+            raise Refusal("bad_request", why="its method is not in capitals")
         if own(facts.path):
-            return HandOver(facts)
+            return self._hand_over(facts)
         matched = self._parts.rules.match(facts)
         if matched.needs_form:
             parts = self._parts
@@ -87,13 +93,18 @@ class RuleGate:
         if policy is Policy.DENY:
             return self.refusal(facts, "denied")
         if policy is Policy.LOGIN and (not facts.safe or _has_body(facts)):
-            return HandOver(facts, LoginWork(rule))
+            return self._hand_over(facts, LoginWork(rule))
         if policy in (Policy.PASS, Policy.LOGIN):
             if has_own_cookie(facts):
                 return self._with_session(facts, base)
             return base
         judge = GUARDED[policy]
         return self._worded(facts, judge(self._guard, facts, rule, base))
+
+    def _hand_over(self, facts: Facts, work: LoginWork | None = None) -> Plan:
+        if facts.method not in _HANDED:
+            return self.refusal(facts, "method_not_allowed")
+        return HandOver(facts, work)
 
     async def _with_session(self, facts: Facts, base: Forward) -> Plan:
         """A `pass` route goes on whatever happens to the store or the session."""
