@@ -91,6 +91,7 @@ async def build(
         audit=audit,
         calls=calls,
         passwords=passwords,
+        mailboxes=chores.mailboxes,
         replies=Replies(public_url, upstream.refusal_fields(), pages.refusal),
         jar=jar,
         clock=clock,

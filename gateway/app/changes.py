@@ -1,9 +1,11 @@
-"""Guarded changes whose answer matters: a password that changes ends what the old one earned."""
+"""Guarded changes whose answer matters: a password that changes ends what the old one earned,
+and a mail address that changes is told so."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from gateway.app.held import Holding
@@ -33,10 +35,17 @@ class Changes:
     async def answer(self, facts: Facts, work: GuardedWork, body: bytes) -> Answer:
         parts = self._parts
         call = Call(facts.method, facts.target, self._fields(facts, work), body)
+        caller = caller_of(facts, work.rule)
+        mailbox = await parts.mailboxes.before(work.user)
         reply = await parts.calls.ask(call)
         changed, fresh = parts.upstream.fresh_credential(facts, reply)
         if changed:
-            await self._changed(work, fresh, caller_of(facts, work.rule))
+            await self._changed(work, fresh, caller)
+        if mailbox is not None and reply.status < 300:
+            await self._insist(
+                lambda: parts.mailboxes.after(work.user, mailbox, caller),
+                f"the mail address of {work.user!r} changed, but nobody could be told",
+            )
         answer = passed_on(reply)
         if any(self._holding.concerns(value) for value in reply.all("set-cookie")):
             return await self._holding.hold(facts, answer.fields) or answer
@@ -59,15 +68,20 @@ class Changes:
         Raises:
             StoreUnavailable: what the old password earned could not be ended.
         """
+        await self._insist(
+            lambda: self._parts.flow.password_changed(work.user, fresh, work.proof, caller),
+            f"the password of {work.user!r} changed, but its sessions could not be ended",
+        )
+
+    async def _insist(self, work: Callable[[], Awaitable[None]], otherwise: str) -> None:
+        """Raises StoreUnavailable in the end, with `otherwise` in the log."""
         for pause in (*_RETRIES, None):
             try:
-                await self._parts.flow.password_changed(work.user, fresh, work.proof, caller)
-                return
+                await work()
             except StoreUnavailable:
                 if pause is None:
-                    _log.critical(
-                        "the password of %r changed, but its sessions could not be ended",
-                        work.user,
-                    )
+                    _log.critical(otherwise)
                     raise
                 await asyncio.sleep(pause)
+            else:
+                return

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from gateway.app.domain import queue_of
+from gateway.app.mailbox import AddressOf, Mailboxes
 from gateway.core.audit_chain import Trail
 from gateway.core.clock import Clock, Random
+from gateway.core.errors import Refusal
 from gateway.core.notice_queue import NoticeQueue
 from gateway.core.store import Store, StoreUnavailable
 from gateway.core.upstream import Call
 from gateway.proxy.calls import Calls
+from gateway.stores.outage import refusal_for
 
 if TYPE_CHECKING:
     from gateway.notify.courier import Channel
@@ -40,18 +42,22 @@ class Chores:
         random: Random,
     ) -> None:
         self.queue: Final[NoticeQueue] = queue_of(settings, store, clock, random)
-        self._channels: Final = tuple(_channels(settings, calls, clock))
+        ask_index = _asks_index(settings, calls)
+        self.mailboxes: Final = Mailboxes(ask_index, self.queue)
+        self._channels: Final = tuple(_channels(settings, ask_index, clock))
+        self._store: Final = store
         self._trail: Final = trail
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begin, in the running loop."""
         loop = asyncio.get_running_loop()
-        self._tasks.append(loop.create_task(self._tidy()))
+        self._tasks += [loop.create_task(self._look()), loop.create_task(self._tidy())]
         if self._channels:
             from gateway.notify.courier import Courier
 
-            self._tasks.append(loop.create_task(Courier(self.queue, self._channels).run()))
+            courier = Courier(self.queue, self._channels, self._trail)
+            self._tasks.append(loop.create_task(courier.run()))
 
     async def close(self) -> None:
         tasks, self._tasks = self._tasks, []
@@ -60,6 +66,14 @@ class Chores:
         for task in tasks:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+
+    async def _look(self) -> None:
+        """Say at the start what `check` would say of the store (keys may be evicted, say)."""
+        try:
+            for text in await self._store.warnings():
+                _log.warning("the store: %s", text)
+        except StoreUnavailable as error:
+            refusal_for(error)
 
     async def _tidy(self) -> None:
         while True:
@@ -70,18 +84,20 @@ class Chores:
                 _log.warning("the audit trail could not be tidied: %s", error)
 
 
-def _channels(settings: Settings, calls: Calls, clock: Clock) -> list[Channel]:
+def _channels(settings: Settings, ask_index: AddressOf | None, clock: Clock) -> list[Channel]:
     """The ways of delivery an administrator configured. Their libraries load only then."""
     wanted = settings.notices
     public_url = str(settings.public_url)
     found: list[Channel] = []
     if wanted.smtp is not None:
+        from gateway.notify.addresses import from_map
         from gateway.notify.mail import Mail, MailServer
 
+        address_of = ask_index or from_map(wanted.addresses or {})
         smtp = wanted.smtp
         password = smtp.password.read if smtp.password is not None else None
         server = MailServer(smtp.host, smtp.port, smtp.tls, smtp.user, password)
-        found.append(Mail(server, smtp.sender, _address_of(settings, calls), public_url))
+        found.append(Mail(server, smtp.sender, address_of, public_url))
     if wanted.webhook is not None:
         from gateway.notify.webhook import Webhook
 
@@ -90,15 +106,19 @@ def _channels(settings: Settings, calls: Calls, clock: Clock) -> list[Channel]:
     return found
 
 
-def _address_of(settings: Settings, calls: Calls) -> Callable[[str], Awaitable[str | None]]:
-    from gateway.notify.addresses import from_map, in_devpi_user
-
-    if settings.notices.addresses is not None or settings.upstream.kind != "devpi":
-        return from_map(settings.notices.addresses or {})
+def _asks_index(settings: Settings, calls: Calls) -> AddressOf | None:
+    """How the index is asked for addresses; None where mail goes to none of its."""
+    wanted = settings.notices
+    if wanted.smtp is None or wanted.addresses is not None or settings.upstream.kind != "devpi":
+        return None
 
     async def ask_devpi(user: str) -> str | None:
+        from gateway.notify.addresses import in_devpi_user
+
         fields = (("accept", "application/json"),)
         reply = await calls.ask(Call("GET", f"/{quote(user, safe='')}", fields))
+        if reply.status >= 500:
+            raise Refusal("upstream_broken")  # no answer is no absence: it is asked again
         return in_devpi_user(reply.body) if reply.status == 200 else None
 
     return ask_devpi

@@ -22,15 +22,12 @@ from gateway.core.logins import Caller, Session, Verified
 from gateway.core.rules import Policy, Rule
 from gateway.proxy.ports import Forward, HandOver, Plan
 
-_RECORDED_PER_MINUTE: Final = 60
-
 
 class Guard:
     """Decides on guarded requests. Raises `Refusal` and `StoreUnavailable`; the gate words them."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts: Final = parts
-        self._recorded: tuple[int, int] = (0, 0)
 
     async def second_factor(self, facts: Facts, rule: Rule | None, base: Forward) -> Plan:
         """Forward only with evidence of a second factor that is young enough."""
@@ -184,19 +181,13 @@ class Guard:
     async def _refused(
         self, facts: Facts, rule: Rule | None, evidence: Evidence, refusal: Refusal
     ) -> None:
-        """Record who was refused, as far as somebody is named; strangers cannot flood it."""
+        """Record who was refused, as far as somebody is named; the trail rations strangers."""
         who = _claimed(evidence)
-        if not who or facts.safe or not self._may_record():
+        if not who or facts.safe:
             return
         await self._parts.audit.record(
             Event.GUARDED_REFUSED, who, caller_of(facts, rule).origin, detail=refusal.slug
         )
-
-    def _may_record(self) -> bool:
-        minute = int(self._parts.clock() // 60)
-        count = self._recorded[1] if self._recorded[0] == minute else 0
-        self._recorded = (minute, count + 1)
-        return count < _RECORDED_PER_MINUTE
 
 
 def _claimed(evidence: Evidence) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gateway.app.mailbox import Mailboxes
 from gateway.app.passwords import Passwords
 from gateway.app.replies import Replies
 from gateway.core.audit_chain import Trail
@@ -33,6 +34,7 @@ class Parts:
     audit: Trail
     calls: Calls
     passwords: Passwords
+    mailboxes: Mailboxes
     replies: Replies
     jar: Jar
     clock: Clock

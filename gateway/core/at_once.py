@@ -79,7 +79,7 @@ class AtOnce:
         if factor is not None and factor.asks:
             challenge = await self._.challenges.burn(session.id)
         proved = await self._.proofs.prove(
-            session.user_id, kind, answer, caller, challenge=challenge
+            session.user_id, kind, answer, caller, challenge=challenge, session=True
         )
         if proved.account.epoch != session.epoch:
             raise Refusal("pending_expired")

@@ -35,6 +35,8 @@ class Event(StrEnum):
     COMMAND_LINE_APPROVED = "command_line_approved"
     GUARDED_ACT = "guarded_act"
     GUARDED_REFUSED = "guarded_refused"
+    NOTICE_GIVEN_UP = "notice_given_up"
+    NOT_RECORDED = "not_recorded"
     RETENTION = "retention"
     KEYS_ROTATED = "keys_rotated"
 

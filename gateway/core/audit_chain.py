@@ -22,6 +22,7 @@ from typing import Final
 from gateway.core import audit_entry
 from gateway.core.audit import Event, Origin
 from gateway.core.audit_entry import START, Entry, NotAuthentic, Trimmed, short
+from gateway.core.audit_ration import Rations
 from gateway.core.clock import Clock
 from gateway.core.keys import KeyRing
 from gateway.core.store import Key, Store, StoreUnavailable
@@ -51,6 +52,7 @@ class Trail:
         self.ring: Final = ring
         self._clock: Final = clock
         self._retention: Final = retention
+        self._rations: Final = Rations(store, clock)
         self._lock: Final = asyncio.Lock()  # one after another here saves lost races below
         self._end: tuple[int, str] | None = None
 
@@ -58,6 +60,11 @@ class Trail:
         self, event: Event, user: str, origin: Origin, *, factor: str = "", detail: str = ""
     ) -> None:
         """See `AuditSink`."""
+        instead = await self._rations.spent(event, user, origin, detail)
+        if instead == "":
+            return
+        if instead is not None:
+            event, factor, detail = Event.NOT_RECORDED, "", instead
         cut = Origin(*(short(getattr(origin, name)) for name in Origin.__slots__))
         blank = Entry(
             0, self._clock(), str(event), short(user), cut, short(factor), short(detail), "", ""

@@ -79,7 +79,7 @@ class Flow:
         Raises:
             Refusal: `throttled`.
         """
-        await self._.throttle.admit(caller.address)
+        await self._.proofs.admit(caller)
 
     async def refused(self, user: str, caller: Caller) -> None:
         """The upstream refused a name or password: count it against the address.

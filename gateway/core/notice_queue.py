@@ -5,6 +5,9 @@ deliver. A delivery is claimed for a while; whoever dies with a claim leaves the
 next one. So a notice arrives at least once, and twice only where a process died between the
 delivery and its record; both arrivals carry the same id.
 
+How many notices of a kind a person gets is limited here, whoever causes them. The last one says
+that it is the last, so nothing is kept quiet by flooding.
+
 Knows the store and the clock; knows no way of delivery.
 """
 
@@ -14,17 +17,29 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
 from typing import Final
 
 from gateway.core.audit import Origin
 from gateway.core.clock import Clock, Random
 from gateway.core.notices import Notice
 from gateway.core.store import Key, Record, Store
+from gateway.core.tries import Tier
 
 QUEUE: Final = "notice"
 CLAIM: Final = "notice-claim"
 GIVEN_UP_AFTER: Final = 3 * 86400.0
 CLAIMED_FOR: Final = 120.0
+UNSURE_TRIES: Final = 3
+"""So often a notice is sent again that may have arrived."""
+
+DAY: Final = 86400
+FEW: Final = (Tier(1, 300), Tier(4, DAY))
+MOST: Final = (Tier(20, DAY),)
+LIMITS: Final = MappingProxyType({Notice.WRONG_FACTOR: FEW, Notice.WRONG_STEP_UP: FEW})
+"""Notices of one kind to one person: these kinds take no second factor to cause; else `MOST`."""
+
+_LINGER: Final = 86400.0
 _FIRST_WAIT: Final = 15.0
 _LONGEST_WAIT: Final = 3600.0
 _LONGEST_TEXT: Final = 300
@@ -35,7 +50,9 @@ class Letter:
     """One notice on its way over one channel.
 
     time: when it happened, seconds since the epoch. tries: deliveries that failed so far.
-    due: not before this moment.
+    unsure: those among them that may have arrived. due: not before this moment.
+    address: where mail goes, "" for the address the person has by then.
+    last: there were so many that no more of the kind follow today.
     """
 
     id: str
@@ -48,6 +65,9 @@ class Letter:
     tries: int = 0
     due: float = 0.0
     version: int = 0
+    unsure: int = 0
+    address: str = ""
+    last: bool = False
 
 
 class NoticeQueue:
@@ -73,20 +93,47 @@ class NoticeQueue:
         self.channels: Final = channels
         self.queued = queued
 
-    async def notify(self, notice: Notice, user: str, origin: Origin, *, detail: str = "") -> None:
+    async def notify(
+        self, notice: Notice, user: str, origin: Origin, *, detail: str = "", address: str = ""
+    ) -> None:
         """See `Notifier`. Raises StoreUnavailable."""
         if not self.channels:
             return
+        left = await self._left(notice, user)
+        if left is None:
+            return
         now = self._clock()
         seen = Origin(origin.address[:_LONGEST_TEXT], origin.user_agent[:_LONGEST_TEXT])
-        id = self._random(16).hex()
-        letters = [
-            Letter(id, channel, notice, user, seen, detail[:_LONGEST_TEXT], now, due=now)
-            for channel in self.channels
-        ]
+        letter = Letter(
+            id=self._random(16).hex(),
+            channel="",
+            notice=notice,
+            user=user,
+            origin=seen,
+            detail=detail[:_LONGEST_TEXT],
+            time=now,
+            due=now,
+            address=address,
+            last=left == 0,
+        )
+        letters = [replace(letter, channel=channel) for channel in self.channels]
         await asyncio.gather(*(self._put(letter, if_version=0) for letter in letters))
         if self.queued is not None:
             self.queued()
+
+    async def _left(self, notice: Notice, user: str) -> int | None:
+        """How many more of the kind may follow this one today; None where it is one too many."""
+        left, tiers = 0, LIMITS.get(notice, MOST)
+        keys = [Key("told", user, f"{notice}/{tier.window}") for tier in tiers]
+        for key, tier in zip(keys, tiers, strict=True):
+            # Read first: what is left out must not keep the next one away.
+            if await self._store.count(key, window=tier.window, add=0) >= tier.limit:
+                return None
+        for key, tier in zip(keys, tiers, strict=True):
+            left = tier.limit - await self._store.count(key, window=tier.window)
+            if left < 0:  # several at once
+                return None
+        return left
 
     async def due(self, channel: str) -> list[Letter]:
         """What waits for delivery now, the oldest first."""
@@ -111,18 +158,31 @@ class NoticeQueue:
             return None
         return fresh
 
+    async def hold(self, letter: Letter) -> None:
+        """Keep the claim of a delivery that takes its time."""
+        claim = Key(CLAIM, letter.channel, letter.id)
+        await self._store.put(claim, b"", expires=self._clock() + CLAIMED_FOR)
+
     async def done(self, letter: Letter) -> None:
         """It was delivered, or never will be. The claim stays, for those who listed it before."""
         await self._store.delete(Key(QUEUE, letter.channel, letter.id))
 
-    async def failed(self, letter: Letter) -> float:
-        """It was not delivered: put it back.
+    async def failed(self, letter: Letter, *, unsure: bool = False) -> float | None:
+        """It was not delivered, or nobody knows: put it back.
 
         Returns:
-            Seconds until it is due again.
+            Seconds until it is due again; None where it was tried for long enough, and stays
+            claimed until it is `done`.
         """
         wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2.0**letter.tries)
-        later = replace(letter, tries=letter.tries + 1, due=self._clock() + wait)
+        later = replace(
+            letter,
+            tries=letter.tries + 1,
+            unsure=letter.unsure + unsure,
+            due=self._clock() + wait,
+        )
+        if later.unsure >= UNSURE_TRIES or later.due >= letter.time + GIVEN_UP_AFTER:
+            return None
         await self._put(later, if_version=letter.version)
         await self._store.delete(Key(CLAIM, letter.channel, letter.id))
         return wait
@@ -134,7 +194,7 @@ class NoticeQueue:
         await self._store.put(
             Key(QUEUE, letter.channel, letter.id),
             json.dumps(fields).encode(),
-            expires=letter.time + GIVEN_UP_AFTER,
+            expires=letter.time + GIVEN_UP_AFTER + _LINGER,
             if_version=if_version,
         )
 
@@ -154,6 +214,9 @@ def _read(id: str, channel: str, record: Record) -> Letter | None:
             tries=int(fields["tries"]),
             due=float(fields["due"]),
             version=record.version,
+            unsure=int(fields.get("unsure", 0)),
+            address=str(fields.get("address", "")),
+            last=bool(fields.get("last", False)),
         )
     except (ValueError, KeyError, TypeError):
         return None

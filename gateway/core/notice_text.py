@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -31,6 +32,9 @@ _LOOK: Final = (
     "Sign in at {overview},\n"
     "remove what you do not know, change your password and tell the administrator\nof the index."
 )
+_LAST: Final = (
+    "There were many of these. No more are sent today; what happens is listed at\n{overview}\n\n"
+)
 
 _WORDS: Final = MappingProxyType(
     {
@@ -47,7 +51,7 @@ _WORDS: Final = MappingProxyType(
         ),
         Notice.RECOVERY_CODE_USED: _Words(
             "A recovery code was used",
-            "One of your recovery codes was used to sign in",
+            "One of your recovery codes was used",
             "Somebody has your recovery codes and your password. Change the password now,\n"
             "make new codes at {overview}\nand tell the administrator of the index.",
         ),
@@ -56,10 +60,24 @@ _WORDS: Final = MappingProxyType(
             "Somebody gave your right password, then a wrong second factor, and was not let in",
             _STOLEN,
         ),
+        Notice.WRONG_STEP_UP: _Words(
+            "A wrong code in a session of yours",
+            "Somebody who is signed in as you gave a wrong second factor and was stopped",
+            "Somebody uses a session of yours. Sign in at {overview},\n"
+            "end the sessions you do not know, change your password and tell the administrator\n"
+            "of the index.",
+        ),
         Notice.NEW_DEVICE: _Words(
             "A login from a new device",
-            "Your account was signed in to from a device it was not used on before",
-            _STOLEN,
+            "Your account was signed in to from a device, or a place, it was not used at before",
+            "Somebody is signed in as you. Sign in at {overview},\n"
+            "end the sessions you do not know, change your password and tell the administrator\n"
+            "of the index.",
+        ),
+        Notice.ADDRESS_CHANGED: _Words(
+            "The mail address of your account was changed",
+            "Your account now has another mail address, or none; this goes to the one it had",
+            _LOOK,
         ),
         Notice.RESET: _Words(
             "Your second factors were reset",
@@ -78,7 +96,7 @@ def subject(letter: Letter) -> str:
 def text(letter: Letter, public_url: str) -> str:
     """The whole notice, plain text, lines ended by LF."""
     words = _WORDS[letter.notice]
-    detail = f" ({_plain(letter.detail)})" if letter.detail else ""
+    detail = f" ({_inert(_plain(letter.detail))})" if letter.detail else ""
     moment = datetime.fromtimestamp(letter.time, UTC)
     where = _plain(letter.origin.address) or "an unknown address"
     if letter.origin.user_agent:
@@ -92,6 +110,7 @@ def text(letter: Letter, public_url: str) -> str:
         f"When:  {moment:%Y-%m-%d %H:%M} UTC\n"
         f"From:  {where}\n"
         f"Index: {public_url}\n\n"
+        f"{_LAST.format(overview=public_url + OVERVIEW) if letter.last else ''}"
         "If that was you, there is nothing to do.\n\n"
         f"If it wasn't you:\n{otherwise}\n"
     )
@@ -100,3 +119,9 @@ def text(letter: Letter, public_url: str) -> str:
 def _plain(words: str) -> str:
     """What a person or a client wrote, on one line and without control characters."""
     return "".join(char if char.isprintable() else " " for char in words)
+
+
+def _inert(words: str) -> str:
+    """The same with nothing in it that a mail program makes a link of: a thief may name a device,
+    and the only address in a notice is the gateway's own."""
+    return re.sub(r"\.(?=\w*[^\W\d])", ". ", words.replace("/", " ").replace("@", " at "))

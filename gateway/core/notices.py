@@ -16,18 +16,26 @@ class Notice(StrEnum):
     RECOVERY_CODES_MADE = "recovery_codes_made"
     RECOVERY_CODE_USED = "recovery_code_used"
     WRONG_FACTOR = "wrong_factor"
+    WRONG_STEP_UP = "wrong_step_up"
     NEW_DEVICE = "new_device"
     RESET = "reset"
+    ADDRESS_CHANGED = "address_changed"
 
 
 class Notifier(Protocol):
-    """Where domain code leaves notices. They are queued; nothing waits for their delivery."""
+    """Where domain code leaves notices. They are queued; nothing waits for their delivery.
 
-    async def notify(self, notice: Notice, user: str, origin: Origin, *, detail: str = "") -> None:
+    How many of a kind a person gets is limited there, so an attack floods no mailbox.
+    """
+
+    async def notify(
+        self, notice: Notice, user: str, origin: Origin, *, detail: str = "", address: str = ""
+    ) -> None:
         """Queue one notice.
 
         Args:
             user: a user id.
             detail: the name of a device, say; never anything secret.
+            address: where mail goes, if not to the address the person has now.
         """
         ...

@@ -30,7 +30,7 @@ class Passkeys:
         self, ticket: str, answer: str, caller: Caller, *, device_cookie: str, goto: str
     ) -> Passed:
         """See `Flow.passkey_login`."""
-        await self._.throttle.admit(caller.address)
+        await self._.proofs.admit(caller)
         challenge = await self._.challenges.burn_ticket(ticket)
         if not challenge:
             raise Refusal("pending_expired")

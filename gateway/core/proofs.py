@@ -5,9 +5,9 @@ Everything that asks for a factor (a login, a step up, a request with its code) 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import NamedTuple
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple, TypeVar
 
 from gateway.core.account_store import Accounts
 from gateway.core.accounts import Account
@@ -21,10 +21,12 @@ from gateway.core.logins import Caller
 from gateway.core.notices import Notice, Notifier
 from gateway.core.store import Key, Store
 from gateway.core.throttle import Throttle
-from gateway.core.tries import KNOWN_NETWORKS, network
+from gateway.core.tries import KNOWN_NETWORKS, network, region
 
-_AGENTS = 10
-_QUIET = 300  # seconds between two notices of wrong codes
+_AGENTS = 20
+_QUIET = 3600  # seconds between two entries that say somebody is held back
+
+T = TypeVar("T")
 
 
 class Proved(NamedTuple):
@@ -33,6 +35,21 @@ class Proved(NamedTuple):
     kind: str
     label: str
     account: Account
+
+
+@dataclass(frozen=True, slots=True)
+class _Wrong:
+    """An answer that was not let pass, for the trail. alone, session: as in `Proofs.prove`."""
+
+    user_id: str
+    kind: str
+    caller: Caller
+    alone: bool = False
+    session: bool = False
+
+    @property
+    def how(self) -> str:
+        return "passkey alone" if self.alone else "step up" if self.session else ""
 
 
 class Proofs:
@@ -76,41 +93,49 @@ class Proofs:
         *,
         challenge: bytes = b"",
         alone: bool = False,
+        session: bool = False,
     ) -> Proved:
         """Judge an answer and make it count.
 
         Args:
             alone: no password came before; the answer must show a person by itself.
+            session: it is a step up on a session, no login.
 
         Raises:
             Refusal: `otp_invalid`, `throttled`.
         """
         factor = self._factors.get(kind)
         account = await self._accounts.get(user_id)
+        wrong = _Wrong(user_id, kind, caller, alone, session)
         if factor is None or account is None:
-            await self._wrong(user_id, "unknown", caller)
-            raise Refusal("otp_invalid")
-        known = self._network(user_id, caller) in account.known
-        try:
-            ticket = (
-                await self._throttle.reserve(user_id, caller.address, known=known)
-                if factor.guessable
-                else None
-            )
-        except Refusal:
-            await self._held_back(user_id, kind, caller)
-            raise
+            await self._throttled(self._throttle.wasted(user_id), replace(wrong, kind="unknown"))
+            raise await self._refused(replace(wrong, kind="unknown"))
+        ticket = None
+        if factor.guessable:
+            known = self._network(user_id, caller) in account.known
+            reserved = self._throttle.reserve(user_id, caller.address, known=known)
+            ticket = await self._throttled(reserved, wrong)
         try:
             proved, fresh = await self._claim(factor, account, answer, challenge, alone, caller)
         except WrongAnswer:
-            if ticket is not None:  # others are not limited, so they must use up nobody's tries
+            if ticket is not None:
                 await self._throttle.wrong(caller.address)
-            await self._wrong(user_id, kind, caller)
-            raise Refusal("otp_invalid") from None
+            else:  # judged first: who has a right one is never held back
+                await self._throttled(self._throttle.wasted(user_id), wrong)
+            raise await self._refused(wrong) from None
         if ticket is not None:
             await self._throttle.release(ticket)
         await self._tell(user_id, proved, caller, fresh)
         return proved
+
+    async def admit(self, caller: Caller) -> None:
+        """Whether this network may try a password (or a passkey) now.
+
+        Raises:
+            Refusal: `throttled`.
+        """
+        wrong = _Wrong("", "password", caller)
+        await self._throttled(self._throttle.admit(caller.address), wrong)
 
     async def _claim(
         self,
@@ -139,7 +164,10 @@ class Proofs:
     def seen(self, account: Account, caller: Caller) -> tuple[Account, bool]:
         """The account with this network and device among those known; whether it is new."""
         place = self._network(account.id, caller)
-        agent = self._ring.digest("agent", account.id, device_name(caller.origin.user_agent))
+        # A relay on its way between a person and the gateway repeats the User-Agent, so the name
+        # of the program alone would make every phished login one from a device seen before.
+        name, around = device_name(caller.origin.user_agent), region(caller.address)
+        agent = self._ring.digest("agent", account.id, name, around)
         known = tuple(dict.fromkeys(([place] if place else []) + list(account.known)))
         agents = tuple(dict.fromkeys([agent, *account.agents]))
         fresh = bool(account.agents) and agent not in account.agents
@@ -159,16 +187,27 @@ class Proofs:
             name = device_name(origin.user_agent)
             await self._notifier.notify(Notice.NEW_DEVICE, user_id, origin, detail=name)
 
-    async def _wrong(self, user_id: str, kind: str, caller: Caller) -> None:
-        await self._audit.record(Event.FACTOR_REFUSED, user_id, caller.origin, factor=kind)
-        if await self._once(user_id, "wrong"):
-            await self._notifier.notify(Notice.WRONG_FACTOR, user_id, caller.origin, detail=kind)
+    async def _refused(self, wrong: _Wrong) -> Refusal:
+        origin, how = wrong.caller.origin, wrong.how
+        await self._audit.record(
+            Event.FACTOR_REFUSED, wrong.user_id, origin, factor=wrong.kind, detail=how
+        )
+        if not wrong.alone:  # else no password was given, and nothing of the person's is known
+            notice = Notice.WRONG_STEP_UP if wrong.session else Notice.WRONG_FACTOR
+            await self._notifier.notify(notice, wrong.user_id, origin, detail=wrong.kind)
+        return Refusal("otp_invalid")
 
-    async def _held_back(self, user_id: str, kind: str, caller: Caller) -> None:
-        if await self._once(user_id, "throttled"):
-            await self._audit.record(Event.THROTTLED, user_id, caller.origin, factor=kind)
-
-    async def _once(self, user_id: str, what: str) -> bool:
-        """True at most every five minutes, so that an attack floods nobody."""
-        expires = self._clock() + _QUIET
-        return await self._store.claim(Key("told", user_id, what), expires=expires)
+    async def _throttled(self, allowed: Awaitable[T], wrong: _Wrong) -> T:
+        """Record a lock-out once, so that it can be seen and an attack floods nobody."""
+        try:
+            return await allowed
+        except Refusal:
+            caller = wrong.caller
+            place = "" if wrong.user_id else network(caller.address)
+            told = Key("told", wrong.user_id, f"throttled {place}".strip())
+            live = await self._store.get(told)
+            if not live and await self._store.claim(told, expires=self._clock() + _QUIET):
+                await self._audit.record(
+                    Event.THROTTLED, wrong.user_id, caller.origin, factor=wrong.kind
+                )
+            raise

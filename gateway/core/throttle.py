@@ -13,12 +13,14 @@ from gateway.core.errors import Refusal
 from gateway.core.facts import IPAddress
 from gateway.core.store import Key, Store, StoreUnavailable
 from gateway.core.tries import (
+    CHANGES,
     CODES_BY_NETWORK,
     CODES_OVER_ALL,
     NETWORK,
     PASSWORDS_BY_NETWORK,
     PENDING,
     PERSON,
+    UNGUESSABLE,
     Tier,
     network,
     throttled,
@@ -103,6 +105,18 @@ class Throttle:
             await self._add("code:" + place, CODES_BY_NETWORK)
         await self._add("code", CODES_OVER_ALL)
 
+    async def wasted(self, user_id: str) -> None:
+        """Count a wrong answer of a kind that nobody guesses; a right one never comes here.
+
+        Raises:
+            Refusal: `throttled` beyond the limit.
+        """
+        await self._spend("wasted:" + user_id, UNGUESSABLE)
+
+    async def change(self, user_id: str) -> None:
+        """Count a change of a person's own account. Raises Refusal `throttled`."""
+        await self._spend("change:" + user_id, CHANGES)
+
     async def forget(self, user_id: str) -> int:
         """Forget the wrong codes of a person (`user unlock`); how many counts were dropped."""
         found = await self._store.items("tries", user_id)
@@ -125,6 +139,10 @@ class Throttle:
     async def _add(self, name: str, tiers: Sequence[Tier]) -> None:
         for tier in tiers:
             await self._store.count(_counter(name, tier), window=tier.window)
+
+    async def _spend(self, name: str, tiers: Sequence[Tier]) -> None:
+        await self._look(name, tiers)
+        await self._add(name, tiers)
 
     async def _take(self, user_id: str, name: str, tiers: Sequence[Tier], at: float) -> None:
         def work(tries: list[float]) -> list[float]:

@@ -5,7 +5,7 @@ times in 30 days over all networks that are new to the person, and as often as `
 says from each of the (at most three) networks the person last passed from. Each try hits one of
 3 codes of 10^6 that count at a moment, for each TOTP device: 120 tries are 1 in 2,800 a month
 (`odds`), with a notice to the person from the first. Recovery codes (80 bits) and WebAuthn
-cannot be guessed and are not counted per person, so they always work.
+cannot be guessed: a right one always works, and only wrong ones are counted.
 
 Nobody is locked out by somebody without the password: wrong passwords only slow the network
 they come from. With the password, wrong codes from one network use up that network's tries
@@ -41,6 +41,11 @@ CODES_BY_NETWORK: Final = (Tier(30, 300), Tier(300, _DAY))
 """Wrong codes of all people from one network."""
 CODES_OVER_ALL: Final = (Tier(300, 300),)
 """Wrong codes of all people from everywhere; holds back only networks new to the person."""
+UNGUESSABLE: Final = (Tier(20, 3600), Tier(60, _DAY))
+"""Wrong recovery codes and keys of one person. A right one passes in any case; beyond this wrong
+ones are told to wait and not recorded one by one."""
+CHANGES: Final = (Tier(60, _DAY),)
+"""Factors, names and recovery codes one person sets up or changes; removing is not counted."""
 PASSWORDS_BY_NETWORK: Final = (Tier(30, 300), Tier(300, _DAY))
 """Wrong names and passwords from one network."""
 PENDING: Final = (Tier(100, 300), Tier(1000, _DAY))
@@ -80,6 +85,18 @@ def network(address: IPAddress | None) -> str:
             return str(address.ipv4_mapped)
         return str(ip_network((address, 64), strict=False))
     return str(address)
+
+
+def region(address: IPAddress | None) -> str:
+    """A much wider place, that of a provider: an IPv4 /16, an IPv6 /32, "" for no address.
+
+    Addresses at home change; that they come from another provider too is worth a word.
+    """
+    if address is None:
+        return ""
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    plain = mapped or address
+    return str(ip_network((plain, 16 if plain.version == 4 else 32), strict=False))
 
 
 def throttled(seconds: float) -> Refusal:

@@ -16,11 +16,20 @@ _ADDRESS: Final = re.compile(
 
 
 def mail_address(found: object) -> str | None:
-    """A usable address, or None. People can write what they like into their account."""
+    """A usable address, or None. People can write what they like into their account.
+
+    Its domain comes in ASCII (RFC 5890), so that only a local part outside it needs SMTPUTF8.
+    """
     if not isinstance(found, str):
         return None
     stripped = found.strip()
-    return stripped if _ADDRESS.fullmatch(stripped) else None
+    if not _ADDRESS.fullmatch(stripped) or not stripped.isprintable():
+        return None
+    local, _, domain = stripped.rpartition("@")
+    try:
+        return f"{local}@{domain if domain.isascii() else domain.encode('idna').decode()}"
+    except UnicodeError:
+        return None
 
 
 def from_map(addresses: Mapping[str, str]) -> Callable[[str], Awaitable[str | None]]:

@@ -1,24 +1,34 @@
-"""Notices by mail: SMTP with STARTTLS or TLS, never in the clear (RFC 3207, RFC 8314)."""
+"""Notices by mail: SMTP with STARTTLS or TLS, never in the clear (RFC 3207, RFC 8314).
+
+A server that has the whole mail may take its time to say so (RFC 5321 section 4.5.3.2.6): cut
+short, it would deliver the same mail at every try.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.message import EmailMessage
+from email.policy import SMTP, SMTPUTF8
 from email.utils import format_datetime
-from typing import Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from gateway.core.notice_queue import Letter
 from gateway.core.notice_text import subject, text
 from gateway.notify.addresses import mail_address
 from gateway.notify.courier import Undeliverable, Undelivered
 
+if TYPE_CHECKING:
+    import aiosmtplib
+
 AddressOf: TypeAlias = Callable[[str], Awaitable[str | None]]
 """The mail address of a user id; None where there is none. May raise: it is asked again."""
 
-_TIMEOUT: Final = 20.0
+_ACCEPTANCE: Final = 600.0
+_GOODBYE: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +42,7 @@ class MailServer:
     user: str = ""
     password: Callable[[], str] | None = field(default=None, repr=False)
     context: ssl.SSLContext | None = None
+    timeout: float = 20.0
 
 
 class Mail:
@@ -55,12 +66,12 @@ class Mail:
 
     async def deliver(self, letter: Letter) -> None:
         """See `Channel`."""
-        address = mail_address(await self._address_of(letter.user))
+        address = mail_address(letter.address or await self._address_of(letter.user))
         if address is None:
             raise Undeliverable("there is no mail address for this person")
-        await self._send(self._message(letter, address))
+        await self._send(self._message(letter, address), address)
 
-    def _message(self, letter: Letter, address: str) -> EmailMessage:
+    def _message(self, letter: Letter, address: str) -> bytes:
         message = EmailMessage()
         message["From"] = self._sender
         message["To"] = address
@@ -70,30 +81,59 @@ class Mail:
         # The same for every try, so that a mailbox can tell a second copy.
         message["Message-ID"] = f"<{letter.id}@{domain}>"
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no vacation replies
-        message.set_content(text(letter, self._public_url))
-        return message
+        said = text(letter, self._public_url)
+        message.set_content(said, cte="7bit" if said.isascii() else "quoted-printable")
+        return message.as_bytes(policy=SMTP if address.isascii() else SMTPUTF8)
 
-    async def _send(self, message: EmailMessage) -> None:
+    async def _send(self, message: bytes, address: str) -> None:
         import aiosmtplib
 
         server = self._server
+        client = aiosmtplib.SMTP(
+            hostname=server.host,
+            port=server.port,
+            username=server.user or None,
+            password=server.password() if server.password is not None else None,
+            use_tls=server.tls == "tls",
+            start_tls=server.tls == "starttls",
+            tls_context=server.context,
+            timeout=server.timeout,
+        )
         try:
-            await aiosmtplib.send(
-                message,
-                hostname=server.host,
-                port=server.port,
-                username=server.user or None,
-                password=server.password() if server.password is not None else None,
-                use_tls=server.tls == "tls",
-                start_tls=server.tls == "starttls",
-                tls_context=server.context,
-                timeout=_TIMEOUT,
-            )
-        except aiosmtplib.SMTPRecipientsRefused as error:
-            if all(500 <= refused.code < 600 for refused in error.recipients):
-                raise Undeliverable("the mail server does not know the recipient") from None
-            raise Undelivered("the mail server refused the recipient for now") from None
+            await client.connect()
+            await self._hand_over(client, message, address)
+        except aiosmtplib.SMTPRecipientRefused as error:
+            if error.code >= 500:
+                raise Undeliverable("the mail server does not take this recipient") from None
+            raise Undelivered(f"the mail server refused the recipient: {error.code}") from None
         except (aiosmtplib.SMTPException, OSError) as error:
             # Only the kind and the code: a server's words may quote an address.
             code = getattr(error, "code", "")
             raise Undelivered(f"{type(error).__name__} {code}".strip()) from None
+        finally:
+            client.close()
+
+    async def _hand_over(self, client: aiosmtplib.SMTP, message: bytes, address: str) -> None:
+        """Raises Undeliverable, Undelivered, SMTPException, OSError."""
+        import aiosmtplib
+
+        if client.is_ehlo_or_helo_needed:  # after STARTTLS all is forgotten (RFC 3207 section 4.2)
+            await client.ehlo()
+        wide = not address.isascii()
+        if wide and not client.supports_extension("smtputf8"):
+            raise Undeliverable("the mail server takes no address outside ASCII (SMTPUTF8)")
+        encoding = "utf-8" if wide else "ascii"
+        options = ["SMTPUTF8"] if wide else []
+        await client.mail(self._sender, options=options, encoding=encoding)
+        await client.rcpt(address, encoding=encoding)
+        try:
+            await client.data(message, timeout=_ACCEPTANCE)
+        except aiosmtplib.SMTPDataError as error:
+            if error.code >= 500:
+                raise Undeliverable(f"the mail server refused the mail: {error.code}") from None
+            raise
+        except (aiosmtplib.SMTPException, OSError) as error:
+            raise Undelivered(type(error).__name__, unsure=True) from None
+        # It is delivered, whatever becomes of the goodbye.
+        with contextlib.suppress(aiosmtplib.SMTPException, OSError):
+            await client.quit(timeout=_GOODBYE)

@@ -4,7 +4,8 @@
     Index-Gateway-Signature: t=1767322800,v1=HEX
 
 where HEX is HMAC-SHA-256 under the shared key over the timestamp, a dot and the body. Receivers
-refuse a timestamp more than some minutes off, and an id they have had. Any 2xx takes the notice.
+refuse a timestamp more than some minutes off, and an id they have had. Any 2xx takes the notice;
+its body is not read, redirects are not followed.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class Webhook:
     Args:
         key: gives the shared key, asked for each delivery, so it can be changed.
         context: TLS settings; None for the system's certificates.
+        timeout: seconds until the head of the answer is there.
     """
 
     name = "webhook"
@@ -50,12 +52,14 @@ class Webhook:
         clock: Clock,
         *,
         context: ssl.SSLContext | None = None,
+        timeout: float = _TIMEOUT,
     ) -> None:
         self._url: Final = url
         self._key: Final = key
         self._public_url: Final = public_url
         self._clock: Final = clock
         self._context: Final = context
+        self._timeout: Final = timeout
 
     async def deliver(self, letter: Letter) -> None:
         """See `Channel`."""
@@ -69,7 +73,7 @@ class Webhook:
             SIGNATURE: signature(self._key(), int(self._clock()), body),
         }
         try:
-            timeout = aiohttp.ClientTimeout(total=_TIMEOUT)
+            timeout = aiohttp.ClientTimeout(total=self._timeout)
             async with (
                 aiohttp.ClientSession(timeout=timeout) as client,
                 client.post(

@@ -38,10 +38,14 @@ WORDS: Final = {
     Event.COMMAND_LINE_APPROVED: "Command-line login approved",
     Event.GUARDED_ACT: "Change made with the second factor",
     Event.GUARDED_REFUSED: "Change refused for want of a second factor",
+    Event.NOTICE_GIVEN_UP: "A notice could not be delivered",
+    Event.NOT_RECORDED: "More of the same, which is left out here",
 }
 """Every event a person can be the subject of, as they would say it."""
 
-_ALARMING: Final = frozenset({Event.FACTOR_REFUSED, Event.THROTTLED, Event.GUARDED_REFUSED})
+_ALARMING: Final = frozenset(
+    {Event.FACTOR_REFUSED, Event.THROTTLED, Event.GUARDED_REFUSED, Event.NOT_RECORDED}
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import pytest
 
 from gateway.core.audit import Origin
@@ -27,8 +30,27 @@ def test_every_notice_says_what_when_where_and_what_to_do(notice: Notice) -> Non
 def test_what_others_wrote_stays_on_its_line() -> None:
     origin = Origin("a\r\nBcc: b", "x\r\ny")
     letter = Letter("id", "mail", Notice.NEW_DEVICE, "a\nb", origin, "c\x1b[2J\nd", 0.0)
+    said, usual = text(letter, INDEX), text(replace(letter, user="alice"), INDEX)
+    assert len(said.splitlines()) == len(usual.splitlines()) and "\x1b" not in said
+
+
+@pytest.mark.parametrize(
+    ("named", "shown"),
+    [
+        ("totp phone", "totp phone"),
+        ("totp Pixel 8.1", "totp Pixel 8.1"),
+        ("totp https://evil.example/+auth/", "totp https:  evil. example +auth "),
+        ("totp www.evil.example", "totp www. evil. example"),
+        ("totp help@evil.example", "totp help at evil. example"),
+        ("totp 1.2.3.evil.4x", "totp 1.2.3. evil. 4x"),
+    ],
+)
+def test_the_only_address_in_it_is_ours(named: str, shown: str) -> None:
+    """Whoever has a session may name a device, and the notice is one a person trusts."""
+    letter = Letter("id", "mail", Notice.FACTOR_ADDED, "alice", Origin(), named, 0.0)
     said = text(letter, INDEX)
-    assert len(said.splitlines()) == 13 and "\x1b" not in said
+    assert f"({shown})." in said
+    assert set(re.findall(r"\S*://\S*", said)) == {INDEX, f"{INDEX}/+auth/,"}
 
 
 def test_a_reset_by_the_administrator_names_the_command_line() -> None:

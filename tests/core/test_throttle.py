@@ -18,7 +18,9 @@ from gateway.core.tries import (
     CODES_OVER_ALL,
     KNOWN_NETWORKS,
     NETWORK,
+    PASSWORDS_BY_NETWORK,
     PERSON,
+    UNGUESSABLE,
     Tier,
     network,
     odds,
@@ -131,7 +133,8 @@ async def test_wrong_codes_are_held_back_and_told(world: World) -> None:
     await world.enrol(alice)
     answers = await guess(world, alice, "203.0.113.5", 8)
     assert answers == ["otp_invalid"] * 5 + ["throttled"] * 3
-    assert world.ledger.notices.count((Notice.WRONG_FACTOR, "alice")) == 1
+    # How many of them become mails, the queue of notices decides.
+    assert world.ledger.notices.count((Notice.WRONG_FACTOR, "alice")) == 5
     assert world.ledger.names().count(Event.FACTOR_REFUSED) == 5
     assert world.ledger.names().count(Event.THROTTLED) == 1
 
@@ -176,18 +179,62 @@ async def test_an_attack_on_everybody_holds_back_only_new_networks(world: World)
     await world.login(alice)
 
 
-async def test_wrong_answers_that_are_no_guesses_hold_nobody_back(world: World) -> None:
-    """Recovery codes and keys are not limited, so one insider could use up everybody's tries."""
+@pytest.mark.parametrize("kinds", [("recovery", "webauthn"), ("nonsense", "")])
+async def test_wrong_answers_that_are_no_guesses_hold_nobody_back(
+    world: World, kinds: tuple[str, str]
+) -> None:
+    """They fill no store either: a lock-out is one entry, and a right code still passes."""
     alice, mallory = Person("alice"), Person("mallory", caller("203.0.113.5"))
     await world.enrol(alice)
     await world.enrol(mallory)
+    before = len(world.ledger.events)
     begun = await world.flow.begin("mallory", earned("mallory"), mallory.caller)
+    slugs = []
     for number in range(CODES_OVER_ALL[0].limit):
-        kind = ("recovery", "webauthn")[number % 2]
-        with pytest.raises(Refusal, match="otp_invalid"):
-            await world.flow.prove(begun.cookie, kind, "AAAA-BBBB-CCCC-DDDD", mallory.caller)
+        with pytest.raises(Refusal) as caught:
+            await world.flow.prove(
+                begun.cookie, kinds[number % 2], "AAAA-BBBB-CCCC-DDDD", mallory.caller
+            )
+        slugs.append(caught.value.slug)
+    limit = UNGUESSABLE[0].limit
+    assert slugs == ["otp_invalid"] * limit + ["throttled"] * (len(slugs) - limit)
+    written = [event for event, _, _ in world.ledger.events[before:]]
+    assert written == [Event.FACTOR_REFUSED] * limit + [Event.THROTTLED]
     await world.login(alice, caller=caller("198.51.100.7"))
     await world.login(alice, caller=mallory.caller)
+    assert await world.flow.prove(begun.cookie, "recovery", mallory.codes[0], mallory.caller)
+
+
+async def test_a_day_of_wrong_answers_by_everybody_leaves_a_bounded_trail(world: World) -> None:
+    """One stolen password, every kind of factor, a network of one's own for each try."""
+    alice = Person("alice")
+    await world.enrol(alice)
+    before = len(world.ledger.events)
+    for number in range(300):
+        world.clock.turn(288)
+        mallory = caller(str(ip_address(0x0A000000 + number * 256)))
+        begun = await world.flow.begin("alice", earned("alice"), mallory)
+        kind = ("totp", "recovery", "webauthn")[number % 3]
+        answer = wrong_code(alice, world.clock()) if kind == "totp" else "AAAA-BBBB-CCCC-DDDD"
+        with pytest.raises(Refusal):
+            await world.flow.prove(begun.cookie, kind, answer, mallory)
+    written = [event for event, _, _ in world.ledger.events[before:]]
+    refused, held = written.count(Event.FACTOR_REFUSED), written.count(Event.THROTTLED)
+    assert 0 < refused <= PERSON[2].limit + UNGUESSABLE[1].limit + 5
+    assert 0 < held <= 24 and refused + held == len(written)
+
+
+async def test_a_network_that_is_held_back_is_recorded_once(world: World) -> None:
+    mallory = caller("203.0.113.5")
+    for _ in range(PASSWORDS_BY_NETWORK[0].limit):
+        await world.flow.admit(mallory)
+        await world.flow.refused("alice", mallory)
+    for _ in range(20):
+        with pytest.raises(Refusal, match="throttled"):
+            await world.flow.admit(mallory)
+        with pytest.raises(Refusal, match="throttled"):
+            await world.flow.passkey_login(world.flow.passkey_ask()[0], "{}", mallory)
+    assert world.ledger.events == [(Event.THROTTLED, "", "password")]
 
 
 async def test_without_addresses_the_persons_count_decides(world: World) -> None:

@@ -51,7 +51,9 @@ class Ledger:
     ) -> None:
         self.events.append((event, user, factor))
 
-    async def notify(self, notice: Notice, user: str, origin: Origin, *, detail: str = "") -> None:
+    async def notify(
+        self, notice: Notice, user: str, origin: Origin, *, detail: str = "", address: str = ""
+    ) -> None:
         self.notices.append((notice, user))
 
     def names(self) -> list[Event]:

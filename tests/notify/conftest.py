@@ -1,27 +1,20 @@
-"""A mail server that keeps what it gets, with certificates of its own, all on loopback."""
+"""A mail server of its own for a test, a clock, a store and an audit trail."""
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import contextlib
-import ipaddress
-import ssl
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from email import message_from_bytes
-from email.message import EmailMessage
-from email.policy import SMTP
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
+from gateway.core.audit_chain import Trail
+from gateway.core.keys import KeyRing
 from gateway.stores.sqlite import SqliteStore
+from tests.support.mail import Certificate, MailServer, make_certificate
+
+StartMail: TypeAlias = Callable[..., MailServer]
 
 
 class Clock:
@@ -43,108 +36,40 @@ async def store(tmp_path: Path, clock: Clock) -> AsyncIterator[SqliteStore]:
     await opened.close()
 
 
-@dataclass(frozen=True)
-class Certificate:
-    """A self-signed certificate for 127.0.0.1, and the contexts of both ends."""
-
-    server: ssl.SSLContext
-    client: ssl.SSLContext
+@pytest.fixture
+def trail(store: SqliteStore, clock: Clock) -> Trail:
+    return Trail(store, KeyRing((("k1", b"k" * 32),), secrets.token_bytes), clock)
 
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    directory = tmp_path_factory.mktemp("tls")
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
-            critical=False,
-        )
-        .sign(key, hashes.SHA256())
-    )
-    pem = directory / "both.pem"
-    pem.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        + made.public_bytes(serialization.Encoding.PEM)
-    )
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(pem)
-    return Certificate(server, ssl.create_default_context(cafile=str(pem)))
+    return make_certificate(tmp_path_factory.mktemp("certificate"))
 
 
-@dataclass
-class MailSink:
-    """What a mail server does, as far as one sender needs it (RFC 5321, 3207, 4954)."""
+@pytest.fixture(scope="session")
+def mail_servers() -> Iterator[dict[tuple[bool, str], MailServer]]:
+    """One process for each way to speak to it; a test starts with an empty one."""
+    servers: dict[tuple[bool, str], MailServer] = {}
+    yield servers
+    for server in servers.values():
+        server.stop()
 
-    certificate: Certificate
-    starttls: bool = True
-    tls: bool = False
-    login: tuple[str, str] | None = None
-    recipient_code: int = 250
-    got: list[EmailMessage] = field(default_factory=list)
-    commands: list[str] = field(default_factory=list)
-    port: int = 0
 
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[MailSink]:
-        context = self.certificate.server if self.tls else None
-        server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=context)
-        self.port = server.sockets[0].getsockname()[1]
-        try:
-            yield self
-        finally:
-            server.close()
+@pytest.fixture
+def start_mail(
+    tmp_path_factory: pytest.TempPathFactory,
+    certificate: Certificate,
+    mail_servers: dict[tuple[bool, str], MailServer],
+) -> StartMail:
+    """`start_mail("greylist", tls=True, login="user password")`."""
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            await self._talk(reader, writer)
-        writer.close()
+    def start(*faults: str, tls: bool = False, login: str = "") -> MailServer:
+        server = mail_servers.get((tls, login))
+        if server is None:
+            place = tmp_path_factory.mktemp("mail")
+            server = mail_servers[tls, login] = MailServer(place, certificate, tls=tls, login=login)
+        server.forget()
+        server.fail(*faults)
+        return server.start()
 
-    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        safe, known = self.tls, self.login is None
-        writer.write(b"220 sink\r\n")
-        while line := (await reader.readline()).decode().strip():
-            self.commands.append(line)
-            verb = line.split()[0].upper()
-            if verb == "EHLO":
-                offers = ["sink", "SMTPUTF8", "8BITMIME"]
-                offers += ["STARTTLS"] if self.starttls and not safe else []
-                offers += ["AUTH PLAIN"] if self.login else []
-                marks = ["-"] * (len(offers) - 1) + [" "]
-                answer = "".join(f"250{m}{o}\r\n" for m, o in zip(marks, offers, strict=True))
-                writer.write(answer.encode())
-            elif verb == "STARTTLS":
-                writer.write(b"220 go\r\n")
-                await writer.start_tls(self.certificate.server)
-                safe = True
-            elif verb == "AUTH":
-                wanted = "\0{}\0{}".format(*(self.login or ("", "")))
-                known = base64.b64decode(line.split()[2]).decode() == wanted
-                writer.write(b"235 in\r\n" if known else b"535 no\r\n")
-            elif verb == "MAIL":
-                writer.write(b"250 ok\r\n" if known else b"530 who\r\n")
-            elif verb == "RCPT":
-                writer.write(f"{self.recipient_code} so be it\r\n".encode())
-            elif verb == "DATA":
-                writer.write(b"354 go\r\n")
-                raw = await reader.readuntil(b"\r\n.\r\n")
-                self.got.append(message_from_bytes(raw[:-3], policy=SMTP))
-                writer.write(b"250 kept\r\n")
-            elif verb == "QUIT":
-                writer.write(b"221 bye\r\n")
-                return
-            else:
-                writer.write(b"250 ok\r\n")
+    return start

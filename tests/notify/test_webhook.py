@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
 import hmac
 import json
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -85,6 +88,52 @@ async def test_anything_but_success_is_tried_again(
     with pytest.raises(Undelivered, match=str(status)):
         await webhook(receiver, clock).deliver(LETTER)
     assert len(receiver.got) == 1, "and no redirect is followed"
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "taken"),
+    [
+        ([HEAD, b"\r\n"], True),
+        ([HEAD + b"Content-Length: 99999999999\r\n\r\n", *[b"x" * 65536] * 400], True),
+        ([HEAD + b"Transfer-Encoding: chunked\r\n\r\n", *[b"10000\r\n" + b"x" * 65536] * 9], True),
+        ([b"HTTP/1.1 200", *[b"K"] * 400], False),
+        ([HEAD, *[b"X-Filler: " + b"x" * 4000 + b"\r\n"] * 400], False),
+        ([b"garbage\r\n\r\n"], False),
+        ([b""], False),
+    ],
+    ids=["none", "endless", "broken chunks", "slow head", "endless head", "no HTTP", "nothing"],
+)
+async def test_an_answer_costs_little_time_and_memory(
+    clock: Clock, pieces: list[bytes], taken: bool
+) -> None:
+    sent = 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        await reader.readuntil(b"\r\n\r\n")
+        with contextlib.suppress(OSError):
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
+                sent += len(piece)
+                await asyncio.sleep(0 if len(piece) > 1 else 0.02)
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    hook = Webhook(f"http://127.0.0.1:{port}/", lambda: KEY, "http://x", clock, timeout=0.5)
+    start = time.monotonic()
+    if taken:
+        await hook.deliver(LETTER)
+    else:
+        with pytest.raises(Undelivered):
+            await hook.deliver(LETTER)
+    assert time.monotonic() - start < 2
+    assert sent < 20_000_000, "an endless body is not read to its end"
+    server.close()
 
 
 async def test_nobody_there(clock: Clock) -> None:
