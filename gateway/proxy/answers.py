@@ -31,28 +31,36 @@ class BadAnswer(Exception):
 class AnswerHead:
     """A judged head of an upstream's answer.
 
-    status_line: status and reason as they came. block: the fields. size: bytes of the head.
-    bodiless: never a body, whatever the fields say (RFC 9112 section 6.3).
+    status_line: status and reason as they came. size: bytes of the head. bodiless: never a body, whatever the fields say (RFC 9112 section 6.3).
     length: the declared length, None when none is. chunked: the body is chunked.
     persistent: the upstream allows another request on this connection.
     kept: the fields that go on to the client. cookies: Set-Cookie values in order.
     """
 
-    length: int | None = None
-    chunked = False
-    cookies: list[bytes] | None = None
-    named: set[bytes] | None = None
+    __slots__ = (
+        "_data", "bodiless", "chunked", "cookies", "kept", "length", "named", "persistent", "size",
+        "status", "status_line", "version",
+    )  # fmt: skip
 
-    def __init__(self, groups: Sequence[bytes], block: bytes, kept: bytes, size: int) -> None:
-        """groups: version, status line and status first."""
+    def __init__(self, groups: Sequence[bytes], kept: bytes, data: bytes, size: int) -> None:
+        """groups: version, status line and status first. data: what begins with this head."""
         self.version = version = groups[0]
         self.status_line = groups[1]
         self.status = number = int(groups[2])
         self.bodiless = number == 304 or number == 204 or number < 200
-        self.block = block
         self.kept = kept
         self.size = size
         self.persistent = version == b"1"
+        self.length: int | None = None
+        self.chunked = False
+        self.cookies: list[bytes] | None = None
+        self.named: set[bytes] | None = None
+        self._data = data
+
+    @property
+    def block(self) -> bytes:
+        """The fields."""
+        return self._data[self._data.find(b"\r") + 1 : self.size - 3]
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -72,9 +80,7 @@ def read_answer(data: bytes, limit: int) -> AnswerHead | None:
             if shape is not SHAPES.recent[0]:
                 SHAPES.front(shape)
             groups = match.groups()
-            size = match.end()
-            block = data[match.end(2) + 1 : size - 3]
-            head = AnswerHead(groups, block, shape.passing(groups), size)
+            head = AnswerHead(groups, shape.passing(groups), data, match.end())
             for group, look in shape.judged:
                 look(head, groups[group].strip(b" \t"))
             return _finished(head, limit)
@@ -89,19 +95,20 @@ def read_answer(data: bytes, limit: int) -> AnswerHead | None:
             raise BadAnswer("the head does not follow the grammar")
         return None
     groups = match.groups()
-    head = AnswerHead(groups, groups[3], b"", match.end())
-    layout = _LAYOUTS.of(head.block)
+    block = groups[3]
+    head = AnswerHead(groups, b"", data, match.end())
+    layout = _LAYOUTS.of(block)
     cuts: list[Cut] = []
     for mark, cut, judge, many in layout.matters:
-        at = head.block.find(mark)
+        at = block.find(mark)
         while at >= 0:
-            end = head.block.find(b"\r", at) + 1
+            end = block.find(b"\r", at) + 1
             if cut:
                 cuts.append((at, end))
             if judge is not None:
-                judge(head, head.block[at + len(mark) : end - 1].strip(b" \t"))
-            at = head.block.find(mark, end) if many else -1
-    head.kept = kept(head.block, cuts)
+                judge(head, block[at + len(mark) : end - 1].strip(b" \t"))
+            at = block.find(mark, end) if many else -1
+    head.kept = kept(block, cuts)
     SHAPES.notice(layout)
     return _finished(head, limit)
 

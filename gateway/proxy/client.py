@@ -93,21 +93,20 @@ class ClientConnection(Connection):
 
     def _head(self, data: bytes) -> None:
         forwarder = self.forwarder
-        limits = forwarder.limits
         buffer = self._buffer
         try:
             if buffer:
                 seen = len(buffer)
                 buffer += data
                 if buffer.find(b"\r\n\r\n", max(0, seen - 3)) < 0:
-                    unfinished(buffer, seen, limits.head, limits.line)
+                    unfinished(buffer, seen, forwarder.limits)
                     return
                 data = bytes(buffer)
             elif self._served:
                 self.since = forwarder.now
-            head = read_request(data, limits.head, limits.line, limits.fields)
+            head = read_request(data, forwarder.limits, forwarder.memo)
             if head is None:
-                unfinished(data, 0, limits.head, limits.line)
+                unfinished(data, 0, forwarder.limits)
                 self._buffer = bytearray(data)
                 return
         except Refusal as refusal:
@@ -118,7 +117,7 @@ class ClientConnection(Connection):
         self._served = True
         rest = data[head.size :] if len(data) > head.size else b""
         said = head.said
-        route = None if said.own_cookie else forwarder.memo.get(head.line) or forwarder.quick(head)
+        route = None if said.own_cookie else head.line.route or forwarder.quick(head)
         if route is None:
             plan(self, head, rest)
         elif rest or said.length != 0 or self.fields is _NONE or forwarder.trusted:

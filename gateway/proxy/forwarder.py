@@ -15,7 +15,7 @@ from gateway.core.client_address import Networks
 from gateway.core.errors import MESSAGES
 from gateway.core.facts import Facts, IPAddress
 from gateway.proxy.client import ClientConnection
-from gateway.proxy.grammar import RequestHead
+from gateway.proxy.grammar import RequestHead, RequestLine
 from gateway.proxy.limits import Limits
 from gateway.proxy.ports import Answer, Forward, Gate, Pages
 from gateway.proxy.splice import Pipes
@@ -55,7 +55,7 @@ class Forwarder:
         self.stopping = False
         self.now = 0.0
         """Seconds of the loop's clock, as of the last tick: exact enough for timeouts."""
-        self.memo: dict[bytes, Route] = {}
+        self.memo: dict[bytes, RequestLine] = {}
         self._routes: dict[int, Route] = {}
         self._addresses: dict[IPAddress | None, Rendered] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -113,13 +113,14 @@ class Forwarder:
             return None
         route = self._routes.get(id(forward))
         if route is None or route.forward is not forward:
-            route = Route(forward)
+            route = Route(forward, lasting=True)
             if len(self._routes) < _MEMO:
                 self._routes[id(forward)] = route
-        if len(line) <= _MEMO_LINE:
+        if len(line.text) <= _MEMO_LINE:
             if len(self.memo) >= _MEMO:
                 self.memo.clear()  # filled by someone who asks for ever new paths
-            self.memo[line] = route
+            line.route = route
+            self.memo[line.text] = line
         return route
 
     def client_fields(self, address: IPAddress | None) -> Rendered:

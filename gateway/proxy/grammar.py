@@ -9,35 +9,72 @@ before the colon, Content-Length beside Transfer-Encoding, either of them twice,
 from __future__ import annotations
 
 import re
-from typing import Final
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 from gateway.core.errors import Refusal
 from gateway.proxy.blocks import BARE, TCHAR
-from gateway.proxy.said import Said, read_fields, refuse
+from gateway.proxy.limits import Limits
+from gateway.proxy.said import PLAIN, Said, read_fields, refuse
+
+if TYPE_CHECKING:
+    from gateway.proxy.wire import Route
 
 _LINE: Final = re.compile(rb"(" + TCHAR + rb"{1,32}+) ([\x21-\x7e]++) HTTP/1\.([01])")
+_NONE: Final[Mapping[bytes, RequestLine]] = MappingProxyType({})
+
+
+class RequestLine:
+    """A judged first line.
+
+    text: method, target and version as they came. last: version 1.0, so no other request
+    follows. route: where every request with this line goes, where that is known
+    (`Forwarder.quick`).
+    """
+
+    __slots__ = ("last", "method", "route", "target", "text", "version")
+
+    def __init__(self, match: re.Match[bytes]) -> None:
+        self.text: bytes
+        self.method: bytes
+        self.target: bytes
+        self.version: bytes
+        self.text, self.method, self.target, self.version = match.group(0, 1, 2, 3)
+        self.last = self.version == b"0"
+        self.route: Route | None = None
 
 
 class RequestHead:
     """A judged request head.
 
-    line: method, target and version as they came. block: the fields, each "\\n…\\r"; said: what
-    they say. size: bytes of the whole head. persistent: the client allows another request on
-    this connection (never in HTTP/1.0).
+    said: what its fields say. size: bytes of the whole head. persistent: the client allows
+    another request on this connection (never in HTTP/1.0).
     """
 
-    __slots__ = ("block", "line", "method", "persistent", "said", "size", "target", "version")
+    __slots__ = ("line", "persistent", "said", "size")
 
-    def __init__(self, line: re.Match[bytes], block: bytes, said: Said) -> None:
-        self.line: bytes
-        self.method: bytes
-        self.target: bytes
-        self.version: bytes
-        self.line, self.method, self.target, self.version = line.group(0, 1, 2, 3)
-        self.block = block
+    def __init__(self, line: RequestLine, said: Said, size: int) -> None:
+        self.line = line
         self.said = said
-        self.size = len(self.line) + len(block) + 4
-        self.persistent = self.version == b"1" and not said.closes
+        self.size = size
+        self.persistent = not (said.closes or line.last)
+
+    @property
+    def method(self) -> bytes:
+        return self.line.method
+
+    @property
+    def target(self) -> bytes:
+        return self.line.target
+
+    @property
+    def version(self) -> bytes:
+        return self.line.version
+
+    @property
+    def block(self) -> bytes:
+        return self.said.block
 
     @property
     def expects(self) -> bool:
@@ -49,8 +86,13 @@ class RequestHead:
         self.said.drop_expect()
 
 
-def read_request(data: bytes, limit: int, line_limit: int, field_limit: int) -> RequestHead | None:
+def read_request(
+    data: bytes, limits: Limits, known: Mapping[bytes, RequestLine] = _NONE
+) -> RequestHead | None:
     """Read one request head from the start of `data`.
+
+    Args:
+        known: lines that were judged here before.
 
     Returns:
         None while its end has not arrived.
@@ -58,29 +100,38 @@ def read_request(data: bytes, limit: int, line_limit: int, field_limit: int) -> 
     Raises:
         Refusal: `bad_request`, `head_too_large`, `expectation_failed`.
     """
+    text, _, rest = data.partition(b"\r")
+    line = known.get(text)
+    if line is not None:
+        said = PLAIN.get(rest)
+        if said is not None and len(data) <= limits.head:  # judged before, and nothing behind
+            return RequestHead(line, said, len(data))
     end = data.find(b"\r\n\r\n")
     if end < 0:
         return None
-    if end + 4 > limit:
-        raise _too_large(limit)
-    first = data.find(b"\r")
-    if first > line_limit:
-        raise _too_large(line_limit)
-    line = _LINE.fullmatch(data, 0, first)
+    if end + 4 > limits.head:
+        raise _too_large(limits.head)
     if line is None:
-        raise refuse("its first line does not follow the grammar")
-    block = data[first + 1 : end + 1]
-    said = read_fields(block, field_limit)
-    head = RequestHead(line, block, said)
-    if head.version == b"1":
+        line = _line(text, limits.line)
+    said = PLAIN.get(rest) or read_fields(data[len(text) + 1 : end + 1], limits.fields)
+    if line.version == b"1":
         if not said.has_host:
             raise refuse("Host is missing")
     elif said.length is None:
         raise refuse("an HTTP/1.0 request cannot be chunked")
-    return head
+    return RequestHead(line, said, end + 4)
 
 
-def unfinished(data: bytes | bytearray, seen: int, limit: int, line_limit: int) -> None:
+def _line(text: bytes, limit: int) -> RequestLine:
+    if len(text) > limit:
+        raise _too_large(limit)
+    match = _LINE.fullmatch(text)
+    if match is None:
+        raise refuse("its first line does not follow the grammar")
+    return RequestLine(match)
+
+
+def unfinished(data: bytes | bytearray, seen: int, limits: Limits) -> None:
     """A head whose end has not come: refuse what can never become one.
 
     Args:
@@ -91,10 +142,10 @@ def unfinished(data: bytes | bytearray, seen: int, limit: int, line_limit: int) 
     """
     if BARE.search(data, max(0, seen - 1)) or data[:1] in (b"\r", b"\n"):
         raise refuse("a line does not end in CR LF")
-    if len(data) >= limit:
-        raise _too_large(limit)
-    if len(data) > line_limit and data.find(b"\r", 0, line_limit + 1) < 0:
-        raise _too_large(line_limit)
+    if len(data) >= limits.head:
+        raise _too_large(limits.head)
+    if len(data) > limits.line and data.find(b"\r", 0, limits.line + 1) < 0:
+        raise _too_large(limits.line)
 
 
 def _too_large(limit: int) -> Refusal:

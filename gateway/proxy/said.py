@@ -52,8 +52,10 @@ _PLAIN_NAMES: Final = frozenset(
         "priority",
     ]
 )
-_PLAIN: Final[dict[bytes, Said]] = {}
-_PLAIN_BLOCKS: Final = 512
+PLAIN: Final[dict[bytes, Said]] = {}
+"""What was said by whole blocks that may be remembered, keyed by all that follows the first CR
+of a head. Each names a host, and none declares a body."""
+_PLAIN_BLOCKS: Final = 256
 _PLAIN_SIZE: Final = 2048
 
 
@@ -64,22 +66,31 @@ def refuse(why: str) -> Refusal:
 class Said:
     """What the fields of a request say, whatever its first line is.
 
-    kept: the fields that may go upstream. length: of the body; None when it is chunked.
+    block: the fields, each "\\n…\\r". kept: those that may go upstream. length: of the body; None when it is chunked.
     framed: a body was declared, be it empty. closes: no other request will follow.
-    forwarded_for: X-Forwarded-For values, in order.
+    forwarded_for: X-Forwarded-For values, in order. shared: many requests say just this.
+    route, tail: where one of these went, and what went there of their fields (`wire.py`).
     """
 
-    length: int | None = 0
-    framed = False
-    closes = False
-    expects = False
-    has_host = False
-    own_cookie = False
-    forwarded_for: list[bytes] | None = None
-    named: set[bytes] | None = None
+    __slots__ = (
+        "block", "closes", "expects", "forwarded_for", "framed", "has_host", "kept", "length",
+        "named", "own_cookie", "route", "shared", "tail",
+    )  # fmt: skip
 
-    def __init__(self, block: bytes) -> None:
-        self.kept = block
+    def __init__(self, block: bytes, kept: bytes) -> None:
+        self.block = block
+        self.kept = kept
+        self.length: int | None = 0
+        self.framed = False
+        self.closes = False
+        self.expects = False
+        self.has_host = False
+        self.own_cookie = False
+        self.forwarded_for: list[bytes] | None = None
+        self.named: set[bytes] | None = None
+        self.shared = False
+        self.route: object = None
+        self.tail = b""
 
     def drop_expect(self) -> None:
         # Never one that is remembered: Expect is not among the plain names.
@@ -96,16 +107,13 @@ def read_fields(block: bytes, limit: int) -> Said:
     Raises:
         Refusal: `bad_request`, `expectation_failed`.
     """
-    known = _PLAIN.get(block)
-    if known is not None:
-        return known
     for shape in SHAPES.recent:
         match = shape.pattern.fullmatch(block)
         if match is not None:
             if shape is not SHAPES.recent[0]:
                 SHAPES.front(shape)
             groups = match.groups()
-            said = Said(shape.passing(groups))
+            said = Said(block, shape.passing(groups))
             for group, judge in shape.judged:
                 judge(said, groups[group].strip(b" \t"))
             break
@@ -113,10 +121,11 @@ def read_fields(block: bytes, limit: int) -> Said:
         said, layout = _read_block(block, limit)
         if not layout.plain:
             SHAPES.notice(layout)
-        elif len(block) <= _PLAIN_SIZE:
-            if len(_PLAIN) >= _PLAIN_BLOCKS:
-                _PLAIN.clear()
-            _PLAIN[block] = said
+        elif len(block) <= _PLAIN_SIZE and said.has_host:
+            if len(PLAIN) >= _PLAIN_BLOCKS:
+                PLAIN.clear()
+            PLAIN[block + b"\n\r\n"] = said
+            said.shared = True
     if said.named:
         said.kept = without(said.kept, said.named)
     return said
@@ -128,7 +137,7 @@ def _read_block(block: bytes, limit: int) -> tuple[Said, Layout[Callable[[Said, 
     layout = _LAYOUTS.of(block)
     if len(layout.names) > limit:
         raise refuse("it has too many header fields")
-    said = Said(block)
+    said = Said(block, block)
     cuts: list[Cut] = []
     for mark, cut, judge, many in layout.matters:
         at = block.find(mark)

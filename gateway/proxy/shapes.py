@@ -1,8 +1,8 @@
 """The grammar of a head compiled for one list of field names, where that list comes often.
 
 A shape is the same grammar with the names written out, so that one match judges a block and
-takes out what matters. It knows names, never values. One that does not fit costs little, and the
-general way remains for everything else.
+takes out what matters. It knows names, never values, but for the usual ones that say nothing. One
+that does not fit costs little, and the general way remains for everything else.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ _OFTEN: Final = 16  # times that a list of names is seen before it becomes a sha
 _MOST: Final = 32
 _TRIED: Final = 4
 _COUNTED: Final = 1024
+# A value that changes nothing is part of its shape instead of being looked at each time: all that
+# HTTP/1.1 does is keep-alive anyway.
+_USUAL: Final = {b"connection": rb" ?[Kk]eep-[Aa]live"}
 
 
 class Shape(NamedTuple, Generic[Judge]):
@@ -58,6 +61,8 @@ class Shapes(Generic[Judge]):
         if not names or len(set(names)) < len(names):
             return
         shape = self._known.get(names)
+        if shape in self.recent:  # its names, but a value that is not the usual one
+            return
         if shape is None:
             if len(self._seen) > _COUNTED:
                 self._seen.clear()
@@ -94,7 +99,10 @@ class Shapes(Generic[Judge]):
                 groups += 1
             inside = not cut
             pattern.append(rb"\n" + re.escape(name) + rb":")
-            if matter is not None and matter.judge is not None:
+            usual = _USUAL.get(name.lower())
+            if usual is not None:
+                pattern.append(usual + rb"\r")
+            elif matter is not None and matter.judge is not None:
                 judged.append((groups, matter.judge))
                 groups += 1
                 pattern.append(rb"(" + VALUE + rb")\r")

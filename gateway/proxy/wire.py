@@ -50,12 +50,13 @@ class Rendered:
 
 
 class Route:
-    """A `Forward`, rendered once."""
+    """A `Forward`, rendered once. lasting: for many requests, whoever sends them."""
 
-    __slots__ = ("answer", "forward", "request")
+    __slots__ = ("answer", "forward", "lasting", "request")
 
-    def __init__(self, forward: Forward) -> None:
+    def __init__(self, forward: Forward, *, lasting: bool = False) -> None:
         self.forward = forward
+        self.lasting = lasting
         replaced = [
             (name, without_own_cookies(value) if name == "cookie" else value)
             for name, value in forward.replace.items()
@@ -68,6 +69,9 @@ class Route:
 def request_head(head: RequestHead, route: Route, client: Rendered, authority: bytes) -> bytes:
     """The head that goes upstream; `authority` where an HTTP/1.0 client sent no Host."""
     said = head.said
+    line = head.line
+    if said.route is route and not client.names and line.version == b"1":
+        return b"%s%s%s\r\n" % (line.text, said.tail, client.block)
     block = said.kept
     extra = b"" if said.length is not None else b"Transfer-Encoding: chunked\r\n"
     names = route.request.names
@@ -80,14 +84,10 @@ def request_head(head: RequestHead, route: Route, client: Rendered, authority: b
         extra += cookies
     if not said.has_host and b"host" not in names:
         extra += b"Host: %s\r\n" % authority
-    return b"%s %s HTTP/1.1\r%s\n%s%s%s\r\n" % (
-        head.method,
-        head.target,
-        block,
-        route.request.block,
-        client.block,
-        extra,
-    )
+    tail = b"\r%s\n%s%s" % (block, route.request.block, extra)
+    if said.shared and route.lasting and not client.names and line.version == b"1":
+        said.route, said.tail = route, tail
+    return b"%s %s HTTP/1.1%s%s\r\n" % (line.method, line.target, tail, client.block)
 
 
 def _cut_own_cookies(block: bytes) -> tuple[bytes, bytes]:
@@ -105,7 +105,7 @@ def handed_head(head: RequestHead) -> bytes:
     names = {b"connection", b"expect", b"transfer-encoding"}
     extra = b"Transfer-Encoding: chunked\r\n" if head.said.length is None else b""
     return b"%s\r%s\n%sConnection: close\r\n\r\n" % (
-        head.line,
+        head.line.text,
         without(head.block, names),
         extra,
     )

@@ -21,10 +21,11 @@ from gateway.proxy.answers import AnswerHead, BadAnswer, read_answer
 from gateway.proxy.blocks import fields
 from gateway.proxy.bodies import Body, SizedBody
 from gateway.proxy.chunked import BadChunk, ChunkDecoder
-from gateway.proxy.grammar import RequestHead, read_request, unfinished
+from gateway.proxy.grammar import RequestHead, RequestLine, read_request, unfinished
 from gateway.proxy.limits import Limits
 
 LIMITS = Limits()
+KNOWN: dict[bytes, RequestLine] = {}
 AFTER = b"GET /after HTTP/1.1\r\nHost: after\r\n\r\n"
 """Sent after a message: where the message ends is where this is found."""
 
@@ -58,11 +59,12 @@ def ours(pieces: Iterable[bytes]) -> tuple[Reading, RequestHead] | None:
                 seen = len(buffer)
                 buffer += piece
                 data = bytes(buffer)
-                head = read_request(data, LIMITS.head, LIMITS.line, LIMITS.fields)
+                head = read_request(data, LIMITS, KNOWN)
                 if head is None:
-                    unfinished(data, seen, LIMITS.head, LIMITS.line)
+                    unfinished(data, seen, LIMITS)
                     continue
                 parse_target(head.target.decode("latin-1"))
+                KNOWN[head.line.text] = head.line
                 body = (
                     ChunkDecoder(extensions=False)
                     if head.said.length is None
@@ -158,7 +160,8 @@ def forget_shapes() -> None:
     """Read heads as a process does that has just started."""
     answers.SHAPES.forget()
     said.SHAPES.forget()
-    said._PLAIN.clear()
+    said.PLAIN.clear()
+    KNOWN.clear()
 
 
 # -- answers ----------------------------------------------------------------------------------

@@ -208,4 +208,6 @@ def outcome(read: Callable[..., object], data: bytes, *more: object) -> object:
     if not isinstance(found, tuple):
         return found
     reading, head = found
-    return reading, head.persistent, vars(head.said)
+    said = {name: getattr(head.said, name) for name in type(head.said).__slots__}
+    del said["shared"]  # whether it is remembered
+    return reading, head.persistent, head.version, said
