@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +12,7 @@ from gateway.core.account_store import Accounts
 from gateway.core.errors import Refusal
 from gateway.core.lacking import Lacking, lacking
 from gateway.core.upstream import Listing
+from gateway.settings.files import unmade_store
 from gateway.stores import open_store
 from gateway.upstreams import UPSTREAMS, FormOptions
 
@@ -29,8 +29,8 @@ class Roll:
 
     refused_from: from when on they are refused, in seconds since the epoch; 0 since ever, None
         never.
-    complete: whether the index server told its users; else only those who have come here are
-        known. why_not: the reason, where it could have told; "" where its kind cannot.
+    complete: whether all users are known; else only those who have come here are.
+    why_not: why the index server did not tell them, where its kind could have.
     """
 
     lacking: tuple[Lacking, ...]
@@ -42,8 +42,11 @@ class Roll:
         return self.refused_from is not None and self.refused_from <= now
 
 
-async def call_roll(settings: Settings) -> Roll:
+async def call_roll(settings: Settings, named: tuple[str, ...] | None = None) -> Roll:
     """Ask the store, and the index server where its kind tells its users.
+
+    Args:
+        named: further users; for a kind that tells none these are taken for all.
 
     Raises:
         StoreUnavailable
@@ -54,8 +57,9 @@ async def call_roll(settings: Settings) -> Roll:
         names = await _users(settings)
     except Refusal as refusal:
         why_not = refusal.text
-    found = await _lacking(settings, names or ())
-    return Roll(found, limits_of(settings).refused_from, names is not None, why_not)
+    found = await _lacking(settings, (*(names or ()), *(named or ())))
+    complete = not why_not and (names, named) != (None, None)
+    return Roll(found, limits_of(settings).refused_from, complete, why_not)
 
 
 async def _users(settings: Settings) -> tuple[str, ...] | None:
@@ -70,17 +74,10 @@ async def _users(settings: Settings) -> tuple[str, ...] | None:
         await calls.close()
 
 
-def _untouched(settings: Settings) -> bool:
-    """Whether the store is a file that the first start will make; a look must not."""
-    address = str(settings.store)
-    path = address.removeprefix("sqlite:")
-    return path != address and not Path(path).exists()
-
-
 async def _lacking(settings: Settings, names: tuple[str, ...]) -> tuple[Lacking, ...]:
-    if _untouched(settings):
-        return tuple(Lacking(name, seen=False) for name in sorted(names))
-    store = await open_store(str(settings.store), time)
+    if unmade_store(settings.store) is not None:  # a look must not make it
+        return tuple(Lacking(name, seen=False) for name in sorted(set(names)))
+    store = await open_store(settings.store, time)
     try:
         return await lacking(Accounts(store), names, now=time())
     finally:

@@ -32,7 +32,7 @@ COMMANDS: Final = MappingProxyType(
         ),
         "init": _Command("config", "init", "Write a commented configuration."),
         "check": _Command("config", "check", "Validate a configuration and run its tests."),
-        "explain": _Command("config", "explain", "Show which rule meets a request, and why."),
+        "explain": _Command("explain", "explain", "Show which rule meets a request, and why."),
         "schema": _Command("config", "schema", "Print the JSON Schema of the configuration."),
         "serve": _Command("serve", "serve", "Run the gateway."),
         "user": _Command("users", "user", "Enrol, invite, list, reset and unlock people."),

@@ -7,17 +7,11 @@ from pathlib import Path
 import click
 
 from gateway.cli import output
+from gateway.cli.options import config_option
 
 
 @click.command()
-@click.option(
-    "-c",
-    "--config",
-    "config",
-    required=True,
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="The configuration file.",
-)
+@config_option
 @click.option(
     "--workers",
     default=1,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -15,12 +16,29 @@ if TYPE_CHECKING:
     from gateway.settings import Settings
 
 
+def names_in(file: Path) -> tuple[str, ...]:
+    """The names in a file: one a line, or htpasswd's NAME:HASH; comments and blanks left out.
+
+    Raises:
+        CommandFailed: it cannot be read.
+    """
+    try:
+        lines = file.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise output.CommandFailed(f"{file}: {reason}.") from None
+    names = (line.partition(":")[0].strip() for line in lines if not line.startswith("#"))
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
 def tell(settings: Settings, roll: Roll, *, now: float) -> None:
     """One line for each person; what is not known of, and what to do, beside it."""
     if not roll.complete:
         kind = settings.upstream.kind
         reason = f"did not tell its users ({roll.why_not})" if roll.why_not else "lists no users"
         output.warning(f"{kind} {reason}: only people who have come here are known.")
+        if not roll.why_not:
+            output.hint("Name the others in a file: --users /etc/pypiserver/htpasswd")
     click.echo(_heading(roll, now))
     width = max((len(one.user) for one in roll.lacking), default=0)
     for one in roll.lacking:

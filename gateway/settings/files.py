@@ -85,6 +85,12 @@ def parse_store(text: str, base: Path) -> str:
     return text
 
 
+def unmade_store(address: str) -> Path | None:
+    """The SQLite file that the first start will make; None where it is there, or is no file."""
+    path = Path(address.removeprefix("sqlite:"))
+    return path if address.startswith("sqlite:") and not path.exists() else None
+
+
 STORE: Final = Text(
     r"^(sqlite:.+|rediss?(\+sentinel|\+cluster)?://.+)$",
     "sqlite:PATH or redis://HOST:PORT/DB",

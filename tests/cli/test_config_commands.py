@@ -33,8 +33,8 @@ def test_what_init_writes_is_what_check_accepts(says: Says, kind: str, tmp_path:
     status, out, err = says("init", kind, "-o", "ig.yaml")
     assert (status, out) == (0, "ig.yaml\n")
     assert err.splitlines()[1:] == [
-        "hint:   index-gateway check -c ig.yaml",
         "hint:   index-gateway keys new -c ig.yaml",
+        "hint:   index-gateway check -c ig.yaml",
         "hint:   index-gateway serve -c ig.yaml",
     ]
     assert "check -c ig.yaml" in (tmp_path / "ig.yaml").read_text()
@@ -119,6 +119,22 @@ def test_check_tells_of_a_store_out_of_reach(says: Says, config: Path) -> None:
     assert "reach" in err
 
 
+def test_check_misses_the_directory_of_the_store(says: Says, config: Path, tmp_path: Path) -> None:
+    config.write_text(config.read_text().replace("sqlite:state.db", "sqlite:state/state.db"))
+    _, _, err = says("check", "-c", "ig.yaml")
+    assert "store: there is no directory state\n" in err
+    assert "hint: Make it" in err
+    (tmp_path / "state").mkdir()
+    assert "directory" not in says("check", "-c", "ig.yaml")[2]
+
+
+def test_check_takes_users_only_for_who(says: Says, config: Path) -> None:
+    status, out, err = says("check", "-c", "ig.yaml", "--users", "ig.yaml")
+    assert (status, out) == (2, "")
+    assert "--users goes with --who" in err
+    assert says("check", "-c", "ig.yaml", "--who", "--users", "none")[0] == 2
+
+
 def test_check_without_a_file(says: Says) -> None:
     status, out, err = says("check", "-c", "none.yaml")
     assert (status, out) == (1, "")
@@ -178,6 +194,12 @@ def test_explain_says_what_becomes_of_a_request(
     assert (status, err) == (0, "")
     for text in expected:
         assert text in out
+
+
+def test_explain_without_a_slash_says_what_a_target_is(says: Says, config: Path) -> None:
+    status, out, err = says("explain", "-c", "ig.yaml", "GET", "alice")
+    assert (status, err) == (0, "hint: TARGET is a path from its first slash on: /alice\n")
+    assert "refused: ambiguous_target" in out
 
 
 def test_explain_looks_at_forms_and_addresses(says: Says, tmp_path: Path) -> None:

@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 
 from gateway.cli.demo.children import free_port
+from gateway.cli.demo.indexes import write_htpasswd
 from tests.support.gateways import Gateway, configure
 from tests.support.servers import Index
 
 
-def told(gateway: Gateway) -> tuple[list[str], str]:
+def told(gateway: Gateway, *more: str, code: int = 1) -> tuple[list[str], str]:
     """The lines after the one that `check` prints in any case, and what went to stderr."""
-    done = gateway.command("check", "--who")
+    done = gateway.command("check", "--who", *more, check=False)
+    assert done.returncode == code, (done.stdout, done.stderr)
     return done.stdout.splitlines()[1:], done.stderr
 
 
@@ -46,8 +48,9 @@ def test_devpi_tells_its_users_and_the_store_who_has_a_factor(
 
 def test_pypiserver_has_no_list_and_that_is_said(tmp_path: Path, pypiserver: Index) -> None:
     gateway = configure(tmp_path, "pypiserver", pypiserver.url, second_factor__enrolment="invite")
-    lines, said = told(gateway)
+    lines, said = told(gateway, code=0)
     assert lines == ["Nobody is refused today: everybody who is known has a second factor."]
+    assert "hint: Name the others in a file: --users" in said
     assert "pypiserver lists no users: only people who have come here are known." in said
     gateway.command("user", "enrol", "--json", "alice")
     gateway.command("user", "enrol", "--json", "bob")
@@ -55,6 +58,24 @@ def test_pypiserver_has_no_list_and_that_is_said(tmp_path: Path, pypiserver: Ind
     lines, said = told(gateway)
     assert lines == ["Refused today: 1 person has no second factor.", "  bob  no second factor"]
     assert f"hint: index-gateway user invite -c {gateway.config} USER" in said
+
+
+def test_an_htpasswd_file_names_the_users_of_pypiserver(tmp_path: Path, pypiserver: Index) -> None:
+    gateway = configure(tmp_path, "pypiserver", pypiserver.url)
+    table = tmp_path / "htpasswd"
+    write_htpasswd(table, {"alice": "one", "Bob": "two"})
+    table.write_text(f"# who may upload\n\n{table.read_text()}")
+    gateway.command("user", "enrol", "--json", "bob")
+    lines, said = told(gateway, "--users", str(table))
+    assert lines == [
+        "Refused today: 1 person has no second factor.",
+        "  alice  has never logged in here",
+    ]
+    assert "warning" not in said
+    assert "sha256" not in said
+    gateway.command("user", "enrol", "--json", "alice")
+    lines, _ = told(gateway, "--users", str(table), code=0)
+    assert lines == ["Nobody is refused today: everybody who is known has a second factor."]
 
 
 def test_an_index_that_cannot_be_asked_is_said_to_be(tmp_path: Path) -> None:
@@ -84,6 +105,6 @@ def test_the_heading_says_from_when_on(
         day, changes["second_factor__required_from"] = when.isoformat(), when
     gateway = configure(tmp_path, "pypiserver", pypiserver.url, **changes)
     gateway.command("user", "invite", "--json", "bob")
-    lines, _ = told(gateway)
+    lines, _ = told(gateway, code=int(heading.startswith("Refused today")))
     assert lines[0].startswith(heading.format(day=day))
     assert lines[1].split()[:2] == ["bob", "invited"]

@@ -1,0 +1,111 @@
+"""`explain`: which rule meets a request, why those before it do not, and what it takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gateway.cli import output
+from gateway.cli.options import config_option
+
+if TYPE_CHECKING:
+    from gateway.core.facts import IPAddress
+    from gateway.core.rules import Policy
+    from gateway.core.trial import Verdict
+    from gateway.settings import Settings
+
+
+@click.command()
+@config_option
+@click.argument("method")
+@click.argument("target")
+@click.option("--form", "form", multiple=True, metavar="NAME=VALUE", help="A field of the body.")
+@click.option("--content-type", "content_type", default="", help="The media type of the body.")
+@click.option("--from", "client", default="", metavar="IP", help="The address of the client.")
+def explain(
+    config: Path, method: str, target: str, form: tuple[str, ...], content_type: str, client: str
+) -> int:
+    """Show which rule meets METHOD TARGET, why those before it do not, and what it takes.
+
+    TARGET is the address as on the request line, from the first slash on.
+    """
+    from gateway.core.trial import Trial, judge
+    from gateway.settings import load
+
+    settings = load(config)
+    if not target.startswith("/"):
+        output.hint(f"TARGET is a path from its first slash on: /{target}")
+    trial = Trial(method, target, _fields(form), content_type, _address(client))
+    verdict = judge(settings.ruleset(), trial)
+    for rule, why in verdict.steps:
+        click.echo(f"  not {rule.name}: {why}")
+    for line in _told(settings, verdict):
+        click.echo(line)
+    return output.OK
+
+
+def _fields(form: tuple[str, ...]) -> dict[str, str]:
+    fields = {}
+    for text in form:
+        name, mark, value = text.partition("=")
+        if not mark or not name or name in fields:
+            raise click.BadParameter(f"{text!r}: NAME=VALUE, each name once", param_hint="--form")
+        fields[name] = value
+    return fields
+
+
+def _address(text: str) -> IPAddress | None:
+    from ipaddress import ip_address
+
+    try:
+        return ip_address(text) if text else None
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no IP address", param_hint="--from") from None
+
+
+def _told(settings: Settings, verdict: Verdict) -> list[str]:
+    """What becomes of the request, line by line."""
+    from gateway.core.errors import MESSAGES
+    from gateway.core.rules import Policy
+
+    if verdict.refusal:
+        message = MESSAGES[verdict.refusal]
+        return [f"refused: {verdict.refusal} ({message.status}): {message.text}", message.hint]
+    if verdict.own or verdict.matched is None:
+        return [f"path: {verdict.path}", "answered by the gateway itself"]
+    rule, policy = verdict.matched.rule, verdict.matched.policy
+    lines = [f"path: {verdict.path}"]
+    if rule is None:
+        lines.append("rule: none; the default decides")
+    else:
+        lines.append(f"rule: {rule.name} ({rule.position})")
+    lines.append(f"policy: {policy}")
+    if policy is Policy.DENY:
+        lines.append(f"refused: denied ({MESSAGES['denied'].status}): {MESSAGES['denied'].text}")
+    else:
+        age = rule.max_age if rule and rule.max_age else settings.second_factor.max_age
+        lines.append(f"needs: {_needs(policy, age)}")
+    if rule and rule.sandbox:
+        lines.append("answer: in a sandbox (Content-Security-Policy)")
+    return lines
+
+
+def _needs(policy: Policy, age: float) -> str:
+    """The evidence a policy accepts (and the slug of the refusal without it)."""
+    from gateway.core.rules import Policy
+    from gateway.settings.amounts import write_duration
+
+    told = {
+        Policy.PASS: "nothing; what the upstream asks for is its own affair",
+        Policy.LOGIN: "name and password, which the upstream judges, then a second factor: a code "
+        "after the password (PASSWORD,123456), the header X-OTP, or the page after the form",
+        Policy.SECOND_FACTOR: f"a second factor not older than {write_duration(age)}: a session, "
+        "a token or cookie from a login with a second factor, or a code with the password "
+        "(PASSWORD,123456 or X-OTP); otherwise 401 second_factor_required",
+        Policy.TOKEN: "a token or cookie from a login with a second factor, however old; "
+        "a password is refused",
+        Policy.AUTHENTICATED: "a session, or whatever credential the upstream itself accepts",
+    }
+    return told[policy]
