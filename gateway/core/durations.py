@@ -15,3 +15,12 @@ def in_words(seconds: float) -> str:
             count = -(-whole // size)
             return f"{count} {name}" + ("s" if count > 1 else "")
     return "1 second"
+
+
+def time_left(seconds: float) -> str:
+    """A length of time that must not be promised longer than it is: rounded down, in the largest
+    unit of which there are two: "119 seconds", "47 hours", "5 days"."""
+    whole = max(1, int(seconds))
+    size, name = next(((size, name) for size, name in _UNITS if whole >= 2 * size), _UNITS[-1])
+    count = whole // size
+    return f"{count} {name}" + ("s" if count > 1 else "")

@@ -6,7 +6,7 @@ from typing import Final
 
 from gateway.core import cookies
 from gateway.core.addresses import LOGIN, OVERVIEW, PREFIX
-from gateway.core.durations import in_words
+from gateway.core.durations import time_left
 from gateway.core.errors import Refusal
 from gateway.core.flow import Session
 from gateway.core.manage import FactorRow
@@ -68,7 +68,7 @@ async def overview(kit: Kit, ask: Ask, session: Session) -> Reply:
         sessions=sorted(seen.sessions, key=lambda row: (not row.current, -row.last_seen)),
         said=DONE.get(ask.asked("done"), ""),
         activity=await activity.latest(kit, session),
-        due_in=in_words(due - kit.clock()) if due is not None and due > kit.clock() else "",
+        due_in=time_left(due - kit.clock()) if due is not None and due > kit.clock() else "",
         remembers=kit.flow.limits.remember > 0,
         remembered=any(row.current for row in seen.devices),
     )

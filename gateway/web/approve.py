@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.core import agents
 from gateway.core.addresses import APPROVE
-from gateway.core.durations import in_words
+from gateway.core.durations import time_left
 from gateway.core.errors import Refusal
 from gateway.core.flow import Session, Waiting
 from gateway.web.kit import Ask, Kit
@@ -20,7 +20,7 @@ async def show(kit: Kit, ask: Ask, session: Session) -> Reply:
         session=session,
         waiting=waiting,
         client=agents.device_name(waiting.user_agent),
-        left=in_words(waiting.expires - kit.clock()),
+        left=time_left(waiting.expires - kit.clock()),
         here=f"{APPROVE}/{ask.tail}",
     )
 

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.core.agents import device_name
-from gateway.core.durations import in_words
+from gateway.core.durations import in_words, time_left
 from gateway.core.errors import Refusal
 from gateway.core.keys import KeyRing
 from gateway.core.labels import usable_label
@@ -37,6 +37,22 @@ from tests.core.world import FIREFOX, KEYS, Clock
 )
 def test_durations_in_words(seconds: float, words: str) -> None:
     assert in_words(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (-5, "1 second"),
+        (1.9, "1 second"),
+        (119.5, "119 seconds"),
+        (120, "2 minutes"),
+        (179, "2 minutes"),
+        (2 * 86400 - 1, "47 hours"),
+        (5 * 86400 + 60, "5 days"),
+    ],
+)
+def test_no_more_time_is_promised_than_is_left(seconds: float, words: str) -> None:
+    assert time_left(seconds) == words
 
 
 MAC = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko)"

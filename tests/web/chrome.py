@@ -97,6 +97,25 @@ async def axe(page: Page) -> list[str]:
     return [*found, *([f"{wide} pixels too wide"] if wide > 0 else [])]
 
 
+async def unclear(page: Page) -> list[str]:
+    """What is too wide with text twice as large, and what shows no focus; forced colours too."""
+    await page.evaluate("document.documentElement.style.fontSize = '200%'")
+    await page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+    wide = await page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    unseen: list[str] = await page.evaluate(
+        """() => [...document.querySelectorAll("a, button, summary, input:not([type=hidden])")]
+            .filter((e) => e.getClientRects().length)
+            .filter((e) => {
+                e.focus();
+                const style = getComputedStyle(e);
+                const seen = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;
+                return document.activeElement !== e || !seen;
+            })
+            .map((e) => "no focus: " + e.outerHTML)"""
+    )
+    return [*unseen, *([f"{wide} pixels too wide"] if wide > 0 else [])]
+
+
 async def show(tab: Page, address: str, page: Answer) -> None:
     """Open an answer got before as if the browser had asked for it now."""
     headers = {name: value for name, value in page.headers.items() if name != "Content-Length"}

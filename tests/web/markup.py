@@ -142,7 +142,10 @@ class Markup(HTMLParser):
             self.wrong += [f"<{element.tag} {name}> is against the policy" for name in bad]
             for name in ("href", "src", "action"):
                 value = element.attributes.get(name, "/")
-                if not value.startswith(("/", "data:text/plain", "otpauth://")):
+                if value.startswith("#"):
+                    ids = [e.attributes.get("id") for e in self.elements]
+                    self.wrong += [] if value[1:] in ids else [f"{value!r} leads nowhere"]
+                elif not value.startswith(("/", "data:text/plain", "otpauth://")):
                     self.wrong.append(f"{name}={value!r} leaves this origin")
         for script in self.all("script"):
             if script.text.strip() or not script.attributes.get("src"):

@@ -175,9 +175,9 @@ async def test_a_passkey_signs_in_without_a_user_name(
     await tab.add_init_script(NO_SUGGESTIONS)
     await add_passkey(tab, keys, alice, world)
     await tab.goto("/+auth/login?next=/simple/")
-    await press(tab, "Sign in with a passkey")
+    await press(tab, "Log in with a passkey")
     await expect(tab.get_by_role("link", name="alice")).to_be_visible()
-    await expect(tab.get_by_text("signed in without your password")).to_be_visible()
+    await expect(tab.get_by_text("logged in without your password")).to_be_visible()
     await tab.get_by_role("link", name="Add an app").click()
     await expect(tab.get_by_role("heading", name="Add an authenticator app")).to_be_visible()
 
@@ -202,7 +202,7 @@ async def test_the_button_takes_the_question_over_from_the_suggestions(
     await expect(tab.get_by_text("Blue key", exact=True)).to_be_visible()
     await log_out(tab)
     for _ in range(2):
-        await press(tab, "Sign in with a passkey")
+        await press(tab, "Log in with a passkey")
         await expect(tab.get_by_role("alert")).to_contain_text("No key answered")
     await tab.get_by_label("User name").fill("alice")
     await tab.get_by_label("Password").fill("right")
@@ -405,3 +405,29 @@ async def test_axe_finds_nothing_on_any_page(
             wrong[name] = await chrome.axe(tab)
     assert len(wrong) >= 30
     assert {name: faults for name, faults in wrong.items() if faults} == {}
+
+
+async def test_focus_is_seen_and_large_text_fits_on_every_page(
+    browser_program: Browser, new_browser: NewBrowser, alice: Person, site: Site
+) -> None:
+    """On a window of 640 pixels, which is 1280 at 200%, and with the system's own colours."""
+    pages = await Tour(new_browser(), new_browser(), new_browser(), alice).all()
+    context = await browser_program.new_context(
+        viewport={"width": 640, "height": 800}, forced_colors="active"
+    )
+    tab = await context.new_page()
+    wrong: dict[str, list[str]] = {}
+    for name, page in pages.items():
+        if page.headers.get("content-type", "").startswith("text/html"):
+            await chrome.show(tab, site.public + "/+auth/", page)
+            wrong[name] = await chrome.unclear(tab)
+    assert {name: faults for name, faults in wrong.items() if faults} == {}
+
+
+async def test_the_first_key_skips_to_the_content(tab: Page, alice: Person, world: World) -> None:
+    await log_in(tab, alice, world)
+    await tab.keyboard.press("Tab")
+    await expect(tab.get_by_role("link", name="Skip to the content")).to_be_focused()
+    await tab.keyboard.press("Enter")
+    await tab.keyboard.press("Tab")
+    await expect(tab.get_by_role("link", name="Add an app")).to_be_focused()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from gateway.core.accounts import Account, WebauthnKey
-from gateway.core.audit import Event
 from gateway.core.errors import Refusal
+from gateway.web.activity import WORDS
 from tests.core.world import Person, Phone, World, caller, token_of, wrong_code
-from tests.web.site import Browser, Page
+from tests.web.site import Browser, Page, Site
 
 DEVPI_CLIENT = "devpi-client/7.3.0 (py3.11.2; linux)"
 
@@ -41,7 +41,7 @@ async def command_line_login(world: World, user: str) -> str:
 
 @dataclass
 class Tour:
-    """Visits the pages as three people: nobody, bob (for the first time) and alice."""
+    """Visits the pages as nobody, bob (for the first time), alice, and carol, who has time."""
 
     nobody: Browser
     bob: Browser
@@ -60,6 +60,7 @@ class Tour:
         await self._account()
         await self._changes()
         await self._stale()
+        await self._grace()
         return self.seen
 
     async def _doors(self) -> None:
@@ -108,7 +109,7 @@ class Tour:
         seen["add app"] = await alice.get("/+auth/add")
         seen["add key"] = await alice.get("/+auth/add/key")
         origin = self.person.caller.origin
-        for event in Event:
+        for event in WORDS:
             await alice.site.trail.record(event, "alice", origin, factor="totp phone")
         seen["activity"] = await alice.get("/+auth/activity")
         waiting = await command_line_login(self.world, "alice")
@@ -120,7 +121,11 @@ class Tour:
     async def _changes(self) -> None:
         alice, seen = self.alice, self.seen
         seen["new codes"] = form = await alice.get("/+auth/recovery")
-        seen["codes made"] = await alice.fill(form, "/+auth/recovery")
+        seen["codes made"] = made = await alice.fill(form, "/+auth/recovery")
+        seen["codes on a lost page"] = await alice.get("/+auth/?next=/simple/")
+        seen["codes to confirm"] = await alice.get("/+auth/add/recovery")
+        refused = await alice.fill(made, "/+auth/add/recovery", code="AAAA")
+        seen["codes to confirm, refused"] = refused
 
     async def _stale(self) -> None:
         alice, seen = self.alice, self.seen
@@ -130,3 +135,14 @@ class Tour:
         wrong = wrong_code(self.person, self.world.clock())
         seen["step-up refused"] = await alice.fill(form, "/+auth/confirm", code=wrong)
         seen["step-up by key"] = await alice.get("/+auth/confirm?use=webauthn&next=/%2Bauth/add")
+
+    async def _grace(self) -> None:
+        """Before `required_from`: somebody without a factor is let in, and reminded."""
+        site = self.nobody.site
+        later = site.world.other(required_from=site.world.clock() + 5 * 86400 + 60)
+        gentle = Site(later, site.doorman, site.public)
+        runner = await gentle.start()
+        carol = Browser(gentle, self.nobody.http)
+        first = await carol.give_password("carol", next="/simple/")
+        self.seen["grace period"] = await carol.follow(first)
+        await runner.cleanup()
