@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 
 class Body(Protocol):
@@ -14,6 +14,18 @@ class Body(Protocol):
     def feed(self, data: bytes) -> tuple[list[bytes], list[bytes]]:
         """What to send on, and the bare content of it; raises `chunked.BadChunk`."""
         ...
+
+
+class EndlessBody:
+    """A body that ends with its connection, put into chunks."""
+
+    __slots__ = ()
+    END: Final = b"0\r\n\r\n"
+    done = False
+    rest = b""
+
+    def feed(self, data: bytes) -> tuple[list[bytes], list[bytes]]:
+        return [b"%x\r\n" % len(data), data, b"\r\n"], [data]
 
 
 class SizedBody:

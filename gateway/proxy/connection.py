@@ -64,6 +64,13 @@ class Connection(asyncio.Protocol):
         sock = transport.get_extra_info("socket")
         return None if sock is None else cast(int, sock.fileno())
 
+    @property
+    def can_reset(self) -> bool:
+        """Whether the peer can tell a broken connection from one that has ended."""
+        transport = self.transport
+        sock = None if transport is None else transport.get_extra_info("socket")
+        return sock is not None and sock.family != socket.AF_UNIX
+
     def reset(self) -> None:
         """End the connection so that the peer sees that something is missing."""
         transport = self.transport

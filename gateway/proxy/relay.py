@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from gateway.proxy.answers import AnswerHead, BadAnswer, read_answer
+from gateway.proxy.bodies import EndlessBody
 from gateway.proxy.chunked import BadChunk, ChunkDecoder
 from gateway.proxy.connection import Why
 from gateway.proxy.grammar import RequestHead
@@ -38,7 +39,7 @@ class Relay:
     answering = False
     ended = False
     left: int | None = None
-    chunks: ChunkDecoder | None = None
+    chunks: ChunkDecoder | EndlessBody | None = None
     reusable = False
     uploading = False
     _close = False
@@ -111,7 +112,9 @@ class Relay:
         self._close = close = (
             unknown or self.uploading or not head.persistent or client.forwarder.stopping
         )
-        framed = answer.chunked and head.version == b"1" and answer.status != 204
+        framed = head.version == b"1" and (
+            answer.status != 204 if answer.chunked else unknown and not client.can_reset
+        )
         wire = answer_head(answer, self.route, framed, close)
         self.answering = True
         self.reusable = answer.persistent and not unknown
@@ -131,6 +134,11 @@ class Relay:
             return
         if answer.chunked:
             self.chunks = ChunkDecoder(extensions=True)
+            client.write(wire)
+            if len(data) > size:
+                self._body(data[size:])
+        elif framed:  # through a unix socket, where an early end would look like the end
+            self.chunks = EndlessBody()
             client.write(wire)
             if len(data) > size:
                 self._body(data[size:])
@@ -240,7 +248,10 @@ class Relay:
     def upstream_ended(self, exc: BaseException | None) -> None:
         """The upstream closed its connection (exc: or broke it) before we let go of it."""
         if self.answering:
-            if self.left is None and self.chunks is None and exc is None:
+            endless = isinstance(self.chunks, EndlessBody)
+            if self.left is None and (self.chunks is None or endless) and exc is None:
+                if endless:
+                    self.client.write(EndlessBody.END)
                 self.finish(False)  # the end of a body without length
             else:
                 self.truncate()
