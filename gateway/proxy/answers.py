@@ -31,7 +31,8 @@ class BadAnswer(Exception):
 class AnswerHead:
     """A judged head of an upstream's answer.
 
-    status_line: status and reason as they came. size: bytes of the head. bodiless: never a body, whatever the fields say (RFC 9112 section 6.3).
+    status_line: status and reason as they came. size: bytes of the head.
+    bodiless: never a body, whatever the fields say (RFC 9112 section 6.3).
     length: the declared length, None when none is. chunked: the body is chunked.
     persistent: the upstream allows another request on this connection.
     kept: the fields that go on to the client. cookies: Set-Cookie values in order.

@@ -217,7 +217,7 @@ class ClientConnection(Connection):
         """On to the next request."""
         self.stage = None
         self.since = self.forwarder.now
-        if self._stopped:
+        if self.stopped:
             self.go_on_reading(Why.ANY)
         if self._buffer:
             self.stage = Between(self)

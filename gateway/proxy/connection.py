@@ -21,13 +21,16 @@ class Why:
 
 
 class Connection(asyncio.Protocol):
-    """One end. Subclasses are told what happens by asyncio's own methods."""
+    """One end. Subclasses are told what happens by asyncio's own methods.
 
-    __slots__ = ("_stopped", "transport")
+    stopped: why nothing is read (`Why`), 0 while something is.
+    """
+
+    __slots__ = ("stopped", "transport")
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport | None = None
-        self._stopped = 0
+        self.stopped = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -37,21 +40,16 @@ class Connection(asyncio.Protocol):
         if sock is not None and sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    @property
-    def stopped(self) -> bool:
-        """Whether reading is stopped for some reason."""
-        return self._stopped != 0
-
     def stop_reading(self, why: int) -> None:
-        if not self._stopped and self.transport is not None and not self.transport.is_closing():
+        if not self.stopped and self.transport is not None and not self.transport.is_closing():
             self.transport.pause_reading()
-        self._stopped |= why
+        self.stopped |= why
 
     def go_on_reading(self, why: int) -> None:
-        if not self._stopped & why:
+        if not self.stopped & why:
             return
-        self._stopped &= ~why
-        if not self._stopped and self.transport is not None and not self.transport.is_closing():
+        self.stopped &= ~why
+        if not self.stopped and self.transport is not None and not self.transport.is_closing():
             self.transport.resume_reading()
 
     def plain_fd(self) -> int | None:

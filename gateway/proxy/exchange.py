@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Final
 from gateway.proxy.bodies import Body, SizedBody
 from gateway.proxy.chunked import BadChunk
 from gateway.proxy.connection import Why
+from gateway.proxy.grammar import RequestHead
 from gateway.proxy.relay import Relay
 from gateway.proxy.splice import AVAILABLE, Mover, Outcome
 from gateway.proxy.upstream import UpstreamConnection
-from gateway.proxy.wire import request_head
+from gateway.proxy.wire import Route, request_head
 
 if TYPE_CHECKING:
-    pass
-
+    from gateway.proxy.client import ClientConnection
 
 _REPEATABLE: Final = frozenset({b"GET", b"HEAD"})
 
@@ -32,11 +32,15 @@ class Exchange(Relay):
         calls `send`.
     """
 
-    body: Body | None = None
-    _mover: Mover | None = None
-    _task: asyncio.Task[None] | None = None
-    _waiting: list[bytes] | None = None  # to be sent once there is a connection
-    _retry = b""
+    __slots__ = ("_mover", "_retry", "_task", "_waiting", "body")
+
+    def __init__(self, client: ClientConnection, head: RequestHead, route: Route) -> None:
+        Relay.__init__(self, client, head, route)
+        self.body: Body | None = None
+        self._mover: Mover | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._waiting: list[bytes] | None = None  # to be sent once there is a connection
+        self._retry = b""
 
     # -- the way up ---------------------------------------------------------------------------
 
@@ -54,7 +58,7 @@ class Exchange(Relay):
             self.body = body
             self.uploading = foreign or body is not None
             wire += first
-        elif self.head.method in _REPEATABLE:
+        elif self.head.line.method in _REPEATABLE:
             self._retry = wire
         upstream = forwarder.pool.take()
         if upstream is None:

@@ -34,25 +34,29 @@ class Relay:
     chunks: decoder of a chunked body. deciding: the gate looks at the answer.
     """
 
-    # Most exchanges have none of these, so they are set only where they are there.
-    upstream: UpstreamConnection | None = None
-    answering = False
-    ended = False
-    left: int | None = None
-    chunks: ChunkDecoder | EndlessBody | None = None
-    reusable = False
-    uploading = False
-    _close = False
-    _head_bytes = b""
-    _down: Mover | None = None
-    _wants_splice = False
-    _hold: Hold | None = None
+    __slots__ = (
+        "_close", "_down", "_head_bytes", "_hold", "_wants_splice", "answering", "chunks",
+        "client", "ended", "head", "left", "reusable", "route", "touched", "uploading",
+        "upstream",
+    )  # fmt: skip
 
     def __init__(self, client: ClientConnection, head: RequestHead, route: Route) -> None:
         self.client = client
         self.head = head
         self.route = route
         self.touched = client.forwarder.now
+        self.upstream: UpstreamConnection | None = None
+        self.answering = False
+        self.ended = False
+        self.left: int | None = None
+        self.chunks: ChunkDecoder | EndlessBody | None = None
+        self.reusable = False
+        self.uploading = False
+        self._close = False
+        self._head_bytes = b""
+        self._down: Mover | None = None
+        self._wants_splice = False
+        self._hold: Hold | None = None
 
     @property
     def deciding(self) -> bool:
@@ -104,7 +108,7 @@ class Relay:
         """Pass on the head, and what `data` holds of the body behind it."""
         client, head = self.client, self.head
         length = answer.length
-        if answer.bodiless or head.method == b"HEAD":
+        if answer.bodiless or head.line.method == b"HEAD":
             length = 0
         unknown = length is None and not answer.chunked
         # Without a length the end of the connection is the end of the body; and a client that

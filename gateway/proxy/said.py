@@ -66,8 +66,9 @@ def refuse(why: str) -> Refusal:
 class Said:
     """What the fields of a request say, whatever its first line is.
 
-    block: the fields, each "\\n…\\r". kept: those that may go upstream. length: of the body; None when it is chunked.
-    framed: a body was declared, be it empty. closes: no other request will follow.
+    block: the fields, each "\\n…\\r". kept: those that may go upstream.
+    length: of the body; None when it is chunked. framed: a body was declared, be it empty.
+    closes: no other request will follow.
     forwarded_for: X-Forwarded-For values, in order. shared: many requests say just this.
     route, tail: where one of these went, and what went there of their fields (`wire.py`).
     """
