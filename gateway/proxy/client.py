@@ -34,12 +34,13 @@ _UNKNOWN: Final = object()
 class ClientConnection(Connection):
     """One connection of a client."""
 
-    __slots__ = ("_address", "_buffer", "_peer", "_served", "fields", "forwarder", "since", "stage")
+    __slots__ = ("_address", "_buffer", "_peer", "_served", "fields", "forwarder", "full", "since", "stage")
 
     def __init__(self, forwarder: Forwarder) -> None:
         super().__init__()
         self.forwarder = forwarder
         self.stage: Stage | None = None
+        self.full = False  # it does not take what is written to it
         self.since = forwarder.now  # the first byte of a head, or the end of the last answer
         self.fields = _NONE
         self._buffer: bytes | bytearray = b""
@@ -82,10 +83,12 @@ class ClientConnection(Connection):
             stage.client_gone()
 
     def pause_writing(self) -> None:
+        self.full = True
         if self.stage is not None:
             self.stage.client_writable(False)
 
     def resume_writing(self) -> None:
+        self.full = False
         if self.stage is not None:
             self.stage.client_writable(True)
 
@@ -219,14 +222,26 @@ class ClientConnection(Connection):
         self.since = self.forwarder.now
         if self.stopped:
             self.go_on_reading(Why.ANY)
-        if self._buffer:
+        if self._buffer or self.full:
             self.stage = Between(self)
 
     def next_request(self) -> None:
         """Look at what was sent ahead."""
         data, self._buffer = bytes(self._buffer), b""
         self.stage = None
-        self._head(data)
+        if data:
+            self._head(data)
+        elif self.forwarder.stopping:
+            self.finish()
+
+    def finish(self) -> None:
+        """End the connection once the client has what was written to it."""
+        transport = self.transport
+        if transport is None or not transport.get_write_buffer_size():
+            self.leave()
+        else:
+            self._ending()
+            transport.close()
 
     def cut_off(self, *, reset: bool) -> None:
         """End the connection in the middle of an answer.

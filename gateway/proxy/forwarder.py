@@ -89,7 +89,7 @@ class Forwarder:
         self._empty = asyncio.Event()
         for client in list(self.clients):
             if client.stage is None:
-                client.leave()
+                client.finish()
         if self.clients:
             try:
                 await asyncio.wait_for(self._empty.wait(), self.limits.drain)

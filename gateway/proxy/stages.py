@@ -79,23 +79,37 @@ class Linger:
 
 class Between:
     """One answer is out and the next request is here already: its turn comes with the loop's,
-    so that a client that pipelines does not keep others waiting."""
+    so that a client that pipelines does not keep others waiting. And not before the client has
+    read on: what it asks for and never takes would fill our memory."""
 
-    __slots__ = ("_client", "_turn")
+    __slots__ = ("_client", "_since", "_turn", "_unread")
 
     def __init__(self, client: ClientConnection) -> None:
         self._client = client
-        self._turn = asyncio.get_running_loop().call_soon(client.next_request)
+        self._turn: asyncio.Handle | None = None
+        self._unread = 0
+        self._since = client.forwarder.now
+        self.client_writable(not client.full)
 
     def client_data(self, data: bytes) -> None:
         self._client.keep(data)
 
-    def client_writable(self, writable: bool) -> None: ...
+    def client_writable(self, writable: bool) -> None:
+        if writable and self._turn is None:
+            self._turn = asyncio.get_running_loop().call_soon(self._client.next_request)
 
     def client_gone(self) -> None:
-        self._turn.cancel()
+        if self._turn is not None:
+            self._turn.cancel()
 
-    def sweep(self, now: float) -> None: ...
+    def sweep(self, now: float) -> None:
+        transport = self._client.transport
+        unread = 0 if transport is None else transport.get_write_buffer_size()
+        if unread != self._unread:
+            self._unread = unread
+            self._since = now
+        elif now - self._since > self._client.forwarder.limits.stall:
+            self._client.leave()
 
 
 class Planning:
