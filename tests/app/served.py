@@ -130,21 +130,25 @@ class Served:
         assert told.status == 200, told.body
         return str(told.json["result"]["password"])
 
-    def browse_in(self, user: str, password: str, *, goto: str = "") -> Client:
-        """A browser login on the gateway's own page."""
+    def browse_in(self, user: str, password: str, *, goto: str = "", **more: str) -> Client:
+        """A browser login on the gateway's own page. more: fields beside the code."""
         client = self.client()
+        told = self.give_password(client, user, password, goto)
+        assert told.first("location") == "/+auth/verify", told.fields
+        self.verify(client, user, **more)
+        return client
+
+    def give_password(self, client: Client, user: str, password: str, goto: str = "") -> Answer:
         page = client.browse("GET", "/+auth/login" + (f"?next={goto}" if goto else ""))
         form = {**hidden(page), "user": user, "password": password}
         told = client.browse("POST", "/+auth/login", form=form, fields=self.ours())
         assert told.status == 303, (told.status, told.body)
-        assert told.first("location") == "/+auth/verify", told.fields
-        self.verify(client, user)
-        return client
+        return told
 
-    def verify(self, client: Client, user: str) -> Answer:
+    def verify(self, client: Client, user: str, **more: str) -> Answer:
         page = client.browse("GET", "/+auth/verify")
         assert page.status == 200, page
-        form = {**hidden(page), "kind": "totp", "code": self.code(user)}
+        form = {**hidden(page), "kind": "totp", "code": self.code(user), **more}
         told = client.browse("POST", "/+auth/verify", form=form, fields=self.ours())
         assert told.status == 303, (told.status, told.body)
         return told

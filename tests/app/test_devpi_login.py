@@ -228,6 +228,19 @@ def test_a_changed_password(devpi: Served, person: Person, devpi_server: servers
     assert patch(browser, user, **devpi.ours()).slug == "second_factor_required"
 
 
+def test_a_changed_password_ends_remembered_devices(devpi: Served, person: Person) -> None:
+    user, password = person()
+    browser = devpi.browse_in(user, password, remember="yes")
+    told = devpi.give_password(browser, user, password)
+    assert told.first("location") == "/+auth/", "no code asked on this device"
+    changed = browser.call(
+        "PATCH", f"/{user}", send={"password": "another one"}, fields=devpi.ours()
+    )
+    assert (changed.status, changed.json["type"]) == (200, "userpassword"), changed.body
+    told = devpi.give_password(browser, user, "another one")
+    assert told.first("location") == "/+auth/verify"
+
+
 def test_a_password_changed_for_somebody_else(
     devpi: Served, person: Person, devpi_server: servers.Index
 ) -> None:
