@@ -108,7 +108,7 @@ async def build(
         limits=_limits(settings),
         trusted=tuple(settings.trusted_proxies),
     )
-    chores.start()
+    chores.start(flow.sweep)
     return Running(forwarder, store, calls, pages, parts, chores)
 
 

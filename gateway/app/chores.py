@@ -1,10 +1,12 @@
-"""Work nobody waits for: notices on their way to people, old audit entries removed."""
+"""Work nobody waits for: notices on their way to people, old audit entries removed, the ends of
+sessions recorded."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
@@ -13,6 +15,7 @@ from gateway.app.mailbox import AddressOf, Mailboxes
 from gateway.core.audit_chain import Trail
 from gateway.core.clock import Clock, Random
 from gateway.core.errors import Refusal
+from gateway.core.flow import SWEEP_EVERY
 from gateway.core.notice_queue import NoticeQueue
 from gateway.core.store import Store, StoreUnavailable
 from gateway.core.upstream import Call
@@ -49,10 +52,12 @@ class Chores:
         self._trail: Final = trail
         self._tasks: list[asyncio.Task[None]] = []
 
-    def start(self) -> None:
-        """Begin, in the running loop."""
+    def start(self, sweep: Callable[[], Awaitable[None]]) -> None:
+        """Begin, in the running loop. sweep: `Flow.sweep`."""
         loop = asyncio.get_running_loop()
-        self._tasks += [loop.create_task(self._look()), loop.create_task(self._tidy())]
+        tidy = _every(TIDY_EVERY, self._trail.tidy)
+        work = (self._look(), tidy, _every(SWEEP_EVERY, sweep))
+        self._tasks += [loop.create_task(one) for one in work]
         if self._channels:
             from gateway.notify.courier import Courier
 
@@ -75,13 +80,14 @@ class Chores:
         except StoreUnavailable as error:
             refusal_for(error)
 
-    async def _tidy(self) -> None:
-        while True:
-            await asyncio.sleep(TIDY_EVERY)
-            try:
-                await self._trail.tidy()
-            except StoreUnavailable as error:
-                _log.warning("the audit trail could not be tidied: %s", error)
+
+async def _every(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await work()
+        except StoreUnavailable as error:
+            refusal_for(error)
 
 
 def _channels(settings: Settings, ask_index: AddressOf | None, clock: Clock) -> list[Channel]:

@@ -149,6 +149,7 @@ class Admin:
 
         gone = await self._.accounts.change(known.id, user, work, now=self._.clock())
         await self._.throttle.forget(known.id)
+        await self._.sweep(known.id)
         await self._record(Event.RESET, known.id, detail=reason)
         await self._.notifier.notify(Notice.RESET, known.id, _ORIGIN, detail=reason)
         return gone

@@ -34,7 +34,7 @@ class AtOnce:
         account = await self._.accounts.get(user_id) or Account(user_id, user)
         if not account.protected:
             self._refuse_unless_optional()
-            await self._.accounts.meet(account, now=self._.clock())
+            await self._.proofs.meet(account, caller)
             event, kind, label = Event.LOGIN_WITHOUT_FACTOR, "", ""
         elif code:
             event = Event.LOGIN
@@ -103,6 +103,7 @@ class AtOnce:
             await self._.credentials.earn(
                 user_id, (fresh,), proved_at=proof.proved_at, factor=proof.factor, epoch=epoch
             )
+        await self._.sweep(user_id)
         await self._.audit.record(Event.PASSWORD_CHANGED, user_id, caller.origin)
 
 
@@ -117,6 +118,8 @@ async def renewed(parts: Parts, session: Session, epoch: int) -> str:
     )
     if cookie is None:
         raise Refusal("pending_expired")
+    if epoch != session.epoch:
+        await parts.devices.sweep(session.user_id)
     await parts.credentials.renew(
         session.user_id,
         session.holds,

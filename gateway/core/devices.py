@@ -10,13 +10,15 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.core.account_store import Accounts
 from gateway.core.agents import device_name
-from gateway.core.audit import Origin
+from gateway.core.audit import AuditSink, Event, Origin
 from gateway.core.clock import Clock, Random
 from gateway.core.keys import KeyRing, SealBroken
 from gateway.core.logins import FlowLimits, Held
 from gateway.core.random_text import token
 from gateway.core.sealed import seal, unseal
+from gateway.core.sessions import CHANGED, LINGER, OVER
 from gateway.core.store import Key, Store
 from gateway.core.tickets import Tickets
 
@@ -46,12 +48,21 @@ class Remembered:
 
 class Devices:
     def __init__(
-        self, store: Store, ring: KeyRing, clock: Clock, random: Random, limits: FlowLimits
+        self,
+        store: Store,
+        ring: KeyRing,
+        accounts: Accounts,
+        clock: Clock,
+        random: Random,
+        limits: FlowLimits,
+        audit: AuditSink,
     ) -> None:
         self._store = store
         self._ring = ring
         self._clock = clock
         self._random = random
+        self._accounts = accounts
+        self._audit = audit
         self._life = limits.remember
         self._tickets = Tickets(ring, clock, "device", limits.remember)
 
@@ -111,12 +122,26 @@ class Devices:
         for name, record in await self._store.items("device", user_id):
             data = json.loads(record.value)
             data.pop("sealed")
-            if data["epoch"] == epoch:
+            if data["epoch"] == epoch and data["expires"] > self._clock():
                 found.append(Remembered(id=name, user_id=user_id, **data))
         return sorted(found, key=lambda one: one.used, reverse=True)
 
     async def forget(self, user_id: str, id: str) -> bool:
         return await self._store.delete(Key("device", user_id, id))
+
+    async def sweep(self, user_id: str) -> None:
+        """Forget what is over, and record each."""
+        items = await self._store.items("device", user_id)
+        epoch = await self._accounts.epoch(user_id) if items else 0
+        for id, record in items:
+            data = json.loads(record.value)
+            why = CHANGED if data["epoch"] < epoch else OVER
+            if why == OVER and data["expires"] > self._clock():
+                continue
+            if await self.forget(user_id, id):
+                origin = Origin(address=data["address"])
+                said = f"{data['name']}: {why}"
+                await self._audit.record(Event.DEVICE_FORGOTTEN, user_id, origin, detail=said)
 
     def id_in(self, cookie: str, user_id: str) -> str:
         """The id of the device a cookie names, "" for none of this person's."""
@@ -131,6 +156,8 @@ class Devices:
         if record is None:
             return None
         data = json.loads(record.value)
+        if data["expires"] <= self._clock():
+            return None
         return parts[1], parts[2], data, data.pop("sealed")
 
     async def _write(
@@ -139,4 +166,4 @@ class Devices:
         kept = Held(session=held.session, issued=held.issued)
         sealed = seal(self._ring, _PURPOSE, f"{id}/{user_id}", part, kept)
         value = json.dumps({**data, "sealed": sealed}, separators=(",", ":")).encode()
-        await self._store.put(Key("device", user_id, id), value, expires=data["expires"])
+        await self._store.put(Key("device", user_id, id), value, expires=data["expires"] + LINGER)

@@ -183,7 +183,7 @@ class Entering:
         return Begun(Step.PASSED, session, led(self._, account, held))
 
     async def _without(self, account: Account, user: str, held: Held, caller: Caller) -> Begun:
-        await self._.accounts.meet(account, now=self._.clock())
+        await self._.proofs.meet(account, caller)
         await self._.audit.record(Event.LOGIN_WITHOUT_FACTOR, account.id, caller.origin)
         cookie = await self._open(user, account.id, held, caller, self._.clock(), "", account.epoch)
         return Begun(Step.PASSED, cookie, led(self._, account, held))

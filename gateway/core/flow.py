@@ -7,6 +7,8 @@ the upstream, before anything here is called), then the factor, then the act.
 
 from __future__ import annotations
 
+from typing import Final
+
 from gateway.core.at_once import AtOnce, fresh_proof
 from gateway.core.audit import Event
 from gateway.core.enrolling import Enrolling
@@ -45,6 +47,10 @@ __all__ = [
     "Verified",
     "Waiting",
 ]
+
+
+SWEEP_EVERY: Final = 300.0
+"""Seconds between two looks for sessions and devices whose time is over."""
 
 
 class Flow:
@@ -230,6 +236,16 @@ class Flow:
             await self._.audit.record(Event.SESSION_ENDED, session.user_id, caller.origin)
 
     # -- approving a command-line login in a browser -----------------------------------------
+
+    async def sweep(self) -> None:
+        """End, and record, every session and remembered device whose time is over.
+
+        Done every few minutes, by one of the gateways on a store.
+        """
+        turn = Key("told", "", "sweep")
+        if await self._.store.claim(turn, expires=self._.clock() + SWEEP_EVERY - 1):
+            for user_id in await self._.accounts.ids():
+                await self._.sweep(user_id)
 
     async def waiting(self, session: Session, id: str) -> Waiting | None:
         """The command-line login that an approval address names, if it is this person's."""

@@ -43,6 +43,11 @@ class Parts:
     approvals: Approvals
     challenges: Challenges
 
+    async def sweep(self, user_id: str) -> None:
+        """End, and record, what is over of a person's sessions and remembered devices."""
+        await self.sessions.sweep(user_id)
+        await self.devices.sweep(user_id)
+
 
 def assemble(
     *,
@@ -69,10 +74,10 @@ def assemble(
         accounts=accounts,
         throttle=throttle,
         proofs=Proofs(store, ring, accounts, factors, throttle, audit, notifier, clock),
-        sessions=Sessions(store, ring, accounts, clock, random, limits),
+        sessions=Sessions(store, ring, accounts, clock, random, limits, audit),
         pending=PendingLogins(store, ring, clock, random, limits),
         credentials=Credentials(store, ring, accounts, clock, limits.credential),
-        devices=Devices(store, ring, clock, random, limits),
+        devices=Devices(store, ring, accounts, clock, random, limits, audit),
         approvals=Approvals(store, ring, clock, random, limits.approval),
         challenges=Challenges(store, ring, clock, random, limits.challenge),
     )

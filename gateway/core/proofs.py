@@ -161,17 +161,32 @@ class Proofs:
         label = f"{factor.kind} {proof.name}".strip()
         return Proved(factor.kind, label, proof.account), fresh
 
+    async def meet(self, account: Account, caller: Caller) -> None:
+        """A login without a factor: keep the account, and tell of a device not seen before."""
+
+        def work(present: Account) -> tuple[Account, bool]:
+            agents, fresh = self._agents(present, caller)
+            return replace(present, agents=agents), fresh
+
+        now = self._clock()
+        if await self._accounts.change(account.id, account.user, work, now=now):
+            await self._new_device(account.id, caller)
+
     def seen(self, account: Account, caller: Caller) -> tuple[Account, bool]:
         """The account with this network and device among those known; whether it is new."""
         place = self._network(account.id, caller)
+        known = tuple(dict.fromkeys(([place] if place else []) + list(account.known)))
+        agents, fresh = self._agents(account, caller)
+        return replace(account, known=known[:KNOWN_NETWORKS], agents=agents), fresh
+
+    def _agents(self, account: Account, caller: Caller) -> tuple[tuple[str, ...], bool]:
+        """The devices known after a login, the newest first, and whether this one was new."""
         # A relay on its way between a person and the gateway repeats the User-Agent, so the name
         # of the program alone would make every phished login one from a device seen before.
         name, around = device_name(caller.origin.user_agent), region(caller.address)
         agent = self._ring.digest("agent", account.id, name, around)
-        known = tuple(dict.fromkeys(([place] if place else []) + list(account.known)))
-        agents = tuple(dict.fromkeys([agent, *account.agents]))
         fresh = bool(account.agents) and agent not in account.agents
-        return replace(account, known=known[:KNOWN_NETWORKS], agents=agents[:_AGENTS]), fresh
+        return tuple(dict.fromkeys([agent, *account.agents]))[:_AGENTS], fresh
 
     def _network(self, user_id: str, caller: Caller) -> str:
         place = network(caller.address)
@@ -184,8 +199,11 @@ class Proofs:
             await self._audit.record(Event.RECOVERY_CODE_USED, user_id, origin, detail=left)
             await self._notifier.notify(Notice.RECOVERY_CODE_USED, user_id, origin, detail=left)
         if fresh:
-            name = device_name(origin.user_agent)
-            await self._notifier.notify(Notice.NEW_DEVICE, user_id, origin, detail=name)
+            await self._new_device(user_id, caller)
+
+    async def _new_device(self, user_id: str, caller: Caller) -> None:
+        name = device_name(caller.origin.user_agent)
+        await self._notifier.notify(Notice.NEW_DEVICE, user_id, caller.origin, detail=name)
 
     async def _refused(self, wrong: _Wrong) -> Refusal:
         origin, how = wrong.caller.origin, wrong.how

@@ -3,6 +3,9 @@
 The cookie names the record and carries the part that opens the upstream credential sealed in
 it. An id lives until the next step up, so a session that was fixed or overheard before is not
 the one that comes after.
+
+A record outlives its session for a while, so that the end of each is recorded, by whom or what
+ever it came (`sweep`).
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from dataclasses import replace
 from typing import Final
 
 from gateway.core.account_store import Accounts
-from gateway.core.audit import Origin
+from gateway.core.audit import AuditSink, Event, Origin
 from gateway.core.clock import Clock, Random
 from gateway.core.keys import KeyRing, SealBroken
 from gateway.core.logins import FlowLimits, Held, Session
@@ -21,6 +24,13 @@ from gateway.core.sealed import seal, unseal
 from gateway.core.store import Key, Record, Store
 from gateway.core.tickets import Tickets
 from gateway.core.upstream import Credential
+
+LINGER: Final = 86400.0
+"""Seconds a record stays after its end, at most."""
+IDLE: Final = "not used for too long"
+OVER: Final = "its time was over"
+CHANGED: Final = "a factor or the password changed"
+CROWDED: Final = "more sessions than allowed"
 
 _TOUCH: Final = 60  # seconds between two writes of "last seen"
 _PURPOSE: Final = "session"
@@ -35,6 +45,7 @@ class Sessions:
         clock: Clock,
         random: Random,
         limits: FlowLimits,
+        audit: AuditSink,
     ) -> None:
         self._store = store
         self._ring = ring
@@ -42,6 +53,7 @@ class Sessions:
         self._clock = clock
         self._random = random
         self._limits = limits
+        self._audit = audit
         self._tickets = Tickets(ring, clock, "session", limits.absolute)
 
     async def open(
@@ -76,9 +88,9 @@ class Sessions:
         part = token(self._random, 32)
         held = Held(session=upstream)
         sealed = seal(self._ring, _PURPOSE, _identity(user_id, session.id), part, held)
-        expires = self._expires(session.created, now)
+        expires = self._expires(session.created, now) + LINGER
         await self._store.put(_key(session), _dump(session, sealed), expires=expires, if_version=0)
-        await self._make_room(session)
+        await self.sweep(user_id, keep=session.id)
         return self._tickets.make(user_id, session.id, part)
 
     async def get(self, cookie: str) -> Session | None:
@@ -131,6 +143,33 @@ class Sessions:
         live = [one for one in found if one.epoch == epoch and self._in_time(one, now)]
         return sorted(live, key=lambda one: one.last_seen, reverse=True)
 
+    async def sweep(self, user_id: str, *, keep: str = "") -> None:
+        """End what is over, and the longest unused beyond the limit; record each.
+
+        Args:
+            keep: the id of one that is not too many.
+        """
+        items = await self._store.items("session", user_id)
+        found = [_load(user_id, name, record.value)[0] for name, record in items]
+        epoch = await self._accounts.epoch(user_id) if found else 0
+        reasons = [(one, self._over(one, epoch)) for one in found]
+        live = sorted((one for one, why in reasons if not why), key=lambda one: one.last_seen)
+        crowd = [one for one in live if one.id != keep][: max(0, len(live) - self._limits.sessions)]
+        ended = [(one, why) for one, why in reasons if why] + [(one, CROWDED) for one in crowd]
+        for one, why in ended:
+            if await self.end(user_id, one.id):
+                origin = Origin(address=one.address, user_agent=one.user_agent)
+                await self._audit.record(Event.SESSION_ENDED, user_id, origin, detail=why)
+
+    def _over(self, session: Session, epoch: int) -> str:
+        """Why a session is over, "" while it is not."""
+        if session.epoch < epoch:
+            return CHANGED
+        now = self._clock()
+        if self._in_time(session, now):
+            return ""
+        return OVER if now >= session.created + self._limits.absolute else IDLE
+
     async def _alive(self, session: Session) -> bool:
         if not self._in_time(session, self._clock()):
             return False
@@ -150,18 +189,9 @@ class Sessions:
         await self._store.put(
             key,
             _dump(session, sealed, seen=now),
-            expires=self._expires(session.created, now),
+            expires=self._expires(session.created, now) + LINGER,
             if_version=record.version,
         )
-
-    async def _make_room(self, fresh: Session) -> None:
-        items = await self._store.items("session", fresh.user_id)
-        if len(items) <= self._limits.sessions:
-            return
-        found = [_load(fresh.user_id, name, record.value)[0] for name, record in items]
-        others = sorted((one for one in found if one.id != fresh.id), key=lambda one: one.last_seen)
-        for one in others[: len(items) - self._limits.sessions]:
-            await self.end(fresh.user_id, one.id)
 
 
 def _key(session: Session) -> Key:

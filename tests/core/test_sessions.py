@@ -8,7 +8,8 @@ import pytest
 
 from gateway.core.audit import Event
 from gateway.core.errors import Refusal
-from gateway.core.flow import FlowLimits
+from gateway.core.flow import SWEEP_EVERY, FlowLimits
+from gateway.core.sessions import CHANGED, CROWDED, IDLE, LINGER, OVER
 from gateway.core.store import Key
 from gateway.core.tickets import Tickets
 from tests.core.world import Person, World, earned, token_of
@@ -177,5 +178,65 @@ async def test_sessions_go_on_through_a_rotation(world: World) -> None:
 async def test_an_expired_record_is_gone_from_the_store(world: World) -> None:
     await world.enrol(Person("alice"))
     ((name, _),) = await world.store.items("session", "alice")
-    world.clock.turn(FlowLimits().absolute + 1)
+    world.clock.turn(FlowLimits().absolute + LINGER)
     assert await world.store.get(Key("session", "alice", name)) is None
+
+
+# -- ends that nobody asked for ------------------------------------------------------------
+
+
+def ends(world: World) -> list[tuple[Event, str]]:
+    wanted = (Event.SESSION_ENDED, Event.DEVICE_FORGOTTEN)
+    told = zip(world.ledger.events, world.ledger.details, strict=True)
+    return [(event, detail) for (event, _, _), detail in told if event in wanted]
+
+
+@pytest.mark.parametrize(("idle", "why"), [(3600.0, IDLE), (10 * 86400.0, OVER)])
+async def test_an_end_by_the_clock_is_recorded_once(world: World, idle: float, why: str) -> None:
+    world = world.other(idle=idle)
+    await world.enrol(Person("alice"))
+    world.clock.turn(min(idle, world.limits.absolute) - 1)
+    await world.flow.sweep()
+    assert ends(world) == []
+    for _ in range(2):
+        world.clock.turn(SWEEP_EVERY)
+        await asyncio.gather(world.flow.sweep(), world.flow.sweep())
+    assert ends(world) == [(Event.SESSION_ENDED, why)]
+    assert await world.store.items("session", "alice") == []
+
+
+async def test_a_remembered_device_whose_time_is_over(world: World) -> None:
+    alice = Person("alice")
+    await world.enrol(alice)
+    passed = await world.login(alice, remember=True)
+    await world.flow.end(passed.session_cookie, alice.caller)
+    world.clock.turn(world.limits.remember)
+    begun = await world.flow.begin(
+        "alice", earned("alice"), alice.caller, device_cookie=passed.device_cookie
+    )
+    assert begun.step == "verify"
+    await world.flow.sweep()
+    assert (Event.DEVICE_FORGOTTEN, f"Firefox on Linux: {OVER}") in ends(world)
+
+
+async def test_a_changed_password_records_what_it_ends(world: World) -> None:
+    alice = Person("alice")
+    await world.enrol(alice)
+    passed = await world.login(alice, remember=True)
+    proof = await world.session(passed.session_cookie)
+    await world.flow.password_changed("alice", None, proof, alice.caller)
+    assert ends(world) == [
+        (Event.SESSION_ENDED, CHANGED),
+        (Event.SESSION_ENDED, CHANGED),
+        (Event.DEVICE_FORGOTTEN, f"Firefox on Linux: {CHANGED}"),
+    ]
+
+
+async def test_the_one_that_was_too_many_is_recorded(world: World) -> None:
+    world = world.other(sessions=2)
+    alice = Person("alice")
+    await world.enrol(alice)
+    for _ in range(2):
+        world.clock.turn(60)
+        await world.login(alice)
+    assert ends(world) == [(Event.SESSION_ENDED, CROWDED)]

@@ -44,12 +44,14 @@ class Ledger:
 
     def __init__(self) -> None:
         self.events: list[tuple[Event, str, str]] = []
+        self.details: list[str] = []
         self.notices: list[tuple[Notice, str]] = []
 
     async def record(
         self, event: Event, user: str, origin: Origin, *, factor: str = "", detail: str = ""
     ) -> None:
         self.events.append((event, user, factor))
+        self.details.append(detail)
 
     async def notify(
         self, notice: Notice, user: str, origin: Origin, *, detail: str = "", address: str = ""
