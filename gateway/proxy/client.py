@@ -34,7 +34,9 @@ _UNKNOWN: Final = object()
 class ClientConnection(Connection):
     """One connection of a client."""
 
-    __slots__ = ("_address", "_buffer", "_peer", "_served", "fields", "forwarder", "full", "since", "stage")
+    __slots__ = (
+        "_address", "_buffer", "_peer", "_served", "fields", "forwarder", "full", "since", "stage",
+    )  # fmt: skip
 
     def __init__(self, forwarder: Forwarder) -> None:
         super().__init__()
