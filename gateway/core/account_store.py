@@ -58,11 +58,6 @@ class Accounts:
                 return result
         raise StoreUnavailable("an account is changed by too many at once")
 
-    async def meet(self, account: Account, *, now: float) -> None:
-        """Keep an account for somebody who has logged in, if there is none yet."""
-        if not account.created:
-            await self.change(account.id, account.user, lambda one: (one, None), now=now)
-
     async def by_handle(self, handle: str) -> str | None:
         """The user id behind a WebAuthn user handle."""
         record = await self._store.get(Key("handle", "", handle))

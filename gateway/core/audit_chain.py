@@ -36,6 +36,10 @@ SHOWN_FOR: Final = 90 * DAY
 _HEAD_PURPOSE: Final = "audit head"
 _TRIES: Final = 200
 _PAGE: Final = 500
+SHOWN: Final = 1000
+"""A person's own entries that are kept for them; older ones are in the trail only."""
+_PRUNE_EVERY: Final = 50
+_PRUNE_MOST: Final = 200
 
 
 class Trail:
@@ -97,7 +101,7 @@ class Trail:
         return count
 
     async def of_user(self, user_id: str, since: float) -> list[Entry]:
-        """A person's entries of the last 90 days at most, newest first.
+        """A person's entries of the last 90 days, about the last `SHOWN` at most, newest first.
 
         They come from a copy kept beside the log for each person, so nothing else is read;
         what does not carry the right hash is left out.
@@ -158,31 +162,48 @@ class Trail:
 
     async def _append(self, blank: Entry) -> None:
         async with self._lock:
+            tried = None
             for _ in range(_TRIES):
                 if self._end is None:
                     self._end = await self._last()
+                    if self._end == tried:
+                        # Nobody was faster: the end was cut off. Recording goes on behind it,
+                        # and `verify` names the gap.
+                        self._end = await self._known_head()
                 number, mac = self._end
                 entry = _numbered(blank, number + 1, mac)
                 raw, own = audit_entry.write(entry, self.ring)
                 if await self.store.append(LOG, raw, after=number) is not None:
                     self._end = (number + 1, own)
                     break
-                self._end = None  # another gateway was faster
+                tried, self._end = self._end, None  # another gateway was faster
             else:
                 raise StoreUnavailable("the audit log moves on faster than it can be written")
             await asyncio.gather(self._write_head(number + 1, own), self._keep_copy(entry, raw))
 
     async def _last(self) -> tuple[int, str]:
+        """Number and hash that the next entry follows."""
+        head = await self._known_head()  # first: it never is ahead of the entries then
         last = await self.store.last(LOG)
         if last is None:
             # Before the first entry, and never later: a head that is missing was removed.
             await self.store.put(HEAD, self._signed_head(0, START), if_version=0)
-            return 0, START
+            return 0, head[1]
+        if head[0] >= last[0]:
+            # Where the end was cut off, what follows names the entry that is gone, so that
+            # nothing written later closes the gap.
+            return last[0], head[1]
         try:
             return last[0], audit_entry.parse(last[1]).mac
         except NotAuthentic:
             # Somebody wrote here. Recording goes on, and `verify` names the place.
             return last[0], START
+
+    async def _known_head(self) -> tuple[int, str]:
+        try:
+            return await self.head() or (0, START)
+        except NotAuthentic:
+            return 0, START
 
     async def _write_head(self, number: int, mac: str) -> None:
         for _ in range(_TRIES):
@@ -216,6 +237,14 @@ class Trail:
         if entry.user:
             key = Key(OF_USER, entry.user, f"{entry.number:012d}")
             await self.store.put(key, raw, expires=entry.time + SHOWN_FOR)
+            if entry.number % _PRUNE_EVERY == 0:
+                await self._prune(entry.user)
+
+    async def _prune(self, user_id: str) -> None:
+        """Keep a person's page short: who writes much comes by here often."""
+        names = [name for name, _ in await self.store.items(OF_USER, user_id)]
+        for name in names[:-SHOWN][:_PRUNE_MOST]:
+            await self.store.delete(Key(OF_USER, user_id, name))
 
 
 def _numbered(blank: Entry, number: int, prev: str) -> Entry:

@@ -109,7 +109,7 @@ async def test_a_hundred_changes_at_once_are_all_kept(world: World) -> None:
 
 async def test_a_change_that_changes_nothing_writes_nothing(world: World) -> None:
     accounts = Accounts(world.store)
-    await accounts.meet(Account("alice", "Alice"), now=5.0)
+    await accounts.change("alice", "Alice", lambda one: (one, None), now=5.0)
     before = await world.store.get(Key("user", "alice", ""))
     await accounts.change("alice", "Alice", lambda one: (one, None), now=9.0)
     assert await world.store.get(Key("user", "alice", "")) == before

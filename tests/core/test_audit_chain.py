@@ -177,8 +177,10 @@ async def test_tampering_is_found_at_its_place(
     attack(store)
     verdict = await verify(trail)
     assert (verdict.sound, verdict.broken) == (False, broken), verdict.why
-    # Recording goes on, and does not heal what was broken.
+    # Recording goes on, here and in a gateway started later, and does not heal what was broken.
     await trail.record(Event.LOGIN, "bob", ORIGIN)
+    assert not (await verify(trail)).sound
+    await fill(Trail(store, trail.ring, Clock()), 3, "bob")
     assert not (await verify(trail)).sound
 
 
