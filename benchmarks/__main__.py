@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 
 from benchmarks import loads
@@ -20,10 +21,13 @@ from benchmarks.contestants import CONTESTANTS, Places, upstream
 from benchmarks.loads import Large, Small
 from benchmarks.report import Results, write
 from benchmarks.rig import LOAD_CORE, Broken, Process, free_port, running
+from benchmarks.session import cookie_field
 
 SMALL = (
-    "nginx, tuned", "gateway", "nginx, tuned (again)", "haproxy, splice", "nginx + auth_request",
-    "aiohttp proxy",
+    "nginx, tuned", "gateway", "nginx, tuned (again)", "haproxy, splice", "aiohttp proxy",
+)  # fmt: skip
+SESSION = (
+    "nginx, tuned", "gateway", "nginx + auth_request", "nginx + auth_request, always yes",
 )  # fmt: skip
 WHEEL = ("nginx, tuned", "gateway", "nginx, tuned (again)", "haproxy, splice")
 LARGE = ("nginx, tuned", "gateway", "nginx, tuned (again)", "nginx, defaults", "haproxy, splice")
@@ -41,7 +45,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--size", type=int, default=loads.GIB, help="bytes of a large body")
     parser.add_argument(
-        "--only", default="", help="small, wheel, large, latency, rules, idle, start"
+        "--only", default="", help="small, session, wheel, large, latency, rules, idle, start"
     )
     parser.add_argument("--output", type=Path, default=Path(__file__).with_name("results.md"))
     options = parser.parse_args()
@@ -103,6 +107,7 @@ class Bench:
         )  # fmt: skip
         with running(sink), running(upstream(self._places)):
             self._small("small", SMALL, connections=64, paths=PATHS)
+            self._small("session", SESSION, connections=64, paths=PATHS, field=cookie_field())
             self._small("wheel", WHEEL, connections=64, paths=PATHS)
             self._small("latency", FEW, connections=4, paths=PATHS)
             self._small("rules", RULES, connections=64, paths=MANY_PATHS)
@@ -137,20 +142,27 @@ class Bench:
             name: stack.enter_context(running(CONTESTANTS[name](self._places))) for name in names
         }
 
-    def _small(self, load: str, names: tuple[str, ...], *, connections: int, paths: int) -> None:
+    def _small(
+        self,
+        load: str,
+        names: tuple[str, ...],
+        *,
+        connections: int,
+        paths: int,
+        field: bytes = b"",
+    ) -> None:
         if not self._wanted(load):
             return
         kind = "wheel" if load == "wheel" else "page"
+        run = partial(loads.small, kind=kind, connections=connections, paths=paths, field=field)
         found: dict[str, list[Small]] = defaultdict(list)
         with contextlib.ExitStack() as stack:
             processes = self._contestants(stack, names)
             for process in processes.values():  # warm
-                loads.small(process, kind=kind, connections=connections, paths=paths, seconds=1)
+                run(process, seconds=1)
             for number in range(self._rounds):
                 for name, process in processes.items():
-                    found[name].append(
-                        loads.small(process, kind=kind, connections=connections, paths=paths)
-                    )
+                    found[name].append(run(process))
                 _say(f"{load}: round {number + 1} of {self._rounds}")
         self._results.small[load] = found
 

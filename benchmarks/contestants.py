@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.rig import LOAD_CORE, PROXY_CORE, REPOSITORY, Process, free_port
+from benchmarks.session import cookie_field
 
 NGINX_TUNED = """\
 proxy_buffering on; proxy_buffer_size 64k; proxy_buffers 8 256k; proxy_busy_buffers_size 512k;
@@ -138,7 +139,10 @@ def _nginx(places: Places, name: str, options: str, auth: int | None = None) -> 
             ),
         )
     )  # fmt: skip
-    return Process(["nginx", "-c", str(config)], core=PROXY_CORE, port=port, log=room / "log")
+    return Process(
+        ["nginx", "-c", str(config)], core=PROXY_CORE, port=port, log=room / "log",
+        fields=cookie_field() if auth else b"",
+    )  # fmt: skip
 
 
 def nginx_tuned(places: Places) -> Process:
@@ -153,20 +157,26 @@ def nginx_default(places: Places) -> Process:
     return _nginx(places, "nginx-default", "")
 
 
-def nginx_auth(places: Places) -> Process:
+def nginx_auth(places: Places, kind: str = "auth") -> Process:
     """nginx that asks a small service about each request; both count."""
     service = free_port()
-    room = places.room("auth")
-    process = _nginx(places, "nginx-auth", NGINX_TUNED, auth=service)
+    room = places.room(kind)
+    process = _nginx(places, f"nginx-{kind}", NGINX_TUNED, auth=service)
     process.attach(
         Process(
-            [sys.executable, "-m", "benchmarks.plain", "auth", str(service)],
+            [sys.executable, "-m", "benchmarks.plain", kind, str(service)],
             core=PROXY_CORE,
             port=service,
             log=room / "log",
-        )
+            ask="/+auth",
+            fields=cookie_field(),
+        )  # fmt: skip
     )
     return process
+
+
+def nginx_yes(places: Places) -> Process:
+    return nginx_auth(places, "yes")
 
 
 def haproxy(places: Places) -> Process:
@@ -225,6 +235,7 @@ CONTESTANTS: dict[str, Callable[[Places], Process]] = {
     "nginx, tuned (again)": nginx_again,
     "nginx, defaults": nginx_default,
     "nginx + auth_request": nginx_auth,
+    "nginx + auth_request, always yes": nginx_yes,
     "haproxy, splice": haproxy,
     "aiohttp proxy": plain_aiohttp,
     "gateway": gateway,

@@ -39,14 +39,20 @@ class Large:
 
 
 def small(
-    process: Process, *, kind: str, connections: int, paths: int, seconds: float = 2.0
+    process: Process,
+    *,
+    kind: str,
+    connections: int,
+    paths: int,
+    seconds: float = 2.0,
+    field: bytes = b"",
 ) -> Small:
-    """Raises Broken when a request failed."""
+    """Raises Broken when a request failed. field: a header line in every request."""
     before, began = process.cpu(), time.monotonic()
     done = subprocess.run(
         ["taskset", "-c", str(LOAD_CORE), "wrk", "-t1", f"-c{connections}", f"-d{seconds:.0f}s",
-         "--latency", "-s", str(_LUA), f"http://127.0.0.1:{process.port}/", "--", kind,
-         str(paths)],
+         "--latency", "--timeout", "10s", "-s", str(_LUA), f"http://127.0.0.1:{process.port}/",
+         "--", kind, str(paths), *([field.decode().strip()] if field else [])],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     wall = time.monotonic() - began

@@ -1,5 +1,5 @@
 """What people write when they write it themselves: an aiohttp proxy, and an authorisation
-service for nginx's auth_request. Run as `python -m benchmarks.plain proxy|auth PORT [UPSTREAM]`.
+service for nginx's auth_request. Run as `python -m benchmarks.plain proxy|auth|yes PORT [UPSTREAM]`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator
 import uvloop
 from aiohttp import ClientSession, ClientTimeout, TCPConnector, web
 from yarl import URL
+
+from benchmarks import session as sessions
 
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade"}
 
@@ -45,18 +47,32 @@ def proxy(upstream: str) -> web.Application:
 
 
 def auth() -> web.Application:
-    async def allowed(request: web.Request) -> web.Response:
-        target = request.headers.get("X-Target", "/")
-        return web.Response(status=200 if target.startswith("/") else 403)
+    """200 to who brings a signed session cookie, 401 to others."""
+
+    async def judge(request: web.Request) -> web.Response:
+        known = sessions.allowed(request.cookies.get(sessions.NAME, ""))
+        return web.Response(status=200 if known else 401)
 
     app = web.Application()
-    app.router.add_route("*", "/{rest:.*}", allowed)
+    app.router.add_get("/+auth", judge)
+    return app
+
+
+def yes() -> web.Application:
+    """200 to everybody: the least that a service on aiohttp can do."""
+
+    async def nod(request: web.Request) -> web.Response:
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_get("/+auth", nod)
     return app
 
 
 def main(kind: str, port: str, upstream: str = "") -> None:
-    app = proxy(upstream) if kind == "proxy" else auth()
-    uvloop.install()
+    app = {"proxy": lambda: proxy(upstream), "auth": auth, "yes": yes}[kind]()
+    if kind != "auth":  # which runs as `web.run_app` does when nobody tunes it
+        uvloop.install()
     web.run_app(app, host="127.0.0.1", port=int(port), access_log=None, print=None)
 
 

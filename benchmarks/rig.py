@@ -29,12 +29,22 @@ class Process:
     Args:
         core: the one core everything in it runs on.
         port: where it listens once it is ready.
+        ask: the path that is asked until it answers. fields: header lines sent with that.
     """
 
     def __init__(
-        self, arguments: Sequence[str], *, core: int, port: int, log: Path, cwd: Path | None = None
+        self,
+        arguments: Sequence[str],
+        *,
+        core: int,
+        port: int,
+        log: Path,
+        cwd: Path | None = None,
+        ask: str = "/root/pypi/+simple/ready/",
+        fields: bytes = b"",
     ) -> None:
         self.port = port
+        self._ask = b"GET %s HTTP/1.1\r\nHost: x\r\n%s\r\n" % (ask.encode(), fields)
         self._log = log.open("ab")
         self.began = time.monotonic()
         self._popen = subprocess.Popen(
@@ -62,7 +72,7 @@ class Process:
                 break
             try:
                 with socket.create_connection(("127.0.0.1", self.port), 1) as sock:
-                    sock.sendall(b"GET /root/pypi/+simple/ready/ HTTP/1.1\r\nHost: x\r\n\r\n")
+                    sock.sendall(self._ask)
                     sock.settimeout(5)
                     if sock.recv(12).startswith(b"HTTP/1.1 200"):
                         return time.monotonic() - self.began
