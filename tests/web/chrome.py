@@ -11,7 +11,7 @@ from typing import Any
 
 from playwright.async_api import Browser, ConsoleMessage, Page, Route, async_playwright
 
-from tests.support.servers import ROOT, chromium
+from tests.support.servers import ROOT, program
 from tests.web.site import Page as Answer
 
 AXE = ROOT / "node_modules/axe-core/axe.min.js"
@@ -26,7 +26,9 @@ SWITCHES = [
 @asynccontextmanager
 async def launched() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium(), args=SWITCHES)
+        browser = await playwright.chromium.launch(
+            executable_path=program("chromium"), args=SWITCHES
+        )
         yield browser
         await browser.close()
 
