@@ -86,8 +86,8 @@ async def test_a_passkey_alone_deletes_at_pypiserver_on_a_remembered_device(
     tab: Page, before_pypiserver: Gateway
 ) -> None:
     """pypiserver knows only the password, which the remembered device keeps sealed."""
-    home, phone = before_pypiserver.url, before_pypiserver.enrol("carol")
-    await keep_passkey(tab, home, "carol", PYPISERVER_USERS["carol"], phone)
+    home, phone = before_pypiserver.url, before_pypiserver.enrol("bob")
+    await keep_passkey(tab, home, "bob", PYPISERVER_USERS["bob"], phone)
     await tab.goto(f"{home}/+auth/login?next=/simple/")
     await expect(tab).to_have_url(f"{home}/simple/")
     removed = await tab.evaluate(
