@@ -47,8 +47,12 @@ class AnswerHead:
         """groups: version, status line and status first. data: what begins with this head."""
         self.version = version = groups[0]
         self.status_line = groups[1]
-        self.status = number = int(groups[2])
-        self.bodiless = number == 304 or number == 204 or number < 200
+        if groups[2] == b"200":
+            self.status = 200
+            self.bodiless = False
+        else:
+            self.status = number = int(groups[2])
+            self.bodiless = number == 304 or number == 204 or number < 200
         self.kept = kept
         self.size = size
         self.persistent = version == b"1"

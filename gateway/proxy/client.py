@@ -60,11 +60,10 @@ class ClientConnection(Connection):
         self.forwarder.clients.add(self)
 
     def data_received(self, data: bytes) -> None:
-        stage = self.stage
-        if stage is not None:
-            stage.client_data(data)
-        else:
+        if self.stage is None:
             self._head(data)
+        else:
+            self.stage.client_data(data)
 
     def eof_received(self) -> bool:
         # A client that closes its sending side is taken to have left, as nginx does: it cannot

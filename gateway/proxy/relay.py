@@ -116,8 +116,10 @@ class Relay:
         self._close = close = (
             unknown or self.uploading or not head.persistent or client.forwarder.stopping
         )
-        framed = head.version == b"1" and (
-            answer.status != 204 if answer.chunked else unknown and not client.can_reset
+        framed = (
+            (answer.chunked or unknown)
+            and head.line.version == b"1"
+            and (answer.status != 204 if answer.chunked else not client.can_reset)
         )
         wire = answer_head(answer, self.route, framed, close)
         self.answering = True
