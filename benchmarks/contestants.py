@@ -170,7 +170,7 @@ def nginx_auth(places: Places, kind: str = "auth") -> Process:
             log=room / "log",
             ask="/+auth",
             fields=cookie_field(),
-        )  # fmt: skip
+        )
     )
     return process
 

@@ -1,5 +1,6 @@
 """What people write when they write it themselves: an aiohttp proxy, and an authorisation
-service for nginx's auth_request. Run as `python -m benchmarks.plain proxy|auth|yes PORT [UPSTREAM]`.
+service for nginx's auth_request. Run as `python -m benchmarks.plain KIND PORT [UPSTREAM]`,
+where the kind is proxy, auth, or yes.
 """
 
 from __future__ import annotations
