@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import http.client
 import os
 import signal
@@ -13,19 +12,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from gateway.cli.demo.children import Child, Children
 from gateway.cli.demo.packages import Package, wheel, write
 from tests.conftest import PYPISERVER_USERS, StartGateway
-from tests.support.clients import pip, twine
+from tests.support.certificates import certificate_for_localhost
+from tests.support.clients import pip, twine, uv
 from tests.support.gateways import Gateway, configure
 from tests.support.http import Client, basic
 from tests.support.pages import form
@@ -34,35 +29,7 @@ from tests.support.servers import Index
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A certificate for localhost that signs itself, and its key."""
-    place = tmp_path_factory.mktemp("tls")
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    names = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    cert, private = place / "certificate.pem", place / "key.pem"
-    cert.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    private.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    private.chmod(0o600)
-    return cert, private
+    return certificate_for_localhost(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture
@@ -78,7 +45,7 @@ def https(certificate: tuple[Path, Path], pypiserver: Index, tmp_path: Path) -> 
     gateway.stop()
 
 
-def test_pip_and_twine_over_tls(
+def test_pip_uv_and_twine_over_tls(
     https: Gateway, certificate: tuple[Path, Path], tmp_path: Path
 ) -> None:
     cert, url = str(certificate[0]), f"https://localhost:{https.port}"
@@ -86,6 +53,10 @@ def test_pip_and_twine_over_tls(
     argv = ["download", "--no-deps", "--no-cache-dir", "--cert", cert, "-i", f"{url}/simple/"]
     done = pip(tmp_path, *argv, "hello")
     assert done.code == 0, done.said
+    argv = ["pip", "install", "--no-cache", "--target", "lib", "-i", f"{url}/simple/", "hello"]
+    done = uv(tmp_path, *argv, SSL_CERT_FILE=cert)
+    assert done.code == 0, done.said
+    assert (tmp_path / "lib/hello/__init__.py").exists()
     files = write(tmp_path, Package("over_tls", "1.0", padding=b"\0" * 1_000_000))
     done = twine(tmp_path, url, "alice", PYPISERVER_USERS["alice"], *files, TWINE_CERT=cert)
     assert done.code == 0, done.said

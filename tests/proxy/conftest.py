@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import gc
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 import uvloop
+
+from tests.proxy.ways import WAYS, taking
 
 
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+def pytest_collection_finish() -> None:
+    """Each conversation ends with a collection of garbage, which is to look at its own only."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(params=WAYS, ids=str)
+def every_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Conversations over each kind of listener and upstream, with splice and without."""
+    way = request.param
+    if not way.splice:
+        monkeypatch.setattr("gateway.proxy.relay.AVAILABLE", False)
+        monkeypatch.setattr("gateway.proxy.exchange.AVAILABLE", False)
+    with taking(way):
+        yield

@@ -1,25 +1,30 @@
 """Conversations over real loopback sockets: client sends, upstream receives, client gets.
 
-The upstream is scripted by the test, byte by byte. At the end nothing may be left over: no
-connection, no task, no descriptor.
+The upstream is scripted by the test, byte by byte; both ends connect as the way that is taken
+says (`ways.py`). At the end nothing may be left over (`leaks.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
+import contextlib
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable
+import tempfile
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from gateway.core.client_address import Networks
 from gateway.proxy.forwarder import Forwarder
 from gateway.proxy.limits import Limits
 from gateway.proxy.ports import Pages
 from gateway.proxy.upstream import Endpoint
+from tests.proxy.leaks import Watch
 from tests.proxy.passgate import NoPages, PassGate
+from tests.proxy.ways import Way, connect, listen, taken
+from tests.proxy.ways import endpoint as endpoint_of
 
 WAIT = 5.0
 QUICK = Limits(head_time=0.4, idle=0.5, connect=0.4, answer=0.5, stall=0.4, linger=0.6, drain=0.5)
@@ -41,6 +46,12 @@ class Peer:
         for index in range(len(data)):
             self.writer.write(data[index : index + 1])
             await asyncio.sleep(0)
+
+    async def pour(self, piece: bytes, times: int) -> None:
+        """Send it so often, no faster than the other side takes it."""
+        for _ in range(times):
+            self.writer.write(piece)
+            await self.writer.drain()
 
     async def get(self, count: int) -> bytes:
         return await asyncio.wait_for(self.reader.readexactly(count), WAIT)
@@ -76,12 +87,34 @@ class Peer:
         self.writer.close()
 
     def half_close(self) -> None:
-        self.writer.write_eof()
+        """Send no more; over TLS, which knows no such thing here, neither read."""
+        if self.writer.can_write_eof():
+            self.writer.write_eof()
+        else:
+            self.writer.close()
 
     def reset(self) -> None:
+        """Break the connection off; through a unix socket that is no more than its end."""
         sock: socket.socket = self.writer.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
+
+    def drop(self) -> None:
+        """Let go of the connection, whatever state it is in."""
+        with contextlib.suppress(AttributeError):  # asyncio's, where it has ended already
+            self.writer.transport.abort()
+
+    def stop_reading(self) -> None:
+        self.writer.transport.pause_reading()  # type: ignore[attr-defined]
+
+    def go_on_reading(self) -> None:
+        self.writer.transport.resume_reading()  # type: ignore[attr-defined]
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that the other side has not taken."""
+        return self.writer.transport.get_write_buffer_size()
 
 
 def parse(head: bytes) -> tuple[int, dict[str, str]]:
@@ -96,15 +129,24 @@ class Talk:
 
     forwarder: Forwarder
     gate: PassGate
-    port: int
-    upstream_port: int
-    arrivals: asyncio.Queue[Peer]
-    peers: list[Peer] = field(default_factory=list)
+    way: Way
+    front: str
+    back: str
+    arrivals: asyncio.Queue[Peer] = field(default_factory=asyncio.Queue)
+    clients: list[Peer] = field(default_factory=list)
+    upstreams: list[Peer] = field(default_factory=list)
 
-    async def client(self) -> Peer:
-        peer = Peer(*await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 27))
-        self.peers.append(peer)
+    async def client(self, *, directly: bool = False) -> Peer:
+        """directly: to the upstream, past the forwarder."""
+        kind, where = (self.way.back, self.back) if directly else (self.way.front, self.front)
+        peer = Peer(*await connect(kind, where, 1 << 27))
+        self.clients.append(peer)
         return peer
+
+    def arrived(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer = Peer(reader, writer)
+        self.upstreams.append(peer)
+        self.arrivals.put_nowait(peer)
 
     async def upstream(self) -> Peer:
         """The next connection that reaches the upstream."""
@@ -117,12 +159,21 @@ class Talk:
 
     async def exchange(self, request: bytes, answer: bytes) -> tuple[Peer, Peer]:
         """One finished exchange: a client and an upstream that are kept alive."""
-        client = await self.client()
-        client.send(request)
-        upstream = await self.upstream()
-        await upstream.head()
+        client, upstream = await self.asked(request)
         upstream.send(answer)
         await client.answer()
+        return client, upstream
+
+    async def asked(self, request: bytes, part: bytes = b"") -> tuple[Peer, Peer]:
+        """A client whose request's head has reached the upstream.
+
+        Args:
+            part: what there is of the body.
+        """
+        client = await self.client()
+        client.send(request, part)
+        upstream = await self.upstream()
+        await upstream.head()
         return client, upstream
 
 
@@ -135,61 +186,35 @@ async def talk(
     trusted: Networks = (),
     endpoint: Endpoint | None = None,
 ) -> AsyncIterator[Talk]:
-    loop = asyncio.get_running_loop()
     await asyncio.sleep(0)
-    tasks = asyncio.all_tasks()
-    arrivals: asyncio.Queue[Peer] = asyncio.Queue()
+    watch = Watch()
+    way = taken()
+    loop = asyncio.get_running_loop()
     talking: Talk | None = None
 
-    def arrived(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        peer = Peer(reader, writer)
-        arrivals.put_nowait(peer)
-        if talking is not None:
-            talking.peers.append(peer)
+    def upstream_protocol() -> asyncio.Protocol:
+        assert talking is not None
+        reader = asyncio.StreamReader(limit=1 << 26, loop=loop)
+        return asyncio.StreamReaderProtocol(reader, talking.arrived, loop=loop)
 
-    descriptors = open_descriptors()
-    upstream = await asyncio.start_server(arrived, "127.0.0.1", 0, limit=1 << 26)
-    where = endpoint or Endpoint("127.0.0.1", upstream.sockets[0].getsockname()[1])
-    gate = gate or PassGate()
-    forwarder = Forwarder(
-        gate, where, pages or NoPages(), limits=limits or Limits(drain=1.0), trusted=trusted
-    )
-    listener = await loop.create_server(forwarder.client, "127.0.0.1", 0)
-    talking = Talk(forwarder, gate, listener.sockets[0].getsockname()[1], where.port, arrivals)
-    try:
-        yield talking
-    finally:
-        for peer in talking.peers:
-            peer.writer.transport.abort()
-        upstream.close()
-        listener.close()
-        await settle(lambda: not forwarder.clients)
-        left = len(forwarder.clients)
-        await forwarder.stop()
-        await settle(lambda: not forwarder.pool.open)
-        await settle(lambda: asyncio.all_tasks() <= tasks)
-        await settle(lambda: open_descriptors() <= descriptors)
-    assert left == 0, "a client connection was left open"
-    assert not forwarder.pool.open, "an upstream connection was left open"
-    assert asyncio.all_tasks() <= tasks, "a task was left running"
-    assert open_descriptors() <= descriptors, "a descriptor was left open"
-
-
-def open_descriptors() -> set[tuple[str, str]]:
-    found = set()
-    for name in os.listdir("/proc/self/fd"):
+    with tempfile.TemporaryDirectory() as place:
+        upstream, back = await listen(way.back, Path(place), upstream_protocol)
+        gate = gate or PassGate()
+        where = endpoint or endpoint_of(way.back, back)
+        forwarder = Forwarder(
+            gate, where, pages or NoPages(), limits=limits or Limits(drain=1.0), trusted=trusted
+        )
+        listener, front = await listen(way.front, Path(place), forwarder.client)
+        talking = Talk(forwarder, gate, way, front, back)
         try:
-            target = os.readlink(f"/proc/self/fd/{name}")
-        except FileNotFoundError:
-            continue
-        if target.startswith(("socket:", "pipe:")):
-            found.add((name, target))
-    return found
-
-
-async def settle(true: Callable[[], bool], seconds: float = 1.0) -> None:
-    """Wait until something has become true, at most so long."""
-    for _ in range(int(seconds * 100)):
-        if true():
-            return
-        await asyncio.sleep(0.01)
+            yield talking
+            for peer in talking.clients:
+                peer.drop()
+            await watch.nobody_is_served(forwarder)
+        finally:
+            for peer in talking.clients + talking.upstreams:
+                peer.drop()
+            upstream.close()
+            listener.close()
+            await forwarder.stop()
+        await watch.nothing_is_left(forwarder)

@@ -52,7 +52,8 @@ SERVERS = {
     b"Content-Type: text/html\r\n\r\nhello",
     "304": b'HTTP/1.1 304 Not Modified\r\nETag: "x"\r\nContent-Length: 300\r\n\r\n',
     "interim": b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n",
-    "early hints": b"HTTP/1.1 103 Early Hints\r\nConnection: keep-alive\r\n\r\nHTTP/1.1 204 Done\r\n\r\n",
+    "early hints": b"HTTP/1.1 103 Early Hints\r\nConnection: keep-alive\r\n\r\n"
+    b"HTTP/1.1 204 Done\r\n\r\n",
     "extensions": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n"
     b"0;c\r\nX-Trailer: 1\r\n\r\n",
 }  # fmt: skip

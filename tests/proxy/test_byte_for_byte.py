@@ -70,9 +70,7 @@ async def record(request: bytes, answer: bytes, *, through: bool) -> Recording:
     gate = PassGate()
     gate.own_fields = (("X-Outside-URL", "https://packages.example.org"),)
     async with talk(gate) as t:
-        if not through:
-            t.port = t.upstream_port
-        client = await t.client()
+        client = await t.client(directly=not through)
         client.send(request)
         upstream = await t.upstream()
         got = b""
