@@ -13,13 +13,14 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks import loads
-from benchmarks.contestants import CONTESTANTS, Places, upstream
+from benchmarks import loads, why
+from benchmarks.contestants import CONTESTANTS, Places, gateway, upstream
 from benchmarks.loads import Large, Small
-from benchmarks.report import Results, write
+from benchmarks.report import Results, goals, write
 from benchmarks.rig import LOAD_CORE, Broken, Process, free_port, running
 from benchmarks.session import cookie_field
 
@@ -73,8 +74,8 @@ def _descriptors() -> int:
 
 
 def _install() -> None:
-    """nginx, haproxy and wrk from the system's packages, where they are missing."""
-    missing = [name for name in ("nginx", "haproxy", "wrk") if shutil.which(name) is None]
+    """nginx, haproxy, wrk and strace from the system's packages, where they are missing."""
+    missing = [n for n in ("nginx", "haproxy", "wrk", "strace") if shutil.which(n) is None]
     if not missing:
         return
     if os.geteuid() != 0:
@@ -97,6 +98,7 @@ class Bench:
         self._only = [name for name in only if name]
         self._places = Places(base, free_port(), free_port())
         self._results = Results(rounds, size)
+        self._runs: dict[str, why.Run] = {}
 
     def run(self) -> Results:
         expected = self._files()
@@ -114,6 +116,8 @@ class Bench:
             self._large(expected)
             self._idle()
             self._start()
+            for load in dict.fromkeys(g.load for g in goals(self._results) if not g.met):
+                self._explain(load, expected)
         return self._results
 
     def _wanted(self, name: str) -> bool:
@@ -155,6 +159,7 @@ class Bench:
             return
         kind = "wheel" if load == "wheel" else "page"
         run = partial(loads.small, kind=kind, connections=connections, paths=paths, field=field)
+        self._runs[load] = lambda process: run(process).requests
         found: dict[str, list[Small]] = defaultdict(list)
         with contextlib.ExitStack() as stack:
             processes = self._contestants(stack, names)
@@ -188,6 +193,40 @@ class Bench:
             with running(CONTESTANTS[name](self._places)) as process:
                 self._results.idle[name] = list(zip(STEPS, loads.idle(process, STEPS), strict=True))
             _say(f"idle: {name}")
+
+    def _explain(self, load: str, expected: str) -> None:
+        """A short extra round for a goal that was missed."""
+        rooms = self._places.room("why")
+
+        def started(before: Sequence[str]) -> Process:
+            return gateway(self._places, name="why", before=before)
+
+        if load == "start":
+            self._results.why[load] = why.imports(started, rooms / "log")
+            return
+        large = load in ("download", "upload")
+        names = FEW[:2] if load != "session" else (*FEW[:2], "nginx + auth_request")
+        run: why.Run
+        if large:
+            run = partial(self._moved, load, expected)
+        elif load in self._results.small:
+            run = self._runs[load]
+        else:
+            return  # idle: its table says all there is
+        rows = {}
+        for name in names:
+            with running(CONTESTANTS[name](self._places)) as process:
+                rows[name] = why.spent(process, run)
+        text = why.table(rows, "GiB" if large else "request")
+        self._results.why[load] = text + "\n" + why.functions(started, rooms, run)
+        _say(f"{load}: where the time goes")
+
+    def _moved(self, load: str, expected: str, process: Process) -> float:
+        if load == "download":
+            loads.download(process, expected, self._size)
+        else:
+            loads.upload(process, self._base / "index" / "large", expected)
+        return self._size / loads.GIB
 
     def _start(self) -> None:
         if not self._wanted("start"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -198,8 +198,14 @@ def plain_aiohttp(places: Places) -> Process:
     )  # fmt: skip
 
 
-def gateway(places: Places, rules: int = 10, *, name: str = "") -> Process:
-    """The real thing, with that many rules; the one that matches comes last."""
+def gateway(
+    places: Places, rules: int = 10, *, name: str = "", before: Sequence[str] = ()
+) -> Process:
+    """The real thing, with that many rules; the one that matches comes last.
+
+    Args:
+        before: words that run the module `gateway` some other way, under a profiler, say.
+    """
     room = places.room(name or f"gateway-{rules}")
     port = free_port()
     lines = [
@@ -220,8 +226,9 @@ def gateway(places: Places, rules: int = 10, *, name: str = "") -> Process:
             [command, "keys", "new", "-o", str(room / "gateway.keys")],
             check=True, capture_output=True, cwd=REPOSITORY,
         )  # fmt: skip
+    words = [*before, "gateway"] if before else [command]
     return Process(
-        [command, "serve", "-c", str(room / "gateway.yaml")],
+        [*words, "serve", "-c", str(room / "gateway.yaml")],
         core=PROXY_CORE, port=port, log=room / "log",
     )  # fmt: skip
 

@@ -20,13 +20,15 @@ _LUA = Path(__file__).with_name("load.lua")
 
 @dataclass(frozen=True)
 class Small:
-    """Many requests. cpu: µs of processor per request; p50, p99: µs; busy: share of the core."""
+    """Many requests. cpu: µs of processor per request; p50, p99: µs; busy: share of the core.
+    requests: how many there were."""
 
     cpu: float
     rate: float
     busy: float
     p50: float
     p99: float
+    requests: int
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,9 @@ def small(
     requests, duration, errors, p50, p99 = map(int, line.split()[1:])
     if errors or not requests:
         raise Broken(f"{errors} of {requests} requests failed:\n{done.stdout}")
-    return Small(spent / 1000 / requests, requests / duration * 1e6, spent / 1e9 / wall, p50, p99)
+    return Small(
+        spent / 1000 / requests, requests / duration * 1e6, spent / 1e9 / wall, p50, p99, requests
+    )
 
 
 def download(process: Process, expected: str, size: int = GIB) -> Large:

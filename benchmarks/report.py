@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from benchmarks.contestants import NGINX_TUNED
 from benchmarks.loads import GIB, Large, Small
@@ -31,6 +31,17 @@ class Results:
     idle: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     start: list[float] = field(default_factory=list)
     base: list[int] = field(default_factory=list)
+    why: dict[str, str] = field(default_factory=dict)
+
+
+class Goal(NamedTuple):
+    """load: what measures it. what: in words. limit, got: as printed."""
+
+    load: str
+    what: str
+    limit: str
+    got: str
+    met: bool
 
 
 def spread(values: Sequence[float], digits: int = 1) -> str:
@@ -50,7 +61,6 @@ def ratio(found: dict[str, list[T]], name: str, base: str, value: Callable[[T], 
 
 def write(results: Results) -> str:
     parts = [_header(results)]
-    goals: list[tuple[str, str, str, bool]] = []
     for load, title in (
         ("small", "Small GET, 64 connections"),
         ("session", "Small GET with a session cookie, 64 connections"),
@@ -60,9 +70,11 @@ def write(results: Results) -> str:
     ):
         if load in results.small:
             parts.append(_small(title, results.small[load], OURS if load == "rules" else BASE))
+            parts += _why(results, load)
     for title, found in (("Download", results.down), ("Upload", results.up)):
         if found:
             parts.append(_large(f"{title} of {results.size / GIB:g} GiB", found))
+            parts += _why(results, title.lower())
     if results.idle:
         parts.append(_idle(results))
     if results.start:
@@ -71,10 +83,10 @@ def write(results: Results) -> str:
             f"{spread(results.start, 2)}; resident then: "
             f"{spread([b / 1e6 for b in results.base])} MB.\n"
         )
-    _goals(results, goals)
+        parts += _why(results, "start")
     rows = "\n".join(
-        f"| {what} | {goal} | {got} | {'yes' if met else '**no**'} |"
-        for what, goal, got, met in goals
+        f"| {goal.what} | {goal.limit} | {goal.got} | {'yes' if goal.met else '**no**'} |"
+        for goal in goals(results)
     )
     parts.insert(
         1, f"## Goals\n\n| what | goal | here | met |\n| --- | --- | --- | --- |\n{rows}\n"
@@ -84,6 +96,12 @@ def write(results: Results) -> str:
         "The whole configuration of every contestant is in `contestants.py`.\n"
     )
     return "\n".join(parts)
+
+
+def _why(results: Results, load: str) -> list[str]:
+    """Where the time goes, for what was missed."""
+    text = results.why.get(load)
+    return [f"### Where the time goes\n\n{text}"] if text else []
 
 
 def _header(results: Results) -> str:
@@ -150,47 +168,56 @@ def _idle(results: Results) -> str:
     )
 
 
-def _goals(results: Results, goals: list[tuple[str, str, str, bool]]) -> None:
-    def at_most(what: str, limit: float, got: float, unit: str = "") -> None:
-        goals.append((what, f"≤ {limit:g}{unit}", f"{got:.2f}{unit}", got <= limit))
+def goals(results: Results) -> list[Goal]:
+    """The goals that this run has measured."""
+    found: list[Goal] = []
+
+    def at_most(load: str, what: str, limit: float, got: float, unit: str = "") -> None:
+        found.append(Goal(load, what, f"≤ {limit:g}{unit}", f"{got:.2f}{unit}", got <= limit))
 
     small = results.small.get("small")
     if small:
         at_most(
-            "small GET, CPU against nginx", 1.4, ratio(small, OURS, BASE, lambda s: s.cpu), " ×"
+            "small",
+            "small GET, CPU against nginx",
+            1.4,
+            ratio(small, OURS, BASE, lambda s: s.cpu),
+            " ×",
         )
         rate = ratio(small, OURS, BASE, lambda s: s.rate)
         busy = statistics.median(s.busy for s in small[OURS])
         note = "" if busy >= 0.9 else f" (core {busy:.0%} busy: the load was the limit)"
-        goals.append(
-            ("small GET, requests/s against nginx", "≥ 0.75 ×", f"{rate:.2f} ×{note}", rate >= 0.75)
-        )
+        found.append(
+            Goal("small", "small GET, requests/s against nginx", "≥ 0.75 ×",
+                 f"{rate:.2f} ×{note}", rate >= 0.75)
+        )  # fmt: skip
     if "session" in results.small:
-        at_most("small GET with a session, CPU against nginx + auth_request", 0.2,
+        at_most("session", "small GET with a session, CPU against nginx + auth_request", 0.2,
                 ratio(results.small["session"], OURS, "nginx + auth_request", lambda s: s.cpu),
                 " ×")  # fmt: skip
     if "wheel" in results.small:
-        at_most("40 kB wheel, CPU against nginx", 1.25,
+        at_most("wheel", "40 kB wheel, CPU against nginx", 1.25,
                 ratio(results.small["wheel"], OURS, BASE, lambda s: s.cpu), " ×")  # fmt: skip
-    for title, found in (("download", results.down), ("upload", results.up)):
-        if found:
-            at_most(f"{title}, CPU against nginx", 0.9,
-                    ratio(found, OURS, BASE, lambda run: run.cpu), " ×")  # fmt: skip
-            at_most(f"{title}, CPU against nginx's defaults", 0.4,
-                    ratio(found, OURS, "nginx, defaults", lambda run: run.cpu), " ×")  # fmt: skip
-            grown = max(run.grown for run in found[OURS]) / (1 << 20)
-            at_most(f"{title}, memory grown", 2, grown, " MiB")
+    for title, runs in (("download", results.down), ("upload", results.up)):
+        if runs:
+            at_most(title, f"{title}, CPU against nginx", 0.9,
+                    ratio(runs, OURS, BASE, lambda run: run.cpu), " ×")  # fmt: skip
+            at_most(title, f"{title}, CPU against nginx's defaults", 0.4,
+                    ratio(runs, OURS, "nginx, defaults", lambda run: run.cpu), " ×")  # fmt: skip
+            grown = max(run.grown for run in runs[OURS]) / (1 << 20)
+            at_most(title, f"{title}, memory grown", 2, grown, " MiB")
     if results.idle:
-        at_most("idle connection", 3, _slope(results.idle[OURS]), " KiB")
+        at_most("idle", "idle connection", 3, _slope(results.idle[OURS]), " KiB")
     latency = results.small.get("latency")
     if latency:
-        at_most("p50 at 4 connections against nginx", 1.4,
+        at_most("latency", "p50 at 4 connections against nginx", 1.4,
                 ratio(latency, OURS, BASE, lambda s: s.p50), " ×")  # fmt: skip
-        at_most("p99 at 4 connections against nginx", 1.4,
+        at_most("latency", "p99 at 4 connections against nginx", 1.4,
                 ratio(latency, OURS, BASE, lambda s: s.p99), " ×")  # fmt: skip
     if "rules" in results.small:
         many = ratio(results.small["rules"], "gateway, 200 rules", OURS, lambda s: s.cpu)
-        at_most("200 rules against 10", 1.3, many, " ×")
+        at_most("rules", "200 rules against 10", 1.3, many, " ×")
     if results.start:
-        at_most("start to the first answer", 0.6, statistics.median(results.start), " s")
-        at_most("base memory", 60, statistics.median(results.base) / 1e6, " MB")
+        at_most("start", "start to the first answer", 0.6, statistics.median(results.start), " s")
+        at_most("start", "base memory", 60, statistics.median(results.base) / 1e6, " MB")
+    return found
