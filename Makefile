@@ -1,5 +1,5 @@
 # `make help` tells what there is. Everything is installed into .venv, nothing elsewhere
-# (but for Debian's packages that `make test` brings when it runs as root).
+# (but for the packages that `make test` brings when it runs as root).
 
 UPSTREAM ?= pypiserver
 PORT ?= 8080
@@ -7,7 +7,7 @@ PYTEST ?= -n 2 --dist loadfile
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench screenshots docs lock clean
+.PHONY: help demo test check bench screenshots docs wheel lock clean
 
 help:
 	@echo 'make demo                   try it at http://localhost:8080 (pypiserver)'
@@ -17,6 +17,7 @@ help:
 	@echo 'make bench                  side by side with nginx, writes benchmarks/results.md'
 	@echo 'make screenshots            every page in light and dark, into build/screenshots'
 	@echo 'make docs                   write the parts of docs/ that come from the code'
+	@echo 'make wheel                  build the wheel into dist'
 	@echo 'make lock                   pin the dependencies anew (UPGRADE=1 for newer versions)'
 	@echo 'make clean                  remove .venv and everything that was built'
 
@@ -50,6 +51,11 @@ screenshots:
 docs:
 	@tools/install dev
 	$(BIN)/python tools/write_docs.py
+
+wheel:
+	@tools/install run
+	@rm -rf build/lib build/bdist.* # what was deleted since would go along
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 
 lock:
 	@tools/install dev
