@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from gateway.core.agents import device_name
 from gateway.core.at_once import AtOnce, fresh_proof
 from gateway.core.audit import Event
 from gateway.core.enrolling import Enrolling
@@ -233,7 +234,9 @@ class Flow:
         session = await self._.sessions.get(cookie)
         if session is not None and await self._.sessions.end(session.user_id, session.id):
             await self._.credentials.drop(session.user_id, session.holds)
-            await self._.audit.record(Event.SESSION_ENDED, session.user_id, caller.origin)
+            await self._.audit.record(
+                Event.SESSION_ENDED, session.user_id, caller.origin, detail="logged out"
+            )
 
     # -- approving a command-line login in a browser -----------------------------------------
 
@@ -258,6 +261,12 @@ class Flow:
             Refusal: `step_up_required`, `approval_gone` (no such login waits).
         """
         fresh_proof(self._, session)
-        if not session.factor or not await self._.approvals.grant(session.user_id, id):
+        waiting = await self.waiting(session, id)
+        if waiting is None or not session.factor:
             raise Refusal("approval_gone")
-        await self._.audit.record(Event.COMMAND_LINE_APPROVED, session.user_id, caller.origin)
+        if not await self._.approvals.grant(session.user_id, id):
+            raise Refusal("approval_gone")
+        client = f"{device_name(waiting.user_agent)} from {waiting.address or 'no address'}"
+        await self._.audit.record(
+            Event.COMMAND_LINE_APPROVED, session.user_id, caller.origin, detail=client
+        )
