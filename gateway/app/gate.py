@@ -6,7 +6,6 @@ upstream is awaited, and every failure there is a refusal.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable
 from typing import Final
 
@@ -25,9 +24,6 @@ from gateway.core.path import parse_target
 from gateway.core.rules import Policy, Rule
 from gateway.core.store import StoreUnavailable
 from gateway.proxy.ports import Answer, Forward, HandOver, Inspect, Plan
-from gateway.stores.outage import refusal_for
-
-_log = logging.getLogger("gateway.gate")
 
 # A page written by a user runs without the origin's cookies and storage (CSP sandbox).
 SANDBOX: Final = (("Content-Security-Policy", "sandbox allow-scripts"),)
@@ -99,7 +95,7 @@ class RuleGate:
                 return self._with_session(facts, base)
             return base
         judge = GUARDED[policy]
-        return self._worded(facts, judge(self._guard, facts, rule, base))
+        return self._parts.replies.worded(facts, judge(self._guard, facts, rule, base))
 
     def _hand_over(self, facts: Facts, work: LoginWork | None = None) -> Plan:
         if facts.method not in _HANDED:
@@ -126,30 +122,13 @@ class RuleGate:
     def _base(self, rule: Rule | None) -> Forward:
         return self._sandboxed if rule is not None and rule.sandbox else self._plain
 
-    async def _worded(self, facts: Facts, pending: Awaitable[Plan]) -> Plan:
-        """Every failure of a check is a refusal, in the words of `gateway.core.errors`."""
-        try:
-            return await pending
-        except Refusal as refusal:
-            return self._parts.replies.refusal(facts, refusal)
-        except StoreUnavailable as error:
-            return self._parts.replies.refusal(facts, refusal_for(error))
-        except Exception:
-            _log.exception("a check failed; the request is refused")
-            return self._parts.replies.refusal(facts, Refusal("internal"))
-
     # -- answers --------------------------------------------------------------------------
 
     def sets_session(self, set_cookie: str) -> bool:
         return self.holding.concerns(set_cookie)
 
     async def hold(self, facts: Facts, status: int, fields: tuple[Field, ...]) -> Answer | None:
-        try:
-            return await self.holding.hold(facts, fields)
-        except Refusal as refusal:
-            return self._parts.replies.refusal(facts, refusal)
-        except StoreUnavailable as error:
-            return self._parts.replies.refusal(facts, refusal_for(error))
+        return await self._parts.replies.worded(facts, self.holding.hold(facts, fields))
 
     def refusal(self, facts: Facts | None, slug: str, **detail: str) -> Answer:
         return self._parts.replies.refusal(facts, Refusal(slug, retry_after=None, **detail))

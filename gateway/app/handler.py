@@ -19,9 +19,7 @@ from gateway.app.parts import GuardedWork, LoginWork, Parts
 from gateway.app.words import MAX_GUARDED_BODY
 from gateway.core.errors import Refusal
 from gateway.core.facts import Facts
-from gateway.core.store import StoreUnavailable
 from gateway.proxy.ports import Answer, HandOver
-from gateway.stores.outage import refusal_for
 
 _log = logging.getLogger("gateway.handler")
 
@@ -51,7 +49,8 @@ class Handler:
         plan = self._plan_of(request.protocol)
         if plan.context is None:
             return await self._page(request, plan.facts)
-        return response_of(await self._answer(request, plan))
+        answer = self._parts.replies.worded(plan.facts, self._work(request, plan))
+        return response_of(await answer)
 
     async def _page(self, request: web.BaseRequest, facts: Facts) -> web.StreamResponse:
         try:
@@ -59,18 +58,6 @@ class Handler:
         except Exception:  # aiohttp's own page for it has none of our headers
             _log.exception("a page failed")
             return response_of(self._parts.replies.refusal(facts, Refusal("internal")))
-
-    async def _answer(self, request: web.BaseRequest, plan: HandOver) -> Answer:
-        facts = plan.facts
-        try:
-            return await self._work(request, plan)
-        except Refusal as refusal:
-            return self._parts.replies.refusal(facts, refusal)
-        except StoreUnavailable as error:
-            return self._parts.replies.refusal(facts, refusal_for(error))
-        except Exception:
-            _log.exception("a handed-over request failed")
-            return self._parts.replies.refusal(facts, Refusal("internal"))
 
     async def _work(self, request: web.BaseRequest, plan: HandOver) -> Answer:
         work = plan.context

@@ -6,13 +6,20 @@ What the status and the words are, `gateway.core.errors` says; here is only thei
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Final
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
 
 from gateway.core.addresses import LOGIN, login_for, step_up_for
 from gateway.core.errors import Refusal
 from gateway.core.facts import Facts, Field
+from gateway.core.store import StoreUnavailable
 from gateway.proxy.ports import Answer
+from gateway.stores.outage import refusal_for
+
+T = TypeVar("T")
+
+_log = logging.getLogger("gateway.refusals")
 
 # RFC 9110 section 11.6.1 wants a challenge with each 401. Browsers pass over a scheme they do
 # not know; Basic is named only where a name and a password would help.
@@ -46,6 +53,18 @@ class Replies:
         if facts is not None and facts.navigates:
             return self._lead(facts, full) or Answer(*self._page(facts, full))
         return self.json(full)
+
+    async def worded(self, facts: Facts, work: Awaitable[T]) -> T | Answer:
+        """What `work` gives; any failure of it is a refusal, in the words of `core.errors`."""
+        try:
+            return await work
+        except Refusal as refusal:
+            return self.refusal(facts, refusal)
+        except StoreUnavailable as error:
+            return self.refusal(facts, refusal_for(error))
+        except Exception:
+            _log.exception("a check failed; the request is refused")
+            return self.refusal(facts, Refusal("internal"))
 
     def json(self, refusal: Refusal) -> Answer:
         """The refusal for a program. No Location: with a 401 it makes devpi-client forget its
