@@ -56,7 +56,8 @@ class Handler:
         try:
             return await self._pages(request, facts)
         except Exception:  # aiohttp's own page for it has none of our headers
-            _log.exception("a page failed")
+            if request.transport is not None:  # else the client left, which is no failure
+                _log.exception("a page failed")
             return response_of(self._parts.replies.refusal(facts, Refusal("internal")))
 
     async def _work(self, request: web.BaseRequest, plan: HandOver) -> Answer:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Final
+
 from aiohttp import web
 from multidict import CIMultiDict
 
@@ -10,6 +13,7 @@ from gateway.core.upstream import Reply
 from gateway.proxy.calls import answer_fields
 from gateway.proxy.ports import Answer
 
+_BODY_WITHIN: Final = 30.0  # seconds for a login or a small change to arrive
 _SERVER = ("Server", "index-gateway")
 
 
@@ -17,17 +21,20 @@ async def read_body(request: web.BaseRequest, limit: int) -> bytes:
     """The whole body of a request.
 
     Raises:
-        Refusal: `body_too_large`; `bad_request` for one that is compressed, because the
-            upstream may not read it as it is read here.
+        Refusal: `body_too_large`, `request_timeout`; `bad_request` for one that is compressed,
+            because the upstream may not read it as it is read here.
     """
     if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
         raise Refusal("bad_request", why="a compressed body is not accepted here")
     body = bytearray()
     try:
-        async for piece in request.content.iter_any():
-            body += piece
-            if len(body) > limit:
-                raise Refusal("body_too_large", limit=str(limit))
+        async with asyncio.timeout(_BODY_WITHIN):
+            async for piece in request.content.iter_any():
+                body += piece
+                if len(body) > limit:
+                    raise Refusal("body_too_large", limit=str(limit))
+    except TimeoutError:
+        raise Refusal("request_timeout") from None
     except ConnectionError:  # nobody is left to read the refusal
         raise Refusal("bad_request", why="its body ends too early") from None
     return bytes(body)
