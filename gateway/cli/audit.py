@@ -90,14 +90,24 @@ def verify(config: Path, known: tuple[int, str] | None) -> int:
 
 async def show_tail(trail: Trail, count: int, *, follow: bool = False) -> int:
     from gateway.core.audit_chain import LOG
+    from gateway.core.store import StoreUnavailable
 
     last = await trail.store.last(LOG)
     after = 0 if last is None else max(0, last[0] - count)
+    away = False
     while True:
-        while page := await trail.store.read(LOG, after=after):
-            after = page[-1][0]
-            for _, raw in page:
-                click.echo(in_words(raw))
+        try:
+            while page := await trail.store.read(LOG, after=after):
+                after = page[-1][0]
+                for _, raw in page:
+                    click.echo(in_words(raw))
+            away = False
+        except StoreUnavailable as error:
+            if not follow:
+                raise
+            if not away:
+                output.warning(f"The store cannot be reached, waiting for it: {error}")
+            away = True
         if not follow:
             return output.OK
         await asyncio.sleep(_POLL)

@@ -110,6 +110,7 @@ class Enrolling:
         The new ones work at once, too; until `finish` the person is reminded of them.
         """
         self._may(who)
+        await self._.throttle.change(who.user_id)
         codes, digests = self._issued(who)
         cookie = await self._completing.replace_codes(who, digests, caller)
         return Enrolled("recovery", codes=codes, cookie=cookie)
@@ -189,6 +190,8 @@ class Enrolling:
         label = usable_label(name, account.devices)
         if sum(1 for one in account.devices if one.kind == kind) >= factor.limit:
             raise Refusal("too_many_factors", limit=str(factor.limit))
+        if isinstance(who, Session):  # else somebody with the password alone could use it up
+            await self._.throttle.change(who.user_id)
         offer = factor.offer(account, label, self._.random)
         draft = Draft(kind, label, Stage.OFFERED, state=offer.state, shown=offer.shown)
         await self._drafts.put(who.user_id, who.id, draft)

@@ -59,7 +59,9 @@ class Manage:
         )
 
     async def rename(self, session: Session, kind: str, id: str, name: str, caller: Caller) -> str:
-        """Raises Refusal: `name_taken`, `unusable_label`, `no_such_factor`."""
+        """Raises Refusal: `name_taken`, `unusable_label`, `no_such_factor`, `throttled`."""
+        fresh_proof(self._, session)
+        await self._.throttle.change(session.user_id)
 
         def work(account: Account) -> tuple[Account, Device]:
             device = _device(account, kind, id)
@@ -113,13 +115,14 @@ class Manage:
         """Remember this device: the device cookie's value, "" where that is off.
 
         Raises:
-            Refusal: `step_up_required`, `no_such_factor` for a person without one.
+            Refusal: `step_up_required`, `throttled`, `no_such_factor` for a person without one.
         """
         fresh_proof(self._, session)
         if not self._.devices.allowed:
             return ""
         if not session.factor:
             raise Refusal("no_such_factor")
+        await self._.throttle.change(session.user_id)
         cookie = await self._.devices.add(
             session.user_id,
             caller.origin,

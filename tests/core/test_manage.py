@@ -12,6 +12,7 @@ from gateway.core.audit import Event
 from gateway.core.errors import Refusal
 from gateway.core.flow import Enrolment, Session
 from gateway.core.notices import Notice
+from gateway.core.tries import CHANGES
 from tests.core.world import Person, Phone, World, caller, earned
 from tests.factors.authenticator import SecurityKey
 
@@ -450,3 +451,27 @@ async def test_the_options_exclude_keys_that_are_there(world: World) -> None:
     options = json.loads(await world.flow.enrolling.webauthn(session, "red key"))
     seen = await world.flow.manage.overview(session)
     assert [one["id"] for one in options["excludeCredentials"]] == [seen.factors[1].id]
+
+
+async def test_an_account_is_changed_so_often_a_day(world: World) -> None:
+    """Each change is recorded and told; removing is always possible."""
+    alice = Person("alice")
+    passed = await world.enrol(alice)
+    session = await world.session(passed.session_cookie)
+    (phone,) = (await world.flow.manage.overview(session)).factors
+    cookie = passed.session_cookie
+    for number in range(CHANGES[0].limit):
+        session = await world.session(cookie)
+        cookie = await world.flow.manage.rename(
+            session, "totp", phone.id, f"phone {number}", alice.caller
+        )
+    session = await world.session(cookie)
+    with pytest.raises(Refusal, match="throttled"):
+        await world.flow.manage.rename(session, "totp", phone.id, "x", alice.caller)
+    with pytest.raises(Refusal, match="throttled"):
+        await world.flow.enrolling.recovery(session, alice.caller)
+    with pytest.raises(Refusal, match="throttled"):
+        await world.flow.enrolling.totp(session, "tablet")
+    with pytest.raises(Refusal, match="last_factor"):
+        await world.flow.manage.remove(session, "totp", phone.id, alice.caller)
+    assert world.ledger.names().count(Event.FACTOR_RENAMED) == CHANGES[0].limit

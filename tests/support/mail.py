@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
 import ssl
 import sys
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import SMTPUTF8
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-
 from gateway.cli.demo.children import Child, free_port
+from tests.support.certificates import certificate_for_localhost
 from tests.support.mail_server import FAULTS
 from tests.support.servers import wait_for
 
@@ -37,28 +31,9 @@ class Certificate:
 
 
 def make_certificate(folder: Path) -> Certificate:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    names = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
+    certificate, key = certificate_for_localhost(folder)
     pem = folder / "mail.pem"
-    pem.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
+    pem.write_bytes(key.read_bytes() + certificate.read_bytes())
     return Certificate(pem)
 
 

@@ -21,7 +21,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 FAULTS = {
     "mute": "no greeting",
-    "tarpit": "a second before every answer",
+    "tarpit": "a third of a second before every answer",
     "no-starttls": "STARTTLS is not offered, as when somebody on the line strips it",
     "starttls-refused": "offered, then refused",
     "no-utf8": "addresses in ASCII only",
@@ -99,7 +99,7 @@ class Server(SMTP):
 
     async def push(self, status: Any) -> None:
         if self._has("tarpit"):
-            await asyncio.sleep(1)
+            await asyncio.sleep(0.3)
         await super().push(status)
 
     async def _handle_client(self) -> None:

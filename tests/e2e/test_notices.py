@@ -1,0 +1,96 @@
+"""Notices of a real gateway before a real devpi, by a real mail server, whatever it does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import StartGateway
+from tests.e2e.conftest import NewPerson
+from tests.support.gateways import Gateway
+from tests.support.mail import MailServer, content, make_certificate
+from tests.support.pages import log_in
+from tests.support.servers import Index
+
+
+@pytest.fixture
+def mail(tmp_path: Path) -> Iterator[MailServer]:
+    server = MailServer(tmp_path / "mail", make_certificate(tmp_path), login="gw s3cret-mail")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def gateway(start_gateway: StartGateway, devpi_server: Index, mail: MailServer) -> Gateway:
+    """It knows the mail server, which does not run yet."""
+    secret = mail.folder / "secret"
+    secret.write_text("s3cret-mail\n")
+    smtp = {
+        "host": "localhost",
+        "port": mail.port,
+        "from": "gateway@example.org",
+        "user": "gw",
+        "password": f"file:{secret}",
+    }
+    started = start_gateway(devpi_server, notices__smtp=smtp)
+    started.stop()
+    return started.start({"SSL_CERT_FILE": str(mail.certificate.pem)})
+
+
+def eventually(true: Callable[[], bool], within: float = 40) -> None:
+    end = time.monotonic() + within
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def wrong_login(gateway: Gateway, user: str, password: str, code: str) -> float:
+    """Seconds until a wrong code was refused."""
+    start = time.monotonic()
+    told = gateway.client().post("/+login", send={"user": user, "password": f"{password},{code}"})
+    assert told.slug == "otp_invalid", told.text
+    return time.monotonic() - start
+
+
+def test_a_notice_outlives_mail_server_and_gateway_and_comes_once(
+    gateway: Gateway, mail: MailServer, person: NewPerson
+) -> None:
+    alice = person("alice", enrolled=False)
+    phone = gateway.enrol(alice.name)
+    assert wrong_login(gateway, alice.name, alice.password, phone.wrong()) < 3, "nobody listens"
+    eventually(lambda: "not delivered" in gateway.logged())
+    assert gateway.child is not None
+    gateway.child.kill()
+    gateway.child.process.wait()
+    mail.fail("tarpit")
+    mail.start()
+    gateway.start({"SSL_CERT_FILE": str(mail.certificate.pem)})
+    eventually(lambda: len(mail.got) == 1)
+    assert wrong_login(gateway, alice.name, alice.password, phone.wrong()) < 3
+    time.sleep(1)
+    (got,) = mail.got
+    assert got["X-Recipients"] == f"{alice.name}@example.org"
+    assert "Somebody gave your right password, then a wrong second factor" in content(got)
+    assert "s3cret-mail" not in gateway.logged()
+    assert alice.name not in gateway.logged()
+
+
+def test_a_thief_who_changes_the_address_first_is_told_of(
+    gateway: Gateway, mail: MailServer, person: NewPerson
+) -> None:
+    mail.start()
+    alice = person("alice", enrolled=False)
+    phone = gateway.enrol(alice.name)
+    browser = log_in(gateway, alice.name, alice.password, phone)
+    fields = {"Origin": gateway.url, "Sec-Fetch-Site": "same-origin"}
+    for change in ({"title": "Alice"}, {"email": "thief@example.net"}):
+        told = browser.call("PATCH", f"/{alice.name}", send=change, fields=fields)
+        assert told.status == 200, told.text
+    eventually(lambda: bool(mail.got))
+    (got,) = mail.got
+    assert got["To"] == f"{alice.name}@example.org"
+    assert got["Subject"] == "The mail address of your account was changed"
+    assert "thief" not in content(got)
