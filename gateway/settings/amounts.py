@@ -9,6 +9,8 @@ from gateway.settings.shape import OrWord, Text, show
 
 _DURATION: Final = re.compile(r"([0-9]{1,9})(ms|s|m|h|d|w)")
 _SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_LONGEST: Final = 10 * 365 * 86400
+"""Seconds; a mistyped unit would otherwise end somewhere past the year 9999."""
 _SIZE: Final = re.compile(r"([0-9]{1,15})\s?(B|KiB|MiB|GiB|TiB)")
 _BYTES: Final = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
@@ -23,15 +25,20 @@ def parse_duration(text: str) -> float:
         total, at = total + int(part[1]) * _SECONDS[part[2]], part.end()
     if at != len(text) or total <= 0:
         raise ValueError(f"{show(text)}; a duration such as 90s, 15m, 12h or 30d")
+    if total > _LONGEST:
+        raise ValueError(f"{show(text)}; at most {write_duration(_LONGEST)}")
     return total
 
 
 def parse_size(text: str) -> int:
-    """Bytes of `64 KiB`, `2GiB`."""
+    """Bytes of `64 KiB`, `2GiB`; what is limited by it needs at least 1 KiB to be of use."""
     part = _SIZE.fullmatch(text)
     if not part or not int(part[1]):
-        raise ValueError(f"{show(text)}; a size such as 64KiB, 20MiB or 2GiB")
-    return int(part[1]) * _BYTES[part[2]]
+        raise ValueError(f"{show(text)}; a size such as 64KiB or 20MiB")
+    size = int(part[1]) * _BYTES[part[2]]
+    if not 2**10 <= size <= 2**30:
+        raise ValueError(f"{show(text)}; 1KiB to 1GiB")
+    return size
 
 
 def write_duration(seconds: float) -> str:
@@ -51,7 +58,7 @@ def _written(amount: int, units: dict[str, int]) -> str:
 
 
 _DURATION_TEXT: Final = "a duration such as 90s, 15m, 12h or 30d"
-_SIZE_TEXT: Final = "a size such as 64KiB, 20MiB or 2GiB"
-DURATION: Final = Text(r"^([0-9]+(ms|s|m|h|d|w))+$", _DURATION_TEXT, parse_duration)
+_SIZE_TEXT: Final = "a size such as 64KiB or 20MiB"
+DURATION: Final = Text(r"^(?=.*[1-9])([0-9]{1,9}(ms|s|m|h|d|w))+$", _DURATION_TEXT, parse_duration)
 DURATION_OR_OFF: Final = OrWord("off", DURATION)
 SIZE: Final = Text(r"^[0-9]+ ?(B|KiB|MiB|GiB|TiB)$", _SIZE_TEXT, parse_size)

@@ -16,8 +16,8 @@ from gateway.settings.amounts import DURATION
 from gateway.settings.sections import Section, keys_of, setting
 from gateway.settings.shape import Choice, Flag, Mapped, Several, Text, show
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+")
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_MEDIA_TYPE: Final = re.compile(r"[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+")
 
 
 def _method(text: str) -> str:
@@ -53,9 +53,10 @@ def _media_type(text: str) -> str:
     return text
 
 
-_METHODS: Final = Several(Text(parse=_method), least=1)
-_PATHS: Final = Several(Text(parse=_template), least=1)
-_MEDIA_TYPES: Final = Several(Text(parse=_media_type), least=1)
+_METHODS: Final = Several(Text(r"^[!#$%&'*+.^_`|~0-9A-Z-]+$", parse=_method), least=1)
+_PATHS: Final = Several(Text("^/", parse=_template), least=1)
+_TYPE: Final = Text(f"^{_MEDIA_TYPE.pattern}$", parse=_media_type)
+_MEDIA_TYPES: Final = Several(_TYPE, least=1)
 _VALUES: Final = Several(Text(), least=1)
 
 
@@ -70,7 +71,9 @@ class MatchModel:
         None,
     )
     path_regex: str | None = setting(
-        Text(parse=_regex), "A regex the whole path matches; for what templates cannot say.", None
+        Text(".", parse=_regex),
+        "A regex the whole path matches; for what templates cannot say.",
+        None,
     )
     content_type: tuple[str, ...] | None = setting(
         _MEDIA_TYPES, "Media types, without parameters.", None
@@ -101,7 +104,7 @@ class RuleModel:
         Text(r"^[^\x00-\x1f]{1,100}$"), "How messages and the audit trail call this rule."
     )
     match: MatchModel = setting(
-        Section(MatchModel), "Which requests it is for; all conditions must hold."
+        Section(MatchModel, least=1), "Which requests it is for; all conditions must hold."
     )
     policy: Policy = setting(
         Choice(tuple(policy.value for policy in Policy), Policy), "What they need."
@@ -147,5 +150,5 @@ class TestModel:
     request: str = setting(Text(r"^\S+ \S+$"), "METHOD TARGET, as on the request line.")
     expect: str = setting(Text("."), "The name of a rule, a policy, or the slug of a refusal.")
     form: dict[str, str] | None = setting(Mapped(Text()), "Fields of the body.", None)
-    content_type: str | None = setting(Text(parse=_media_type), "The media type of the body.", None)
+    content_type: str | None = setting(_TYPE, "The media type of the body.", None)
     client: IPAddress | None = setting(ADDRESS, "The address of the client.", None, name="from")

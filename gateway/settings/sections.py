@@ -60,11 +60,13 @@ def keys_of(section: type) -> dict[str, Key]:
 class Section:
     """A mapping with the keys of a dataclass.
 
+    least: how many keys it has at least, for the schema; `problem()` says so in words.
     Its `problem()`, if it has one, tells "what was found; what is allowed" of a section whose
     keys hold by themselves but not together, "" otherwise.
     """
 
     type: type
+    least: int = 0
 
     def read(self, data: Data, here: Here) -> Any:
         if not isinstance(data, dict):
@@ -109,6 +111,7 @@ class Section:
             properties[name] = told
         return {
             "type": "object",
+            **({"minProperties": self.least} if self.least else {}),
             "properties": properties,
             "required": [k.name for k in keys_of(self.type).values() if k.default is ABSENT],
             "additionalProperties": False,

@@ -96,7 +96,7 @@ MISTAKES: dict[str, tuple[str | bytes, list[str]]] = {
     ),
     "a size": (
         HEAD + "limits: {head_size: 32KB}\n",
-        ["+1:21: head_size: '32KB'; a size such as 64KiB, 20MiB or 2GiB"],
+        ["+1:21: head_size: '32KB'; a size such as 64KiB or 20MiB"],
     ),
     "a date": (
         HEAD + "second_factor: {required_from: 2026-13-01}\n",

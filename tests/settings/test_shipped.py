@@ -75,6 +75,10 @@ BROKEN = {
     "a key without a value": ("default: second_factor", "default:"),
     "a wrong word": ("enrolment: required", "enrolment: always"),
     "an emptied condition": ("methods: [POST], path", "methods: [], path"),
+    "a method in lower case": ("methods: [POST], path", "methods: [post], path"),
+    "a path without a root": ("], path: /", "], path: x"),
+    "a match of nothing": ("match: {methods", "match: {} #"),
+    "no time at all": ("max_age: 12h", "max_age: 0s"),
     "a duration": ("max_age: 12h", "max_age: 12 hours"),
     "an inline secret": ("keys: file:gateway.keys", "keys: hunter2"),
 }
@@ -191,11 +195,24 @@ def test_other_durations_are_refused(text: str) -> None:
 
 
 def test_sizes() -> None:
-    assert [parse_size(text) for text in ("1B", "64 KiB", "2GiB")] == [1, 65536, 2**31]
+    assert [parse_size(text) for text in ("1024B", "64 KiB", "1GiB")] == [1024, 65536, 2**30]
     assert write_size(65536) == "64KiB"
     for text in ("0B", "1KB", "1", "1.5MiB", ""):
         with pytest.raises(ValueError, match="a size such as"):
             parse_size(text)
+
+
+@pytest.mark.parametrize("text", ["1B", "1023B", "2GiB", "999999999TiB"])
+def test_sizes_of_no_use_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="1KiB to 1GiB"):
+        parse_size(text)
+
+
+@pytest.mark.parametrize("text", ["3651d", "999999999w", "3650d1ms"])
+def test_durations_beyond_ten_years_are_refused(text: str) -> None:
+    assert parse_duration("3650d")
+    with pytest.raises(ValueError, match="at most 3650d"):
+        parse_duration(text)
 
 
 def test_no_part_is_left_out_of_the_schema() -> None:
