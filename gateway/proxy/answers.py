@@ -88,7 +88,9 @@ def read_answer(data: bytes, limit: int) -> AnswerHead | None:
             head = AnswerHead(groups, shape.passing(groups), data, match.end())
             for group, look in shape.judged:
                 look(head, groups[group].strip(b" \t"))
-            return _finished(head, limit)
+            if head.bodiless or head.named or head.size > limit:
+                return _finished(head, limit)
+            return head
     match = _ANSWER.match(data)
     if match is None:
         if (

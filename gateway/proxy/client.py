@@ -97,9 +97,9 @@ class ClientConnection(Connection):
 
     def _head(self, data: bytes) -> None:
         forwarder = self.forwarder
-        buffer = self._buffer
         try:
-            if buffer:
+            if self._buffer:
+                buffer = self._buffer
                 seen = len(buffer)
                 buffer += data
                 if buffer.find(b"\r\n\r\n", max(0, seen - 3)) < 0:
@@ -116,7 +116,7 @@ class ClientConnection(Connection):
         except Refusal as refusal:
             self.refuse(refusal.slug, None, unread=True, **refusal.detail)
             return
-        if buffer:
+        if self._buffer:
             self._buffer = bytearray()
         self._served = True
         rest = data[head.size :] if len(data) > head.size else b""

@@ -110,34 +110,40 @@ class Relay:
         length = answer.length
         if answer.bodiless or head.line.method == b"HEAD":
             length = 0
-        unknown = length is None and not answer.chunked
-        # Without a length the end of the connection is the end of the body; and a client that
-        # still sends its request cannot be read for another one.
-        self._close = close = (
-            unknown or self.uploading or not head.persistent or client.forwarder.stopping
-        )
-        framed = (
-            (answer.chunked or unknown)
-            and head.line.version == b"1"
-            and (answer.status != 204 if answer.chunked else not client.can_reset)
-        )
-        wire = answer_head(answer, self.route, framed, close)
+        # A client that still sends its request cannot be read for another one.
+        close = self.uploading or not head.persistent or client.forwarder.stopping
+        framed = answer.chunked and head.line.version == b"1" and answer.status != 204
         self.answering = True
-        self.reusable = answer.persistent and not unknown
-        size = answer.size
-        if length is not None:
-            here = len(data) - size
-            if here > _COPIED:
-                wire = b"".join((wire, memoryview(data)[size : size + length]))
-            elif length:
-                wire += data[size : size + length]
-            client.write(wire)
-            if here >= length:
-                self.finish(here == length)
-            else:
-                self.left = length - here
-                self._splice_down()
+        if length is None:
+            self._unsized(answer, data, framed, close)
             return
+        self._close = close
+        self.reusable = answer.persistent
+        wire = answer_head(answer, self.route, framed, close)
+        size = answer.size
+        here = len(data) - size
+        if here > _COPIED:
+            wire = b"".join((wire, memoryview(data)[size : size + length]))
+        elif length:
+            wire += data[size : size + length]
+        client.write(wire)
+        if here >= length:
+            self.finish(here == length)
+        else:
+            self.left = length - here
+            self._splice_down()
+
+    def _unsized(self, answer: AnswerHead, data: bytes, framed: bool, close: bool) -> None:
+        """The same where the length is not known beforehand."""
+        client = self.client
+        size = answer.size
+        unknown = not answer.chunked
+        if unknown:  # the end of the connection is the end of the body
+            close = True
+            framed = self.head.line.version == b"1" and not client.can_reset
+        self._close = close
+        self.reusable = answer.persistent and not unknown
+        wire = answer_head(answer, self.route, framed, close)
         if answer.chunked:
             self.chunks = ChunkDecoder(extensions=True)
             client.write(wire)
