@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
@@ -61,7 +62,9 @@ class Linger:
         client.go_on_reading(Why.ANY)
         transport = client.transport
         if transport is not None and transport.can_write_eof():
-            transport.write_eof()
+            with suppress(OSError):  # the client has left
+                with contextlib.suppress(OSError):  # it has left already
+                transport.write_eof()
 
     def client_data(self, data: bytes) -> None:
         self._heard = self._client.forwarder.now
