@@ -63,7 +63,6 @@ class Linger:
         transport = client.transport
         if transport is not None and transport.can_write_eof():
             with suppress(OSError):  # the client has left
-                with contextlib.suppress(OSError):  # it has left already
                 transport.write_eof()
 
     def client_data(self, data: bytes) -> None:
