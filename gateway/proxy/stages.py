@@ -62,7 +62,7 @@ class Linger:
         client.go_on_reading(Why.ANY)
         transport = client.transport
         if transport is not None and transport.can_write_eof():
-            with suppress(OSError):  # the client has left
+            with contextlib.suppress(OSError):  # the client has left
                 transport.write_eof()
 
     def client_data(self, data: bytes) -> None:
