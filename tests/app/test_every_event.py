@@ -470,3 +470,28 @@ def test_every_event_is_recorded_with_all_that_is_known(story: Story) -> None:
     secrets = [story.password, *story.recovery, *story.served.secrets.values()]
     text = json.dumps(story.entries)
     assert not [one for one in secrets if one in text]
+
+
+def test_removals_before_pypiserver(simple: Served) -> None:
+    """An act by a password with its code, and one on a session: each names its rule."""
+    form = {":action": "remove_pkg", "name": "nothing", "version": "1.0"}
+    told = simple.client().post(
+        "/", form=form, auth=("alice", f"password of alice,{simple.code('alice')}")
+    )
+    assert told.status != 401, told.text
+    browser = simple.browse_in("bob", "password of bob")
+    told = browser.post("/", form=form, fields=simple.ours())
+    assert told.status != 401, told.text
+
+    async def read() -> list[bytes]:
+        return [raw async for raw in simple.running.parts.audit.lines()]
+
+    entries = [json.loads(raw) for raw in simple.run(read())]
+    found = [(one["event"], one["user"], one["factor"], one["origin"]["rule"]) for one in entries]
+    rule = "release deletion"
+    assert found[-4:] == [
+        (Event.LOGIN, "alice", "totp phone", rule),
+        (Event.GUARDED_ACT, "alice", "totp", rule),
+        (Event.LOGIN, "bob", "totp phone", ""),
+        (Event.GUARDED_ACT, "bob", "totp", rule),
+    ]
