@@ -16,7 +16,7 @@ import pytest
 from gateway.cli import run
 from gateway.core.audit import Event, Origin
 from gateway.core.audit_chain import Trail
-from gateway.core.keys import KeyRing, new_key
+from gateway.core.keys import KeyRing, new_key, parse_keys
 from gateway.keystore import create_key_file
 from gateway.stores import open_store
 
@@ -70,17 +70,34 @@ def test_tail_follows(config: Path) -> None:
         assert process.stdout is not None
         assert "reset" in process.stdout.readline()
 
-        async def one_more() -> None:
-            from gateway.core.keys import parse_keys
+        asyncio.run(one_more(config))
+        assert "unlocked" in process.stdout.readline()
+        process.terminate()
 
-            keys = parse_keys(config.with_name("gateway.keys").read_text())
-            store = await open_store(f"sqlite:{config.parent}/state.db", time.time)
-            await Trail(store, KeyRing(keys, secrets.token_bytes), time.time).record(
-                Event.UNLOCKED, "bob", Origin()
-            )
-            await store.close()
 
-        asyncio.run(one_more())
+async def one_more(config: Path) -> None:
+    keys = parse_keys(config.with_name("gateway.keys").read_text())
+    store = await open_store(f"sqlite:{config.parent}/state.db", time.time)
+    trail = Trail(store, KeyRing(keys, secrets.token_bytes), time.time)
+    await trail.record(Event.UNLOCKED, "bob", Origin())
+    await store.close()
+
+
+def test_tail_waits_for_a_store_that_is_away(config: Path) -> None:
+    words = [sys.executable, "-m", "gateway", "audit", "tail", "-f", "-n", "1", "-c", str(config)]
+    away, place = config.parent / "away", config.parent
+    away.mkdir()
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert "reset" in process.stdout.readline()
+        for file in place.glob("state.db*"):
+            file.rename(away / file.name)
+        assert "warning: The store cannot be reached" in process.stderr.readline()
+        for file in away.iterdir():
+            file.rename(place / file.name)
+        asyncio.run(one_more(config))
         assert "unlocked" in process.stdout.readline()
         process.terminate()
 
