@@ -22,7 +22,7 @@ _WELCOME: Final = """\
 Scan this with an authenticator app to have the codes on your phone:
 
 {qr}
-Five things to try, from another terminal:
+Five things to try, from another terminal in this directory:
 
 1. Download a package: nothing is asked.
    {download}
