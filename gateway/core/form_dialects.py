@@ -20,6 +20,7 @@ PART_LIMIT: Final = 1000
 _ESCAPED: Final = re.compile(r"(?:[\x21-\x24\x26-\x3a\x3c-\x7e]|%[0-9A-Fa-f]{2})*+")
 # The disposition as browsers, requests, curl and twine write it: both quoted, no escapes, no
 # RFC 2231 forms, in this order.
+_BARE_LINE_END: Final = re.compile(rb"(?<!\r)\n|\r[^\n]")
 _DISPOSITION: Final = re.compile(r'form-data; ?name="([^"\\]*)"(?:; ?filename="([^"\\]*)")?')
 _PLAIN_TYPE: Final = re.compile(
     r"text/plain(?:; ?charset=(?:utf-8|us-ascii))?", re.IGNORECASE | re.ASCII
@@ -140,6 +141,10 @@ class Multipart:
         if end < 0:
             if len(data) >= HEAD_LIMIT:
                 raise unreadable("the head of a field is too long")
+            # What is waited for goes on its way already where a body was released: `bottle` ends
+            # a head after a bare LF, too, and would take the rest for the value.
+            if _BARE_LINE_END.search(data):
+                raise unreadable("the head of a field is malformed")
             return 0
         self._name = self._read_head(data[:end])
         self._value.clear()

@@ -385,6 +385,21 @@ def test_bytes_sent_on_before_a_decision_never_hold_an_action(
         assert seen_by_bottle(sent, TYPE) in (None, "")
 
 
+@pytest.mark.parametrize("end", [b"\n\n", b"\n\r\n", b"\r\r", b"\r\n\n"])
+def test_a_head_that_ends_oddly_is_refused_before_its_value_is_sent_on(end: bytes) -> None:
+    """A body that was released goes on its way as it comes, and may be cut off at any byte."""
+    marker = b"--" + TYPE.rpartition("=")[2].encode()
+    head = b'\r\nContent-Disposition: form-data; name=":action"'
+    body = marker + head + end + b"remove_pkg\r\n" + marker + b"--\r\n"
+    reader = FormJudge(TYPE, "", [":action"])
+    reader.release()
+    sent = 0
+    with pytest.raises(Refusal):
+        for sent, byte in enumerate(body):  # noqa: B007
+            reader.feed(bytes([byte]))
+    assert b"r" not in body[len(marker + head) : sent].replace(b"\r", b"")
+
+
 # -- real clients ------------------------------------------------------------------------------
 
 
