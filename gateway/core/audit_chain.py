@@ -14,26 +14,23 @@ Knows the store, the keys and the clock.
 from __future__ import annotations
 
 import asyncio
-import hmac
-import json
 from collections.abc import AsyncIterator
 from typing import Final
 
 from gateway.core import audit_entry
 from gateway.core.audit import Event, Origin
 from gateway.core.audit_entry import START, Entry, NotAuthentic, Trimmed, short
+from gateway.core.audit_head import Head
 from gateway.core.audit_ration import Rations
 from gateway.core.clock import Clock
 from gateway.core.keys import KeyRing
 from gateway.core.store import Key, Store, StoreUnavailable
 
 LOG: Final = "audit"
-HEAD: Final = Key("audit", "", "head")
 OF_USER: Final = "audit-of"
 DAY: Final = 86400.0
 SHOWN_FOR: Final = 90 * DAY
 
-_HEAD_PURPOSE: Final = "audit head"
 _TRIES: Final = 200
 _PAGE: Final = 500
 SHOWN: Final = 1000
@@ -54,6 +51,7 @@ class Trail:
     ) -> None:
         self.store: Final = store
         self.ring: Final = ring
+        self.head: Final = Head(store, ring)
         self._clock: Final = clock
         self._retention: Final = retention
         self._rations: Final = Rations(store, clock)
@@ -151,15 +149,6 @@ class Trail:
                 if since is None or time >= since:
                     yield raw
 
-    async def head(self) -> tuple[int, str] | None:
-        """Number and hash of the last entry as the head record has it.
-
-        Raises:
-            NotAuthentic: the record is not the gateway's.
-        """
-        record = await self.store.get(HEAD)
-        return None if record is None else self._read_head(record.value)
-
     async def _append(self, blank: Entry) -> None:
         async with self._lock:
             tried = None
@@ -169,7 +158,7 @@ class Trail:
                     if self._end == tried:
                         # Nobody was faster: the end was cut off. Recording goes on behind it,
                         # and `verify` names the gap.
-                        self._end = await self._known_head()
+                        self._end = await self.head.known()
                 number, mac = self._end
                 entry = _numbered(blank, number + 1, mac)
                 raw, own = audit_entry.write(entry, self.ring)
@@ -179,15 +168,14 @@ class Trail:
                 tried, self._end = self._end, None  # another gateway was faster
             else:
                 raise StoreUnavailable("the audit log moves on faster than it can be written")
-            await asyncio.gather(self._write_head(number + 1, own), self._keep_copy(entry, raw))
+            await asyncio.gather(self.head.move(number + 1, own), self._keep_copy(entry, raw))
 
     async def _last(self) -> tuple[int, str]:
         """Number and hash that the next entry follows."""
-        head = await self._known_head()  # first: it never is ahead of the entries then
+        head = await self.head.known()  # first: it never is ahead of the entries then
         last = await self.store.last(LOG)
         if last is None:
-            # Before the first entry, and never later: a head that is missing was removed.
-            await self.store.put(HEAD, self._signed_head(0, START), if_version=0)
+            await self.head.begin()
             return 0, head[1]
         if head[0] >= last[0]:
             # Where the end was cut off, what follows names the entry that is gone, so that
@@ -198,40 +186,6 @@ class Trail:
         except NotAuthentic:
             # Somebody wrote here. Recording goes on, and `verify` names the place.
             return last[0], START
-
-    async def _known_head(self) -> tuple[int, str]:
-        try:
-            return await self.head() or (0, START)
-        except NotAuthentic:
-            return 0, START
-
-    async def _write_head(self, number: int, mac: str) -> None:
-        for _ in range(_TRIES):
-            record = await self.store.get(HEAD)
-            try:
-                if record is None or self._read_head(record.value)[0] >= number:
-                    return
-            except NotAuthentic:
-                return  # left for `verify` to find, as one that is missing
-            value = self._signed_head(number, mac)
-            if await self.store.put(HEAD, value, if_version=record.version) is not None:
-                return
-        raise StoreUnavailable("the head of the audit log cannot be written")
-
-    def _signed_head(self, number: int, mac: str) -> bytes:
-        signed = self.ring.digest(_HEAD_PURPOSE, str(number), mac)
-        return json.dumps({"n": number, "last": mac, "mac": signed}).encode()
-
-    def _read_head(self, raw: bytes) -> tuple[int, str]:
-        try:
-            fields = json.loads(raw)
-            number, last, mac = int(fields["n"]), str(fields["last"]), str(fields["mac"])
-        except (ValueError, KeyError, TypeError):
-            raise NotAuthentic("cannot be read") from None
-        for wanted in self.ring.digests(_HEAD_PURPOSE, str(number), last):
-            if hmac.compare_digest(wanted.encode(), mac.encode("utf-8", "replace")):
-                return number, last
-        raise NotAuthentic("does not carry a hash under any of the keys")
 
     async def _keep_copy(self, entry: Entry, raw: bytes) -> None:
         if entry.user:

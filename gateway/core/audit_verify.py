@@ -106,7 +106,7 @@ async def _verify(trail: Trail, known: tuple[int, str] | None, walk: _Walk) -> V
     try:
         try:
             # Read before the entries: what is appended meanwhile only lies behind it.
-            head = await trail.head()
+            head = await trail.head.get()
         except NotAuthentic as error:
             raise _Broken(0, f"(the head record) {error}") from None
         wanted = frozenset(number for number, _ in filter(None, (head, known)))

@@ -14,8 +14,9 @@ import pytest
 
 from gateway.core import audit_entry
 from gateway.core.audit import Event, Origin
-from gateway.core.audit_chain import DAY, HEAD, LOG, Trail
+from gateway.core.audit_chain import DAY, LOG, Trail
 from gateway.core.audit_entry import NotAuthentic
+from gateway.core.audit_head import HEAD
 from gateway.core.audit_verify import verify
 from gateway.core.keys import KeyRing
 from gateway.core.store import Key
@@ -240,7 +241,7 @@ async def test_several_writers_keep_one_chain(store: SqliteStore, clock: Clock) 
     await asyncio.gather(*(fill(trail, 15, f"user{i}") for i, trail in enumerate(trails)))
     verdict = await verify(trails[0])
     assert verdict.sound and verdict.entries == 60
-    head = await trails[0].head()
+    head = await trails[0].head.get()
     assert head is not None and head[0] == 60
 
 
