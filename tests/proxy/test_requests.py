@@ -177,6 +177,8 @@ H = b"Host: index\r\n"
 REFUSED = {
     "bare line feed": b"GET / HTTP/1.1\nHost: index\n\n",
     "bare line feed in the fields": b"GET / HTTP/1.1\r\nHost: index\nA: 1\r\n\r\n",
+    "line feed in a value": b"GET / HTTP/1.1\r\n" + H + b"A: 1\nB: 2\r\n\r\n",
+    "line feed within a value": b"GET / HTTP/1.1\r\n" + H + b"A: 1\n2\r\n\r\n",
     "bare carriage return": b"GET / HTTP/1.1\r\n" + H + b"A: 1\r2\r\n\r\n",
     "folded line": b"GET / HTTP/1.1\r\n" + H + b"A: 1\r\n 2\r\n\r\n",
     "folded first line": b"GET / HTTP/1.1\r\n A: 1\r\n" + H + b"\r\n",
@@ -199,6 +201,9 @@ REFUSED = {
     "two lengths": b"POST / HTTP/1.1\r\n" + H + b"Content-Length: 1\r\nContent-Length: 1\r\n\r\nx",
     "list of lengths": b"POST / HTTP/1.1\r\n" + H + b"Content-Length: 1, 1\r\n\r\nx",
     "signed length": b"POST / HTTP/1.1\r\n" + H + b"Content-Length: +1\r\n\r\nx",
+    "length with an underscore": b"POST / HTTP/1.1\r\n" + H + b"Content-Length: 1_0\r\n\r\nx",
+    "length with a form feed": b"POST / HTTP/1.1\r\n" + H + b"Content-Length: \x0c1\r\n\r\nx",
+    "length with a no-break space": b"POST / HTTP/1.1\r\n" + H + b"Content-Length: 1\xa0\r\n\r\nx",
     "negative length": b"POST / HTTP/1.1\r\n" + H + b"Content-Length: -1\r\n\r\nx",
     "empty length": b"POST / HTTP/1.1\r\n" + H + b"Content-Length:\r\n\r\nx",
     "hex length": b"POST / HTTP/1.1\r\n" + H + b"Content-Length: 0x1\r\n\r\nx",

@@ -36,6 +36,7 @@ from tests.proxy.readers import (
     our_answer,
     ours,
 )
+from tests.proxy.test_requests import REFUSED
 
 CUTS = st.lists(st.integers(0, 5000), max_size=4)
 # EXAMPLES=20000 for a long look after a change of the grammar.
@@ -123,6 +124,13 @@ def test_what_real_clients_send_is_accepted(data: bytes, loop: asyncio.AbstractE
     assert same_request(data + AFTER, [len(data)], loop)
     read = ours([data])
     assert read is not None and read[0].ended and read[0].rest == b""
+
+
+@pytest.mark.parametrize("data", REFUSED.values(), ids=REFUSED.keys())
+def test_what_is_refused_would_not_be_misread(data: bytes, loop: asyncio.AbstractEventLoop) -> None:
+    """Should ours accept one of them some day, it has to mean the same to the others."""
+    same_request(data, [], loop)
+    same_request(data + AFTER, [len(data)], loop)
 
 
 @MANY
