@@ -31,7 +31,7 @@ RUN python -m pip uninstall --yes pip \
 COPY --from=build /opt/gateway /opt/gateway
 ENV PATH=/opt/gateway/bin:$PATH \
     PYTHONUNBUFFERED=1
-USER gateway
+USER 10001:10001
 WORKDIR /data
 VOLUME /data
 EXPOSE 8080
