@@ -111,7 +111,7 @@ def _header(results: Results) -> str:
 
     load = Path("/proc/loadavg").read_text().split()[0]
     return (
-        "# Results\n\nWritten by `make bench`; README.md says how to read it. Medians of "
+        "# Results\n\nWritten by `make bench`; README.md says how to read it. Medians of up to "
         f"{results.rounds} interleaved rounds (3 for large bodies), with the lowest and highest; "
         "ratios are medians of the ratios round by round.\n\n"
         f"Python {platform.python_version()}, {version('nginx', '-v')}, "
