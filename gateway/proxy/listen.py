@@ -121,9 +121,17 @@ class Listener:
         finally:
             probe.close()
 
-    def remove(self) -> None:
-        """Take the unix socket away again."""
-        if self.path:
+    def identity(self) -> tuple[int, int] | None:
+        """Which file the unix socket is now: device and number."""
+        try:
+            found = Path(self.path).lstat() if self.path else None
+        except FileNotFoundError:
+            return None
+        return (found.st_dev, found.st_ino) if found else None
+
+    def remove(self, identity: tuple[int, int] | None) -> None:
+        """Take the unix socket away again, unless another process has put its own there."""
+        if self.path and identity is not None and self.identity() == identity:
             Path(self.path).unlink(missing_ok=True)
 
 

@@ -54,11 +54,11 @@ def serve(serving: Serving) -> int:
         ListenError: an address cannot be used.
     """
     sockets: list[socket.socket] = []
-    bound: list[Listener] = []
+    bound: list[tuple[Listener, tuple[int, int] | None]] = []
     try:
         for listener in serving.listeners:
             sockets += listener.bind()
-            bound.append(listener)
+            bound.append((listener, listener.identity()))
         if serving.ready is not None:
             serving.ready([str(listener) for listener in serving.listeners])
         if serving.workers <= 1:
@@ -70,8 +70,8 @@ def serve(serving: Serving) -> int:
         )
     finally:
         close_all(sockets)
-        for listener in bound:
-            listener.remove()
+        for listener, identity in bound:
+            listener.remove(identity)
 
 
 async def work(

@@ -79,18 +79,24 @@ class _Supervisor:
                 continue
             self._failures += 1
             if self._failures >= self._count and os.waitstatus_to_exitcode(status) == 1:
-                return  # none comes up: a mistake that trying again does not mend
+                _LOG.error("no worker comes up: stopping")
+                return  # a mistake that trying again does not mend
             time.sleep(min(_LONGEST_WAIT, 0.1 * 2 ** min(self._failures, 9)))
 
     def _fork(self) -> None:
-        pid = os.fork()
-        if pid:
-            self._born[pid] = time.monotonic()
-            return
-        status = 1
+        # A signal in between would lose the child here, or make it stop its siblings.
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
         try:
+            pid = os.fork()
+            if pid:
+                self._born[pid] = time.monotonic()
+                return
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_DFL)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
+        status = 1
+        try:
             os.close(self._life[1])
             status = self._work(self._life[0])
         except Exception:
