@@ -95,8 +95,8 @@ class Peer:
 
     def reset(self) -> None:
         """Break the connection off; through a unix socket that is no more than its end."""
-        sock: socket.socket = self.writer.get_extra_info("socket")
-        if sock.family != socket.AF_UNIX:
+        sock: socket.socket | None = self.writer.get_extra_info("socket")
+        if sock is not None and sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
 

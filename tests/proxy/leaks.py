@@ -38,7 +38,8 @@ class Watch:
         await settle(lambda: asyncio.all_tasks() <= self._tasks)
         assert asyncio.all_tasks() <= self._tasks, "a task was left running"
         await settle(lambda: open_descriptors() <= self._descriptors)
-        assert open_descriptors() <= self._descriptors, "a descriptor was left open"
+        left = open_descriptors() - self._descriptors
+        assert not left, "a descriptor was left open"
         gc.collect()  # tasks and futures complain when they are collected; see conftest.py
         assert not self._unheard
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
 
 from gateway.core.facts import Facts
 from gateway.proxy.handover import HandOvers
+from gateway.proxy.limits import Limits
 from gateway.proxy.ports import HandOver, Inspect, Plan
-from tests.proxy.conversation import talk
+from tests.proxy.conversation import QUICK, Talk, talk
 from tests.proxy.inspectors import Scripted, judged
+from tests.proxy.leaks import settle
 from tests.proxy.passgate import PassGate
+
+every_way = pytest.mark.usefixtures("every_way")
 
 H = b"Host: index\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -25,35 +31,48 @@ def post(length: int) -> bytes:
 
 
 class Site:
-    """A small aiohttp application that says what it got."""
+    """Pages that say what they got, or behave as the path tells them."""
 
     def __init__(self) -> None:
-        self.runner = web.AppRunner(self._app(), auto_decompress=False, access_log=None)
-        self.pages: HandOvers
+        self.server = web.Server(
+            self._handle, auto_decompress=False, access_log=None, lingering_time=0
+        )
+        self.pages = HandOvers(self.server)
 
-    async def __aenter__(self) -> Site:
-        await self.runner.setup()
-        assert self.runner.server is not None
-        self.pages = HandOvers(self.runner.server)
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        await self.runner.cleanup()
-
-    def _app(self) -> web.Application:
-        app = web.Application(client_max_size=1 << 30)
-        app.router.add_route("*", "/{rest:.*}", self._handle)
-        return app
-
-    async def _handle(self, request: web.Request) -> web.Response:
+    async def _handle(self, request: web.BaseRequest) -> web.Response:
         plan = self.pages.plan(request.protocol)
-        body = await request.read()
-        text = f"{plan.context} {plan.facts.path} {len(body)} {sum(body)}"
+        match plan.facts.path:
+            case "/unread":
+                return web.Response(text="enough")
+            case "/large":
+                return web.Response(body=bytes(20_000_000))
+            case "/slow":
+                await asyncio.sleep(0.2)
+            case "/broken":
+                raise web.HTTPInternalServerError
+        length = total = 0
+        async for piece in request.content.iter_any():
+            length, total = length + len(piece), total + sum(piece)
+        text = f"{plan.context} {plan.facts.path} {length} {total}"
         return web.Response(text=text, headers={"X-Head": "|".join(request.headers)})
 
 
 def hand_over(facts: Facts) -> Plan:
     return HandOver(facts, "context")
+
+
+@asynccontextmanager
+async def visit(gate: PassGate | None = None, limits: Limits | None = None) -> AsyncIterator[Talk]:
+    """A conversation in which every request is for the pages; nothing of them may be left."""
+    if gate is None:
+        gate = PassGate()
+        gate.decide = hand_over
+    site = Site()
+    async with talk(gate, pages=site.pages, limits=limits) as t:
+        yield t
+    await settle(lambda: not site.pages._plans and not site.server.connections)
+    assert not site.pages._plans, "a plan was left"
+    assert not site.server.connections, "the pages still have a connection"
 
 
 @pytest.mark.parametrize("slowly", [False, True], ids=["whole", "byte by byte"])
@@ -70,26 +89,20 @@ def hand_over(facts: Facts) -> Plan:
 async def test_a_request_for_the_pages_is_answered_there(
     request_: bytes, said: bytes, slowly: bool
 ) -> None:
-    gate = PassGate()
-    gate.decide = hand_over
-    async with Site() as site:
-        async with talk(gate, pages=site.pages) as t:
-            client = await t.client()
-            if slowly:
-                await client.send_slowly(request_)
-            else:
-                client.send(request_ + GET)  # what is sent ahead is not answered
-            status, _, body = await client.answer()
-            assert (status, body) == (200, said)
-            assert await client.gone()
-            assert t.untouched
-        assert not site.pages._plans
+    async with visit() as t:
+        client = await t.client()
+        if slowly:
+            await client.send_slowly(request_)
+        else:
+            client.send(request_ + GET)  # what is sent ahead is not answered
+        status, _, body = await client.answer()
+        assert (status, body) == (200, said)
+        assert await client.gone()
+        assert t.untouched
 
 
 async def test_the_pages_ask_for_a_body() -> None:
-    gate = PassGate()
-    gate.decide = hand_over
-    async with Site() as site, talk(gate, pages=site.pages) as t:
+    async with visit() as t:
         client = await t.client()
         client.send(
             b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n" + H + b"\r\n"
@@ -99,19 +112,17 @@ async def test_the_pages_ask_for_a_body() -> None:
         assert (await client.answer())[2] == b"context / 2 2"
 
 
+@every_way
 async def test_a_large_body_for_the_pages_passes() -> None:
-    gate = PassGate()
-    gate.decide = hand_over
-    async with Site() as site, talk(gate, pages=site.pages) as t:
+    async with visit() as t:
         client = await t.client()
         client.send(post(10_000_000), b"\1" * 10_000_000)
         assert (await client.answer())[2] == b"context / 10000000 10000000"
 
 
+@every_way
 async def test_bad_chunks_for_the_pages_end_the_connection() -> None:
-    gate = PassGate()
-    gate.decide = hand_over
-    async with Site() as site, talk(gate, pages=site.pages) as t:
+    async with visit() as t:
         client = await t.client()
         client.send(CHUNKED + b"2;x=y\r\nab\r\n0\r\n\r\n")
         assert await client.gone()
@@ -126,7 +137,7 @@ async def test_an_inspector_may_hand_over() -> None:
         return Inspect(inspector)
 
     gate.decide = decide
-    async with Site() as site, talk(gate, pages=site.pages) as t:
+    async with visit(gate) as t:
         client = await t.client()
         client.send(post(8), b"\1\1")
         await asyncio.sleep(0.01)
@@ -134,3 +145,71 @@ async def test_an_inspector_may_hand_over() -> None:
         await asyncio.sleep(0.01)
         client.send(b"\1\1\1")
         assert (await client.answer())[2] == b"judged / 8 8"
+
+
+# -- what is left -----------------------------------------------------------------------------
+
+PATHS = ["/", "/unread", "/large", "/slow", "/broken"]
+
+
+def to(path: str, length: int = 0) -> bytes:
+    return b"POST %s HTTP/1.1\r\n%sContent-Length: %d\r\n\r\n" % (path.encode(), H, length)
+
+
+@every_way
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("how", ["closes", "resets", "half-closes"])
+async def test_a_client_that_leaves_leaves_nothing_behind(path: str, how: str) -> None:
+    async with visit() as t:
+        for part in (b"", b"12345", b"1234567890"):
+            for wait in (0, 0.02):
+                client = await t.client()
+                client.send(to(path, 10) + part)
+                await asyncio.sleep(wait)
+                leave = {"closes": client.finish, "resets": client.reset}
+                leave.get(how, client.half_close)()
+
+
+@every_way
+async def test_what_the_pages_do_not_read_costs_nobody_the_answer() -> None:
+    async with visit() as t:
+        client = await t.client()
+        client.send(to("/unread", 3_000_000), bytes(100_000))
+        status, fields, body = await client.answer()
+        assert (status, fields["connection"], body) == (200, "close", b"enough")
+        client.send(bytes(2_900_000))  # and is not reset for it
+        await asyncio.sleep(0.02)
+        client.finish()
+
+
+@every_way
+async def test_a_client_that_never_reads_a_page_is_let_go() -> None:
+    async with visit(limits=QUICK) as t:
+        client = await t.client()
+        client.stop_reading()
+        client.send(to("/large"))
+        await settle(lambda: bool(t.forwarder.clients))
+        await settle(lambda: not t.forwarder.clients, 5)
+        assert not t.forwarder.clients
+
+
+async def test_a_body_for_the_pages_that_stops_coming_ends_the_connection() -> None:
+    async with visit(limits=QUICK) as t:
+        client = await t.client()
+        client.send(to("/", 10) + b"12345")
+        assert await client.gone()
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_stopping_waits_for_a_page_but_not_for_its_reader(path: str) -> None:
+    async with visit(limits=QUICK) as t:
+        client, half = await t.client(), await t.client()
+        client.send(to(path))
+        half.send(to(path, 10) + b"12345")
+        await asyncio.sleep(0.02)
+        if path == "/large":
+            client.stop_reading()
+        stopping = asyncio.create_task(t.forwarder.stop())
+        if path != "/large":
+            assert (await client.answer())[0] in (200, 500)
+        await asyncio.wait_for(stopping, 3)

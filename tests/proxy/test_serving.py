@@ -164,6 +164,32 @@ def test_a_unix_socket_is_made_and_taken_away(index: str, tmp_path: Path) -> Non
     assert not path.exists()
 
 
+def test_a_unix_socket_of_the_next_process_stays(index: str, tmp_path: Path) -> None:
+    path = tmp_path / "gateway.sock"
+    with gateway(index, f"unix:{path}") as process:
+        path.unlink()
+        with gateway(index, f"unix:{path}"):  # has begun before the first has ended
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(5) == 0
+            assert path.exists()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_second_signal_does_not_cut_off_what_is_under_way(index: str, workers: str) -> None:
+    port = free_port()
+    with gateway(index, f"127.0.0.1:{port}", workers) as process:
+        got: list[bytes] = []
+        client = threading.Thread(target=lambda: got.append(get(port, "/slow")))
+        client.start()
+        time.sleep(0.3)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+            process.send_signal(number)
+            time.sleep(0.05)
+        client.join()
+        assert len(got) == 1
+        assert process.wait(5) == 0
+
+
 def test_a_file_in_the_way_of_a_unix_socket_stays(index: str, tmp_path: Path) -> None:
     path = tmp_path / "precious"
     path.write_text("data")
