@@ -29,14 +29,12 @@ def tls_port(authority: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     port = free_port()
     server = Server(
         tmp_path_factory.mktemp("redis-tls"),
-        *("--save", "", "--appendonly", "no"),
+        *("--save", "", "--appendonly", "no", "--requirepass", "secret word"),
         *("--tls-port", str(port), "--tls-auth-clients", "no"),
         *("--tls-cert-file", str(authority), "--tls-key-file", str(authority.with_name("key.pem"))),
         *("--tls-ca-cert-file", str(authority)),
     )
     server.start()
-    for name, value in {"bind": "127.0.0.1 127.0.0.2", "requirepass": "secret word"}.items():
-        assert (server.command("CONFIG", "SET", name, value) or "").startswith("+OK")
     yield port
     server.kill()
 
@@ -68,13 +66,13 @@ async def test_a_server_with_a_trusted_certificate(
     "address",
     [
         pytest.param("rediss://127.0.0.1:{port}/0", id="an unknown authority"),
-        pytest.param("rediss://127.0.0.2:{port}/0?ca={authority}", id="another name"),
+        pytest.param("rediss://0.0.0.0:{port}/0?ca={authority}", id="another name"),
         pytest.param("redis://127.0.0.1:{port}/0", id="plain where TLS is spoken"),
     ],
 )
 async def test_any_other_server_is_refused(address: str, tls_port: int, authority: Path) -> None:
     url = address.format(port=tls_port, authority=authority)
     url += f"{'&' if '?' in url else '?'}password_env=REDIS_PASSWORD"
-    with pytest.raises(StoreUnavailable) as refused:
+    with pytest.raises(StoreUnavailable, match="certificate|reset|closed") as refused:
         await written_and_read(url)
     assert "secret word" not in str(refused.value)
