@@ -73,6 +73,6 @@ async def test_a_server_with_a_trusted_certificate(
 async def test_any_other_server_is_refused(address: str, tls_port: int, authority: Path) -> None:
     url = address.format(port=tls_port, authority=authority)
     url += f"{'&' if '?' in url else '?'}password_env=REDIS_PASSWORD"
-    with pytest.raises(StoreUnavailable, match="certificate|reset|closed") as refused:
+    with pytest.raises(StoreUnavailable, match=r"certificate|reset|closed") as refused:
         await written_and_read(url)
     assert "secret word" not in str(refused.value)
