@@ -214,6 +214,8 @@ REFUSED = {
     "odd coding": b"POST / HTTP/1.1\r\n" + H + b"Transfer-Encoding: xchunked\r\n\r\n",
     "coding with a vertical tab": b"POST / HTTP/1.1\r\n" + H
     + b"Transfer-Encoding: \x0bchunked\r\n\r\n",
+    "coding with a no-break space": b"POST / HTTP/1.1\r\n" + H
+    + b"Transfer-Encoding: chunked\xa0\r\n\r\n0\r\n\r\n",
     "coding with a parameter": b"POST / HTTP/1.1\r\n" + H
     + b"Transfer-Encoding: chunked;q=1\r\n\r\n",
     "coding in HTTP/1.0": b"POST / HTTP/1.0\r\n" + H + b"Transfer-Encoding: chunked\r\n\r\n",
