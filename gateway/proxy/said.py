@@ -129,6 +129,10 @@ def read_fields(block: bytes, limit: int) -> Said:
             said.shared = True
     if said.named:
         said.kept = without(said.kept, said.named)
+    if said.expects and said.length == 0:
+        # RFC 9110 section 10.1.1 forbids to expect it without content, and waitress, asked for
+        # it all the same, says 100 Continue and then nothing more.
+        said.drop_expect()
     return said
 
 

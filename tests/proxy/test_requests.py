@@ -117,6 +117,32 @@ async def test_connection_names_fields_that_go_no_further_but_never_ours() -> No
         assert await client.gone()
 
 
+@pytest.mark.parametrize("framing", ["", "Content-Length: 0\r\n", "Content-Length: 00\r\n"])
+async def test_no_body_is_expected_where_there_is_none(framing: str) -> None:
+    """RFC 9110 section 10.1.1; some servers wait for the body they were told to ask for."""
+    async with talk() as t:
+        client = await t.client()
+        request = f"GET / HTTP/1.1\r\nHost: index\r\nExpect: 100-Continue\r\n{framing}\r\n"
+        for _ in range(20):  # often enough to be read by a shape of its own
+            client.send(request.encode())
+            if not t.upstreams:
+                upstream = await t.upstream()
+            left = [b"Host: index"] + ([framing.strip().encode()] if framing else [])
+            assert fields(await upstream.head()) == left
+            upstream.send(OK)
+            assert (await client.answer())[2] == b"ok"
+
+
+async def test_a_body_is_expected_of_the_upstream_where_there_is_one() -> None:
+    for framing in (b"Content-Length: 1\r\n", b"Transfer-Encoding: chunked\r\n"):
+        async with talk() as t:
+            client = await t.client()
+            client.send(b"PUT / HTTP/1.1\r\nHost: index\r\nExpect: 100-continue\r\n", framing)
+            client.send(b"\r\n")
+            upstream = await t.upstream()
+            assert b"Expect: 100-continue" in fields(await upstream.head())
+
+
 @pytest.mark.parametrize(
     ("cookie", "left"),
     [
