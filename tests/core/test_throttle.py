@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -15,10 +16,12 @@ from gateway.core.facts import IPAddress
 from gateway.core.notices import Notice
 from gateway.core.throttle import Throttle
 from gateway.core.tries import (
+    CODES_BY_NETWORK,
     CODES_OVER_ALL,
     KNOWN_NETWORKS,
     NETWORK,
     PASSWORDS_BY_NETWORK,
+    PENDING,
     PERSON,
     UNGUESSABLE,
     Tier,
@@ -70,17 +73,37 @@ def test_what_counts_as_one_place(address: str | None, place: str) -> None:
     assert network(ip_address(address) if address else None) == place
 
 
-def test_the_odds_that_the_documentation_states() -> None:
-    month = PERSON[-1]
-    assert (month.limit, month.window) == (120, 30 * 86400)
-    assert 1 / odds(month.limit) == pytest.approx(2778, abs=1)
-    assert odds(month.limit * 365 // 30) < 0.0044
-    # Who also sits in every network the person is known from:
-    assert KNOWN_NETWORKS == 3
-    everywhere = month.limit + KNOWN_NETWORKS * NETWORK[-1].limit
-    assert 1 / odds(everywhere) == pytest.approx(1235, abs=1)
-    # All five devices one person may have:
-    assert odds(month.limit, 5) < 1 / 500
+def test_the_limits_and_odds_that_the_documentation_states() -> None:
+    page = Path(__file__).parents[2] / "docs/security.md"
+    text = " ".join(page.read_text("utf-8").replace("**", "").split())
+    month, steps = PERSON[-1].limit, ("5 minutes", "an hour", "a day", "30 days")
+    assert [tier.window for tier in PERSON] == [300, 3600, 86400, 30 * 86400]
+    assert [tier.window for tier in NETWORK] == [tier.window for tier in PERSON]
+    each = [f"{tier.limit} in {step}" for tier, step in zip(PERSON, steps, strict=True)]
+    alone = [str(tier.limit) for tier in NETWORK]
+    assert [tier.window for tier in CODES_BY_NETWORK] == [300, 86400]
+    assert [tier.window for tier in CODES_OVER_ALL] == [300]
+    assert [tier.window for tier in PENDING] == [300, 86400]
+    everywhere = month + KNOWN_NETWORKS * NETWORK[-1].limit
+    for stated in (
+        f"limited to {_listed(each)}; from one network to {_listed(alone)}.",
+        f"1 in {round(1 / odds(month), -2):,.0f} in a month with one device",
+        f"in all {KNOWN_NETWORKS} networks the person last logged in from has "
+        f"1 in {round(1 / odds(everywhere), -2):,.0f}.",
+        "one network has {} wrong codes in 5 minutes and {} in a day.".format(
+            *(tier.limit for tier in CODES_BY_NETWORK)
+        ),
+        f"After {CODES_OVER_ALL[0].limit} wrong codes in 5 minutes from everywhere",
+        "limited to {:,} in 5 minutes and {:,} in a day.".format(*(t.limit for t in PENDING)),
+    ):
+        assert stated in text, stated
+    # All five devices one person may have, and a year of it:
+    assert odds(month, 5) < 1 / 500
+    assert odds(month * 365 // 30) < 0.0044
+
+
+def _listed(words: list[str]) -> str:
+    return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 async def throttled(throttle: Throttle, address: IPAddress, *, known: bool = False) -> bool:
