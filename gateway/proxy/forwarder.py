@@ -54,7 +54,8 @@ class Forwarder:
         self.bare: Final = Route(Forward())
         self.stopping = False
         self.now = 0.0
-        """Seconds of the loop's clock, as of the last tick: exact enough for timeouts."""
+        """Seconds in which peers were heard, as of the last tick: exact enough for timeouts."""
+        self._ticked = 0.0
         self.memo: dict[bytes, RequestLine] = {}
         self._routes: dict[int, Route] = {}
         self._addresses: dict[IPAddress | None, Rendered] = {}
@@ -76,8 +77,13 @@ class Forwarder:
 
     def _tick(self) -> None:
         loop = asyncio.get_running_loop()
-        self.now = now = loop.time()
-        self._timer = loop.call_later(self.limits.tick, self._tick)
+        tick = self.limits.tick
+        moment = loop.time()
+        # While the loop did not turn (a busy machine, a stopped process) nobody was heard: that
+        # is our silence, not theirs.
+        self.now = now = self.now + min(moment - self._ticked, 2 * tick)
+        self._ticked = moment
+        self._timer = loop.call_later(tick, self._tick)
         for client in list(self.clients):
             client.sweep(now)
         self.pool.sweep(now - self.limits.pool_idle)

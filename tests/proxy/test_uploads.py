@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import time
 
 import pytest
 
@@ -180,6 +181,19 @@ async def test_a_client_that_stops_sending_is_408() -> None:
         assert (await client.answer())[0] == 408
         assert await upstream.get(5) == b"12345"
         assert await upstream.gone()
+
+
+async def test_nobody_is_slow_while_the_gateway_itself_stands_still() -> None:
+    async with talk(limits=QUICK) as t:
+        client, upstream = await t.asked(post(10), b"12345")
+        assert await upstream.get(5) == b"12345"
+        time.sleep(2 * QUICK.stall)
+        await asyncio.sleep(QUICK.stall / 4)
+        client.send(b"67890")
+        assert await upstream.get(5) == b"67890"
+        time.sleep(2 * QUICK.answer)
+        upstream.send(OK)
+        assert (await client.answer())[0] == 200
 
 
 async def test_an_upload_to_an_upstream_that_is_gone_is_502() -> None:
