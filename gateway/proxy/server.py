@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
-import signal
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
@@ -18,7 +17,7 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from gateway.proxy.forwarder import Forwarder
 from gateway.proxy.listen import Listener
-from gateway.proxy.workers import supervise
+from gateway.proxy.workers import stop_signals, supervise
 
 
 class Running(Protocol):
@@ -45,7 +44,7 @@ class Serving:
 
 
 def serve(serving: Serving) -> int:
-    """Serve until SIGTERM or SIGINT, then stop gracefully.
+    """Serve until one of `stop_signals`, then stop gracefully.
 
     Returns:
         0 after a graceful stop, 1 where a worker could not start.
@@ -86,7 +85,7 @@ async def work(
     asked = asyncio.Event()
     if parent is not None:
         loop.add_reader(parent, asked.set)
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in stop_signals():
         with contextlib.suppress(ValueError, NotImplementedError, RuntimeError):
             loop.add_signal_handler(number, asked.set)
     running = await serving.start()

@@ -20,10 +20,18 @@ class _Stop(Exception):
     pass
 
 
+def stop_signals() -> tuple[signal.Signals, ...]:
+    """What asks for a graceful stop: SIGTERM, SIGINT, and the terminal's hang-up, unless nohup or
+    somebody else had this process ignore it."""
+    always = (signal.SIGTERM, signal.SIGINT)
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return always if ignored else (*always, signal.SIGHUP)
+
+
 def supervise(
     count: int, work: Callable[[int], int], stopping: Callable[[], None] = lambda: None
 ) -> int:
-    """Keep `count` workers running until SIGTERM or SIGINT, which is passed on to them.
+    """Keep `count` workers running until one of `stop_signals`; they get a SIGTERM then.
 
     Args:
         work: what a worker does; its result is the worker's exit status. It gets a descriptor
@@ -47,11 +55,10 @@ class _Supervisor:
         self._born: dict[int, float] = {}
         self._failures = 0
         self._stopping = False
+        self._signals: Final = stop_signals()
 
     def run(self) -> int:
-        before = {
-            number: signal.signal(number, self._stop) for number in (signal.SIGTERM, signal.SIGINT)
-        }
+        before = {number: signal.signal(number, self._stop) for number in self._signals}
         try:
             with contextlib.suppress(_Stop):
                 self._keep()
@@ -85,14 +92,14 @@ class _Supervisor:
 
     def _fork(self) -> None:
         # A signal in between would lose the child here, or make it stop its siblings.
-        held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)
         try:
             pid = os.fork()
             if pid:
                 self._born[pid] = time.monotonic()
                 return
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            for number in self._signals:
+                signal.signal(number, signal.SIG_DFL)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, held)
         status = 1

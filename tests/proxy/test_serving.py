@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -64,9 +64,10 @@ def index() -> Iterator[str]:
 
 
 @contextmanager
-def gateway(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+def gateway(*arguments: str, before: Sequence[str] = ()) -> Iterator[subprocess.Popen[str]]:
+    """before: a command that starts what follows it."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.proxy.serving", *arguments],
+        [*before, sys.executable, "-m", "tests.proxy.serving", *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         cwd=Path(__file__).parents[2],
     )  # fmt: skip
@@ -172,6 +173,32 @@ def test_a_unix_socket_of_the_next_process_stays(index: str, tmp_path: Path) -> 
             process.send_signal(signal.SIGTERM)
             assert process.wait(5) == 0
             assert path.exists()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_hang_up_lets_requests_finish(index: str, workers: str) -> None:
+    port = free_port()
+    with gateway(index, f"127.0.0.1:{port}", workers) as process:
+        got: list[bytes] = []
+        client = threading.Thread(target=lambda: got.append(get(port, "/slow")))
+        client.start()
+        time.sleep(0.3)
+        process.send_signal(signal.SIGHUP)
+        client.join()
+        assert len(got) == 1
+        assert process.wait(5) == 0
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_hang_up_under_nohup_is_ignored(index: str, workers: str) -> None:
+    port = free_port()
+    with gateway(index, f"127.0.0.1:{port}", workers, before=["nohup"]) as process:
+        process.send_signal(signal.SIGHUP)
+        worker = int(get(port, "/worker"))
+        os.kill(worker, signal.SIGHUP)
+        assert eventually(lambda: int(get(port, "/worker")) == worker)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(5) == 0
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
