@@ -202,13 +202,20 @@ async def test_a_body_for_the_pages_that_stops_coming_ends_the_connection() -> N
 
 @pytest.mark.parametrize("path", PATHS)
 async def test_stopping_waits_for_a_page_but_not_for_its_reader(path: str) -> None:
-    async with visit(limits=QUICK) as t:
+    gate, asked = PassGate(), []
+
+    def decide(facts: Facts) -> Plan:
+        asked.append(facts)
+        return hand_over(facts)
+
+    gate.decide = decide
+    async with visit(gate, limits=QUICK) as t:
         client, half = await t.client(), await t.client()
-        client.send(to(path))
-        half.send(to(path, 10) + b"12345")
-        await asyncio.sleep(0.02)
         if path == "/large":
             client.stop_reading()
+        client.send(to(path))
+        half.send(to(path, 10) + b"12345")
+        await settle(lambda: len(asked) == 2, 5)
         stopping = asyncio.create_task(t.forwarder.stop())
         if path != "/large":
             assert (await client.answer())[0] in (200, 500)
