@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import struct
 from typing import Final, cast
 
@@ -61,6 +62,21 @@ class Connection(asyncio.Protocol):
             return None
         sock = transport.get_extra_info("socket")
         return None if sock is None else cast(int, sock.fileno())
+
+    @property
+    def closed_tls(self) -> bool:
+        """Once the connection has ended: whether the peer said so within TLS (RFC 9112 section
+        9.8). The loops tell of both ends alike. True without TLS, where nothing could be said."""
+        transport = self.transport
+        tls = None if transport is None else transport.get_extra_info("ssl_object")
+        if tls is None:
+            return True
+        try:
+            return bool(tls.read(1) == b"")
+        except ssl.SSLZeroReturnError:  # the same, after we have closed it too
+            return True
+        except ssl.SSLError:
+            return False
 
     @property
     def can_reset(self) -> bool:

@@ -89,6 +89,8 @@ class UpstreamConnection(Connection):
     def _ended(self, exc: BaseException | None) -> None:
         exchange = self.exchange
         if exchange is not None:
+            if exc is None and not self.closed_tls:
+                exc = ConnectionAbortedError("TLS was not closed")
             exchange.upstream_ended(exc)
         else:
             self.pool.forget(self)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import struct
 import tempfile
@@ -92,6 +93,11 @@ class Peer:
             self.writer.write_eof()
         else:
             self.writer.close()
+
+    def end_below(self) -> None:
+        """End what is sent below TLS, which is not closed: somebody on the way could, too."""
+        with socket.socket(fileno=os.dup(self.writer.get_extra_info("socket").fileno())) as sock:
+            sock.shutdown(socket.SHUT_WR)
 
     def reset(self) -> None:
         """Break the connection off; through a unix socket that is no more than its end."""

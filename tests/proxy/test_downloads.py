@@ -108,6 +108,27 @@ async def test_a_reset_in_a_body_without_length_is_no_clean_end() -> None:
         assert await broken_off(client)
 
 
+@pytest.mark.parametrize(
+    "head",
+    [b"HTTP/1.1 200 OK\r\n\r\n", CUT["sized, spliced"][0], CHUNKED + b"f\r\n"],
+    ids=["without length", "sized", "chunked"],
+)
+async def test_an_end_that_tls_does_not_know_of_is_no_clean_end(head: bytes) -> None:
+    if taken().back != "tls":
+        return
+    async with talk() as t:
+        client, upstream = await t.asked(GET)
+        upstream.send(head + b"half of")
+        await client.until(b"half of")
+        upstream.end_below()
+        if b"\r\nContent-Length:" in head:
+            assert await client.rest() == b""  # of nine megabytes
+        elif head.startswith(CHUNKED):
+            assert not (await client.rest()).endswith(b"0\r\n\r\n")
+        else:
+            assert await broken_off(client)
+
+
 async def test_a_cut_off_answer_to_an_http_10_client_is_no_clean_end() -> None:
     if taken().front == "unix":
         return  # nothing but the end of the connection could say so
