@@ -16,7 +16,7 @@ from gateway.proxy.blocks import BARE, DIGITS, FIELDS, TOKENS, VALUE, Cut, field
 from gateway.proxy.layouts import Layouts
 from gateway.proxy.shapes import Shapes
 
-_STATUS: Final = rb"HTTP/1\.([01]) (([1-9][0-9][0-9])(?: " + VALUE + rb")?)\r"
+_STATUS: Final = rb"HTTP/1\.([01]) (([1-9][0-9][0-9])(?: " + VALUE + rb")?\r)"
 _ANSWER: Final = re.compile(_STATUS + rb"(" + FIELDS + rb")\n\r\n")
 # Options of a connection, and what Connection cannot take from an answer.
 _NOT_CUT: Final = frozenset(
@@ -31,7 +31,7 @@ class BadAnswer(Exception):
 class AnswerHead:
     """A judged head of an upstream's answer.
 
-    status_line: status and reason as they came. size: bytes of the head.
+    status_line: status and reason as they came, and a CR. size: bytes of the head.
     bodiless: never a body, whatever the fields say (RFC 9112 section 6.3).
     length: the declared length, None when none is. chunked: the body is chunked.
     persistent: the upstream allows another request on this connection.
@@ -80,7 +80,7 @@ def read_answer(data: bytes, limit: int) -> AnswerHead | None:
         BadAnswer: it is not plainly well-formed.
     """
     for shape in SHAPES.recent:
-        match = shape.pattern.match(data)
+        match = shape.match(data)
         if match is not None:
             if shape is not SHAPES.recent[0]:
                 SHAPES.front(shape)

@@ -119,14 +119,10 @@ class Relay:
             return
         self._close = close
         self.reusable = answer.persistent
-        wire = answer_head(answer, self.route, framed, close)
         size = answer.size
         here = len(data) - size
-        if here > _COPIED:
-            wire = b"".join((wire, memoryview(data)[size : size + length]))
-        elif length:
-            wire += data[size : size + length]
-        client.write(wire)
+        body = (memoryview(data) if here > _COPIED else data)[size : size + length]
+        client.write(answer_head(answer, self.route, framed, close, body))
         if here >= length:
             self.finish(here == length)
         else:

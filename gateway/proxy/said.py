@@ -109,7 +109,7 @@ def read_fields(block: bytes, limit: int) -> Said:
         Refusal: `bad_request`, `expectation_failed`.
     """
     for shape in SHAPES.recent:
-        match = shape.pattern.fullmatch(block)
+        match = shape.match(block)
         if match is not None:
             if shape is not SHAPES.recent[0]:
                 SHAPES.front(shape)
@@ -230,4 +230,4 @@ _JUDGES: Final[dict[bytes, Callable[[Said, bytes], None]]] = {
     b"x-forwarded-for": _forwarded_for,
 }
 _LAYOUTS: Final = Layouts(dropped, _JUDGES, _check, _PLAIN_NAMES)
-SHAPES: Final[Shapes[Callable[[Said, bytes], None]]] = Shapes()
+SHAPES: Final[Shapes[Callable[[Said, bytes], None]]] = Shapes(after=rb"\Z")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from operator import itemgetter
-from typing import Final, Generic, NamedTuple
+from typing import Final, Generic
 
 from gateway.proxy.blocks import VALUE
 from gateway.proxy.layouts import Judge, Layout
@@ -24,13 +24,22 @@ _COUNTED: Final = 1024
 _USUAL: Final = {b"connection": rb" ?[Kk]eep-[Aa]live"}
 
 
-class Shape(NamedTuple, Generic[Judge]):
-    """passing: takes the fields that go on out of the groups of the pattern. judged: places of
-    values among the groups, and what looks at them."""
+class Shape(Generic[Judge]):
+    """match: of its pattern, from the start. passing: takes the fields that go on out of the
+    groups. judged: places of values among the groups, and what looks at them."""
 
-    pattern: re.Pattern[bytes]
-    passing: Callable[[Sequence[bytes]], bytes]
-    judged: tuple[tuple[int, Judge], ...]
+    __slots__ = ("judged", "match", "passing", "pattern")
+
+    def __init__(
+        self,
+        pattern: re.Pattern[bytes],
+        passing: Callable[[Sequence[bytes]], bytes],
+        judged: tuple[tuple[int, Judge], ...],
+    ) -> None:
+        self.pattern: Final = pattern
+        self.match: Final = pattern.match
+        self.passing: Final = passing
+        self.judged: Final = judged
 
 
 class Shapes(Generic[Judge]):

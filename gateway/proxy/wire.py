@@ -17,20 +17,23 @@ from gateway.core.cookies import without_own_cookies
 from gateway.core.facts import Field
 from gateway.core.headers import dropped
 from gateway.proxy.answers import AnswerHead
-from gateway.proxy.blocks import TCHAR, without
+from gateway.proxy.blocks import TCHAR, VALUE, without
 from gateway.proxy.grammar import RequestHead
 from gateway.proxy.ports import Answer, Forward
 
 _NAME: Final = re.compile(TCHAR + rb"++")
-_VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*+")
+_VALUE: Final = re.compile(VALUE)
 _COOKIE: Final = re.compile(rb"(?i:\ncookie):([^\r]*+)\r")
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 
 
 class Rendered:
-    """Fields to set: `block` as lines ready to send, `names` of what they take the place of."""
+    """Fields to set: `block` as lines ready to send, `names` of what they take the place of.
 
-    __slots__ = ("block", "names")
+    end: the same as the end of a head whose last line still lacks its line feed.
+    """
+
+    __slots__ = ("block", "end", "names")
 
     def __init__(self, fields: Iterable[Field], absent: Iterable[str] = ()) -> None:
         lines = [(name.encode("ascii"), value.encode("latin-1")) for name, value in fields]
@@ -41,6 +44,7 @@ class Rendered:
         if names & _FRAMING:
             raise ValueError("framing belongs to the forwarder")
         self.block = b"".join(b"%s: %s\r\n" % line for line in lines)
+        self.end = b"\n%s\r\n" % self.block
         self.names = names
 
     def beyond_hygiene(self) -> Rendered:
@@ -71,7 +75,7 @@ def request_head(head: RequestHead, route: Route, client: Rendered, authority: b
     said = head.said
     line = head.line
     if said.route is route and not client.names and line.version == b"1":
-        return b"%s%s%s\r\n" % (line.text, said.tail, client.block)
+        return line.text + said.tail + client.end
     block = said.kept
     extra = b"" if said.length is not None else b"Transfer-Encoding: chunked\r\n"
     names = route.request.names
@@ -84,10 +88,15 @@ def request_head(head: RequestHead, route: Route, client: Rendered, authority: b
         extra += cookies
     if not said.has_host and b"host" not in names:
         extra += b"Host: %s\r\n" % authority
-    tail = b"\r%s\n%s%s" % (block, route.request.block, extra)
-    if said.shared and route.lasting and not client.names and line.version == b"1":
-        said.route, said.tail = route, tail
-    return b"%s %s HTTP/1.1%s%s\r\n" % (line.method, line.target, tail, client.block)
+    if extra or route.request.block:
+        tail = (b"\r%s\n%s%s" % (block, route.request.block, extra)).removesuffix(b"\n")
+    else:
+        tail = b"\r" + block
+    if line.version == b"1":
+        if said.shared and route.lasting and not client.names:
+            said.route, said.tail = route, tail
+        return line.text + tail + client.end
+    return b"%s %s HTTP/1.1%s%s" % (line.method, line.target, tail, client.end)
 
 
 def _cut_own_cookies(block: bytes) -> tuple[bytes, bytes]:
@@ -111,21 +120,28 @@ def handed_head(head: RequestHead) -> bytes:
     )
 
 
-def answer_head(answer: AnswerHead, route: Route, chunked: bool, close: bool) -> bytes:
-    """The head of the upstream's answer as the client gets it.
+def answer_head(
+    answer: AnswerHead,
+    route: Route,
+    chunked: bool,
+    close: bool,
+    body: bytes | memoryview = b"",
+) -> bytes:
+    """The head of the upstream's answer as the client gets it, and what there is of the body.
 
     Args:
         chunked: the body follows in chunks. close: the connection ends after it.
     """
     block = answer.kept
-    extra = route.answer.block
-    if route.answer.names:
-        block = without(block, route.answer.names)
-    if chunked:
-        extra += b"Transfer-Encoding: chunked\r\n"
-    if close:
-        extra += b"Connection: close\r\n"
-    return b"HTTP/1.1 %s\r%s\n%s\r\n" % (answer.status_line, block, extra)
+    ours = route.answer
+    end = ours.end
+    if ours.names:
+        block = without(block, ours.names)
+    if chunked or close:
+        coding = b"Transfer-Encoding: chunked\r\n" if chunked else b""
+        last = b"Connection: close\r\n" if close else b""
+        end = b"\n%s%s%s\r\n" % (ours.block, coding, last)
+    return b"".join((b"HTTP/1.1 ", answer.status_line, block, end, body))
 
 
 def own_answer(answer: Answer, *, close: bool, bodiless: bool) -> bytes:
