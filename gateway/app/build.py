@@ -28,6 +28,7 @@ from gateway.proxy.limits import Limits
 from gateway.proxy.upstream import Endpoint
 from gateway.stores import open_store
 from gateway.upstreams import UPSTREAMS, FormOptions
+from gateway.web import shield
 
 if TYPE_CHECKING:
     from gateway.settings import Settings
@@ -92,7 +93,12 @@ async def build(
         calls=calls,
         passwords=passwords,
         mailboxes=chores.mailboxes,
-        replies=Replies(public_url, upstream.refusal_fields(), pages.refusal),
+        replies=Replies(
+            public_url,
+            upstream.refusal_fields(),
+            pages.refusal,
+            shield.fields(secure=jar.secure),
+        ),
         jar=jar,
         clock=clock,
         public_url=public_url,

@@ -41,12 +41,20 @@ class Replies:
         public_url: without a trailing slash; stands in the sentences for the command line.
         command_line: fields the upstream's command-line client expects on JSON replies.
         page: makes pages, asked only for browsers.
+        shield: fields that every answer of the gateway's own carries, page or not.
     """
 
-    def __init__(self, public_url: str, command_line: tuple[Field, ...], page: PageOf) -> None:
+    def __init__(
+        self,
+        public_url: str,
+        command_line: tuple[Field, ...],
+        page: PageOf,
+        shield: tuple[Field, ...],
+    ) -> None:
         self._public_url: Final = public_url
         self._command_line: Final = command_line
         self._page: Final = page
+        self._shield: Final = shield
 
     def refusal(self, facts: Facts | None, refusal: Refusal) -> Answer:
         full = self._filled(refusal)
@@ -72,7 +80,7 @@ class Replies:
         full = self._filled(refusal)
         body = json.dumps({"message": full.text, "slug": full.slug}) + "\n"
         # devpi-client compares this type in full, so no charset is named.
-        fields = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
+        fields = [("Content-Type", "application/json"), *self._shield]
         if full.status == 401:
             fields.append(("WWW-Authenticate", _CHALLENGES.get(full.slug, _CHALLENGE)))
         if full.retry_after is not None:
@@ -81,7 +89,7 @@ class Replies:
 
     def see(self, location: str, *cookies: str) -> Answer:
         """Lead a browser on (RFC 9110 section 15.4.4)."""
-        fields: list[Field] = [("Location", location), ("Cache-Control", "no-store")]
+        fields: list[Field] = [("Location", location), *self._shield]
         fields += [("Set-Cookie", cookie) for cookie in cookies]
         return Answer(303, tuple(fields), b"")
 

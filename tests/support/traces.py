@@ -82,6 +82,7 @@ def _spellings(secret: str, data: bytes) -> Iterator[bytes]:
             yield raw
     else:
         yield raw
+        yield quote(secret).encode()
         yield quote(secret, safe="").encode()
         yield quote_plus(secret).encode()
         yield json.dumps(secret)[1:-1].encode()
