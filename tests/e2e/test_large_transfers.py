@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.gateways import Gateway, running
+from tests.support.memory import MIB, Memory
 
 GIB = 2**30
-MIB = 2**20
 SIZE = 2 * GIB
 # A repeating block whose length is no power of two, so that a lost or doubled page shows.
 BLOCK = os.urandom(MIB - 4096)
@@ -126,41 +126,6 @@ def sink() -> Iterator[Sink]:
         yield index
 
 
-class Memory:
-    """The largest resident memory of a gateway's processes while the block runs, in bytes."""
-
-    def __init__(self, gateway: Gateway) -> None:
-        self._processes = [gateway.process_id, *children_of(gateway.process_id)]
-        self._ended = threading.Event()
-        self.before = self.most = self._now()
-
-    def __enter__(self) -> Memory:
-        self._thread = threading.Thread(target=self._watch)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    @property
-    def grown(self) -> int:
-        return self.most - self.before
-
-    def _watch(self) -> None:
-        while not self._ended.wait(0.05):
-            self.most = max(self.most, self._now())
-
-    def _now(self) -> int:
-        pages = (Path(f"/proc/{p}/statm").read_text().split()[1] for p in self._processes)
-        return sum(map(int, pages)) * os.sysconf("SC_PAGE_SIZE")
-
-
-def children_of(process_id: int) -> list[int]:
-    path = Path(f"/proc/{process_id}/task/{process_id}/children")
-    return [int(word) for word in path.read_text().split()]
-
-
 UPLOADS = {
     "devpi": b"POST /alice/dev/ HTTP/1.1\r\nHost: localhost\r\n",
     "pypiserver": b"POST / HTTP/1.1\r\nHost: localhost\r\n",
@@ -179,7 +144,7 @@ def test_an_upload_of_two_gigabytes(kind: str, sink: Sink, tmp_path: Path) -> No
         warm_up(gateway)
         started = time.monotonic()
         with (
-            Memory(gateway) as memory,
+            Memory(gateway.process_id) as memory,
             socket.create_connection(("127.0.0.1", gateway.port), timeout=60) as line,
         ):
             line.sendall(head + ACTION)
@@ -193,7 +158,7 @@ def test_an_upload_of_two_gigabytes(kind: str, sink: Sink, tmp_path: Path) -> No
     assert sink.done.wait(10)
     assert sink.received == length
     assert sink.same
-    assert memory.grown < 4 * MIB
+    assert memory.grown < 2 * MIB
 
 
 def test_a_download_of_two_gigabytes(sink: Sink, tmp_path: Path) -> None:
@@ -201,7 +166,7 @@ def test_a_download_of_two_gigabytes(sink: Sink, tmp_path: Path) -> None:
     with running(tmp_path, "devpi", sink.url) as gateway:
         warm_up(gateway)
         with (
-            Memory(gateway) as memory,
+            Memory(gateway.process_id) as memory,
             socket.create_connection(("127.0.0.1", gateway.port), timeout=60) as line,
         ):
             line.sendall(
@@ -220,7 +185,7 @@ def test_a_download_of_two_gigabytes(sink: Sink, tmp_path: Path) -> None:
                 compare.feed(buffer[:count])
     assert compare.seen == SIZE
     assert compare.same
-    assert memory.grown < 4 * MIB
+    assert memory.grown < 2 * MIB
 
 
 def warm_up(gateway: Gateway) -> None:
