@@ -106,6 +106,22 @@ async def test_logins_that_wait_are_limited_for_person_and_network(world: World)
     assert (await world.flow.begin("alice", earned("alice"), MALLORY)).step is Step.VERIFY
 
 
+async def test_logins_that_wait_are_limited_for_a_day_too(world: World) -> None:
+    await world.enrol(Person("alice"))
+    slow, day = PENDING
+    passed = 0
+    for _ in range(day.limit // slow.limit + 2):
+        for _ in range(slow.limit + 1):
+            try:
+                await world.flow.begin("alice", earned("alice"), MALLORY)
+            except Refusal as refusal:
+                assert refusal.slug == "throttled"
+                break
+            passed += 1
+        world.clock.turn(2 * slow.window)
+    assert passed == day.limit
+
+
 async def test_command_lines_that_wait_are_limited_and_still_told_of_the_code(
     world: World,
 ) -> None:
