@@ -35,7 +35,8 @@ class ClientConnection(Connection):
     """One connection of a client."""
 
     __slots__ = (
-        "_address", "_buffer", "_peer", "_served", "fields", "forwarder", "full", "since", "stage",
+        "_address", "_buffer", "_peer", "_served", "_straight", "fields", "forwarder", "full",
+        "since", "stage",
     )  # fmt: skip
 
     def __init__(self, forwarder: Forwarder) -> None:
@@ -49,6 +50,7 @@ class ClientConnection(Connection):
         self._peer: IPAddress | None = None
         self._address: object = _UNKNOWN
         self._served = False
+        self._straight: Exchange | None = None
 
     # -- asyncio's side -----------------------------------------------------------------------
 
@@ -78,6 +80,7 @@ class ClientConnection(Connection):
 
     def _gone(self) -> None:
         stage, self.stage = self.stage, _GONE
+        self._straight = None
         self._buffer = b""
         self.since = self.forwarder.now
         if stage is not None:
@@ -127,7 +130,12 @@ class ClientConnection(Connection):
         elif rest or said.length != 0 or self.fields is _NONE or forwarder.trusted:
             forward(self, head, route, rest)
         else:  # what nearly all requests are; `forward` would do the same
-            self.stage = exchange = Exchange(self, head, route)
+            exchange = self._straight
+            if exchange is not None and exchange.clean:
+                exchange.again(head, route)
+            else:
+                self._straight = exchange = Exchange(self, head, route)
+            self.stage = exchange
             exchange.start(b"", None)
 
     def keep(self, data: bytes) -> None:

@@ -42,6 +42,24 @@ class Exchange(Relay):
         self._waiting: list[bytes] | None = None  # to be sent once there is a connection
         self._retry = b""
 
+    def again(self, head: RequestHead, route: Route) -> None:
+        """Be a new exchange, after a `clean` one whose request had no body.
+
+        Making an object costs as much as all the rest of `_head`; what is not set here is as
+        such an exchange found it.
+        """
+        self.head = head
+        self.route = route
+        self.touched = self.client.forwarder.now
+        self.answering = False
+        self.ended = False
+        self.clean = False
+        self.left = None
+        self.chunks = None
+        self.reusable = False
+        self._retry = b""
+        self._wants_splice = False
+
     # -- the way up ---------------------------------------------------------------------------
 
     def start(self, first: bytes, body: Body | None, *, foreign: bool = False) -> None:

@@ -54,11 +54,20 @@ class RequestHead:
 
     __slots__ = ("line", "persistent", "said", "size")
 
-    def __init__(self, line: RequestLine, said: Said, size: int) -> None:
-        self.line = line
-        self.said = said
-        self.size = size
-        self.persistent = not (said.closes or line.last)
+    line: RequestLine
+    said: Said
+    size: int
+    persistent: bool
+
+    @staticmethod
+    def of(line: RequestLine, said: Said, size: int) -> RequestHead:
+        """Make one; a function costs less than __init__ here."""
+        head = RequestHead()
+        head.line = line
+        head.said = said
+        head.size = size
+        head.persistent = not (said.closes or line.last)
+        return head
 
     @property
     def method(self) -> bytes:
@@ -86,6 +95,9 @@ class RequestHead:
         self.said.drop_expect()
 
 
+_made: Final = RequestHead.of
+
+
 def read_request(
     data: bytes, limits: Limits, known: Mapping[bytes, RequestLine] = _NONE
 ) -> RequestHead | None:
@@ -105,7 +117,7 @@ def read_request(
     if line is not None:
         said = PLAIN.get(rest)
         if said is not None and len(data) <= limits.head:  # judged before, and nothing behind
-            return RequestHead(line, said, len(data))
+            return _made(line, said, len(data))
     end = data.find(b"\r\n\r\n")
     if end < 0:
         return None
@@ -119,7 +131,7 @@ def read_request(
             raise refuse("Host is missing")
     elif said.length is None:
         raise refuse("an HTTP/1.0 request cannot be chunked")
-    return RequestHead(line, said, end + 4)
+    return _made(line, said, end + 4)
 
 
 def _line(text: bytes, limit: int) -> RequestLine:

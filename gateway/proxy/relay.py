@@ -32,11 +32,12 @@ class Relay:
     uploading: some of the request is still to be sent.
     left: bytes of a sized body still to come, None where the body ends otherwise.
     chunks: decoder of a chunked body. deciding: the gate looks at the answer.
+    clean: ended in good order, with nothing left behind on either side.
     """
 
     __slots__ = (
         "_close", "_down", "_head_bytes", "_hold", "_wants_splice", "answering", "chunks",
-        "client", "ended", "head", "left", "reusable", "route", "touched", "uploading",
+        "clean", "client", "ended", "head", "left", "reusable", "route", "touched", "uploading",
         "upstream",
     )  # fmt: skip
 
@@ -48,6 +49,7 @@ class Relay:
         self.upstream: UpstreamConnection | None = None
         self.answering = False
         self.ended = False
+        self.clean = False
         self.left: int | None = None
         self.chunks: ChunkDecoder | EndlessBody | None = None
         self.reusable = False
@@ -282,6 +284,7 @@ class Relay:
         if upstream is not None and clean and self.reusable and not uploading:
             self.upstream = None
             self.ended = True
+            self.clean = True
             if upstream.stopped:
                 upstream.go_on_reading(Why.ANY)
             client.forwarder.pool.give(upstream, self.touched)
