@@ -18,6 +18,7 @@ from gateway.proxy.shapes import Shapes
 
 _STATUS: Final = rb"HTTP/1\.([01]) (([1-9][0-9][0-9])(?: " + VALUE + rb")?\r)"
 _ANSWER: Final = re.compile(_STATUS + rb"(" + FIELDS + rb")\n\r\n")
+_CONNECTION: Final = b"\nconnection:"
 # Options of a connection, and what Connection cannot take from an answer.
 _NOT_CUT: Final = frozenset(
     {b"close", b"keep-alive", b"content-length", b"content-type", b"set-cookie", b"location"}
@@ -35,12 +36,14 @@ class AnswerHead:
     bodiless: never a body, whatever the fields say (RFC 9112 section 6.3).
     length: the declared length, None when none is. chunked: the body is chunked.
     persistent: the upstream allows another request on this connection.
-    kept: the fields that go on to the client. cookies: Set-Cookie values in order.
+    kept: the fields that go on to the client, with a mere `Connection: keep-alive`, which is as
+    true of the client's connection until `answer_head` says otherwise. whole: written anew, the
+    head would be what came. cookies: Set-Cookie values in order.
     """
 
     __slots__ = (
         "_data", "bodiless", "chunked", "cookies", "kept", "length", "named", "persistent", "size",
-        "status", "status_line", "version",
+        "status", "status_line", "version", "whole",
     )  # fmt: skip
 
     version: bytes
@@ -54,6 +57,7 @@ class AnswerHead:
     chunked: bool
     cookies: list[bytes] | None
     named: set[bytes] | None
+    whole: bool
     _data: bytes
 
     @staticmethod
@@ -79,6 +83,7 @@ class AnswerHead:
         head.chunked = False
         head.cookies = None
         head.named = None
+        head.whole = False
         head._data = data
         return head
 
@@ -109,6 +114,7 @@ def read_answer(data: bytes, limit: int) -> AnswerHead | None:
                 SHAPES.front(shape)
             groups = match.groups()
             head = _made(groups, shape.passing(groups), data, match.end())
+            head.whole = shape.whole and head.persistent
             for group, look in shape.judged:
                 look(head, groups[group].strip(b" \t"))
             if head.bodiless or head.named or head.size > limit:
@@ -133,10 +139,11 @@ def read_answer(data: bytes, limit: int) -> AnswerHead | None:
         at = block.find(mark)
         while at >= 0:
             end = block.find(b"\r", at) + 1
-            if cut:
+            value = block[at + len(mark) : end - 1].strip(b" \t")
+            if cut and not (value.lower() == b"keep-alive" and mark.lower() == _CONNECTION):
                 cuts.append((at, end))
             if judge is not None:
-                judge(head, block[at + len(mark) : end - 1].strip(b" \t"))
+                judge(head, value)
             at = block.find(mark, end) if many else -1
     head.kept = kept(block, cuts)
     SHAPES.notice(layout)
@@ -180,7 +187,7 @@ def _cookie(head: AnswerHead, value: bytes) -> None:
 
 
 def _connection(head: AnswerHead, value: bytes) -> None:
-    if value == b"keep-alive":
+    if value.lower() == b"keep-alive":
         return
     named = set(TOKENS.findall(value.lower()))
     if b"close" in named:
@@ -195,4 +202,6 @@ _JUDGES: Final[dict[bytes, Callable[[AnswerHead, bytes], None]]] = {
     b"connection": _connection,
 }
 _LAYOUTS: Final = Layouts(HOP_BY_HOP.__contains__, _JUDGES, _check)
-SHAPES: Final[Shapes[Callable[[AnswerHead, bytes], None]]] = Shapes(_STATUS, 3, rb"\n\r\n")
+SHAPES: Final[Shapes[Callable[[AnswerHead, bytes], None]]] = Shapes(
+    _STATUS, 3, rb"\n\r\n", usual_passes=True
+)

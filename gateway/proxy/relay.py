@@ -123,8 +123,11 @@ class Relay:
         self.reusable = answer.persistent
         size = answer.size
         here = len(data) - size
-        body = (memoryview(data) if here > _COPIED else data)[size : size + length]
-        client.write(answer_head(answer, self.route, framed, close, body))
+        if answer.whole and here <= length and not (close or framed or self.route.answer.names):
+            client.write(data)
+        else:
+            body = (memoryview(data) if here > _COPIED else data)[size : size + length]
+            client.write(answer_head(answer, self.route, framed, close, body))
         if here >= length:
             self.finish(here == length)
         else:

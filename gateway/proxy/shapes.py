@@ -26,20 +26,23 @@ _USUAL: Final = {b"connection": rb" ?[Kk]eep-[Aa]live"}
 
 class Shape(Generic[Judge]):
     """match: of its pattern, from the start. passing: takes the fields that go on out of the
-    groups. judged: places of values among the groups, and what looks at them."""
+    groups. judged: places of values among the groups, and what looks at them. whole: every field
+    goes on."""
 
-    __slots__ = ("judged", "match", "passing", "pattern")
+    __slots__ = ("judged", "match", "passing", "pattern", "whole")
 
     def __init__(
         self,
         pattern: re.Pattern[bytes],
         passing: Callable[[Sequence[bytes]], bytes],
         judged: tuple[tuple[int, Judge], ...],
+        whole: bool,
     ) -> None:
         self.pattern: Final = pattern
         self.match: Final = pattern.match
         self.passing: Final = passing
         self.judged: Final = judged
+        self.whole: Final = whole
 
 
 class Shapes(Generic[Judge]):
@@ -47,11 +50,20 @@ class Shapes(Generic[Judge]):
 
     Args:
         before, after: patterns around the fields. groups: how many groups `before` has.
+        usual_passes: a field with its usual value goes on, whatever its name.
     """
 
-    __slots__ = ("_after", "_before", "_groups", "_known", "_seen", "recent")
+    __slots__ = ("_after", "_before", "_groups", "_known", "_seen", "_usual_passes", "recent")
 
-    def __init__(self, before: bytes = b"", groups: int = 0, after: bytes = b"") -> None:
+    def __init__(
+        self,
+        before: bytes = b"",
+        groups: int = 0,
+        after: bytes = b"",
+        *,
+        usual_passes: bool = False,
+    ) -> None:
+        self._usual_passes = usual_passes
         self._before = before
         self._groups = groups
         self._after = after
@@ -97,9 +109,11 @@ class Shapes(Generic[Judge]):
         passing: list[int] = []
         judged = []
         inside = False  # a group of fields that go on
+        whole = True
         for name in layout.names:
             matter = matters.get(b"\n%s:" % name)
-            cut = matter is not None and matter.cut
+            usual = _USUAL.get(name.lower())
+            cut = matter is not None and matter.cut and not (usual and self._usual_passes)
             if inside and cut:
                 pattern.append(rb")")
             elif not inside and not cut:
@@ -107,8 +121,8 @@ class Shapes(Generic[Judge]):
                 passing.append(groups)
                 groups += 1
             inside = not cut
+            whole = whole and inside
             pattern.append(rb"\n" + re.escape(name) + rb":")
-            usual = _USUAL.get(name.lower())
             if usual is not None:
                 pattern.append(usual + rb"\r")
             elif matter is not None and matter.judge is not None:
@@ -118,7 +132,7 @@ class Shapes(Generic[Judge]):
             else:
                 pattern.append(VALUE + rb"\r")
         pattern.append(rb")" + self._after if inside else self._after)
-        return Shape(re.compile(b"".join(pattern)), _taker(passing), tuple(judged))
+        return Shape(re.compile(b"".join(pattern)), _taker(passing), tuple(judged), whole)
 
 
 def _taker(places: list[int]) -> Callable[[Sequence[bytes]], bytes]:

@@ -137,6 +137,8 @@ def answer_head(
     end = ours.end
     if ours.names:
         block = without(block, ours.names)
+    if close:
+        block = without(block, {b"connection"})
     if chunked or close:
         coding = b"Transfer-Encoding: chunked\r\n" if chunked else b""
         last = b"Connection: close\r\n" if close else b""

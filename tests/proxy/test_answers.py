@@ -10,6 +10,7 @@ from gateway.proxy.ports import Answer
 from gateway.proxy.upstream import Endpoint
 from tests.proxy.conversation import QUICK, talk
 from tests.proxy.passgate import PassGate
+from tests.proxy.readers import forget_shapes
 
 H = b"Host: index\r\n"
 GET = b"GET /simple/ HTTP/1.1\r\n" + H + b"\r\n"
@@ -64,6 +65,58 @@ async def test_hop_by_hop_fields_of_an_answer_end_here() -> None:
             b"X_Kept: 1\r\nTrailer: X-Sum\r\nContent-Length: 0\r\nProxy-Authenticate: x\r\n\r\n"
         )
         assert await client.head() == b"HTTP/1.1 200 OK\r\nX_Kept: 1\r\nContent-Length: 0\r\n\r\n"
+
+
+OF_THE_CONNECTION = {
+    "usual": (b"Connection: keep-alive", b"Connection: keep-alive\r\n"),
+    "capitals": (b"connection: Keep-Alive", b"connection: Keep-Alive\r\n"),
+    "names a field": (b"Connection: keep-alive, X-Hop\r\nX-Hop: 1", b""),
+    "in another field": (b"TE: keep-alive\r\nUpgrade: keep-alive\r\nTrailer: keep-alive", b""),
+    "with a limit": (
+        b"Connection: keep-alive\r\nKeep-Alive: timeout=5",
+        b"Connection: keep-alive\r\n",
+    ),
+}
+
+
+@pytest.mark.parametrize(("came", "goes"), OF_THE_CONNECTION.values(), ids=OF_THE_CONNECTION.keys())
+async def test_only_a_mere_keep_alive_passes(came: bytes, goes: bytes) -> None:
+    """The first time as after many, when the fields have become an expression of their own;
+    and never to a client whose connection ends."""
+    forget_shapes()
+    async with talk() as t:
+        client, upstream = await t.asked(GET)
+        for ask in [GET] * 40 + [GET[:-2] + b"Connection: close\r\n\r\n"]:
+            upstream.send(
+                b"HTTP/1.1 200 OK\r\nA: b\r\n" + came + b"\r\nContent-Length: 2\r\n\r\nok"
+            )
+            got = await client.head() + await client.get(2)
+            assert got == b"HTTP/1.1 200 OK\r\nA: b\r\n" + goes + b"Content-Length: 2\r\n\r\nok"
+            client.send(ask)
+            await upstream.head()
+        upstream.send(b"HTTP/1.1 200 OK\r\nA: b\r\n" + came + b"\r\nContent-Length: 2\r\n\r\nok")
+        closing = b"HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
+        assert await client.rest() == closing
+
+
+async def test_what_comes_behind_an_answer_does_not_pass() -> None:
+    forget_shapes()
+    answer = b"HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok"
+    async with talk() as t:
+        client, upstream = await t.asked(GET)
+        for _ in range(40):
+            upstream.send(answer)
+            assert await client.get(len(answer)) == answer
+            client.send(GET)
+            await upstream.head()
+        upstream.send(answer + b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+        assert await client.get(len(answer)) == answer
+        client.send(GET)
+        other = await t.upstream()
+        await other.head()
+        other.send(OK)
+        assert await client.get(len(OK)) == OK
+        assert await upstream.gone()
 
 
 async def test_chunks_pass_without_extensions_and_trailers() -> None:
