@@ -457,7 +457,7 @@ def story(
     monkeypatch.setattr(Client, "call", listen)
     store = "sqlite:state.db"
     if request.param == "redis":
-        store = f"redis://127.0.0.1:{request.getfixturevalue('redis_port')}/7"
+        store = f"redis://127.0.0.1:{request.getfixturevalue('redis_port')}/9"
     changes: dict[str, Any] = {
         "store": store,
         "second_factor.required_from": LATER,

@@ -66,11 +66,14 @@ def index() -> Iterator[str]:
 @contextmanager
 def gateway(*arguments: str, before: Sequence[str] = ()) -> Iterator[subprocess.Popen[str]]:
     """before: a command that starts what follows it."""
+    # Whoever runs the tests may ignore SIGHUP, and processes inherit that.
+    ignored = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     process = subprocess.Popen(
         [*before, sys.executable, "-m", "tests.proxy.serving", *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         cwd=Path(__file__).parents[2],
     )  # fmt: skip
+    signal.signal(signal.SIGHUP, ignored)
     try:
         assert process.stdout is not None
         process.stdout.readline()
