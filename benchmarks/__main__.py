@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import compileall
 import contextlib
 import hashlib
 import os
@@ -21,7 +22,7 @@ from benchmarks import loads, why
 from benchmarks.contestants import CONTESTANTS, Places, gateway, upstream
 from benchmarks.loads import Large, Small
 from benchmarks.report import Results, goals, write
-from benchmarks.rig import LOAD_CORE, Broken, Process, free_port, running
+from benchmarks.rig import LOAD_CORE, REPOSITORY, Broken, Process, free_port, running
 from benchmarks.session import cookie_field
 
 SMALL = (
@@ -52,6 +53,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=Path(__file__).with_name("results.md"))
     options = parser.parse_args()
     _install()
+    compileall.compile_dir(REPOSITORY / "gateway", quiet=1)  # as pip does where it installs
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(65536, _descriptors()), _descriptors()))
     os.sched_setaffinity(0, {LOAD_CORE})
     began = time.monotonic()
