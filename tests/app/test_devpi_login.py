@@ -8,7 +8,7 @@ from urllib.parse import unquote
 import pytest
 
 from tests.app.served import Served, hidden
-from tests.app.test_devpi_evidence import carried, patch, title, token_at_upstream
+from tests.app.test_devpi_evidence import another_second, carried, patch, title, token_at_upstream
 from tests.support import servers
 from tests.support.http import Answer, Client
 
@@ -214,6 +214,7 @@ def test_a_changed_password(devpi: Served, person: Person, devpi_server: servers
     user, password = person()
     before = devpi.login(user, password)
     browser = devpi.browse_in(user, password)
+    another_second()
     told = devpi.client().call(
         "PATCH",
         f"/{user}",
