@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from gateway.proxy.blocks import BARE, TCHAR
+from gateway.proxy.blocks import BARE, TCHAR, VALUE
 
 # One size line, its extensions apart (RFC 9112 section 7.1.1, without the optional bad
 # whitespace that senders must not write).
@@ -19,9 +19,9 @@ _SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(" + _EXTENSIONS + rb")\r\n")
 # A trailer is dropped, but one that would declare a length again is nobody's mistake
 # (RFC 9110 section 6.5.1).
 _TRAILER: Final = re.compile(
-    rb"(?!(?i:content-length|transfer-encoding):)" + TCHAR + rb"++:[\t\x20-\x7e\x80-\xff]*+\r\n"
+    rb"(?!(?i:content-length|transfer-encoding):)" + TCHAR + rb"++:" + VALUE + rb"\r\n"
 )
-_PARTIAL_SIZE: Final = re.compile(rb"(?:[0-9A-Fa-f]{1,16}(?:(?:;[\t\x20-\x7e\x80-\xff]*+)?\r?)?)?")
+_PARTIAL_SIZE: Final = re.compile(rb"(?:[0-9A-Fa-f]{1,16}(?:(?:;" + VALUE + rb")?\r?)?)?")
 _LINE_LIMIT: Final = 4096
 _TRAILER_LIMIT: Final = 16384
 _LARGEST: Final = (1 << 62) - 1

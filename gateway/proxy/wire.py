@@ -88,10 +88,8 @@ def request_head(head: RequestHead, route: Route, client: Rendered, authority: b
         extra += cookies
     if not said.has_host and b"host" not in names:
         extra += b"Host: %s\r\n" % authority
-    if extra or route.request.block:
-        tail = (b"\r%s\n%s%s" % (block, route.request.block, extra)).removesuffix(b"\n")
-    else:
-        tail = b"\r" + block
+    lines = route.request.block + extra
+    tail = b"\r%s\n%s" % (block, lines[:-1]) if lines else b"\r" + block
     if line.version == b"1":
         if said.shared and route.lasting and not client.names:
             said.route, said.tail = route, tail

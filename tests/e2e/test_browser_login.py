@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 
-import pytest
 from playwright.async_api import Page, expect
 
 from gateway.cli.demo.packages import Package
@@ -13,20 +11,7 @@ from tests.conftest import PYPISERVER_USERS
 from tests.e2e.conftest import NewPerson
 from tests.support.codes import Authenticator
 from tests.support.gateways import Gateway
-from tests.web import chrome
-from tests.web.chrome import Watch
-
-
-@pytest.fixture
-async def tab() -> AsyncIterator[Page]:
-    async with chrome.launched() as browser:
-        context = await browser.new_context()
-        context.set_default_timeout(15_000)
-        yield await context.new_page()
-
-
-async def press(tab: Page, name: str) -> None:
-    await tab.get_by_role("button", name=name, exact=True).click()
+from tests.web.chrome import Watch, press
 
 
 async def set_up_app(tab: Page) -> Authenticator:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from playwright.async_api import Page, expect
 
 from gateway.cli.demo.packages import Package
@@ -14,20 +12,7 @@ from tests.e2e.conftest import NewPerson
 from tests.support.codes import Authenticator
 from tests.support.gateways import Gateway
 from tests.support.servers import Index
-from tests.web import chrome
-from tests.web.chrome import Authenticators
-
-
-@pytest.fixture
-async def tab() -> AsyncIterator[Page]:
-    async with chrome.launched() as browser:
-        context = await browser.new_context()
-        context.set_default_timeout(15_000)
-        yield await context.new_page()
-
-
-async def press(tab: Page, name: str) -> None:
-    await tab.get_by_role("button", name=name, exact=True).click()
+from tests.web.chrome import Authenticators, press
 
 
 async def log_in(tab: Page, home: str, user: str, password: str, phone: Authenticator) -> None:

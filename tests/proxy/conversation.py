@@ -170,6 +170,14 @@ class Talk:
         await client.answer()
         return client, upstream
 
+    async def anew(self, client: Peer, request: bytes, answer: bytes) -> None:
+        """The same client's next request goes through a new connection to the upstream."""
+        client.send(request)
+        fresh = await self.upstream()
+        await fresh.head()
+        fresh.send(answer)
+        assert await client.get(len(answer)) == answer
+
     async def asked(self, request: bytes, part: bytes = b"") -> tuple[Peer, Peer]:
         """A client whose request's head has reached the upstream.
 

@@ -111,11 +111,7 @@ async def test_what_comes_behind_an_answer_does_not_pass() -> None:
             await upstream.head()
         upstream.send(answer + b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
         assert await client.get(len(answer)) == answer
-        client.send(GET)
-        other = await t.upstream()
-        await other.head()
-        other.send(OK)
-        assert await client.get(len(OK)) == OK
+        await t.anew(client, GET, OK)
         assert await upstream.gone()
 
 

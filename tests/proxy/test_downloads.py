@@ -155,11 +155,7 @@ async def test_surplus_bytes_end_the_upstream_connection() -> None:
         upstream.send(OK + b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
         assert (await client.answer())[2] == b"ok"
         assert await upstream.gone()
-        client.send(GET)
-        fresh = await t.upstream()
-        await fresh.head()
-        fresh.send(OK)
-        assert (await client.answer())[2] == b"ok"
+        await t.anew(client, GET, OK)
 
 
 async def test_bytes_on_an_idle_upstream_connection_end_it() -> None:
@@ -167,11 +163,7 @@ async def test_bytes_on_an_idle_upstream_connection_end_it() -> None:
         client, upstream = await t.exchange(GET, OK)
         upstream.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
         assert await upstream.gone()
-        client.send(GET)
-        fresh = await t.upstream()
-        await fresh.head()
-        fresh.send(OK)
-        assert (await client.answer())[2] == b"ok"
+        await t.anew(client, GET, OK)
 
 
 async def test_a_dead_pooled_connection_is_tried_again_once() -> None:

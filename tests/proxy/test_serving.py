@@ -89,6 +89,18 @@ def gateway(*arguments: str, before: Sequence[str] = ()) -> Iterator[subprocess.
             raise
 
 
+@contextmanager
+def answered(port: int) -> Iterator[list[bytes]]:
+    """A slow request that is under way meanwhile, and the answer it gets by the end."""
+    got: list[bytes] = []
+    client = threading.Thread(target=lambda: got.append(get(port, "/slow")))
+    client.start()
+    time.sleep(0.3)
+    yield got
+    client.join()
+    assert len(got) == 1
+
+
 def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
@@ -123,12 +135,8 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 def test_a_graceful_stop_lets_requests_finish(index: str) -> None:
     port = free_port()
     with gateway(index, f"127.0.0.1:{port}") as process:
-        got: list[bytes] = []
-        client = threading.Thread(target=lambda: got.append(get(port, "/slow")))
-        client.start()
-        time.sleep(0.3)
-        process.send_signal(signal.SIGTERM)
-        client.join()
+        with answered(port) as got:
+            process.send_signal(signal.SIGTERM)
         assert got == [str(process.pid).encode()]
         assert process.wait(5) == 0
         with pytest.raises(ConnectionRefusedError):
@@ -182,13 +190,8 @@ def test_a_unix_socket_of_the_next_process_stays(index: str, tmp_path: Path) -> 
 def test_a_hang_up_lets_requests_finish(index: str, workers: str) -> None:
     port = free_port()
     with gateway(index, f"127.0.0.1:{port}", workers) as process:
-        got: list[bytes] = []
-        client = threading.Thread(target=lambda: got.append(get(port, "/slow")))
-        client.start()
-        time.sleep(0.3)
-        process.send_signal(signal.SIGHUP)
-        client.join()
-        assert len(got) == 1
+        with answered(port):
+            process.send_signal(signal.SIGHUP)
         assert process.wait(5) == 0
 
 
@@ -208,15 +211,10 @@ def test_a_hang_up_under_nohup_is_ignored(index: str, workers: str) -> None:
 def test_a_second_signal_does_not_cut_off_what_is_under_way(index: str, workers: str) -> None:
     port = free_port()
     with gateway(index, f"127.0.0.1:{port}", workers) as process:
-        got: list[bytes] = []
-        client = threading.Thread(target=lambda: got.append(get(port, "/slow")))
-        client.start()
-        time.sleep(0.3)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
-            process.send_signal(number)
-            time.sleep(0.05)
-        client.join()
-        assert len(got) == 1
+        with answered(port):
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+                process.send_signal(number)
+                time.sleep(0.05)
         assert process.wait(5) == 0
 
 

@@ -135,3 +135,7 @@ async def show(tab: Page, address: str, page: Answer) -> None:
 
 def picture(folder: Path, name: str, scheme: str, width: int) -> Path:
     return folder / f"{name.replace(' ', '-')}-{scheme}-{width}.png"
+
+
+async def press(tab: Page, name: str) -> None:
+    await tab.get_by_role("button", name=name, exact=True).click()

@@ -13,7 +13,7 @@ from playwright.async_api import Browser, Page, expect
 from gateway.core.logins import FlowLimits
 from tests.core.world import Person, Phone, World, make_world
 from tests.web import chrome
-from tests.web.chrome import Authenticators, Watch
+from tests.web.chrome import Authenticators, Watch, press
 from tests.web.conftest import NewBrowser
 from tests.web.site import Doorman, Site
 from tests.web.tour import Tour, command_line_login
@@ -64,10 +64,6 @@ async def tab(browser_program: Browser, site: Site, watch: Watch) -> Page:
 @pytest.fixture
 def keys(tab: Page) -> Authenticators:
     return Authenticators(tab)
-
-
-async def press(tab: Page, name: str) -> None:
-    await tab.get_by_role("button", name=name, exact=True).click()
 
 
 async def give_password(tab: Page, user: str) -> None:
