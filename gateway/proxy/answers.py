@@ -110,8 +110,7 @@ def read_answer(data: bytes, limit: int) -> AnswerHead | None:
     for shape in SHAPES.recent:
         match = shape.match(data)
         if match is not None:
-            if shape is not SHAPES.recent[0]:
-                SHAPES.front(shape)
+            SHAPES.fitted(shape)
             groups = match.groups()
             head = _made(groups, shape.passing(groups), data, match.end())
             head.whole = shape.whole and head.persistent
@@ -148,6 +147,20 @@ def read_answer(data: bytes, limit: int) -> AnswerHead | None:
     head.kept = kept(block, cuts)
     SHAPES.notice(layout)
     return _finished(head, limit)
+
+
+def sized(data: bytes, limit: int) -> tuple[int, int] | None:
+    """Whether an answer is as nearly all are: 200, another one may follow, and its head would be
+    written anew as it came.
+
+    Returns:
+        The size of its head, and that of its body; None for one that `read_answer` looks at.
+    """
+    match = SHAPES.sized(data)
+    if match is None:
+        return None
+    size = match.end()
+    return (size, int(match[1])) if size <= limit else None
 
 
 def _finished(head: AnswerHead, limit: int) -> AnswerHead:
@@ -203,5 +216,5 @@ _JUDGES: Final[dict[bytes, Callable[[AnswerHead, bytes], None]]] = {
 }
 _LAYOUTS: Final = Layouts(HOP_BY_HOP.__contains__, _JUDGES, _check)
 SHAPES: Final[Shapes[Callable[[AnswerHead, bytes], None]]] = Shapes(
-    _STATUS, 3, rb"\n\r\n", usual_passes=True
+    _STATUS, 3, rb"\n\r\n", usual=rb"HTTP/1\.1 200(?: " + VALUE + rb")?\r"
 )

@@ -124,7 +124,7 @@ class ClientConnection(Connection):
         self._served = True
         rest = data[head.size :] if len(data) > head.size else b""
         said = head.said
-        route = None if said.own_cookie else head.line.route or forwarder.quick(head)
+        route = None if said.own_cookie else head.kind.route or forwarder.quick(head)
         if route is None:
             plan(self, head, rest)
         elif rest or said.length != 0 or self.fields is _NONE or forwarder.trusted:

@@ -8,7 +8,7 @@ back in `relay.py`.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from gateway.proxy.bodies import Body, SizedBody
 from gateway.proxy.chunked import BadChunk
@@ -21,8 +21,6 @@ from gateway.proxy.wire import Route, request_head
 
 if TYPE_CHECKING:
     from gateway.proxy.client import ClientConnection
-
-_REPEATABLE: Final = frozenset({b"GET", b"HEAD"})
 
 
 class Exchange(Relay):
@@ -76,8 +74,12 @@ class Exchange(Relay):
             self.body = body
             self.uploading = foreign or body is not None
             wire += first
-        elif self.head.line.method in _REPEATABLE:
-            self._retry = wire
+        else:
+            head = self.head
+            kind = head.kind
+            if kind.repeatable:
+                self._retry = wire
+            self.plain = kind.plain and head.persistent
         upstream = forwarder.pool.take()
         if upstream is None:
             self._connect(wire)

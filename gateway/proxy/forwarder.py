@@ -15,7 +15,7 @@ from gateway.core.client_address import Networks
 from gateway.core.errors import MESSAGES
 from gateway.core.facts import Facts, IPAddress
 from gateway.proxy.client import ClientConnection
-from gateway.proxy.grammar import RequestHead, RequestLine
+from gateway.proxy.grammar import Kind, RequestHead
 from gateway.proxy.limits import Limits
 from gateway.proxy.ports import Answer, Forward, Gate, Pages
 from gateway.proxy.splice import Pipes
@@ -56,7 +56,7 @@ class Forwarder:
         self.now = 0.0
         """Seconds in which peers were heard, as of the last tick: exact enough for timeouts."""
         self._ticked = 0.0
-        self.memo: dict[bytes, RequestLine] = {}
+        self.memo: dict[bytes, Kind] = {}
         self._routes: dict[int, Route] = {}
         self._addresses: dict[IPAddress | None, Rendered] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -113,7 +113,6 @@ class Forwarder:
 
     def quick(self, head: RequestHead) -> Route | None:
         """The straight path for a request line that `memo` does not hold, if it has one."""
-        line = head.line
         forward = self.gate.quick(head.method.decode("latin-1"), head.target.decode("latin-1"))
         if forward is None:
             return None
@@ -122,11 +121,10 @@ class Forwarder:
             route = Route(forward, lasting=True)
             if len(self._routes) < _MEMO:
                 self._routes[id(forward)] = route
-        if len(line.text) <= _MEMO_LINE:
+        if len(head.line) <= _MEMO_LINE:
             if len(self.memo) >= _MEMO:
                 self.memo.clear()  # filled by someone who asks for ever new paths
-            line.route = route
-            self.memo[line.text] = line
+            self.memo[head.line] = route.kind(head.kind)
         return route
 
     def client_fields(self, address: IPAddress | None) -> Rendered:

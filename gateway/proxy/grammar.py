@@ -21,65 +21,68 @@ from gateway.proxy.said import PLAIN, Said, read_fields, refuse
 if TYPE_CHECKING:
     from gateway.proxy.wire import Route
 
-_LINE: Final = re.compile(rb"(" + TCHAR + rb"{1,32}+) ([\x21-\x7e]++) HTTP/1\.([01])")
-_NONE: Final[Mapping[bytes, RequestLine]] = MappingProxyType({})
+_LINE: Final = re.compile(rb"(" + TCHAR + rb"{1,32}+) [\x21-\x7e]++ HTTP/1\.([01])")
+_REPEATABLE: Final = frozenset({b"GET", b"HEAD"})
 
 
-class RequestLine:
-    """A judged first line.
+class Kind:
+    """What first lines have in common, whatever their target.
 
-    text: method, target and version as they came. last: version 1.0, so no other request
-    follows. route: where every request with this line goes, where that is known
-    (`Forwarder.quick`).
+    last: version 1.0, so no other request follows. repeatable: without a body it may be sent
+    again (RFC 9110 section 9.2.2). route: where all of them go, where that is known
+    (`Forwarder.quick`). plain: a usual answer to one passes as it comes.
     """
 
-    __slots__ = ("last", "method", "route", "target", "text", "version")
+    __slots__ = ("last", "method", "plain", "repeatable", "route", "version")
 
-    def __init__(self, match: re.Match[bytes]) -> None:
-        self.text: bytes
-        self.method: bytes
-        self.target: bytes
-        self.version: bytes
-        self.text, self.method, self.target, self.version = match.group(0, 1, 2, 3)
-        self.last = self.version == b"0"
-        self.route: Route | None = None
+    def __init__(self, method: bytes, version: bytes, route: Route | None = None) -> None:
+        self.method = method
+        self.version = version
+        self.last = version == b"0"
+        self.repeatable = method in _REPEATABLE
+        self.route = route
+        self.plain = (
+            method == b"GET" and not self.last and route is not None and not route.answer.names
+        )
 
 
 class RequestHead:
     """A judged request head.
 
-    said: what its fields say. size: bytes of the whole head. persistent: the client allows
-    another request on this connection (never in HTTP/1.0).
+    line: the first line as it came. said: what its fields say. size: bytes of the whole head.
+    persistent: the client allows another request on this connection (never in HTTP/1.0).
     """
 
-    __slots__ = ("line", "persistent", "said", "size")
+    __slots__ = ("kind", "line", "persistent", "said", "size")
 
-    line: RequestLine
+    line: bytes
+    kind: Kind
     said: Said
     size: int
     persistent: bool
 
     @staticmethod
-    def of(line: RequestLine, said: Said, size: int) -> RequestHead:
+    def of(line: bytes, kind: Kind, said: Said, size: int) -> RequestHead:
         """Make one; a function costs less than __init__ here."""
         head = RequestHead()
         head.line = line
+        head.kind = kind
         head.said = said
         head.size = size
-        head.persistent = not (said.closes or line.last)
+        head.persistent = not (said.closes or kind.last)
         return head
 
     @property
     def method(self) -> bytes:
-        return self.line.method
+        return self.kind.method
 
     @property
     def target(self) -> bytes:
-        return self.line.target
+        return self.line[len(self.kind.method) + 1 : -len(b" HTTP/1.1")]
 
     @property
     def version(self) -> bytes:
-        return self.line.version
+        return self.kind.version
 
     @property
     def block(self) -> bytes:
@@ -96,15 +99,16 @@ class RequestHead:
 
 
 _made: Final = RequestHead.of
+_NONE: Final[Mapping[bytes, Kind]] = MappingProxyType({})
 
 
 def read_request(
-    data: bytes, limits: Limits, known: Mapping[bytes, RequestLine] = _NONE
+    data: bytes, limits: Limits, known: Mapping[bytes, Kind] = _NONE
 ) -> RequestHead | None:
     """Read one request head from the start of `data`.
 
     Args:
-        known: lines that were judged here before.
+        known: the kinds of lines that were judged here before.
 
     Returns:
         None while its end has not arrived.
@@ -112,35 +116,35 @@ def read_request(
     Raises:
         Refusal: `bad_request`, `head_too_large`, `expectation_failed`.
     """
-    text, _, rest = data.partition(b"\r")
-    line = known.get(text)
-    if line is not None:
+    line, _, rest = data.partition(b"\r")
+    kind = known.get(line)
+    if kind is not None:
         said = PLAIN.get(rest)
         if said is not None and len(data) <= limits.head:  # judged before, and nothing behind
-            return _made(line, said, len(data))
+            return _made(line, kind, said, len(data))
     end = data.find(b"\r\n\r\n")
     if end < 0:
         return None
     if end + 4 > limits.head:
         raise _too_large(limits.head)
-    if line is None:
-        line = _line(text, limits.line)
-    said = PLAIN.get(rest) or read_fields(data[len(text) + 1 : end + 1], limits.fields)
-    if line.version == b"1":
+    if kind is None:
+        kind = _kind(line, limits.line)
+    said = PLAIN.get(rest) or read_fields(data[len(line) + 1 : end + 1], limits.fields)
+    if kind.version == b"1":
         if not said.has_host:
             raise refuse("Host is missing")
     elif said.length is None:
         raise refuse("an HTTP/1.0 request cannot be chunked")
-    return _made(line, said, end + 4)
+    return _made(line, kind, said, end + 4)
 
 
-def _line(text: bytes, limit: int) -> RequestLine:
-    if len(text) > limit:
+def _kind(line: bytes, limit: int) -> Kind:
+    if len(line) > limit:
         raise _too_large(limit)
-    match = _LINE.fullmatch(text)
+    match = _LINE.fullmatch(line)
     if match is None:
         raise refuse("its first line does not follow the grammar")
-    return RequestLine(match)
+    return Kind(match[1], match[2])
 
 
 def unfinished(data: bytes | bytearray, seen: int, limits: Limits) -> None:

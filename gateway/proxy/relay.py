@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from gateway.proxy.answers import AnswerHead, BadAnswer, read_answer
+from gateway.proxy.answers import AnswerHead, BadAnswer, read_answer, sized
 from gateway.proxy.bodies import EndlessBody
 from gateway.proxy.chunked import BadChunk, ChunkDecoder
 from gateway.proxy.connection import Why
@@ -33,12 +33,13 @@ class Relay:
     left: bytes of a sized body still to come, None where the body ends otherwise.
     chunks: decoder of a chunked body. deciding: the gate looks at the answer.
     clean: ended in good order, with nothing left behind on either side.
+    plain: a usual answer to this request passes as it comes.
     """
 
     __slots__ = (
         "_close", "_down", "_head_bytes", "_hold", "_wants_splice", "answering", "chunks",
-        "clean", "client", "ended", "head", "left", "reusable", "route", "touched", "uploading",
-        "upstream",
+        "clean", "client", "ended", "head", "left", "plain", "reusable", "route", "touched",
+        "uploading", "upstream",
     )  # fmt: skip
 
     def __init__(self, client: ClientConnection, head: RequestHead, route: Route) -> None:
@@ -50,6 +51,7 @@ class Relay:
         self.answering = False
         self.ended = False
         self.clean = False
+        self.plain = False
         self.left: int | None = None
         self.chunks: ChunkDecoder | EndlessBody | None = None
         self.reusable = False
@@ -73,11 +75,28 @@ class Relay:
     # -- the head -----------------------------------------------------------------------------
 
     def answer_data(self, data: bytes) -> None:
-        forwarder = self.client.forwarder
+        client = self.client
+        forwarder = client.forwarder
         self.touched = forwarder.now
         if self.answering:
             self._body(data)
             return
+        if self.plain and not forwarder.stopping:
+            found = sized(data, forwarder.limits.head)
+            if found is not None:  # as nearly always; all below would do the same
+                size, length = found
+                left = size + length - len(data)
+                if left >= 0:
+                    client.write(data)
+                    self.reusable = True
+                    if left:
+                        self.answering = True
+                        self.left = left
+                        self._splice_down()
+                    else:
+                        self.finish(True)
+                    return
+        self.plain = False
         if self._head_bytes:
             data = self._head_bytes + data
             self._head_bytes = b""
@@ -110,11 +129,11 @@ class Relay:
         """Pass on the head, and what `data` holds of the body behind it."""
         client, head = self.client, self.head
         length = answer.length
-        if answer.bodiless or head.line.method == b"HEAD":
+        if answer.bodiless or head.method == b"HEAD":
             length = 0
         # A client that still sends its request cannot be read for another one.
         close = self.uploading or not head.persistent or client.forwarder.stopping
-        framed = answer.chunked and head.line.version == b"1" and answer.status != 204
+        framed = answer.chunked and not head.kind.last and answer.status != 204
         self.answering = True
         if length is None:
             self._unsized(answer, data, framed, close)
@@ -141,7 +160,7 @@ class Relay:
         unknown = not answer.chunked
         if unknown:  # the end of the connection is the end of the body
             close = True
-            framed = self.head.line.version == b"1" and not client.can_reset
+            framed = not self.head.kind.last and not client.can_reset
         self._close = close
         self.reusable = answer.persistent and not unknown
         wire = answer_head(answer, self.route, framed, close)

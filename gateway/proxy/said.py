@@ -111,8 +111,7 @@ def read_fields(block: bytes, limit: int) -> Said:
     for shape in SHAPES.recent:
         match = shape.match(block)
         if match is not None:
-            if shape is not SHAPES.recent[0]:
-                SHAPES.front(shape)
+            SHAPES.fitted(shape)
             groups = match.groups()
             said = Said(block, shape.passing(groups))
             for group, judge in shape.judged:

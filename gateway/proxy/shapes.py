@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Final, Generic
 
-from gateway.proxy.blocks import VALUE
+from gateway.proxy.blocks import DIGITS, VALUE
 from gateway.proxy.layouts import Judge, Layout
 
 _OFTEN: Final = 16  # times that a list of names is seen before it becomes a shape
@@ -21,15 +21,19 @@ _TRIED: Final = 4
 _COUNTED: Final = 1024
 # A value that changes nothing is part of its shape instead of being looked at each time: all that
 # HTTP/1.1 does is keep-alive anyway.
+_NOTHING: Final = re.compile(rb"(?!)").match
 _USUAL: Final = {b"connection": rb" ?[Kk]eep-[Aa]live"}
+
+
+Match = Callable[[bytes], re.Match[bytes] | None]
 
 
 class Shape(Generic[Judge]):
     """match: of its pattern, from the start. passing: takes the fields that go on out of the
     groups. judged: places of values among the groups, and what looks at them. whole: every field
-    goes on."""
+    goes on. sized: of a stricter pattern, see `Shapes`."""
 
-    __slots__ = ("judged", "match", "passing", "pattern", "whole")
+    __slots__ = ("judged", "match", "passing", "pattern", "sized", "whole")
 
     def __init__(
         self,
@@ -37,23 +41,30 @@ class Shape(Generic[Judge]):
         passing: Callable[[Sequence[bytes]], bytes],
         judged: tuple[tuple[int, Judge], ...],
         whole: bool,
+        sized: Match | None,
     ) -> None:
         self.pattern: Final = pattern
         self.match: Final = pattern.match
         self.passing: Final = passing
         self.judged: Final = judged
         self.whole: Final = whole
+        self.sized: Final = sized
 
 
 class Shapes(Generic[Judge]):
-    """The shapes of one kind of head. `recent`: those to try, the last one that fitted first.
+    """The shapes of one kind of head.
+
+    recent: those to try, the last one that fitted first.
+    sized: matches only what begins as `usual` says, has a Content-Length, and of which every
+        field goes on; the length is its first group. Of the last shape that has one.
 
     Args:
         before, after: patterns around the fields. groups: how many groups `before` has.
-        usual_passes: a field with its usual value goes on, whatever its name.
+        usual: what is before the fields nearly always, without a group. A field with its usual
+            value goes on then, whatever its name.
     """
 
-    __slots__ = ("_after", "_before", "_groups", "_known", "_seen", "_usual_passes", "recent")
+    __slots__ = ("_after", "_before", "_groups", "_known", "_seen", "_usual", "recent", "sized")
 
     def __init__(
         self,
@@ -61,20 +72,24 @@ class Shapes(Generic[Judge]):
         groups: int = 0,
         after: bytes = b"",
         *,
-        usual_passes: bool = False,
+        usual: bytes = b"",
     ) -> None:
-        self._usual_passes = usual_passes
+        self._usual = usual
         self._before = before
         self._groups = groups
         self._after = after
         self._seen: dict[tuple[bytes, ...], int] = {}
         self._known: dict[tuple[bytes, ...], Shape[Judge]] = {}
         self.recent: list[Shape[Judge]] = []
+        self.sized: Match = _NOTHING
 
-    def front(self, shape: Shape[Judge]) -> None:
-        """This one fitted."""
-        self.recent.remove(shape)
-        self.recent.insert(0, shape)
+    def fitted(self, shape: Shape[Judge]) -> None:
+        """Try this one first from now on."""
+        if shape is not self.recent[0]:
+            self.recent.remove(shape)
+            self.recent.insert(0, shape)
+        if shape.sized is not None:
+            self.sized = shape.sized
 
     def notice(self, layout: Layout[Judge]) -> None:
         """None of the recent shapes fitted a head of this layout."""
@@ -101,10 +116,13 @@ class Shapes(Generic[Judge]):
         self._seen.clear()
         self._known.clear()
         self.recent.clear()
+        self.sized = _NOTHING
 
     def _compile(self, layout: Layout[Judge]) -> Shape[Judge]:
         matters = {matter.mark: matter for matter in layout.matters}
         pattern = [self._before]
+        sized = [self._usual]
+        lengths = 0
         groups = self._groups
         passing: list[int] = []
         judged = []
@@ -113,7 +131,7 @@ class Shapes(Generic[Judge]):
         for name in layout.names:
             matter = matters.get(b"\n%s:" % name)
             usual = _USUAL.get(name.lower())
-            cut = matter is not None and matter.cut and not (usual and self._usual_passes)
+            cut = matter is not None and matter.cut and not (usual and self._usual)
             if inside and cut:
                 pattern.append(rb")")
             elif not inside and not cut:
@@ -122,17 +140,23 @@ class Shapes(Generic[Judge]):
                 groups += 1
             inside = not cut
             whole = whole and inside
-            pattern.append(rb"\n" + re.escape(name) + rb":")
-            if usual is not None:
-                pattern.append(usual + rb"\r")
-            elif matter is not None and matter.judge is not None:
+            start = rb"\n" + re.escape(name) + rb":"
+            value = VALUE if usual is None else usual
+            if usual is None and matter is not None and matter.judge is not None:
                 judged.append((groups, matter.judge))
                 groups += 1
-                pattern.append(rb"(" + VALUE + rb")\r")
+                pattern.append(start + rb"(" + value + rb")\r")
+                lengths += name.lower() == b"content-length"
+                sized.append(start + rb"[ \t]*+([0-9]{1,%d}+)[ \t]*+\r" % DIGITS)
             else:
-                pattern.append(VALUE + rb"\r")
+                pattern.append(start + value + rb"\r")
+                sized.append(start + value + rb"\r")
         pattern.append(rb")" + self._after if inside else self._after)
-        return Shape(re.compile(b"".join(pattern)), _taker(passing), tuple(judged), whole)
+        straight = None
+        if self._usual and whole and lengths == len(judged) == 1:
+            straight = re.compile(b"".join([*sized, self._after])).match
+        compiled = re.compile(b"".join(pattern))
+        return Shape(compiled, _taker(passing), tuple(judged), whole, straight)
 
 
 def _taker(places: list[int]) -> Callable[[Sequence[bytes]], bytes]:

@@ -18,12 +18,13 @@ from gateway.core.facts import Field
 from gateway.core.headers import dropped
 from gateway.proxy.answers import AnswerHead
 from gateway.proxy.blocks import TCHAR, VALUE, without
-from gateway.proxy.grammar import RequestHead
+from gateway.proxy.grammar import Kind, RequestHead
 from gateway.proxy.ports import Answer, Forward
 
 _NAME: Final = re.compile(TCHAR + rb"++")
 _VALUE: Final = re.compile(VALUE)
 _COOKIE: Final = re.compile(rb"(?i:\ncookie):([^\r]*+)\r")
+_KINDS: Final = 32
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 
 
@@ -56,9 +57,10 @@ class Rendered:
 class Route:
     """A `Forward`, rendered once. lasting: for many requests, whoever sends them."""
 
-    __slots__ = ("answer", "forward", "lasting", "request")
+    __slots__ = ("_kinds", "answer", "forward", "lasting", "request")
 
     def __init__(self, forward: Forward, *, lasting: bool = False) -> None:
+        self._kinds: dict[tuple[bytes, bytes], Kind] = {}
         self.forward = forward
         self.lasting = lasting
         replaced = [
@@ -69,13 +71,23 @@ class Route:
         self.request = Rendered([*replaced, *forward.add], forward.replace).beyond_hygiene()
         self.answer = Rendered(forward.answer_add)
 
+    def kind(self, other: Kind) -> Kind:
+        """The kind of lines that are like another's and go this way: one object for them all."""
+        key = (other.method, other.version)
+        found = self._kinds.get(key)
+        if found is None:
+            found = Kind(*key, self)
+            if len(self._kinds) < _KINDS:
+                self._kinds[key] = found
+        return found
+
 
 def request_head(head: RequestHead, route: Route, client: Rendered, authority: bytes) -> bytes:
     """The head that goes upstream; `authority` where an HTTP/1.0 client sent no Host."""
     said = head.said
-    line = head.line
-    if said.route is route and not client.names and line.version == b"1":
-        return line.text + said.tail + client.end
+    kind = head.kind
+    if said.route is route and not client.names and not kind.last:
+        return head.line + said.tail + client.end
     block = said.kept
     extra = b"" if said.length is not None else b"Transfer-Encoding: chunked\r\n"
     names = route.request.names
@@ -90,11 +102,11 @@ def request_head(head: RequestHead, route: Route, client: Rendered, authority: b
         extra += b"Host: %s\r\n" % authority
     lines = route.request.block + extra
     tail = b"\r%s\n%s" % (block, lines[:-1]) if lines else b"\r" + block
-    if line.version == b"1":
-        if said.shared and route.lasting and not client.names:
-            said.route, said.tail = route, tail
-        return line.text + tail + client.end
-    return b"%s %s HTTP/1.1%s%s" % (line.method, line.target, tail, client.end)
+    if kind.last:
+        return b"%s %s HTTP/1.1%s%s" % (head.method, head.target, tail, client.end)
+    if said.shared and route.lasting and not client.names:
+        said.route, said.tail = route, tail
+    return head.line + tail + client.end
 
 
 def _cut_own_cookies(block: bytes) -> tuple[bytes, bytes]:
@@ -112,7 +124,7 @@ def handed_head(head: RequestHead) -> bytes:
     names = {b"connection", b"expect", b"transfer-encoding"}
     extra = b"Transfer-Encoding: chunked\r\n" if head.said.length is None else b""
     return b"%s\r%s\n%sConnection: close\r\n\r\n" % (
-        head.line.text,
+        head.line,
         without(head.block, names),
         extra,
     )

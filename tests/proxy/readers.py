@@ -17,15 +17,15 @@ from aiohttp.http_parser import HttpRequestParser, HttpResponseParser
 from gateway.core.errors import Refusal
 from gateway.core.path import parse_target
 from gateway.proxy import answers, said
-from gateway.proxy.answers import AnswerHead, BadAnswer, read_answer
+from gateway.proxy.answers import AnswerHead, BadAnswer, read_answer, sized
 from gateway.proxy.blocks import fields
 from gateway.proxy.bodies import Body, SizedBody
 from gateway.proxy.chunked import BadChunk, ChunkDecoder
-from gateway.proxy.grammar import RequestHead, RequestLine, read_request, unfinished
+from gateway.proxy.grammar import Kind, RequestHead, read_request, unfinished
 from gateway.proxy.limits import Limits
 
 LIMITS = Limits()
-KNOWN: dict[bytes, RequestLine] = {}
+KNOWN: dict[bytes, Kind] = {}
 AFTER = b"GET /after HTTP/1.1\r\nHost: after\r\n\r\n"
 """Sent after a message: where the message ends is where this is found."""
 
@@ -64,7 +64,7 @@ def ours(pieces: Iterable[bytes]) -> tuple[Reading, RequestHead] | None:
                     unfinished(data, seen, LIMITS)
                     continue
                 parse_target(head.target.decode("latin-1"))
-                KNOWN[head.line.text] = head.line
+                KNOWN[head.line] = head.kind
                 body = (
                     ChunkDecoder(extensions=False)
                     if head.said.length is None
@@ -178,7 +178,14 @@ def our_answer(pieces: Iterable[bytes], method: str) -> Reading | None:
         for piece in pieces:
             if head is None:
                 buffer += piece
+                usual = sized(buffer, LIMITS.head)
                 head = read_answer(buffer, LIMITS.head)
+                if usual is not None:
+                    assert head is not None
+                    assert usual == (head.size, head.length), buffer
+                    assert (head.status, head.persistent, head.chunked) == (200, True, False)
+                    assert (head.cookies, head.named) == (None, None), buffer
+                    assert head.kept == head.block, buffer
                 while head is not None and head.status < 200:
                     if head.status == 101:
                         raise Refused("101")
