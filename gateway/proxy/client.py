@@ -35,8 +35,8 @@ class ClientConnection(Connection):
     """One connection of a client."""
 
     __slots__ = (
-        "_address", "_buffer", "_peer", "_served", "_straight", "fields", "forwarder", "full",
-        "since", "stage",
+        "_address", "_buffer", "_known", "_peer", "_served", "_straight", "fields", "forwarder",
+        "full", "since", "stage",
     )  # fmt: skip
 
     def __init__(self, forwarder: Forwarder) -> None:
@@ -50,6 +50,7 @@ class ClientConnection(Connection):
         self._peer: IPAddress | None = None
         self._address: object = _UNKNOWN
         self._served = False
+        self._known = False  # whose all its requests are
         self._straight: Exchange | None = None
 
     # -- asyncio's side -----------------------------------------------------------------------
@@ -102,13 +103,9 @@ class ClientConnection(Connection):
         forwarder = self.forwarder
         try:
             if self._buffer:
-                buffer = self._buffer
-                seen = len(buffer)
-                buffer += data
-                if buffer.find(b"\r\n\r\n", max(0, seen - 3)) < 0:
-                    unfinished(buffer, seen, forwarder.limits)
+                data = self._longer(data)
+                if not data:
                     return
-                data = bytes(buffer)
             elif self._served:
                 self.since = forwarder.now
             head = read_request(data, forwarder.limits, forwarder.memo)
@@ -119,24 +116,34 @@ class ClientConnection(Connection):
         except Refusal as refusal:
             self.refuse(refusal.slug, None, unread=True, **refusal.detail)
             return
-        if self._buffer:
-            self._buffer = bytearray()
+        self._buffer = b""
         self._served = True
         rest = data[head.size :] if len(data) > head.size else b""
         said = head.said
         route = None if said.own_cookie else head.kind.route or forwarder.quick(head)
         if route is None:
             plan(self, head, rest)
-        elif rest or said.length != 0 or self.fields is _NONE or forwarder.trusted:
+        elif rest or said.length != 0 or not self._known:
             forward(self, head, route, rest)
         else:  # what nearly all requests are; `forward` would do the same
             exchange = self._straight
             if exchange is not None and exchange.clean:
+                self.stage = exchange
                 exchange.again(head, route)
             else:
-                self._straight = exchange = Exchange(self, head, route)
-            self.stage = exchange
-            exchange.start(b"", None)
+                self.stage = self._straight = exchange = Exchange(self, head, route)
+                exchange.start(b"", None)
+
+    def _longer(self, data: bytes) -> bytes:
+        """All that has come of a head; nothing where its end is still missing. Raises Refusal."""
+        assert isinstance(self._buffer, bytearray)
+        buffer = self._buffer
+        seen = len(buffer)
+        buffer += data
+        if buffer.find(b"\r\n\r\n", max(0, seen - 3)) < 0:
+            unfinished(buffer, seen, self.forwarder.limits)
+            return b""
+        return bytes(buffer)
 
     def keep(self, data: bytes) -> None:
         """Bytes of the next requests, sent ahead."""
@@ -173,6 +180,7 @@ class ClientConnection(Connection):
         if self.fields is _NONE or address != self._address:
             self._address = address
             self.fields = forwarder.client_fields(address)
+            self._known = not forwarder.trusted
         return address
 
     # -- answers ------------------------------------------------------------------------------

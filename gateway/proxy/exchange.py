@@ -41,22 +41,19 @@ class Exchange(Relay):
         self._retry = b""
 
     def again(self, head: RequestHead, route: Route) -> None:
-        """Be a new exchange, after a `clean` one whose request had no body.
+        """Be a new exchange and start, after a `clean` one; neither request has a body.
 
         Making an object costs as much as all the rest of `_head`; what is not set here is as
         such an exchange found it.
         """
+        client = self.client
         self.head = head
         self.route = route
-        self.touched = self.client.forwarder.now
-        self.answering = False
-        self.ended = False
-        self.clean = False
-        self.left = None
-        self.chunks = None
-        self.reusable = False
+        self.touched = client.forwarder.now
+        self.answering = self.ended = self.clean = self.reusable = self._wants_splice = False
+        self.left = self.chunks = None
         self._retry = b""
-        self._wants_splice = False
+        self._bodiless(request_head(head, route, client.fields, client.forwarder.authority))
 
     # -- the way up ---------------------------------------------------------------------------
 
@@ -73,14 +70,20 @@ class Exchange(Relay):
         if first or body is not None or foreign:
             self.body = body
             self.uploading = foreign or body is not None
-            wire += first
+            self._send_head(wire + first)
         else:
-            head = self.head
-            kind = head.kind
-            if kind.repeatable:
-                self._retry = wire
-            self.plain = kind.plain and head.persistent
-        upstream = forwarder.pool.take()
+            self._bodiless(wire)
+
+    def _bodiless(self, wire: bytes) -> None:
+        head = self.head
+        kind = head.kind
+        if kind.repeatable:
+            self._retry = wire
+        self.plain = kind.plain and head.persistent
+        self._send_head(wire)
+
+    def _send_head(self, wire: bytes) -> None:
+        upstream = self.client.forwarder.pool.take()
         if upstream is None:
             self._connect(wire)
         else:

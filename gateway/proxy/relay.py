@@ -88,13 +88,13 @@ class Relay:
                 left = size + length - len(data)
                 if left >= 0:
                     client.write(data)
-                    self.reusable = True
                     if left:
-                        self.answering = True
+                        self.answering = self.reusable = True
                         self.left = left
                         self._splice_down()
                     else:
-                        self.finish(True)
+                        self._let_go()
+                        client.ready()
                     return
         self.plain = False
         if self._head_bytes:
@@ -304,18 +304,22 @@ class Relay:
         """
         client, upstream, uploading = self.client, self.upstream, self.uploading
         if upstream is not None and clean and self.reusable and not uploading:
-            self.upstream = None
-            self.ended = True
-            self.clean = True
-            if upstream.stopped:
-                upstream.go_on_reading(Why.ANY)
-            client.forwarder.pool.give(upstream, self.touched)
+            self._let_go()
         else:
             self.stop()
         if self._close:
             client.answered(close=True, unread=uploading)
         else:
             client.ready()
+
+    def _let_go(self) -> None:
+        """The upstream's connection can carry another exchange."""
+        upstream, self.upstream = self.upstream, None
+        self.ended = self.clean = True
+        if upstream is not None:
+            if upstream.stopped:
+                upstream.go_on_reading(Why.ANY)
+            self.client.forwarder.pool.give(upstream, self.touched)
 
     def truncate(self) -> None:
         """The answer breaks off: the client must see that."""
