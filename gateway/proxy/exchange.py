@@ -79,7 +79,7 @@ class Exchange(Relay):
         kind = head.kind
         if kind.repeatable:
             self._retry = wire
-        self.plain = kind.plain and head.persistent
+        self.plain = kind.plain and head.persistent and not self.route.answer.names
         self._send_head(wire)
 
     def _send_head(self, wire: bytes) -> None:

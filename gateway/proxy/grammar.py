@@ -30,7 +30,7 @@ class Kind:
 
     last: version 1.0, so no other request follows. repeatable: without a body it may be sent
     again (RFC 9110 section 9.2.2). route: where all of them go, where that is known
-    (`Forwarder.quick`). plain: a usual answer to one passes as it comes.
+    (`Forwarder.quick`). plain: a usual answer to one is framed for the client as it comes.
     """
 
     __slots__ = ("last", "method", "plain", "repeatable", "route", "version")
@@ -41,9 +41,7 @@ class Kind:
         self.last = version == b"0"
         self.repeatable = method in _REPEATABLE
         self.route = route
-        self.plain = (
-            method == b"GET" and not self.last and route is not None and not route.answer.names
-        )
+        self.plain = method == b"GET" and not self.last
 
 
 class RequestHead:

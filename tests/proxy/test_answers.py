@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 
 import pytest
 
-from gateway.proxy.ports import Answer
+from gateway.proxy.limits import Limits
+from gateway.proxy.ports import Answer, Forward
 from gateway.proxy.upstream import Endpoint
 from tests.proxy.conversation import QUICK, talk
 from tests.proxy.passgate import PassGate
@@ -97,6 +99,42 @@ async def test_only_a_mere_keep_alive_passes(came: bytes, goes: bytes) -> None:
         upstream.send(b"HTTP/1.1 200 OK\r\nA: b\r\n" + came + b"\r\nContent-Length: 2\r\n\r\nok")
         closing = b"HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
         assert await client.rest() == closing
+
+
+async def test_what_is_added_to_an_answer_is_added_to_a_usual_one() -> None:
+    """Also where requests with this line went another way before, and theirs passed as it came."""
+    async with talk() as t:
+        client, upstream = await t.asked(GET)
+        upstream.send(OK)
+        assert await client.get(len(OK)) == OK
+        t.gate.decide = lambda facts: Forward(answer_add=(("X-Ours", "1"),))
+        for _ in range(2):
+            client.send(GET[:-2] + b"Cookie: ig-session=x\r\n\r\n")
+            await upstream.head()
+            upstream.send(OK)
+            head = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Ours: 1\r\n\r\n"
+            assert await client.get(len(head) + 2) == head + b"ok"
+
+
+@pytest.mark.parametrize("cut", [1, 20, len(OK) - 3, len(OK) - 1])
+async def test_a_usual_answer_may_come_in_pieces(cut: int) -> None:
+    async with talk() as t:
+        client, upstream = await t.asked(GET)
+        for _ in range(3):
+            upstream.send(OK[:cut])
+            await asyncio.sleep(0.02)
+            upstream.send(OK[cut:])
+            assert await client.get(len(OK)) == OK
+            client.send(GET)
+            await upstream.head()
+        assert t.untouched
+
+
+async def test_a_usual_answer_with_too_large_a_head_is_refused() -> None:
+    async with talk(limits=Limits(head=len(OK) + 20, drain=0.5)) as t:
+        client, upstream = await t.asked(GET)
+        upstream.send(OK.replace(b"OK", b"O" * 40))
+        assert (await client.answer())[0] == 502
 
 
 async def test_what_comes_behind_an_answer_does_not_pass() -> None:
