@@ -241,6 +241,8 @@ class ClientConnection(Connection):
             self.go_on_reading(Why.ANY)
         if self._buffer or self.full:
             self.stage = Between(self)
+        elif self.forwarder.stopping:
+            self.finish()
 
     def next_request(self) -> None:
         """Look at what was sent ahead."""

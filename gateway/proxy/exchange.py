@@ -30,7 +30,7 @@ class Exchange(Relay):
         calls `send`.
     """
 
-    __slots__ = ("_mover", "_retry", "_task", "_waiting", "body")
+    __slots__ = ("_mover", "_task", "_waiting", "body")
 
     def __init__(self, client: ClientConnection, head: RequestHead, route: Route) -> None:
         Relay.__init__(self, client, head, route)
@@ -38,7 +38,6 @@ class Exchange(Relay):
         self._mover: Mover | None = None
         self._task: asyncio.Task[None] | None = None
         self._waiting: list[bytes] | None = None  # to be sent once there is a connection
-        self._retry = b""
 
     def again(self, head: RequestHead, route: Route) -> None:
         """Be a new exchange and start, after a `clean` one; neither request has a body.
@@ -52,7 +51,6 @@ class Exchange(Relay):
         self.touched = client.forwarder.now
         self.answering = self.ended = self.clean = self.reusable = self._wants_splice = False
         self.left = self.chunks = None
-        self._retry = b""
         self._bodiless(request_head(head, route, client.fields, client.forwarder.authority))
 
     # -- the way up ---------------------------------------------------------------------------

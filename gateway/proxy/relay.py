@@ -37,7 +37,7 @@ class Relay:
     """
 
     __slots__ = (
-        "_close", "_down", "_head_bytes", "_hold", "_wants_splice", "answering", "chunks",
+        "_close", "_down", "_head_bytes", "_hold", "_retry", "_wants_splice", "answering", "chunks",
         "clean", "client", "ended", "head", "left", "plain", "reusable", "route", "touched",
         "uploading", "upstream",
     )  # fmt: skip
@@ -58,6 +58,7 @@ class Relay:
         self.uploading = False
         self._close = False
         self._head_bytes = b""
+        self._retry = b""  # what may be sent once more, see `Exchange.retry`
         self._down: Mover | None = None
         self._wants_splice = False
         self._hold: Hold | None = None
@@ -122,6 +123,7 @@ class Relay:
             raise BadAnswer("it changes the protocol, which nobody asked for")
         if answer.cookies is not None:
             raise BadAnswer("it sets a cookie before it answers")
+        self._retry = b""
         if self.head.version == b"1":  # RFC 9110 section 15.2: never to an HTTP/1.0 client
             self.client.write(answer_head(answer, self.client.forwarder.bare, False, False))
 
@@ -316,6 +318,7 @@ class Relay:
         """The upstream's connection can carry another exchange."""
         upstream, self.upstream = self.upstream, None
         self.ended = self.clean = True
+        self._retry = b""
         if upstream is not None:
             if upstream.stopped:
                 upstream.go_on_reading(Why.ANY)

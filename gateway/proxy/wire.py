@@ -77,8 +77,9 @@ class Route:
         found = self._kinds.get(key)
         if found is None:
             found = Kind(*key, self)
-            if len(self._kinds) < _KINDS:
-                self._kinds[key] = found
+            if len(self._kinds) >= _KINDS:
+                self._kinds.clear()  # filled by someone who asks with ever new methods
+            self._kinds[key] = found
         return found
 
 

@@ -210,6 +210,19 @@ async def test_nothing_is_tried_again_once_an_answer_has_begun() -> None:
         assert t.untouched
 
 
+async def test_nothing_is_tried_again_once_something_of_an_answer_has_passed() -> None:
+    early = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"
+    async with talk() as t:
+        client, upstream = await t.exchange(GET, OK)
+        client.send(GET)
+        await upstream.head()
+        upstream.send(early)
+        assert await client.get(len(early)) == early
+        upstream.reset()
+        assert (await client.answer())[0] == 502
+        assert t.untouched
+
+
 async def test_an_upstream_that_hangs_up_at_once_is_502() -> None:
     async with talk() as t:
         for how in (Peer.finish, Peer.reset) * 5:
@@ -312,6 +325,20 @@ async def test_stopping_lets_transfers_finish_and_closes_idle_connections() -> N
         assert await client.answer() == (
             200, {"content-length": "2", "connection": "close"}, b"ok",
         )  # fmt: skip
+        await asyncio.wait_for(stopping, 2)
+
+
+@pytest.mark.parametrize("count", [2, 400_000], ids=["small", "spliced"])
+async def test_stopping_waits_for_the_end_of_an_answer_and_no_longer(count: int) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % count + bytes(count)
+    async with talk(limits=Limits(drain=30.0)) as t:
+        client, upstream = await t.asked(GET)
+        upstream.send(answer[:-1])
+        assert await client.get(len(answer) - 1) == answer[:-1]
+        stopping = asyncio.create_task(t.forwarder.stop())
+        await asyncio.sleep(0.02)
+        upstream.send(answer[-1:])
+        assert await client.rest() == answer[-1:]
         await asyncio.wait_for(stopping, 2)
 
 
