@@ -3,7 +3,7 @@
 
 UPSTREAM ?= pypiserver
 PORT ?= 8080
-PYTEST ?= -n 2 --dist loadfile
+PYTEST ?= -n 3 --dist loadfile
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
