@@ -19,11 +19,10 @@ _OFTEN: Final = 16  # times that a list of names is seen before it becomes a sha
 _MOST: Final = 32
 _TRIED: Final = 4
 _COUNTED: Final = 1024
+_NOTHING: Final = re.compile(rb"(?!)").match
 # A value that changes nothing is part of its shape instead of being looked at each time: all that
 # HTTP/1.1 does is keep-alive anyway.
-_NOTHING: Final = re.compile(rb"(?!)").match
 _USUAL: Final = {b"connection": rb" ?[Kk]eep-[Aa]live"}
-
 
 Match = Callable[[bytes], re.Match[bytes] | None]
 

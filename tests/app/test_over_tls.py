@@ -16,18 +16,10 @@ from tests.conftest import PYPISERVER_USERS
 from tests.support.certificates import certificate_for_localhost
 from tests.support.gateways import Gateway, configure
 from tests.support.http import Answer, Client
-from tests.support.pages import form
+from tests.support.pages import SHIELD, form
 from tests.support.servers import Index, wait_for
 
 METHODS = ("GET", "HEAD", "POST", "TRACE")
-ALWAYS = {
-    "referrer-policy": "same-origin",
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "cache-control": "no-store",
-}
 # Refused before the pages are asked: by the grammar, the path, the limits.
 ODD = {
     "doubled slash": b"GET /+auth//login HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -88,7 +80,7 @@ def https(
 
 
 def assert_shielded(answer: Answer, what: object) -> None:
-    for name, value in ALWAYS.items():
+    for name, value in SHIELD.items():
         assert answer.all(name) == [value], (what, answer.status, name, answer.all(name))
     (policy,) = answer.all("content-security-policy")
     assert policy.startswith("default-src 'none'; "), what

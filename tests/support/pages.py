@@ -9,6 +9,16 @@ from tests.support.codes import Authenticator
 from tests.support.gateways import Gateway
 from tests.support.http import Answer, Client
 
+# On every answer of the gateway's own, whichever part of it makes it.
+SHIELD = {
+    "referrer-policy": "same-origin",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
+}
+
 
 class _Forms(HTMLParser):
     """Every form of a page: its address and the values its fields come with."""

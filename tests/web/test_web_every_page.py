@@ -12,6 +12,7 @@ from gateway.web.reply import CODES, WEBAUTHN
 from gateway.web.shield import policy
 from gateway.web.table import ROUTES, WITH_TAIL
 from tests.core.world import Person
+from tests.support.pages import SHIELD
 from tests.web.conftest import NewBrowser
 from tests.web.site import Browser, Page, Site
 from tests.web.tour import Tour
@@ -54,19 +55,8 @@ async def test_every_refused_form_says_why_and_points_at_the_field(
         assert all("problem" in e.attributes["aria-describedby"] for e in fields), name
 
 
-SHIELD = {
-    "server": "index-gateway",
-    "referrer-policy": "same-origin",
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "cache-control": "no-store",
-}
-
-
 def assert_shielded(page: Page, name: str) -> None:
-    for header, value in SHIELD.items():
+    for header, value in {"server": "index-gateway", **SHIELD}.items():
         assert page.headers.getall(header) == [value], (name, header)
     found = page.headers.getall("content-security-policy")
     features = page.headers["permissions-policy"]
