@@ -5,7 +5,6 @@ Knows paths and conditions; knows no users. `explain` and the running gateway us
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -13,7 +12,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Final, NamedTuple
 
 from gateway.core.facts import Facts, IPAddress
-from gateway.core.regexes import compile_regex
+from gateway.core.regexes import Regex, compile_regex
 from gateway.core.templates import Template, Tree, parse_template, split
 
 
@@ -89,7 +88,7 @@ class RuleSet:
         self.templates: Final[tuple[tuple[Template, ...], ...]] = tuple(
             tuple(parse_template(path) for path in rule.paths) for rule in self.rules
         )
-        self._regexes: Final[dict[int, re.Pattern[str]]] = {
+        self._regexes: Final[dict[int, Regex]] = {
             number: compile_regex(rule.path_regex)
             for number, rule in enumerate(self.rules)
             if rule.path_regex is not None
@@ -110,7 +109,7 @@ class RuleSet:
         """Whether one rule's path condition fits: the plain reading of what the tables find."""
         number = self.rules.index(rule)
         if number in self._regexes:
-            return self._regexes[number].fullmatch(path) is not None
+            return self._regexes[number].fits(path)
         return not rule.paths or any(each.fits(path) for each in self.templates[number])
 
     def match(
@@ -184,7 +183,7 @@ class _Table:
         self._rules: Final = rules.rules
         self._tree: Final = Tree()
         self._always: Final[list[int]] = []
-        self._regexes: Final[list[tuple[int, re.Pattern[str]]]] = []
+        self._regexes: Final[list[tuple[int, Regex]]] = []
         self._final: Final[dict[int, tuple[Rule, ...]]] = {
             number: (rule,) for number, rule in enumerate(rules.rules) if not rule.conditional
         }
@@ -203,7 +202,7 @@ class _Table:
         if self._always:
             found += self._always
         for number, regex in self._regexes:
-            if regex.fullmatch(path):
+            if regex.fits(path):
                 found.append(number)
         if not found:
             return ()

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from gateway.core.path import segment_problem
-from gateway.core.regexes import TemplateError, compile_regex
+from gateway.core.regexes import Regex, TemplateError, compile_regex
 
 _NAME = re.compile(r"[a-z_][a-z0-9_]*", re.IGNORECASE)
 
@@ -22,12 +22,12 @@ class Segment:
     """One segment: a literal, or a pattern (a compiled regex), or any (both None)."""
 
     literal: str | None = None
-    pattern: re.Pattern[str] | None = None
+    pattern: Regex | None = None
 
     def fits(self, text: str) -> bool:
         if self.literal is not None:
             return text == self.literal
-        return self.pattern is None or self.pattern.fullmatch(text) is not None
+        return self.pattern is None or self.pattern.fits(text)
 
     def covers(self, other: Segment) -> bool:
         """Whether everything `other` fits surely fits this one too."""
@@ -149,7 +149,7 @@ class Tree:
     """Templates by segments, so that finding those that fit hardly depends on their number."""
 
     literals: dict[str, Tree] = field(default_factory=dict)
-    patterns: list[tuple[re.Pattern[str], Tree]] = field(default_factory=list)
+    patterns: list[tuple[Regex, Tree]] = field(default_factory=list)
     any: Tree | None = None
     ends: list[int] = field(default_factory=list)
     rests: list[int] = field(default_factory=list)
@@ -187,7 +187,7 @@ class Tree:
                 if node.any is not None:
                     after.append(node.any)
                 for regex, tree in node.patterns:
-                    if regex.fullmatch(part):
+                    if regex.fits(part):
                         after.append(tree)
             if not after:
                 return found

@@ -328,8 +328,9 @@ MISTAKES: dict[str, tuple[str | bytes, list[str]]] = {
     "bad regex": (
         HEAD + RULE.replace("path: /a", "path_regex: '['"),
         [
-            "+3:25: rule 1 'a': path_regex: regex '[' does not compile "
-            "(unterminated character set at position 0); Python's re syntax"
+            "+3:25: rule 1 'a': path_regex: regex '[' does not compile (missing ]: [); "
+            r"the syntax of RE2: no look-around, back references or possessive repeats, "
+            r"\z for the end, \d, \w, \s and \b know ASCII only"
         ],
     ),
     "template and regex": (
