@@ -17,7 +17,8 @@ URLENCODED_LIMIT: Final = 64 * 2**10
 HEAD_LIMIT: Final = 4 * 2**10
 PART_LIMIT: Final = 1000
 
-_ESCAPED: Final = re.compile(r"(?:[\x21-\x24\x26-\x3a\x3c-\x7e]|%[0-9A-Fa-f]{2})*+")
+_RAW: Final = r"[\x21-\x24\x26-\x3a\x3c-\x7e]*+"
+_ESCAPED: Final = re.compile(rf"{_RAW}(?:%[0-9A-Fa-f]{{2}}{_RAW})*")
 # The disposition as browsers, requests, curl and twine write it: both quoted, no escapes, no
 # RFC 2231 forms, in this order.
 _BARE_LINE_END: Final = re.compile(rb"(?<!\r)\n|\r[^\n]")

@@ -14,14 +14,15 @@ from gateway.core.errors import Refusal
 
 # Raw characters of a path: pchar and "/" of RFC 3986 section 3.3, less ";" (path parameters
 # that some servers cut off), with "%" only before two hex digits. Possessive, so a hostile
-# target costs one pass.
-_RAW_PATH: Final = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,=:@/-]|%[0-9A-Fa-f]{2})*+")
+# target costs one pass; only over single characters, see `gateway.proxy.blocks`.
+_PCHARS: Final = r"[A-Za-z0-9._~!$&'()*+,=:@/-]*+"
+_RAW_PATH: Final = re.compile(rf"/{_PCHARS}(?:%[0-9A-Fa-f]{{2}}{_PCHARS})*")
 # What may follow the first "?": query of RFC 3986 section 3.4, plus the characters that
 # browsers and pip leave raw there. No "#": a fragment has no place in a target.
 _QUERY: Final = re.compile(r"[\x21\x22\x24-\x7e]*+")
 # After one decoding none of these may be left: separators, controls, a second escape.
 _DECODED_BAD: Final = re.compile(r"[\x00-\x1f\x7f-\x9f/\\#?;%]")
-_PLAIN: Final = re.compile(r"(?:/[A-Za-z0-9_~!$&'()*+,=:@-][A-Za-z0-9._~!$&'()*+,=:@-]*+)++/?")
+_PLAIN: Final = re.compile(r"/[A-Za-z0-9._~!$&'()*+,=:@/-]++")
 
 
 class Target(NamedTuple):
@@ -53,7 +54,7 @@ def parse_target(target: str) -> Target:
 
 def canonical_path(raw: str) -> str:
     """Decode and check the path part of a target; see `parse_target`."""
-    if _PLAIN.fullmatch(raw):  # nothing to decode, no segment begins with a dot
+    if _PLAIN.fullmatch(raw) and "/." not in raw and "//" not in raw:  # nothing to decode
         return raw[:-1] if raw.endswith("/") else raw
     if not _RAW_PATH.fullmatch(raw):
         raise Refusal("ambiguous_target")

@@ -13,9 +13,10 @@ from gateway.proxy.blocks import BARE, TCHAR, VALUE
 
 # One size line, its extensions apart (RFC 9112 section 7.1.1, without the optional bad
 # whitespace that senders must not write).
-_QUOTED: Final = rb'"(?:[\t\x20\x21\x23-\x5b\x5d-\x7e]|\\[\t\x20-\x7e])*+"'
-_EXTENSIONS: Final = rb"(?:;" + TCHAR + rb"++(?:=(?:" + TCHAR + rb"++|" + _QUOTED + rb"))?)*+"
-_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(" + _EXTENSIONS + rb")\r\n")
+_QDTEXT: Final = rb"[\t\x20\x21\x23-\x5b\x5d-\x7e]*+"
+_QUOTED: Final = rb'"' + _QDTEXT + rb"(?:\\[\t\x20-\x7e]" + _QDTEXT + rb')*"'
+_EXTENSIONS: Final = rb"(?:;" + TCHAR + rb"++(?:=(?:" + TCHAR + rb"++|" + _QUOTED + rb"))?)+"
+_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:\r\n|(" + _EXTENSIONS + rb")\r\n)")
 # A trailer is dropped, but one that would declare a length again is nobody's mistake
 # (RFC 9110 section 6.5.1).
 _TRAILER: Final = re.compile(

@@ -18,7 +18,8 @@ MAX_FIELDS: Final = 40
 URLENCODED: Final = "application/x-www-form-urlencoded"
 
 # Printable ASCII, "%" only before two hex digits. Browsers send far less than this.
-_BODY: Final = re.compile(r"(?:[\x21-\x24\x26-\x7e]|%[0-9A-Fa-f]{2})*+")
+_RAW: Final = r"[\x21-\x24\x26-\x7e]*+"
+_BODY: Final = re.compile(rf"{_RAW}(?:%[0-9A-Fa-f]{{2}}{_RAW})*")
 _CONTENT_TYPE: Final = re.compile(
     rf"{URLENCODED}(?:[ \t]*;[ \t]*charset=\"?utf-8\"?)?[ \t]*", re.IGNORECASE
 )
