@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from gateway.cli import output
-from gateway.cli.options import config_option
+from gateway.cli.options import WRITABLE, config_option
 
 if TYPE_CHECKING:
     from gateway.settings import Settings
+
+
+_ETC: Final = Path("/etc")
+_STORE_BESIDE: Final = "store: sqlite:state.db"
+# Where systemd lets a service write (StateDirectory=); below /etc it may not.
+_STORE_OF_A_SERVICE: Final = "store: sqlite:/var/lib/index-gateway/state.db"
 
 
 @click.command()
@@ -36,6 +42,8 @@ def init(kind: str, target: Path, force: bool) -> int:
         click.echo(text, nl=False)
         return output.OK
     text = text.replace("THIS_FILE", str(target))
+    if target.absolute().is_relative_to(_ETC):
+        text = text.replace(_STORE_BESIDE, _STORE_OF_A_SERVICE)
     try:
         with target.open("w" if force else "x", encoding="utf-8") as file:
             file.write(text)
@@ -44,7 +52,7 @@ def init(kind: str, target: Path, force: bool) -> int:
             f"{target} is there already.", "Name another file with -o, or add --force."
         ) from None
     click.echo(str(target))
-    output.hint("Set public_url and upstream.url in it, then:")
+    output.hint("Look at public_url, upstream.url and store in it, then:")
     output.hint(f"  index-gateway keys new -c {target}")
     output.hint(f"  index-gateway check -c {target}")
     output.hint(f"  index-gateway serve -c {target}")
@@ -56,8 +64,9 @@ def init(kind: str, target: Path, force: bool) -> int:
 @click.option("--who", is_flag=True, help="List who is refused for lack of a second factor.")
 @click.option(
     "--users",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="With --who: a file of user names, one a line, such as pypiserver's htpasswd.",
+    type=click.Path(path_type=Path, allow_dash=True, readable=False),
+    help="With --who: a file of user names, one a line, such as pypiserver's htpasswd; - for "
+    "stdin.",
 )
 def check(config: Path, who: bool, users: Path | None) -> int:
     """Validate a configuration, run its tests and look at its store.
@@ -126,18 +135,17 @@ def _look_at_store(settings: Settings) -> None:
     import time
 
     from gateway.core.store import StoreUnavailable
-    from gateway.settings.files import unmade_store
+    from gateway.settings.files import unmade_store, unwritable_store
     from gateway.stores import BadStoreAddress, open_store
 
     line, column = settings.place(("store",))
     where = f"{settings.file}:{line}:{column}: store:"
-    unmade = unmade_store(settings.store)
-    if unmade is not None:  # made by the first start; looking would make it
-        if not unmade.parent.is_dir():
-            output.warning(f"{where} there is no directory {unmade.parent}")
-            output.hint(
-                "Make it, for the user the gateway runs as. StateDirectory= of systemd does."
-            )
+    why = unwritable_store(settings.store)
+    if why:
+        output.warning(f"{where} {why}")
+        output.hint(WRITABLE)
+        return
+    if unmade_store(settings.store) is not None:  # made by the first start; looking would make it
         return
 
     async def look() -> list[str]:

@@ -29,21 +29,38 @@ def explain(
 ) -> int:
     """Show which rule meets METHOD TARGET, why those before it do not, and what it takes.
 
-    TARGET is the address as on the request line, from the first slash on.
+    TARGET is the address as on the request line, from the first slash on; of a whole address
+    (https://…) that part is taken.
     """
     from gateway.core.trial import Trial, judge
     from gateway.settings import load
 
     settings = load(config)
-    if not target.startswith("/"):
-        output.hint(f"TARGET is a path from its first slash on: /{target}")
+    target = _on_the_line(settings, target)
     trial = Trial(method, target, _fields(form), content_type, _address(client))
     verdict = judge(settings.ruleset(), trial)
+    unmatched = verdict.matched is not None and verdict.matched.rule is None
+    if unmatched:
+        click.echo(f"No rule matches; the default decides: {settings.default}")
     for rule, why in verdict.steps:
         click.echo(f"  not {rule.name}: {why}")
     for line in _told(settings, verdict):
         click.echo(line)
     return output.OK
+
+
+def _on_the_line(settings: Settings, target: str) -> str:
+    """The target as a client of the gateway would send it (RFC 9112 section 3.2.1)."""
+    from urllib.parse import urlsplit
+
+    if target.lower().startswith(("http://", "https://")):
+        parts = urlsplit(target)
+        if f"{parts.scheme}://{parts.netloc}".lower() != settings.public_url.origin:
+            output.warning(f"{parts.scheme}://{parts.netloc} is not public_url; its path is taken.")
+        return target[len(parts.scheme) + len("://") + len(parts.netloc) :] or "/"
+    if not target.startswith("/"):
+        output.hint(f"TARGET is a path from its first slash on: /{target}")
+    return target
 
 
 def _fields(form: tuple[str, ...]) -> dict[str, str]:
@@ -77,10 +94,7 @@ def _told(settings: Settings, verdict: Verdict) -> list[str]:
         return [f"path: {verdict.path}", "answered by the gateway itself"]
     rule, policy = verdict.matched.rule, verdict.matched.policy
     lines = [f"path: {verdict.path}"]
-    if rule is None:
-        lines.append("rule: none; the default decides")
-    else:
-        lines.append(f"rule: {rule.name} ({rule.position})")
+    lines.append(f"rule: {rule.name} ({rule.position})" if rule else "rule: none")
     lines.append(f"policy: {policy}")
     if policy is Policy.DENY:
         lines.append(f"refused: denied ({MESSAGES['denied'].status}): {MESSAGES['denied'].text}")

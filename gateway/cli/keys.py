@@ -14,7 +14,7 @@ from typing import Final
 import click
 
 from gateway.cli import output
-from gateway.cli.options import config_option
+from gateway.cli.options import config_option, usual_config
 from gateway.core.keys import new_key
 from gateway.keystore import (
     LOOK_EVERY,
@@ -38,20 +38,23 @@ def keys() -> None:
     "--output",
     "path",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The file to make (gateway.keys); one that is there is never overwritten.",
+    help="The file to make; one that is there is never overwritten.",
 )
 @click.option(
     "-c",
     "--config",
     "config",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Make the file that this configuration names.",
+    help="Make the file that this configuration names; without -o and -c the usual one's, "
+    "or gateway.keys here.",
 )
 def new(path: Path | None, config: Path | None) -> int:
     """Make a key file with one fresh key."""
     if path is not None and config is not None:
         raise click.UsageError("-o and -c both name a file; give one.")
-    path = path or (_key_file(config) if config else Path("gateway.keys"))
+    if path is None:
+        config = config or usual_config()
+        path = _key_file(config) if config else Path("gateway.keys")
     try:
         create_key_file(path, (new_key((), secrets.token_bytes),))
     except FileExistsError:

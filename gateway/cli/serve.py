@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from gateway.cli import output
-from gateway.cli.options import config_option
+from gateway.cli.options import WRITABLE, config_option
 
 
 @click.command()
@@ -26,6 +26,7 @@ def serve(config: Path, workers: int) -> int:
     """
     from gateway.app import run
     from gateway.settings import ConfigError, load, run_tests
+    from gateway.settings.files import unwritable_store
 
     settings = load(config)
     for problem in settings.warnings:
@@ -33,6 +34,10 @@ def serve(config: Path, workers: int) -> int:
     failed = run_tests(settings)
     if failed:
         raise ConfigError(tuple(failed))
+    why = unwritable_store(settings.store)
+    if why:
+        line, column = settings.place(("store",))
+        raise output.CommandFailed(f"{settings.file}:{line}:{column}: store: {why}", WRITABLE)
 
     def ready(listening: list[str]) -> None:
         behind = f"{settings.upstream.kind} at {settings.upstream.url}"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -16,17 +17,30 @@ if TYPE_CHECKING:
     from gateway.settings import Settings
 
 
+_LET_READ: Final = (
+    "The names alone are enough. As root: cut -d: -f1 {file} | runuser -u index-gateway -- "
+    "index-gateway check --who --users -"
+)
+
+
 def names_in(file: Path) -> tuple[str, ...]:
-    """The names in a file: one a line, or htpasswd's NAME:HASH; comments and blanks left out.
+    """The names in a file ("-": stdin): one a line, or htpasswd's NAME:HASH; comments and
+    blanks left out.
 
     Raises:
         CommandFailed: it cannot be read.
     """
     try:
-        lines = file.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise output.CommandFailed(f"{file}: {reason}.") from None
+        raw = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+        lines = raw.decode("utf-8").splitlines()
+    except PermissionError as error:
+        raise output.CommandFailed(
+            f"{file}: {error.strerror}.", _LET_READ.format(file=file)
+        ) from None
+    except OSError as error:
+        raise output.CommandFailed(f"{file}: {error.strerror}.", code=output.MISUSE) from None
+    except UnicodeDecodeError:
+        raise output.CommandFailed(f"{file}: it is not UTF-8.") from None
     names = (line.partition(":")[0].strip() for line in lines if not line.startswith("#"))
     return tuple(dict.fromkeys(name for name in names if name))
 

@@ -131,6 +131,12 @@ class PublicUrl:
         return self.scheme == "https"
 
     @property
+    def origin(self) -> str:
+        """As browsers write it (RFC 6454 section 6.2)."""
+        port = None if self.port == (443 if self.secure else 80) else self.port
+        return f"{self.scheme}://{_hostport(self.host, port)}"
+
+    @property
     def local(self) -> bool:
         """Whether browsers treat it as this machine (and as a secure context)."""
         if self.host == "localhost" or self.host.endswith(".localhost"):
@@ -138,10 +144,7 @@ class PublicUrl:
         return is_address(self.host) and ip_address(self.host).is_loopback
 
     def __str__(self) -> str:
-        default = 443 if self.secure else 80
-        return (
-            f"{self.scheme}://{_hostport(self.host, None if self.port == default else self.port)}"
-        )
+        return self.origin
 
 
 def parse_public_url(text: str) -> PublicUrl:

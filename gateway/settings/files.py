@@ -91,6 +91,24 @@ def unmade_store(address: str) -> Path | None:
     return path if address.startswith("sqlite:") and not path.exists() else None
 
 
+def unwritable_store(address: str) -> str:
+    """Why this user cannot write the SQLite file of a store; "" where it can, or is elsewhere.
+
+    SQLite writes into the directory, too (sqlite.org/wal.html: FILE-wal and FILE-shm).
+    """
+    if not address.startswith("sqlite:"):
+        return ""
+    path = Path(address.removeprefix("sqlite:"))
+    if not path.parent.is_dir():
+        return f"there is no directory {path.parent}"
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        return f"this user cannot write into {path.parent}"
+    for file in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        if file.exists() and not os.access(file, os.R_OK | os.W_OK):
+            return f"this user cannot write {file}"
+    return ""
+
+
 STORE: Final = Text(
     r"^(sqlite:.+|rediss?(\+sentinel|\+cluster)?://.+)$",
     "sqlite:PATH or redis://HOST:PORT/DB",

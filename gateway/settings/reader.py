@@ -24,7 +24,10 @@ def load(path: Path) -> Settings:
         raw = path.read_bytes()
     except OSError as error:
         found = f"it cannot be read ({error.strerror})"
-        raise ConfigError((Problem(str(path), 0, 0, "", found),)) from None
+        allowed = "index-gateway init writes one, -c FILE or INDEX_GATEWAY_CONFIG names it"
+        if isinstance(error, PermissionError):
+            allowed = "run the command as the user the gateway runs as"
+        raise ConfigError((Problem(str(path), 0, 0, "", found, allowed),)) from None
     return loads(raw, file=str(path), base=path.parent)
 
 

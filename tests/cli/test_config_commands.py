@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,6 +62,19 @@ def test_init_never_writes_over_a_file(says: Says, tmp_path: Path) -> None:
     assert (tmp_path / "gateway.yaml").read_text() == "mine"
     assert says("init", "devpi", "--force")[0] == 0
     assert (tmp_path / "gateway.yaml").read_text() != "mine"
+
+
+@pytest.mark.parametrize("kind", ["devpi", "pypiserver"])
+def test_init_below_etc_puts_the_store_where_a_service_may_write(
+    says: Says, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.cli.config._ETC", tmp_path / "etc")
+    (tmp_path / "etc" / "index-gateway").mkdir(parents=True)
+    assert says("init", kind, "-o", "etc/index-gateway/gateway.yaml")[0] == 0
+    written = (tmp_path / "etc/index-gateway/gateway.yaml").read_text()
+    assert "\nstore: sqlite:/var/lib/index-gateway/state.db\n" in written
+    assert "and store in it" in says("init", kind, "-o", "here.yaml")[2]
+    assert "\nstore: sqlite:state.db\n" in (tmp_path / "here.yaml").read_text()
 
 
 def test_init_writes_to_stdout(says: Says, tmp_path: Path) -> None:
@@ -123,9 +141,70 @@ def test_check_misses_the_directory_of_the_store(says: Says, config: Path, tmp_p
     config.write_text(config.read_text().replace("sqlite:state.db", "sqlite:state/state.db"))
     _, _, err = says("check", "-c", "ig.yaml")
     assert "store: there is no directory state\n" in err
-    assert "hint: Make it" in err
+    assert "hint: Name a place this user may write" in err
     (tmp_path / "state").mkdir()
     assert "directory" not in says("check", "-c", "ig.yaml")[2]
+
+
+def test_serve_stops_where_the_store_cannot_be_written(
+    says: Says, config: Path, tmp_path: Path
+) -> None:
+    assert says("keys", "new", "-c", "ig.yaml")[0] == 0
+    config.write_text(config.read_text().replace("sqlite:state.db", "sqlite:state/state.db"))
+    status, out, err = says("serve", "-c", "ig.yaml")
+    assert (status, out) == (1, "")
+    assert re.search(r"error: ig\.yaml:\d+:\d+: store: there is no directory state\n", err)
+    assert "hint: Name a place this user may write" in err
+
+
+def without_privilege(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command as somebody whom the modes of files bind, which they do not bind root."""
+    setpriv = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--"]
+    return subprocess.run(
+        [*(setpriv if os.getuid() == 0 else []), sys.executable, "-m", "gateway", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        timeout=60,
+    )
+
+
+def test_who_cannot_write_the_store_is_told_which_file(
+    says: Says, config: Path, tmp_path: Path
+) -> None:
+    assert says("keys", "new", "-c", "ig.yaml")[0] == 0
+    tmp_path.chmod(0o555)
+    done = without_privilege("serve", "-c", "ig.yaml", cwd=tmp_path)
+    tmp_path.chmod(0o755)
+    assert done.returncode == 1
+    assert "store: this user cannot write into " in done.stderr
+    (tmp_path / "state.db").touch(0o444)
+    done = without_privilege("serve", "-c", "ig.yaml", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "store: this user cannot write state.db\n" in done.stderr
+
+
+def test_a_list_of_users_that_cannot_be_read_says_what_to_do(
+    says: Says, config: Path, tmp_path: Path
+) -> None:
+    config.write_text(config.read_text().replace("kind: devpi", "kind: pypiserver"))
+    (tmp_path / "htpasswd").touch(0o000)
+    done = without_privilege("check", "-c", "ig.yaml", "--who", "--users", "htpasswd", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "error: htpasswd: Permission denied." in done.stderr
+    assert "hint: The names alone are enough. As root: cut -d: -f1 htpasswd | " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_users_come_from_stdin_too(
+    says: Says, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config.write_text(config.read_text().replace("kind: devpi", "kind: pypiserver"))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"alice\nbob\n")))
+    status, out, _ = says("check", "-c", "ig.yaml", "--who", "--users", "-")
+    assert status == 1
+    assert "alice" in out
+    assert "bob" in out
 
 
 def test_check_takes_users_only_for_who(says: Says, config: Path) -> None:
@@ -139,9 +218,22 @@ def test_check_without_a_file(says: Says) -> None:
     status, out, err = says("check", "-c", "none.yaml")
     assert (status, out) == (1, "")
     assert err == (
-        "index-gateway: error: none.yaml: it cannot be read (No such file or directory)\n"
+        "index-gateway: error: none.yaml: it cannot be read (No such file or directory); "
+        "index-gateway init writes one, -c FILE or INDEX_GATEWAY_CONFIG names it\n"
     )
-    assert says("check")[0] == 2
+
+
+def test_without_c_the_usual_file_is_taken(
+    says: Says, config: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert "error: /etc/index-gateway/gateway.yaml: " in says("check")[2]
+    monkeypatch.setenv("INDEX_GATEWAY_CONFIG", str(config))
+    assert says("check")[0] == 0
+    assert "rule: login" in says("explain", "POST", "/+login")[1]
+    assert says("user", "list")[0] == 1, "there are no keys yet"
+    assert says("keys", "new")[0] == 0
+    assert (tmp_path / "gateway.keys").exists()
+    assert says("user", "list")[0] == 0
 
 
 def test_no_command_shows_a_secret(says: Says, config: Path) -> None:
@@ -174,7 +266,18 @@ EXPLAINED = {
         "refused: denied (403)",
     ),
     "documentation": (["GET", "/u/i/p/1/+doc/x"], "answer: in a sandbox"),
-    "the default": (["POST", "/+new"], "rule: none; the default decides", "needs: a second factor"),
+    "the default": (
+        ["POST", "/+new"],
+        "No rule matches; the default decides: second_factor\n  not login: ",
+        "rule: none",
+        "needs: a second factor",
+    ),
+    "a whole address": (
+        ["DELETE", "http://localhost:8080/alice/dev/pkg?x"],
+        "path: /alice/dev/pkg\n",
+        "rule: release deletion",
+    ),
+    "the root of an address": (["GET", "HTTP://LOCALHOST:8080"], "path: /\n", "rule: reading"),
     "a refused address": (
         ["POST", "//+login"],
         "refused: ambiguous_target (400)",
@@ -200,6 +303,15 @@ def test_explain_without_a_slash_says_what_a_target_is(says: Says, config: Path)
     status, out, err = says("explain", "-c", "ig.yaml", "GET", "alice")
     assert (status, err) == (0, "hint: TARGET is a path from its first slash on: /alice\n")
     assert "refused: ambiguous_target" in out
+
+
+def test_explain_says_that_an_address_is_another_ones(says: Says, config: Path) -> None:
+    status, out, err = says("explain", "-c", "ig.yaml", "DELETE", "https://other.example/a/dev")
+    assert status == 0
+    assert err == (
+        "index-gateway: warning: https://other.example is not public_url; its path is taken.\n"
+    )
+    assert "rule: index deletion" in out
 
 
 def test_explain_looks_at_forms_and_addresses(says: Says, tmp_path: Path) -> None:

@@ -49,11 +49,11 @@ def test_version() -> None:
     ("arguments", "said"),
     [
         (["nonsense"], "error: No such command 'nonsense'."),
-        (["serve"], "error: Missing option '-c' / '--config'."),
+        (["explain"], "error: Missing argument 'METHOD'."),
         (["serve", "-c", "x", "--workers", "0"], "error: Invalid value for '--workers'"),
         (["demo", "--upstream", "warehouse"], "error: Invalid value for '--upstream'"),
     ],
-    ids=["command", "option missing", "number", "choice"],
+    ids=["command", "argument missing", "number", "choice"],
 )
 def test_misuse_ends_with_2_and_says_where_help_is(arguments: list[str], said: str) -> None:
     done = command(*arguments, check=False)
