@@ -54,7 +54,7 @@ async def call_roll(settings: Settings, named: tuple[str, ...] | None = None) ->
     names: tuple[str, ...] | None = None
     why_not = ""
     try:
-        names = await _users(settings)
+        names = await users_of(settings)
     except Refusal as refusal:
         why_not = refusal.text
     found = await _lacking(settings, (*(names or ()), *(named or ())))
@@ -62,8 +62,12 @@ async def call_roll(settings: Settings, named: tuple[str, ...] | None = None) ->
     return Roll(found, limits_of(settings).refused_from, complete, why_not)
 
 
-async def _users(settings: Settings) -> tuple[str, ...] | None:
-    """The index server's users; None where its kind has no list."""
+async def users_of(settings: Settings) -> tuple[str, ...] | None:
+    """The index server's users; None where its kind has no list.
+
+    Raises:
+        Refusal: it did not tell them.
+    """
     upstream = UPSTREAMS[settings.upstream.kind](FormOptions())
     if not isinstance(upstream, Listing):
         return None

@@ -7,6 +7,7 @@ Knows options and wording; what is done stands in `gateway.core.admin`, and how 
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -24,6 +25,9 @@ T = TypeVar("T")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 _FORCE = click.option("--force", is_flag=True, help="Print secrets even into a pipe.")
 _NAME = click.argument("name", metavar="USER")
+_ANYWAY = click.option(
+    "--anyway", is_flag=True, help="Do not ask, though the index server does not know the name."
+)
 
 
 @click.group()
@@ -58,9 +62,12 @@ def show(config: Path, name: str, as_json: bool) -> int:
 @click.option("--device", default="phone", show_default=True, help="What to call the device.")
 @_JSON
 @_FORCE
-def enrol(config: Path, name: str, device: str, as_json: bool, force: bool) -> int:
+@_ANYWAY
+def enrol(config: Path, name: str, device: str, as_json: bool, force: bool, anyway: bool) -> int:
     """Give somebody a one-time code secret and recovery codes, in force at once."""
     output.secret_allowed(json=as_json, force=force)
+    if not anyway:
+        ask_about_stranger(config, name)
     made = run(config, lambda admin: admin.enrol(name, device))
     click.echo(people.enrolled_json(name, made) if as_json else people.enrolled(name, made))
     return output.OK
@@ -71,9 +78,12 @@ def enrol(config: Path, name: str, device: str, as_json: bool, force: bool) -> i
 @_NAME
 @_JSON
 @_FORCE
-def invite(config: Path, name: str, as_json: bool, force: bool) -> int:
+@_ANYWAY
+def invite(config: Path, name: str, as_json: bool, force: bool, anyway: bool) -> int:
     """Print a link for setting up a first factor: works once, for 24 hours."""
     output.secret_allowed(json=as_json, force=force)
+    if not anyway:
+        ask_about_stranger(config, name)
     made = run(config, lambda admin: admin.invite(name))
     click.echo(people.invited_json(name, made) if as_json else people.invited(made))
     return output.OK
@@ -105,6 +115,36 @@ def unlock(config: Path, name: str, as_json: bool) -> int:
     counts = run(config, lambda admin: admin.unlock(name))
     click.echo(people.unlocked_json(name, counts) if as_json else people.unlocked(name, counts))
     return output.OK
+
+
+def ask_about_stranger(config: Path, name: str) -> None:
+    """Ask before something is made for a name that the index server does not know.
+
+    Where its kind tells no users, or it cannot be asked now, nobody is held up.
+
+    Raises:
+        CommandFailed: the person says no, or nobody is there to ask.
+    """
+    from gateway.app.who import users_of
+    from gateway.core.errors import Refusal
+    from gateway.core.lacking import id_or_name
+    from gateway.settings import load
+
+    settings = load(config)
+    kind = settings.upstream.kind
+    try:
+        names = asyncio.run(users_of(settings))
+    except Refusal as refusal:
+        output.warning(f"{kind} did not tell whether it knows {name!r} ({refusal.text})")
+        return
+    if names is None or id_or_name(name) in map(id_or_name, names):
+        return
+    unknown = f"{kind} has no user {name!r}."
+    if not output.is_terminal(sys.stdin):
+        raise output.CommandFailed(unknown, "Look at the spelling, or add --anyway.")
+    output.warning(unknown)
+    if not click.confirm("Go on anyway?", err=True):
+        raise output.CommandFailed("Nothing was done.")
 
 
 def run(config: Path, work: Callable[[Admin], Awaitable[T]]) -> T:

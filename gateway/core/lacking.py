@@ -29,7 +29,7 @@ async def lacking(accounts: Accounts, names: Iterable[str], *, now: float) -> tu
         names: the index server's users, as far as it tells; those with an account here are
             looked at in any case.
     """
-    people = {_id(name): name for name in names}
+    people = {id_or_name(name): name for name in names}
     for known in await accounts.ids():
         people.setdefault(known, known)
     found = []
@@ -44,7 +44,8 @@ async def lacking(accounts: Accounts, names: Iterable[str], *, now: float) -> tu
     return tuple(found)
 
 
-def _id(name: str) -> str:
+def id_or_name(name: str) -> str:
+    """What two spellings of one person's name have in common."""
     try:
         return user_id(name)
     except Refusal:  # nobody can log in here by that name, which is worth a line, too

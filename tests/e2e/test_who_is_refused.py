@@ -46,6 +46,27 @@ def test_devpi_tells_its_users_and_the_store_who_has_a_factor(
     assert f"hint: index-gateway user enrol -c {gateway.config} USER" in said
 
 
+@pytest.mark.parametrize("act", ["enrol", "invite"])
+def test_a_name_that_devpi_does_not_know_is_asked_about(
+    tmp_path: Path, devpi_server: Index, act: str
+) -> None:
+    devpi_server.root().add_user(f"known-{act}", "password")
+    gateway = configure(tmp_path, "devpi", devpi_server.url)
+    gateway.command("user", act, "--json", f"Known-{act.upper()}")
+    done = gateway.command("user", act, "--json", f"unknwon-{act}", check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"error: devpi has no user 'unknwon-{act}'." in done.stderr
+    assert "add --anyway" in done.stderr
+    assert "unknwon" not in gateway.command("user", "list").stdout
+    gateway.command("user", act, "--json", "--anyway", f"unknwon-{act}")
+
+
+def test_a_devpi_that_is_away_holds_no_administrator_up(tmp_path: Path) -> None:
+    gateway = configure(tmp_path, "devpi", f"http://127.0.0.1:{free_port()}")
+    done = gateway.command("user", "enrol", "--json", "alice")
+    assert "devpi did not tell whether it knows 'alice'" in done.stderr
+
+
 def test_pypiserver_has_no_list_and_that_is_said(tmp_path: Path, pypiserver: Index) -> None:
     gateway = configure(tmp_path, "pypiserver", pypiserver.url, second_factor__enrolment="invite")
     lines, said = told(gateway, code=0)
