@@ -42,7 +42,7 @@ class FormInspector:
         self._refuse: Final = refuse
         self._judge: Final = FormJudge(
             facts.first("content-type") or "",
-            facts.first("content-encoding") or "",
+            facts.joined("content-encoding"),
             matched.form_names,
         )
         self._seen = 0

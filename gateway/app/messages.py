@@ -24,8 +24,10 @@ async def read_body(request: web.BaseRequest, limit: int) -> bytes:
         Refusal: `body_too_large`, `request_timeout`; `bad_request` for one that is compressed,
             because the upstream may not read it as it is read here.
     """
-    if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
-        raise Refusal("bad_request", why="a compressed body is not accepted here")
+    codings = request.headers.getall("Content-Encoding", [])
+    if any(coding.strip().lower() != "identity" for coding in codings):
+        why = "a compressed body is not accepted here"
+        raise Refusal("bad_request", why=why, fix="Send it as it is.")
     body = bytearray()
     try:
         async with asyncio.timeout(_BODY_WITHIN):

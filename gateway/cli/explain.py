@@ -88,8 +88,8 @@ def _told(settings: Settings, verdict: Verdict) -> list[str]:
     from gateway.core.rules import Policy
 
     if verdict.refusal:
-        message = MESSAGES[verdict.refusal]
-        return [f"refused: {verdict.refusal} ({message.status}): {message.text}", message.hint]
+        status = MESSAGES[verdict.refusal].status
+        return [f"refused: {verdict.refusal} ({status}): {verdict.said}"]
     if verdict.own or verdict.matched is None:
         return [f"path: {verdict.path}", "answered by the gateway itself"]
     rule, policy = verdict.matched.rule, verdict.matched.policy

@@ -15,8 +15,9 @@ class Message:
     """Status and wording of one refusal.
 
     `text` says what happened, `hint` what to do; both may hold `{name}` fields that
-    `Refusal.detail` fills in. `option` is another way out, said only where `option_field` is
-    among the details.
+    `Refusal.detail` fills in. A detail `fix` is said instead of the hint, where this request
+    needs another one. `option` is another way out, said only where `option_field` is among the
+    details.
     """
 
     status: int
@@ -33,13 +34,13 @@ MESSAGES: Final = MappingProxyType(
         "ambiguous_target": Message(
             400,
             "Address not accepted",
-            "The address of this request can be read in more than one way.",
-            "Ask for the plain path, without doubled slashes, dot segments or encoded separators.",
+            "The address of this request can be read in more than one way: {why}.",
+            "Ask for the plain path.",
         ),
         "bad_request": Message(
             400,
             "Request not accepted",
-            "This request is not well-formed HTTP/1.1: {why}.",
+            "This request was not accepted: {why}.",
             "Send it again with a client that follows RFC 9112.",
         ),
         "head_too_large": Message(
@@ -76,12 +77,6 @@ MESSAGES: Final = MappingProxyType(
             "Login not accepted",
             "This login cannot be read in exactly one way.",
             "Send the user name and the password once each, as JSON or as a plain form.",
-        ),
-        "unreadable_client": Message(
-            400,
-            "Client address not accepted",
-            "X-Forwarded-For holds something that is not an IP address.",
-            "Check the proxy in front of the gateway.",
         ),
         # -- the rules ----------------------------------------------------------------------
         "denied": Message(403, "Not allowed", "The rules of this gateway do not allow this."),
@@ -351,8 +346,9 @@ class Refusal(Exception):
     def text(self) -> str:
         """What happened and what to do, as one or two short sentences."""
         message = self.message
+        hint = self.detail.get("fix", message.hint)
         option = message.option if message.option_field in self.detail else ""
-        full = " ".join(part for part in (message.text, message.hint, option) if part)
+        full = " ".join(part for part in (message.text, hint, option) if part)
         return full.format_map(_Fields(self.detail))
 
 

@@ -37,6 +37,11 @@ class Facts:
                 return value
         return None
 
+    def joined(self, name: str) -> str:
+        """A list that may be spread over several fields of that lower-case name, in their order
+        (RFC 9110 section 5.3); "" when there is none."""
+        return ", ".join(value for key, value in self.fields if key == name)
+
     @property
     def content_type(self) -> str:
         """The media type, lower-cased, without parameters; "" when there is none."""

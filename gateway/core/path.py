@@ -12,17 +12,19 @@ from urllib.parse import unquote_to_bytes
 
 from gateway.core.errors import Refusal
 
-# Raw characters of a path: pchar and "/" of RFC 3986 section 3.3, less ";" (path parameters
-# that some servers cut off), with "%" only before two hex digits. Possessive, so a hostile
-# target costs one pass; only over single characters, see `gateway.proxy.blocks`.
-_PCHARS: Final = r"[A-Za-z0-9._~!$&'()*+,=:@/-]*+"
-_RAW_PATH: Final = re.compile(rf"/{_PCHARS}(?:%[0-9A-Fa-f]{{2}}{_PCHARS})*")
+# Raw characters of a path: what is visible in ASCII, as in a query, since browsers and clients
+# leave "[", "]", "|", "^" and others as they are and every server reads them as if encoded. Not
+# "\" (a slash to some), ";" (path parameters, which some cut off) and "#"; "%" only before two hex
+# digits. Possessive, so a hostile target costs one pass; only over single characters, see
+# `gateway.proxy.blocks`.
+_CHARS: Final = r"[!\x22$&-:<=>@-\[\]-~]"
+_RAW_PATH: Final = re.compile(rf"/{_CHARS}*+(?:%[0-9A-Fa-f]{{2}}{_CHARS}*+)*")
 # What may follow the first "?": query of RFC 3986 section 3.4, plus the characters that
 # browsers and pip leave raw there. No "#": a fragment has no place in a target.
 _QUERY: Final = re.compile(r"[\x21\x22\x24-\x7e]*+")
 # After one decoding none of these may be left: separators, controls, a second escape.
 _DECODED_BAD: Final = re.compile(r"[\x00-\x1f\x7f-\x9f/\\#?;%]")
-_PLAIN: Final = re.compile(r"/[A-Za-z0-9._~!$&'()*+,=:@/-]++")
+_PLAIN: Final = re.compile(rf"/{_CHARS}++")
 
 
 class Target(NamedTuple):
@@ -48,7 +50,7 @@ def parse_target(target: str) -> Target:
     """
     raw, mark, query = target.partition("?")
     if mark and not _QUERY.fullmatch(query):
-        raise Refusal("ambiguous_target")
+        raise _ambiguous(_odd_characters(query))
     return Target(canonical_path(raw), query)
 
 
@@ -57,7 +59,7 @@ def canonical_path(raw: str) -> str:
     if _PLAIN.fullmatch(raw) and "/." not in raw and "//" not in raw:  # nothing to decode
         return raw[:-1] if raw.endswith("/") else raw
     if not _RAW_PATH.fullmatch(raw):
-        raise Refusal("ambiguous_target")
+        raise _ambiguous(_raw_problem(raw))
     segments = raw[1:].split("/")
     if segments[-1] == "":
         segments.pop()
@@ -69,10 +71,33 @@ def _decode(segment: str) -> str:
     try:
         text = unquote_to_bytes(segment).decode("utf-8", "strict")
     except UnicodeDecodeError:
-        raise Refusal("ambiguous_target") from None
-    if segment_problem(text):
-        raise Refusal("ambiguous_target")
+        raise _ambiguous("its escapes are not UTF-8") from None
+    problem = segment_problem(text)
+    if problem:
+        raise _ambiguous(f"a part of its path {problem}")
     return text
+
+
+def _ambiguous(why: str) -> Refusal:
+    return Refusal("ambiguous_target", why=why)
+
+
+def _raw_problem(raw: str) -> str:
+    """What makes a path none, said without any of it."""
+    if not raw.startswith("/"):
+        return "it does not begin with the slash of a path"
+    for mark, name in (("\\", "a backslash"), (";", "a semicolon"), ("#", "a fragment (#)")):
+        if mark in raw:
+            return f"it holds {name}"
+    if re.search(r"%(?![0-9A-Fa-f]{2})", raw):
+        return "a percent sign is not followed by two hex digits"
+    return _odd_characters(raw)
+
+
+def _odd_characters(text: str) -> str:
+    if "#" in text:
+        return "it holds a fragment (#)"
+    return "a blank, control or non-ASCII character has to be percent-encoded"
 
 
 def segment_problem(text: str) -> str:

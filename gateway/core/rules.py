@@ -35,7 +35,7 @@ class Rule:
     paths: path templates, see `gateway.core.templates`; path_regex: matched in full. A rule
         with neither fits every path.
     form: field name -> allowed values; None for "the rule does not look at the body".
-    networks: where the client is; a client without an address is in none.
+    networks: where the client is; of one whose address is not known see `RuleSet.match`.
     max_age: seconds; how old a second factor may be.
     position: where it stands in the configuration, for messages.
     """
@@ -120,6 +120,9 @@ class RuleSet:
     ) -> Matched:
         """The rule that decides on a request.
 
+        A client whose address is not known might be in any network or in none: what decides is
+        the stricter of both, so it is never inside where that opens something, nor outside.
+
         Args:
             form: the fields found in the body; None while it has not been looked at.
             candidates: what `candidates` returned for this method and path, if kept.
@@ -127,16 +130,30 @@ class RuleSet:
         if candidates is None:
             candidates = self.candidates(facts.method, facts.path)
         open_rules: list[Rule] = []
+        unsure: list[Rule] = []  # those that decide if the client is in their networks
         for rule in candidates:
             if rule.conditional and not _conditions_fit(rule, facts):
                 continue
             if rule.form is not None and form is None:
                 open_rules.append(rule)
             elif rule.form is None or _form_fits(rule.form, form or {}):
-                return self._undecided(open_rules, rule) if open_rules else _decided(rule)
+                if rule.networks is None or facts.client is not None:
+                    return self._last(open_rules, unsure, rule)
+                if not any(set(rule.networks) <= set(one.networks or ()) for one in unsure):
+                    unsure.append(rule)
+        return self._last(open_rules, unsure, None)
+
+    def _last(self, open_rules: list[Rule], unsure: list[Rule], last: Rule | None) -> Matched:
+        """The outcome where the form may still decide, or else `last` (None: the default)."""
+        strictest = max(unsure, key=lambda rule: _STRICTNESS.index(rule.policy), default=None)
+        otherwise = self.default if last is None else last.policy
+        if strictest is not None and (
+            _STRICTNESS.index(strictest.policy) > _STRICTNESS.index(otherwise)
+        ):
+            last = strictest
         if open_rules:
-            return self._undecided(open_rules, None)
-        return Matched(None, self.default)
+            return self._undecided(open_rules, last)
+        return Matched(None, self.default) if last is None else Matched(last, last.policy)
 
     def _undecided(self, open_rules: list[Rule], last: Rule | None) -> Matched:
         names = frozenset(name for rule in open_rules for name, _ in rule.form or ())
@@ -147,14 +164,22 @@ class RuleSet:
         return Matched(None, self.default, True, names)
 
 
-def _decided(rule: Rule) -> Matched:
-    return Matched(rule, rule.policy)
+_STRICTNESS: Final = (
+    Policy.PASS,
+    Policy.LOGIN,
+    Policy.AUTHENTICATED,
+    Policy.TOKEN,
+    Policy.SECOND_FACTOR,
+    Policy.DENY,
+)
 
 
 def _conditions_fit(rule: Rule, facts: Facts) -> bool:
     if rule.content_types is not None and facts.content_type not in rule.content_types:
         return False
-    return rule.networks is None or in_networks(facts.client, rule.networks)
+    if rule.networks is None or facts.client is None:
+        return True
+    return in_networks(facts.client, rule.networks)
 
 
 def in_networks(address: IPAddress | None, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool:

@@ -21,6 +21,7 @@ from gateway.core.tries import (
     PENDING,
     PERSON,
     UNGUESSABLE,
+    UNKNOWN,
     Tier,
     network,
     throttled,
@@ -48,14 +49,10 @@ class Throttle:
 
     async def admit(self, address: IPAddress | None) -> None:
         """Raises Refusal `throttled` where a network has sent too many wrong passwords."""
-        place = network(address)
-        if place:
-            await self._look("password:" + place, PASSWORDS_BY_NETWORK)
+        await self._look("password:" + (network(address) or UNKNOWN), PASSWORDS_BY_NETWORK)
 
     async def refused(self, address: IPAddress | None) -> None:
-        place = network(address)
-        if place:
-            await self._add("password:" + place, PASSWORDS_BY_NETWORK)
+        await self._add("password:" + (network(address) or UNKNOWN), PASSWORDS_BY_NETWORK)
 
     async def begin(self, user_id: str, address: IPAddress | None) -> None:
         """Count a login that will wait for its second factor. Raises Refusal `throttled`."""
@@ -75,8 +72,7 @@ class Throttle:
             Refusal: `throttled`.
         """
         place = network(address)
-        if place:
-            await self._look("code:" + place, CODES_BY_NETWORK)
+        await self._look("code:" + (place or UNKNOWN), CODES_BY_NETWORK)
         if not known:
             await self._look("code", CODES_OVER_ALL)
         at = self._clock()
@@ -100,9 +96,7 @@ class Throttle:
 
     async def wrong(self, address: IPAddress | None) -> None:
         """The answer was wrong: count it for its network and over all."""
-        place = network(address)
-        if place:
-            await self._add("code:" + place, CODES_BY_NETWORK)
+        await self._add("code:" + (network(address) or UNKNOWN), CODES_BY_NETWORK)
         await self._add("code", CODES_OVER_ALL)
 
     async def wasted(self, user_id: str) -> None:

@@ -36,12 +36,13 @@ class Trial:
 class Verdict:
     """What became of it: a refusal, one of the gateway's own pages, or a rule's policy.
 
-    refusal: a slug, "" when it was not refused at once.
+    refusal: a slug, "" when it was not refused at once. said: that refusal in words.
     steps: the rules before the one that decides, each with why it does not fit.
     """
 
     path: str = ""
     refusal: str = ""
+    said: str = ""
     own: bool = False
     matched: Matched | None = None
     steps: tuple[tuple[Rule, str], ...] = ()
@@ -63,7 +64,7 @@ def judge(rules: RuleSet, trial: Trial) -> Verdict:
     try:
         target = parse_target(trial.target)
     except Refusal as refusal:
-        return Verdict(refusal=refusal.slug)
+        return Verdict(refusal=refusal.slug, said=refusal.text)
     if own(target.path):
         return Verdict(path=target.path, own=True)
     content_type = trial.content_type or ("multipart/form-data" if trial.form else "")

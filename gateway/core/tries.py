@@ -76,6 +76,10 @@ def odds(guesses: int, devices: int = 1) -> float:
     return float(1 - (1 - ACCEPTED_STEPS * devices / CODES) ** guesses)
 
 
+UNKNOWN: Final = "unknown"
+"""Where tries of clients without an address are counted: all as of one network."""
+
+
 def network(address: IPAddress | None) -> str:
     """What is counted as one place: an IPv4 address, an IPv6 /64, "" for no address."""
     if address is None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 from gateway.core.facts import Field
 from gateway.core.headers import HOP_BY_HOP
 from gateway.proxy.blocks import BARE, DIGITS, FIELDS, TOKENS, VALUE, Cut, fields, kept, without
-from gateway.proxy.layouts import Layouts
+from gateway.proxy.layouts import Found, Layouts, in_order
 from gateway.proxy.shapes import Shapes
 
 _STATUS: Final = rb"HTTP/1\.([01]) (([1-9][0-9][0-9])(?: " + VALUE + rb")?\r)"
@@ -134,6 +134,7 @@ def read_answer(data: bytes, limit: int) -> AnswerHead | None:
     head = _made(groups, b"", data, match.end())
     layout = _LAYOUTS.of(block)
     cuts: list[Cut] = []
+    found: list[Found[_Judge]] = []
     for mark, cut, judge, many in layout.matters:
         at = block.find(mark)
         while at >= 0:
@@ -142,8 +143,10 @@ def read_answer(data: bytes, limit: int) -> AnswerHead | None:
             if cut and not (value.lower() == b"keep-alive" and mark.lower() == _CONNECTION):
                 cuts.append((at, end))
             if judge is not None:
-                judge(head, value)
+                found.append((at, judge, value))
             at = block.find(mark, end) if many else -1
+    for _, judge, value in in_order(layout, found):
+        judge(head, value)
     head.kept = kept(block, cuts)
     SHAPES.notice(layout)
     return _finished(head, limit)
@@ -208,13 +211,14 @@ def _connection(head: AnswerHead, value: bytes) -> None:
     head.named = (named - _NOT_CUT) | (head.named or set())
 
 
-_JUDGES: Final[dict[bytes, Callable[[AnswerHead, bytes], None]]] = {
+_Judge: TypeAlias = Callable[[AnswerHead, bytes], None]
+_JUDGES: Final[dict[bytes, _Judge]] = {
     b"content-length": _length,
     b"transfer-encoding": _coding,
     b"set-cookie": _cookie,
     b"connection": _connection,
 }
 _LAYOUTS: Final = Layouts(HOP_BY_HOP.__contains__, _JUDGES, _check)
-SHAPES: Final[Shapes[Callable[[AnswerHead, bytes], None]]] = Shapes(
+SHAPES: Final[Shapes[_Judge]] = Shapes(
     _STATUS, 3, rb"\n\r\n", usual=rb"HTTP/1\.1 200(?: " + VALUE + rb")?\r"
 )

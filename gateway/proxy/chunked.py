@@ -1,7 +1,7 @@
 """Chunked transfer coding (RFC 9112 section 7.1), decoded strictly and written anew.
 
-No I/O: bytes in, pieces out. Sizes are one to sixteen hex digits; lines end in CR LF; a request
-may not carry chunk extensions, an answer's are dropped; trailers are checked and dropped.
+No I/O: bytes in, pieces out. Sizes are one to sixteen hex digits; lines end in CR LF; chunk
+extensions and trailers are checked and dropped, and there may be only so much of them.
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ _TRAILER: Final = re.compile(
 )
 _PARTIAL_SIZE: Final = re.compile(rb"(?:[0-9A-Fa-f]{1,16}(?:(?:;" + VALUE + rb")?\r?)?)?")
 _LINE_LIMIT: Final = 4096
+# Bytes of extensions beyond those of content (RFC 9112 section 7.1.1: a recipient limits them).
+# Somebody who signs each chunk of an upload stays far below; nothing but extensions is a flood
+# (CVE-2023-39326).
+_EXTENSION_LIMIT: Final = 16384
 _TRAILER_LIMIT: Final = 16384
 _LARGEST: Final = (1 << 62) - 1
 
@@ -40,10 +44,10 @@ class ChunkDecoder:
         rest: once done, what came after its end.
     """
 
-    __slots__ = ("_extensions", "_held", "_left", "_state", "_trailer", "done", "rest")
+    __slots__ = ("_extra", "_held", "_left", "_state", "_trailer", "done", "rest")
 
-    def __init__(self, *, extensions: bool) -> None:
-        self._extensions = extensions
+    def __init__(self) -> None:
+        self._extra = 0
         self._held = b""
         self._left = 0
         self._trailer = 0
@@ -92,9 +96,11 @@ def _size(
             raise BadChunk("the size of a chunk cannot be read")
         return at
     digits, extension = match.groups()
-    if extension and not self._extensions:
-        raise BadChunk("a chunk has an extension")
     size = int(digits, 16)
+    if extension:
+        self._extra = max(0, self._extra - size) + len(extension)
+        if self._extra > _EXTENSION_LIMIT:
+            raise BadChunk("it has too many chunk extensions")
     if size > _LARGEST or match.end() - at > _LINE_LIMIT:
         raise BadChunk("a chunk is too large")
     self._left = size

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Final
 
-from gateway.core.client_address import client_address, read_address
+from gateway.core.client_address import Unreadable, client_address, read_address
 from gateway.core.errors import Refusal
 from gateway.core.facts import Facts, IPAddress
 from gateway.core.path import parse_target
@@ -159,7 +159,7 @@ class ClientConnection(Connection):
     # -- decisions ----------------------------------------------------------------------------
 
     def facts(self, head: RequestHead) -> Facts:
-        """Raises Refusal: `ambiguous_target`, `unreadable_client`."""
+        """Raises Refusal: `ambiguous_target`."""
         target = head.target.decode("latin-1")
         path, query = parse_target(target)
         return Facts(
@@ -173,10 +173,14 @@ class ClientConnection(Connection):
         return self.fields is _NONE
 
     def client_of(self, head: RequestHead) -> IPAddress | None:
-        """Whose request it is; `fields` are theirs afterwards. Raises Refusal."""
+        """Whose request it is, None where nobody can say; `fields` are theirs afterwards."""
         forwarder = self.forwarder
         values = [value.decode("latin-1") for value in head.said.forwarded_for or ()]
-        address = client_address(self._peer, values, forwarder.trusted)
+        address: IPAddress | None = None
+        try:
+            address = client_address(self._peer, values, forwarder.trusted)
+        except Unreadable as exc:
+            forwarder.unknown_client(str(exc))
         if self.fields is _NONE or address != self._address:
             self._address = address
             self.fields = forwarder.client_fields(address)
@@ -192,7 +196,7 @@ class ClientConnection(Connection):
     def refuse(self, slug: str, head: RequestHead | None, *, unread: bool, **detail: str) -> None:
         """Answer with a refusal of the forwarder's own."""
         facts = None
-        if head is not None and slug not in ("ambiguous_target", "unreadable_client"):
+        if head is not None and slug != "ambiguous_target":
             with contextlib.suppress(Refusal):
                 facts = self.facts(head)
         answer = self.forwarder.refusal(facts, slug, detail)

@@ -59,6 +59,7 @@ class Forwarder:
         self.memo: dict[bytes, Kind] = {}
         self._routes: dict[int, Route] = {}
         self._addresses: dict[IPAddress | None, Rendered] = {}
+        self._told: set[str] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._empty: asyncio.Event | None = None
 
@@ -135,6 +136,16 @@ class Forwarder:
                 self._addresses.clear()
             self._addresses[address] = fields
         return fields
+
+    def unknown_client(self, what: str) -> None:
+        """A trusted proxy named a client by what is no address: said once, not for each."""
+        if what not in self._told:
+            self._told.add(what)
+            self.log.warning(
+                "a trusted proxy sends %s in X-Forwarded-For; such clients count as unknown: "
+                "outside of all networks, and all as one when tries are counted",
+                what,
+            )
 
     def refusal(self, facts: Facts | None, slug: str, detail: Mapping[str, str]) -> Answer:
         try:

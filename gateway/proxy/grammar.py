@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.core.errors import Refusal
 from gateway.proxy.blocks import BARE, TCHAR
+from gateway.proxy.faults import line_fault, refuse
 from gateway.proxy.limits import Limits
-from gateway.proxy.said import PLAIN, Said, read_fields, refuse
+from gateway.proxy.said import PLAIN, Said, read_fields
 
 if TYPE_CHECKING:
     from gateway.proxy.wire import Route
@@ -141,7 +142,12 @@ def _kind(line: bytes, limit: int) -> Kind:
         raise _too_large(limit)
     match = _LINE.fullmatch(line)
     if match is None:
-        raise refuse("its first line does not follow the grammar")
+        raise refuse(*line_fault(line))
+    if match[1].upper() == b"CONNECT":  # whatever it names: its answer is framed in its own way
+        raise refuse(
+            "it asks for a tunnel (CONNECT), and this is no proxy",
+            "Ask for the address itself, without a proxy setting that leads here.",
+        )
     return Kind(match[1], match[2])
 
 
@@ -154,8 +160,12 @@ def unfinished(data: bytes | bytearray, seen: int, limits: Limits) -> None:
     Raises:
         Refusal: `bad_request`, `head_too_large`.
     """
-    if BARE.search(data, max(0, seen - 1)) or data[:1] in (b"\r", b"\n"):
-        raise refuse("a line does not end in CR LF")
+    if data[:1] in (b"\r", b"\n"):
+        raise refuse("it begins with an empty line")
+    bare = BARE.search(data, max(0, seen - 1))
+    if bare:
+        kind = "line feed" if bare[0] == b"\n" else "carriage return"
+        raise refuse(f"a line ends in a bare {kind}")
     if len(data) >= limits.head:
         raise _too_large(limits.head)
     if len(data) > limits.line and data.find(b"\r", 0, limits.line + 1) < 0:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Final, Generic, NamedTuple, TypeVar
 
 Judge = TypeVar("Judge")
@@ -31,11 +32,23 @@ class Matter(NamedTuple, Generic[Judge]):
 
 class Layout(NamedTuple, Generic[Judge]):
     """matters: the fields of a block that matter. names: all names as they were written.
-    plain: all of them are among the names that were called plain."""
+    plain: all of them are among the names that were called plain. mixed: one field is there
+    under several spellings of its name, so that `matters` are not in the order of the fields."""
 
     matters: tuple[Matter[Judge], ...]
     names: tuple[bytes, ...]
     plain: bool
+    mixed: bool
+
+
+Found = tuple[int, Judge, bytes]
+"""Where a field stands in its block, what looks at its value, and the value."""
+
+
+def in_order(layout: Layout[Judge], found: list[Found[Judge]]) -> list[Found[Judge]]:
+    """The fields as they stand in the block: a list that is spread over several fields is read
+    from the first to the last (RFC 9110 section 5.3), however each of them spells its name."""
+    return sorted(found, key=itemgetter(0)) if layout.mixed else found
 
 
 class Layouts(Generic[Judge]):
@@ -76,7 +89,8 @@ class Layouts(Generic[Judge]):
             cut, judge = self._cut(name.lower().decode("ascii")), self._judges.get(name.lower())
             if cut or judge is not None:
                 matters.append(Matter(b"\n%s:" % name, cut, judge, names.count(name) > 1))
-        layout = Layout(tuple(matters), tuple(names), self._plain.issuperset(lower))
+        mixed = len(set(lower)) < len(set(names))
+        layout = Layout(tuple(matters), tuple(names), self._plain.issuperset(lower), mixed)
         if len(key) <= _LONGEST_KEY:
             if len(self._known) >= _MOST_LAYOUTS:
                 self._known.clear()

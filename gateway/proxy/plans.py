@@ -60,7 +60,7 @@ def forward(client: ClientConnection, head: RequestHead, route: Route, rest: byt
     if client.unknown or client.forwarder.trusted:
         try:
             client.client_of(head)
-        except Exception as exc:
+        except Exception as exc:  # out of the gate
             client.fail(exc, head, unread=_unread(client, head, rest))
             return
     body = _body(head)
@@ -84,7 +84,7 @@ def forward(client: ClientConnection, head: RequestHead, route: Route, rest: byt
 def _body(head: RequestHead) -> Body | None:
     """A reader for the body of that request, None where there is none."""
     if head.said.length is None:
-        return ChunkDecoder(extensions=False)
+        return ChunkDecoder()
     return SizedBody(head.said.length) if head.said.length else None
 
 

@@ -10,9 +10,9 @@ What is called when, for one request:
 2. `Gate.quick(method, target)`, unless the request carries a cookie of the gateway's own. Its
    answers are kept in a bounded memo keyed by the request line, so it must be pure.
 3. Where `quick` said None: the target is taken apart (`ambiguous_target` is refused here), the
-   client's address is found (`unreadable_client`), `Facts` are built, and `Gate.plan(facts)` is
-   asked. While an awaitable plan is pending nothing more is read from the client; if the client
-   leaves, the awaitable is cancelled.
+   client's address is found, `Facts` are built, and `Gate.plan(facts)` is asked. While an
+   awaitable plan is pending nothing more is read from the client; if the client leaves, the
+   awaitable is cancelled.
 4. The plan is carried out. For a `Forward`, `Gate.client_fields(client)` gives the fields that
    depend on the deployment and the client only; it is asked once per connection (and again when
    a trusted proxy sends another client's request on the same connection).

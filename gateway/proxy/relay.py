@@ -167,7 +167,7 @@ class Relay:
         self.reusable = answer.persistent and not unknown
         wire = answer_head(answer, self.route, framed, close)
         if answer.chunked:
-            self.chunks = ChunkDecoder(extensions=True)
+            self.chunks = ChunkDecoder()
             client.write(wire)
             if len(data) > size:
                 self._body(data[size:])

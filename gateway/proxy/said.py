@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeAlias
 
 from gateway.core.errors import Refusal
 from gateway.core.headers import OWN_COOKIE_PREFIXES, SINGLE, dropped
 from gateway.proxy.blocks import DIGITS, FIELDS, TOKENS, Cut, kept, without
-from gateway.proxy.layouts import Layout, Layouts
+from gateway.proxy.faults import doubled, field_fault, refuse
+from gateway.proxy.layouts import Found, Layout, Layouts, in_order
 from gateway.proxy.shapes import Shapes
 
 _BLOCK: Final = re.compile(FIELDS)
@@ -57,10 +58,6 @@ PLAIN: Final[dict[bytes, Said]] = {}
 of a head. Each names a host, and none declares a body."""
 _PLAIN_BLOCKS: Final = 256
 _PLAIN_SIZE: Final = 2048
-
-
-def refuse(why: str) -> Refusal:
-    return Refusal("bad_request", why=why)
 
 
 class Said:
@@ -135,14 +132,15 @@ def read_fields(block: bytes, limit: int) -> Said:
     return said
 
 
-def _read_block(block: bytes, limit: int) -> tuple[Said, Layout[Callable[[Said, bytes], None]]]:
+def _read_block(block: bytes, limit: int) -> tuple[Said, Layout[_Judge]]:
     if not _BLOCK.fullmatch(block):
-        raise refuse("its header fields do not follow the grammar")
+        raise refuse(field_fault(block))
     layout = _LAYOUTS.of(block)
     if len(layout.names) > limit:
         raise refuse("it has too many header fields")
     said = Said(block, block)
     cuts: list[Cut] = []
+    found: list[Found[_Judge]] = []
     for mark, cut, judge, many in layout.matters:
         at = block.find(mark)
         while at >= 0:
@@ -150,8 +148,10 @@ def _read_block(block: bytes, limit: int) -> tuple[Said, Layout[Callable[[Said, 
             if cut:
                 cuts.append((at, end))
             if judge is not None:
-                judge(said, block[at + len(mark) : end - 1].strip(b" \t"))
+                found.append((at, judge, block[at + len(mark) : end - 1].strip(b" \t")))
             at = block.find(mark, end) if many else -1
+    for _, judge, value in in_order(layout, found):
+        judge(said, value)
     said.kept = kept(block, cuts)
     return said, layout
 
@@ -161,11 +161,9 @@ def _check(names: list[bytes]) -> None:
     if len(set(names)) < len(names):
         for name in _SINGLE:
             if names.count(name) > 1:
-                raise refuse(f"{name.decode()} appears twice")
+                raise refuse(f"it has more than one {name.decode().title()} field", doubled(name))
     if b"content-length" in names and b"transfer-encoding" in names:
         raise refuse("it has both Content-Length and Transfer-Encoding")
-    if b"upgrade" in names or b"http2-settings" in names:
-        raise refuse("it asks for another protocol")
 
 
 def _connection(said: Said, value: bytes) -> None:
@@ -215,18 +213,30 @@ def _expect(said: Said, value: bytes) -> None:
     said.expects = True
 
 
+def _upgrade(said: Said, value: bytes) -> None:
+    """An offer of another protocol is passed over (RFC 9110 section 7.8) and goes no further: what
+    follows is HTTP/1.1. Only a WebSocket is no offer: without it nothing of use can follow."""
+    if b"websocket" in TOKENS.findall(value.lower()):
+        raise refuse(
+            "it opens a WebSocket, and there is none here",
+            "Use plain HTTP; neither the index nor the gateway has another protocol.",
+        )
+
+
 def _forwarded_for(said: Said, value: bytes) -> None:
     said.forwarded_for = [*(said.forwarded_for or ()), value]
 
 
-_JUDGES: Final[dict[bytes, Callable[[Said, bytes], None]]] = {
+_Judge: TypeAlias = Callable[[Said, bytes], None]
+_JUDGES: Final[dict[bytes, _Judge]] = {
     b"host": _host,
     b"content-length": _length,
     b"transfer-encoding": _coding,
     b"cookie": _cookie,
     b"expect": _expect,
     b"connection": _connection,
+    b"upgrade": _upgrade,
     b"x-forwarded-for": _forwarded_for,
 }
 _LAYOUTS: Final = Layouts(dropped, _JUDGES, _check, _PLAIN_NAMES)
-SHAPES: Final[Shapes[Callable[[Said, bytes], None]]] = Shapes(after=rb"\Z")
+SHAPES: Final[Shapes[_Judge]] = Shapes(after=rb"\Z")

@@ -122,7 +122,7 @@ def _cut_own_cookies(block: bytes) -> tuple[bytes, bytes]:
 
 def handed_head(head: RequestHead) -> bytes:
     """The head for the pages: judged fields, one request per connection."""
-    names = {b"connection", b"expect", b"transfer-encoding"}
+    names = {b"connection", b"expect", b"transfer-encoding", b"upgrade"}
     extra = b"Transfer-Encoding: chunked\r\n" if head.said.length is None else b""
     return b"%s\r%s\n%sConnection: close\r\n\r\n" % (
         head.line,

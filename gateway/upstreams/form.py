@@ -106,7 +106,7 @@ class Form:
             self._options.password: attempt.credential.secret,
         }
         form = tuple((name, replaced.get(name, value)) for name, value in attempt.extra)
-        fields = (("content-type", FORM), ("accept", facts.first("accept") or "text/html"))
+        fields = (("content-type", FORM), ("accept", facts.joined("accept") or "text/html"))
         return Call("POST", facts.target, fields, write_form(form))
 
     def login_answer(self, facts: Facts, attempt: Attempt, reply: Reply) -> tuple[Issued, ...]:

@@ -65,8 +65,6 @@ REFUSED = {
     "no slash": "+login",
     "empty": "",
     "only a query": "?x",
-    "curly braces": "/{user}",
-    "quotes": '/"x"',
 }
 
 ACCEPTED = {
@@ -87,6 +85,10 @@ ACCEPTED = {
     "escapes in the query": ("/x?a=%2F%00", "/x", "a=%2F%00"),
     "two question marks": ("/x?a?b", "/x", "a?b"),
     "sub-delims": ("/a!$&'()*+,=:@b", "/a!$&'()*+,=:@b", ""),
+    "what browsers leave raw": ("/a[1]|b^c`d/x", "/a[1]|b^c`d/x", ""),
+    "the same behind an escape": ("/%61[1]|b^c", "/a[1]|b^c", ""),
+    "what curl leaves raw": ('/{user}/"x"/<y>', '/{user}/"x"/<y>', ""),
+    "a bracket first": ("/[a]", "/[a]", ""),
 }
 
 
@@ -118,6 +120,7 @@ PIECES = st.sampled_from([
     "/", "/", "/", "a", "root", "+login", "%2Blogin", "%72oot", ".", "..", "%2e", "%2E%2e", "%2f",
     "%5c", "\\", "%25", "%252f", "%00", "%0a", "%c0%af", "%C3%A9", "\xe9", ";", "%3b", "?", "#",
     "%3f", "%23", "%", "%2", "~", "%20", "+", "@", ":", "\x7f", "%ef%bc%8f", " ", "\r\n", "\t",
+    "[", "]", "|", "^", "`", "{", "}", '"', "<", ">", "[::1]", "%5b", "%7C",
 ])
 # fmt: on
 TARGETS = st.one_of(
@@ -186,6 +189,41 @@ def test_every_spelling_of_a_path_gives_that_path(parts: list[str]) -> None:
     assert parse_target(everything).path == "/" + "/".join(parts)
     if parts:
         assert parse_target(everything + "/").path == "/" + "/".join(parts)
+
+
+WORDS = {
+    "//x": "is empty",
+    "/x/../y": "is a dot segment",
+    "/a%2Fb": "separator",
+    "/a\\b": "backslash",
+    "/a;b": "semicolon",
+    "/a#b": "fragment",
+    "/a?b#c": "fragment",
+    "/100%": "percent sign",
+    "/%ff": "UTF-8",
+    "/a b": "percent-encoded",
+    "/caf\xe9": "percent-encoded",
+    "http://x/": "does not begin",
+    "*": "does not begin",
+}
+
+
+@pytest.mark.parametrize(("target", "words"), WORDS.items())
+def test_a_refusal_says_what_is_wrong_with_this_target(target: str, words: str) -> None:
+    with pytest.raises(Refusal) as caught:
+        parse_target(target)
+    assert words in caught.value.text
+
+
+def test_every_visible_character_means_the_same_raw_and_encoded() -> None:
+    for char in map(chr, range(0x21, 0x7F)):
+        encoded = parsed(f"/a%{ord(char):02x}b")
+        raw = parsed(f"/a{char}b")
+        if char in "/?#;%\\":
+            assert encoded is None  # decoded, it could be read as another path
+            assert char in "/?" or raw is None
+        else:
+            assert raw == encoded == (f"/a{char}b", "")
 
 
 def test_a_hostile_target_costs_one_pass() -> None:

@@ -154,6 +154,31 @@ def test_the_first_rule_that_fits_decides(request_: Facts, name: str) -> None:
     assert not matched.needs_form
 
 
+@pytest.mark.parametrize("policy", Policy)
+@pytest.mark.parametrize("otherwise", [p for p in Policy if p is not Policy.LOGIN])
+@pytest.mark.parametrize("fields", [None, {":a": ("1",)}], ids=["no form", "form"])
+def test_who_could_be_anywhere_meets_the_stricter_rule(
+    policy: Policy, otherwise: Policy, fields: Mapping[str, tuple[str, ...]] | None
+) -> None:
+    rules = RuleSet(
+        [
+            rule("here", networks="10.0.0.0/8", policy=policy),
+            rule("form", methods="POST", form=form(a="2"), policy=Policy.DENY),
+        ],
+        otherwise,
+    )
+    request = facts("POST", "/x")
+    inside = facts("POST", "/x", client="10.0.0.1")
+    outside = facts("POST", "/x", client="192.0.2.1")
+    found = rules.match(request, fields)
+    if fields is None:
+        found = rules.match(request, {}) if found.needs_form else found
+        fields = {}
+    either = {rules.match(inside, fields).policy, rules.match(outside, fields).policy}
+    order = ["pass", "login", "authenticated", "token", "second_factor", "deny"]
+    assert found.policy == max(either, key=lambda one: order.index(one.value))
+
+
 def test_the_query_never_decides() -> None:
     for query in ("/+login", "x=/admin", "?", "%2Blogin"):
         assert RULES.match(facts("POST", f"/none/of/these?{query}")).rule is None
@@ -227,7 +252,13 @@ FIELDS = st.dictionaries(
 
 
 def plainly(rules: list[Rule], request: Facts, fields: dict[str, tuple[str, ...]]) -> Rule | None:
-    """First match, as a reader of the configuration would say it."""
+    """First match, as a reader of the configuration would say it. Who could be anywhere meets
+    the strictest of what meets somebody in a network, or in none."""
+    if request.client is None and any(each.networks for each in rules):
+        places = [facts(request.method, request.path, request.content_type, where)
+                  for where in ("10.0.0.1", "192.0.2.1")]  # fmt: skip
+        inside, outside = (plainly(rules, place, fields) for place in places)
+        return max(outside, inside, key=strictness)
     for each in rules:
         if each.methods and request.method not in each.methods:
             continue
@@ -242,6 +273,11 @@ def plainly(rules: list[Rule], request: Facts, fields: dict[str, tuple[str, ...]
             continue
         return each
     return None
+
+
+def strictness(rule: Rule | None) -> int:
+    order = ["pass", "login", "authenticated", "token", "second_factor", "deny"]
+    return order.index(rule.policy if rule else Policy.SECOND_FACTOR)
 
 
 def template_fits(template: str, path: str) -> bool:

@@ -313,3 +313,17 @@ async def test_all_spellings_of_a_name_share_one_count(world: World) -> None:
             await world.flow.prove(begun.cookie, "totp", "000000", mallory)
         answers.append(refused.value.slug)
     assert answers == ["otp_invalid"] * 5 + ["throttled"]
+
+
+async def test_clients_without_an_address_are_counted_as_one_network(world: World) -> None:
+    throttle = Throttle(world.store, world.clock)
+    for _ in range(PASSWORDS_BY_NETWORK[0].limit):
+        await throttle.admit(None)
+        await throttle.refused(None)
+    with pytest.raises(Refusal):
+        await throttle.admit(None)
+    await throttle.admit(ip_address("192.0.2.1"))
+    for _ in range(CODES_BY_NETWORK[0].limit):
+        await throttle.wrong(None)
+    with pytest.raises(Refusal):
+        await throttle.reserve("somebody", None, known=False)

@@ -65,11 +65,8 @@ def ours(pieces: Iterable[bytes]) -> tuple[Reading, RequestHead] | None:
                     continue
                 parse_target(head.target.decode("latin-1"))
                 KNOWN[head.line] = head.kind
-                body = (
-                    ChunkDecoder(extensions=False)
-                    if head.said.length is None
-                    else SizedBody(head.said.length)
-                )
+                length = head.said.length
+                body = ChunkDecoder() if length is None else SizedBody(length)
                 piece = data[head.size :]
             if body.done:
                 rest += piece
@@ -197,7 +194,7 @@ def our_answer(pieces: Iterable[bytes], method: str) -> Reading | None:
                 if head.bodiless or method == "HEAD":
                     body = SizedBody(0)
                 elif head.chunked:
-                    body = ChunkDecoder(extensions=True)
+                    body = ChunkDecoder()
                 elif head.length is not None:
                     body = SizedBody(head.length)
             if body is None:

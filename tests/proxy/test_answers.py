@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+from itertools import permutations
 
 import pytest
 
+from gateway.proxy.answers import read_answer
 from gateway.proxy.limits import Limits
 from gateway.proxy.ports import Answer, Forward
 from gateway.proxy.upstream import Endpoint
@@ -359,3 +361,15 @@ async def test_a_failing_gate_holds_the_answer_back() -> None:
         status, fields, _ = await client.answer()
         assert status == 500
         assert "set-cookie" not in fields
+
+
+@pytest.mark.parametrize(
+    "spellings", list(permutations([b"Set-Cookie", b"set-cookie", b"SET-COOKIE"]))
+)
+def test_cookies_of_an_answer_are_read_in_their_order(spellings: tuple[bytes, ...]) -> None:
+    lines = [
+        b"%s: c=%d\r\n" % line for line in zip([*spellings, spellings[0]], range(4), strict=True)
+    ]
+    for _ in range(20):
+        head = read_answer(b"HTTP/1.1 200 OK\r\n" + b"".join(lines) + b"\r\n", 4096)
+        assert head is not None and head.cookies == [b"c=%d" % at for at in range(4)]

@@ -124,8 +124,19 @@ async def test_a_large_body_for_the_pages_passes() -> None:
 async def test_bad_chunks_for_the_pages_end_the_connection() -> None:
     async with visit() as t:
         client = await t.client()
-        client.send(CHUNKED + b"2;x=y\r\nab\r\n0\r\n\r\n")
+        client.send(CHUNKED + b"2 \r\nab\r\n0\r\n\r\n")
         assert await client.gone()
+
+
+async def test_extensions_and_offers_mean_nothing_to_the_pages() -> None:
+    async with visit() as t:
+        client = await t.client()
+        offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAA\r\n"
+        head = CHUNKED.replace(H, H + offer)
+        client.send(head + b"2;x=y\r\n\1\1\r\n0;z\r\n\r\n")
+        status, fields, body = await client.answer()
+        assert (status, body) == (200, b"context / 2 2")
+        assert "Upgrade" not in fields["x-head"].split("|")
 
 
 async def test_an_inspector_may_hand_over() -> None:

@@ -27,7 +27,7 @@ async def test_nothing_passes_before_the_body_is_judged(slow: bool, chunked: boo
     inspector = Scripted(after=8, slow=slow)
     async with talk(judged(inspector)) as t:
         client = await t.client()
-        client.send(CHUNKED + b"4\r\n" if chunked else post(12), b"1234")
+        client.send(CHUNKED + b"4;ext=1\r\n" if chunked else post(12), b"1234")
         await asyncio.sleep(0.03)
         assert t.untouched
         client.send(b"\r\n8\r\n" if chunked else b"", b"5678", b"90ab")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from ipaddress import ip_network
+from itertools import permutations
 
 import pytest
 
@@ -245,10 +246,13 @@ REFUSED = {
     "coding with a parameter": b"POST / HTTP/1.1\r\n" + H
     + b"Transfer-Encoding: chunked;q=1\r\n\r\n",
     "coding in HTTP/1.0": b"POST / HTTP/1.0\r\n" + H + b"Transfer-Encoding: chunked\r\n\r\n",
-    "h2c": b"GET / HTTP/1.1\r\n" + H
-    + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAA\r\n\r\n",
     "websocket": b"GET / HTTP/1.1\r\n" + H + b"Connection: upgrade\r\nUpgrade: websocket\r\n\r\n",
-    "http2 settings": b"GET / HTTP/1.1\r\n" + H + b"HTTP2-Settings: AAA\r\n\r\n",
+    "websocket among others": b"GET / HTTP/1.1\r\n" + H
+    + b"upgrade: h2c, WebSocket/13\r\n\r\n",
+    "websocket in a second field": b"GET / HTTP/1.1\r\n" + H
+    + b"Upgrade: h2c\r\nUPGRADE: websocket\r\n\r\n",
+    "tunnel to a path": b"CONNECT / HTTP/1.1\r\n" + H + b"\r\n",
+    "tunnel in small letters": b"connect / HTTP/1.1\r\n" + H + b"\r\n",
     "two authorizations": b"GET / HTTP/1.1\r\n" + H
     + b"Authorization: a\r\nauthorization: b\r\n\r\n",
     "two devpi tokens": b"GET / HTTP/1.1\r\n" + H + b"X-Devpi-Auth: a\r\nX-Devpi-Auth: a\r\n\r\n",
@@ -365,14 +369,129 @@ async def test_each_request_through_a_trusted_proxy_has_its_own_client() -> None
         assert seen[3] == b"X-Forwarded-For: 192.0.2.1"
 
 
-@pytest.mark.parametrize("value", ["a", "192.0.2.7:80", "[2001:db8::1]", "", "192.0.2.7,"])
-async def test_an_unreadable_client_is_refused(value: str) -> None:
+@pytest.mark.parametrize("value", ["a", "[2001:db8::1", "192.0.2.7, unknown", "fe80::1%eth0"])
+async def test_an_unreadable_client_is_unknown_and_gets_its_download(
+    value: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate = PassGate()
+    async with talk(gate, trusted=[ip_network("127.0.0.0/8")]) as t:
+        client = await t.client()
+        upstream = None
+        for turn in range(3):
+            if turn == 2:
+                t.forwarder.memo.clear()
+                gate.decide = lambda facts: Forward()
+            named = b"X-Forwarded-For: " + value.encode() + b"\r\n"
+            client.send(b"GET / HTTP/1.1\r\n" + H + named + b"\r\n")
+            upstream = upstream or await t.upstream()
+            assert b"forwarded" not in (await upstream.head()).lower()
+            upstream.send(OK)
+            assert (await client.answer())[0] == 200
+        assert gate.asked[-1].client is None
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 1 and "X-Forwarded-For" in said[0]
+    assert value == "a" or value not in said[0]
+
+
+SPELLINGS = [b"X-Forwarded-For", b"x-forwarded-for", b"X-FORWARDED-FOR", b"X-Forwarded-for"]
+
+
+@pytest.mark.parametrize("seen_often", [False, True], ids=["first", "often"])
+@pytest.mark.parametrize("order", list(permutations(range(4), 3)), ids=str)
+async def test_the_fields_of_a_list_are_read_in_their_order(
+    order: tuple[int, ...], seen_often: bool
+) -> None:
+    """However each of them spells its name: the last one is the trusted proxy's own."""
     async with talk(trusted=[ip_network("127.0.0.0/8")]) as t:
         client = await t.client()
-        client.send(f"GET / HTTP/1.1\r\nHost: index\r\nX-Forwarded-For: {value}\r\n\r\n".encode())
-        status, answer, _ = await client.answer()
-        assert (status, answer["x-slug"]) == (400, "unreadable_client")
-        assert t.untouched
+        upstream = None
+        names = [SPELLINGS[place] for place in order]
+        names += names[:1] if order[0] % 2 else []  # one spelling twice, around the others
+        lines = b"".join(
+            b"%s: 192.0.2.%d\r\nA%d: 1\r\n" % (name, at, at) for at, name in enumerate(names)
+        )
+        for _ in range(20 if seen_often else 1):
+            client.send(b"GET / HTTP/1.1\r\n" + H + lines + b"\r\n")
+            upstream = upstream or await t.upstream()
+            expected = b"X-Forwarded-For: 192.0.2.%d\r\n" % (len(names) - 1)
+            assert expected in await upstream.head()
+            upstream.send(OK)
+            await client.answer()
+
+
+UPGRADES = {
+    "curl --http2": b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+    b"HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n",
+    "Java": b"Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB\r\n"
+    b"Upgrade: h2c\r\n",
+    "only settings": b"HTTP2-Settings: AAA\r\n",
+    "without Connection": b"upgrade: h2c\r\n",
+    "TLS": b"Connection: upgrade\r\nUpgrade: TLS/1.2, IRC/6.9\r\n",
+    "two fields": b"Upgrade: h2c\r\nUPGRADE: TLS/1.0\r\nConnection: Upgrade\r\n",
+}
+
+
+@pytest.mark.parametrize("offer", UPGRADES.values(), ids=UPGRADES.keys())
+@pytest.mark.parametrize("planned", [False, True], ids=["quick", "planned"])
+async def test_an_offer_to_upgrade_is_passed_over(offer: bytes, planned: bool) -> None:
+    gate = PassGate()
+    if planned:
+        gate.decide = lambda facts: Forward()
+    async with talk(gate) as t:
+        client = await t.client()
+        client.send(b"POST / HTTP/1.1\r\n" + H + offer + b"Content-Length: 4\r\n\r\nbody", GET)
+        upstream = await t.upstream()
+        assert fields(await upstream.head()) == [b"Host: index", b"Content-Length: 4"]
+        assert await upstream.get(4) == b"body"
+        upstream.send(OK)
+        assert (await client.answer())[0] == 200
+        assert (await upstream.head()).startswith(b"GET /simple/ HTTP/1.1\r\n")
+        upstream.send(OK)
+        assert (await client.answer())[0] == 200
+
+
+REASONS = {
+    b"Cookie: a=1\r\nCookie: b=2\r\n": "more than one Cookie field",
+    b"cookie: a=1\r\nCOOKIE: b=2\r\n": "join several with '; '",
+    b"Authorization: a\r\nauthorization: b\r\n": "more than one Authorization field",
+    b"Upgrade: websocket\r\n": "WebSocket",
+    b"A: 1\nB: 2\r\n": "field 2 ends in a bare line feed",
+    b"A: 1\r\n 2\r\n": "field 3 is folded",
+    b"A : 1\r\n": "blank before its colon",
+    b"A\r\n": "no colon",
+    b"A: \x01\r\n": "field 2 (A) has a control character",
+    b"A: 1\r2\r\n": "bare carriage return",
+    b"Host: b\r\n": "more than one Host field",
+    b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n": "both Content-Length",
+}
+
+
+@pytest.mark.parametrize(("lines", "words"), REASONS.items(), ids=REASONS.values())
+async def test_a_refusal_names_what_was_wrong(lines: bytes, words: str) -> None:
+    async with talk() as t:
+        client = await t.client()
+        client.send(b"GET / HTTP/1.1\r\n" + H + lines + b"\r\n")
+        assert words in (await client.answer())[2].decode()
+
+
+FIRST_LINES = {
+    b"CONNECT index:80 HTTP/1.1": "tunnel",
+    b"GET /": "no version",
+    b"GET  / HTTP/1.1": "blanks",
+    b"GET / HTTP/2.0": "version of HTTP",
+    b"PRI * HTTP/2.0": "HTTP/2",
+    b"G(T / HTTP/1.1": "method",
+    b"GET / HTTP/1.1\nA: 1": "bare line feed",
+    b"\x16\x03\x01\x02": "TLS",
+}
+
+
+@pytest.mark.parametrize(("line", "words"), FIRST_LINES.items(), ids=FIRST_LINES.values())
+async def test_a_refusal_names_what_was_wrong_with_the_first_line(line: bytes, words: str) -> None:
+    async with talk() as t:
+        client = await t.client()
+        client.send(line + b"\r\n" + H + b"\r\n")
+        assert words in (await client.answer())[2].decode()
 
 
 async def test_pipelined_requests_are_answered_in_order() -> None:

@@ -70,7 +70,11 @@ async def test_a_chunked_body_arrives_in_its_chunks(slowly: bool) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        b"5;a=b\r\nhello\r\n0\r\n\r\n",
+        b"5;a=b\nhello\r\n0\r\n\r\n",
+        b"5;a=\x00\r\nhello\r\n0\r\n\r\n",
+        b"5;a\rb\r\nhello\r\n0\r\n\r\n",
+        b"5;a=" + b"b" * 5000 + b"\r\nhello\r\n0\r\n\r\n",
+        (b"1;a=" + b"b" * 1000 + b"\r\nh\r\n") * 20 + b"0\r\n\r\n",
         b"5\nhello\r\n0\r\n\r\n",
         b"5\r\nhello0\r\n\r\n",
         b"5\r\nhello\n0\r\n\r\n",
@@ -86,7 +90,7 @@ async def test_a_chunked_body_arrives_in_its_chunks(slowly: bool) -> None:
         b"5\r\nhello\r\n0\r\n folded: 1\r\n\r\n",
         b"5\r\nhello\r\n0\r\nA: \x00\r\n\r\n",
     ],
-    ids=str,
+    ids=lambda body: str(body[:40]),
 )
 async def test_chunks_that_can_be_misread_end_the_request(body: bytes) -> None:
     async with talk() as t:
@@ -97,6 +101,21 @@ async def test_chunks_that_can_be_misread_end_the_request(body: bytes) -> None:
         client.send(body)
         assert (await client.answer())[0] == 400
         assert not (await upstream.rest()).endswith(b"0\r\n\r\n")
+
+
+async def test_chunk_extensions_are_ignored_and_go_no_further() -> None:
+    """A client may sign each piece of a large body in one."""
+    async with talk() as t:
+        client = await t.client()
+        piece = b"x" * 4000
+        signed = b"fa0;chunk-signature=%s\r\n%s\r\n" % (b"a" * 64, piece)
+        client.send(CHUNKED, b'5;a=b;c="d;\\" e"\r\nhello\r\n', signed * 300, b"0;last\r\n\r\n")
+        upstream = await t.upstream()
+        await upstream.head()
+        plain = b"5\r\nhello\r\n" + b"fa0\r\n%s\r\n" % piece * 300 + b"0\r\n\r\n"
+        assert await upstream.get(len(plain)) == plain
+        upstream.send(OK)
+        assert (await client.answer())[0] == 200
 
 
 @pytest.mark.parametrize("size", [1000, 3_000_000], ids=["small", "large"])
