@@ -1,8 +1,8 @@
 """Decide by a field of the body while it streams (pypiserver deletes by an upload's `:action`).
 
 Joins `gateway.core.form`, which reads the fields, with the rules, which decide by them. Bodies
-are never held whole: up to `HOLD` bytes wait for the field, then the request may only go on as
-what a `pass` rule allows, and is cut off if it turns out to be more.
+are never held whole: up to `HOLD` bytes wait until every field is known and the file has begun.
+Nothing that was not judged goes on, and the rest is watched to its end.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 
 from gateway.core.errors import Refusal
 from gateway.core.facts import Facts
-from gateway.core.form import FormJudge
+from gateway.core.form import FileObserver, FormJudge
 from gateway.core.rules import Matched, Policy, Rule, RuleSet
 from gateway.proxy.ports import Answer, Plan
 
@@ -26,6 +26,9 @@ Refuse = Callable[[Facts, Refusal], Answer]
 class FormInspector:
     """An `Inspector` (see gateway.proxy.ports) over the form rules that may fit a request.
 
+    Args:
+        observer: is shown the files in the form.
+
     Raises:
         Refusal: `unreadable_form` for a body that is no plain form.
     """
@@ -33,10 +36,15 @@ class FormInspector:
     hold_limit: int = 2 * HOLD  # what arrives in one piece with the last held byte, too
 
     def __init__(
-        self, facts: Facts, matched: Matched, rules: RuleSet, decide: Decide, refuse: Refuse
+        self,
+        facts: Facts,
+        matched: Matched,
+        rules: RuleSet,
+        decide: Decide,
+        refuse: Refuse,
+        observer: FileObserver | None = None,
     ) -> None:
         self._facts: Final = facts
-        self._matched: Final = matched
         self._rules: Final = rules
         self._decide: Final = decide
         self._refuse: Final = refuse
@@ -44,49 +52,65 @@ class FormInspector:
             facts.first("content-type") or "",
             facts.joined("content-encoding"),
             matched.form_names,
+            observer,
         )
         self._seen = 0
         self._going = False
-        self._released: Rule | None = None
+
+    @property
+    def safe(self) -> int:
+        return self._judge.safe if self._going else 0
 
     def feed(self, data: bytes) -> Plan | Awaitable[Plan] | None:
         self._seen += len(data)
+        judge = self._judge
         try:
-            self._judge.feed(data)
+            judge.feed(data)
             if self._going:
                 return None
-            if self._judge.decided:
-                return self._settle()
-            return self._release() if self._seen >= HOLD else None
-        except Refusal as refusal:
-            return self._refuse(self._facts, refusal)
-
-    def finish(self) -> Plan | Awaitable[Plan] | None:
-        try:
-            self._judge.finish()
-            if not self._going:
-                return self._settle()
-            if self._released is not None and self._final().rule is not self._released:
-                raise Refusal("unreadable_form", why="the field that decides is missing")
+            # What is small goes on whole, so that no part of it can be taken for the whole.
+            if self._seen >= HOLD or (judge.decided and judge.files):
+                return self._settle() if judge.decided else self._release()
         except Refusal as refusal:
             return self._refuse(self._facts, refusal)
         return None
 
-    def _settle(self) -> Plan | Awaitable[Plan]:
-        """Every field that matters is known; a repeated one is still refused later."""
-        self._going = True
-        final = self._final()
-        return self._decide(self._facts, final.rule, final.policy)
+    def finish(self) -> Plan | Awaitable[Plan] | None:
+        try:
+            self._judge.finish()
+            return None if self._going else self._settle()
+        except Refusal as refusal:
+            return self._refuse(self._facts, refusal)
 
-    def _release(self) -> Plan | Awaitable[Plan] | None:
-        """Too much to hold: on as what a `pass` rule allows, if one may still fit."""
-        if self._matched.rule is None or self._matched.policy is not Policy.PASS:
+    def _release(self) -> Plan | Awaitable[Plan]:
+        """Too much to hold: on with the fields that are there, if a `pass` rule allows that."""
+        if self._match(self._judge.fields).policy is not Policy.PASS:
             raise Refusal("unreadable_form", why="the field that decides comes too late")
         self._judge.release()
-        self._going = True
-        self._released = self._matched.rule
-        return self._decide(self._facts, self._matched.rule, Policy.PASS)
+        return self._settle()
 
-    def _final(self) -> Matched:
-        found = {name: (value,) for name, value in self._judge.fields.items()}
-        return self._rules.match(self._facts, found)
+    def _settle(self) -> Plan | Awaitable[Plan]:
+        """Every field that matters is known; a repeated one is still refused later."""
+        final = self._match(self._judge.fields)
+        if not self._judge.complete:
+            self._refuse_ambiguous_cuts(final)
+        self._going = True
+        return self._decide(self._facts, final.rule, final.policy)
+
+    def _refuse_ambiguous_cuts(self, final: Matched) -> None:
+        """A server may act on a body that was cut off: in the middle of a value or before the
+        next one. That must not be what another rule is there for."""
+        found: dict[str, str] = {}
+        for name, value in self._judge.fields.items():
+            for end in range(1, len(value) + 1):
+                found[name] = value[:end]
+                rule = self._match(found).rule
+                if rule is None or rule.form is None or rule.policy is Policy.PASS:
+                    continue
+                if rule is not final.rule:
+                    raise Refusal("unreadable_form", why=f"a part of it is a {rule.name!r}")
+
+    def _match(self, fields: dict[str, str]) -> Matched:
+        return self._rules.match(
+            self._facts, {name: (value,) for name, value in fields.items()}
+        )

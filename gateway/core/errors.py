@@ -303,6 +303,12 @@ MESSAGES: Final = MappingProxyType(
             "The gateway cannot reach its store, so protected parts are closed for now.",
             "Downloads and uploads go on. Try again in a moment.",
         ),
+        "crowded": Message(
+            503,
+            "Too many at once",
+            "Too many requests wait here to be read to their end, and this one waits longest.",
+            "Try again, and send it without a pause.",
+        ),
         "shutting_down": Message(
             503, "Restarting", "The gateway is restarting.", "Try again in a moment."
         ),

@@ -32,6 +32,12 @@ _TRAILER_LIMIT: Final = 16384
 _LARGEST: Final = (1 << 62) - 1
 
 
+def chunk(content: bytes, *, last: bool) -> bytes:
+    """Content as one chunk (nothing for none), and the end of the body behind the last."""
+    framed = b"%x\r\n%s\r\n" % (len(content), content) if content else b""
+    return framed + b"0\r\n\r\n" if last else framed
+
+
 class BadChunk(Exception):
     """Chunk framing that does not follow the grammar."""
 

@@ -18,7 +18,8 @@ class Why:
     SPLICING: Final = 4
     AHEAD: Final = 8  # enough of the next requests has come
     CONNECTING: Final = 16
-    ANY: Final = 31
+    TURN: Final = 32  # the others' turn comes first
+    ANY: Final = 63
 
 
 class Connection(asyncio.Protocol):

@@ -18,6 +18,7 @@ from gateway.proxy.client import ClientConnection
 from gateway.proxy.grammar import Kind, RequestHead
 from gateway.proxy.limits import Limits
 from gateway.proxy.ports import Answer, Forward, Gate, Pages
+from gateway.proxy.room import Room
 from gateway.proxy.splice import Pipes
 from gateway.proxy.upstream import Endpoint, Pool
 from gateway.proxy.wire import Rendered, Route
@@ -50,6 +51,7 @@ class Forwarder:
         self.log: Final = logging.getLogger("gateway.proxy")
         self.pool: Final = Pool(endpoint, self.limits.pool)
         self.pipes: Final = Pipes()
+        self.room: Final = Room(self.limits.held)
         self.clients: Final[set[ClientConnection]] = set()
         self.bare: Final = Route(Forward())
         self.stopping = False

@@ -1,18 +1,18 @@
 """A request whose body is judged as it streams (`ports.Inspector`).
 
-Pieces are held back until the inspector has decided; afterwards each piece is shown to it before
-it goes upstream, and the last one waits for its `finish`. So a request that turns out to be
-something else never reaches its end upstream.
+Bytes are held back until the inspector has decided; afterwards no byte goes upstream that it has
+not called safe, and the last ones wait for its `finish`. So a request that turns out to be
+something else never reaches its end upstream, and the upstream has nothing of what it is.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.proxy.bodies import Body
-from gateway.proxy.chunked import BadChunk
+from gateway.proxy.chunked import BadChunk, ChunkDecoder, chunk
 from gateway.proxy.connection import Why
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.grammar import RequestHead
@@ -23,13 +23,18 @@ from gateway.proxy.wire import Route
 if TYPE_CHECKING:
     from gateway.proxy.client import ClientConnection
 
+# Bytes of a chunked body in one turn of the loop, where chunks are so small that taking them
+# apart is most of the work, and where they are not.
+_DENSE: Final = 2048
+_SPARSE: Final = 65536
+
 
 class Inspection:
     """The stage from the head to the end of the body; then the exchange goes on alone."""
 
     __slots__ = (
-        "_body", "_client", "_exchange", "_head", "_held", "_inspector", "_next", "_size",
-        "_task", "_touched",
+        "_body", "_chunked", "_client", "_exchange", "_head", "_held", "_inspector", "_next",
+        "_sent", "_slice", "_task", "_touched", "_turn", "_whole",
     )  # fmt: skip
 
     def __init__(self, client: ClientConnection, head: RequestHead, inspector: Inspector) -> None:
@@ -37,63 +42,100 @@ class Inspection:
         self._head = head
         self._inspector = inspector
         self._body: Body | None = None
+        self._chunked = False
         self._exchange: Exchange | None = None
-        self._held: list[bytes] = []
-        self._size = 0
-        self._next = b""  # came while the inspector was busy
+        self._held = bytearray()  # content that has not gone on
+        self._sent = 0  # content that has
+        self._whole = False  # the body has come to a good end
+        self._next = bytearray()  # came while the inspector was busy, or the others' turn
+        self._slice = _DENSE
         self._task: asyncio.Task[None] | None = None
+        self._turn: asyncio.Handle | None = None
         self._touched = client.forwarder.now
 
     def start(self, rest: bytes, body: Body | None) -> None:
         self._body = body
+        self._chunked = isinstance(body, ChunkDecoder)
         if self._head.expects and body is not None and not rest:
             # The body decides, so it has to be asked for here; the upstream is not asked again.
             self._client.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._head.drop_expect()
         if body is None:
             self._client.keep(rest)
-            self._ask([], b"", done=True)
+            self._ask(b"", done=True)
         elif rest:
             self.client_data(rest)
 
     def client_data(self, data: bytes) -> None:
         self._touched = self._client.forwarder.now
-        body = self._body
-        if body is None:
+        if self._body is None:
             self._client.keep(data)
-            return
-        if self._task is not None:
+        elif self._task is not None or self._turn is not None:
             self._next += data
-            return
+        else:
+            self._read(data)
+
+    # -- reading ------------------------------------------------------------------------------
+
+    def _read(self, data: bytes) -> None:
+        """The next bytes of the body, no more than a turn's worth of chunks."""
+        body = self._body
+        assert body is not None
+        piece = data
+        if self._chunked and len(data) > self._slice:
+            piece = data[: self._slice]
+            self._next += memoryview(data)[self._slice :]
         try:
-            framed, content = body.feed(data)
+            _, content = body.feed(piece)
         except BadChunk as exc:
             self._refuse("bad_request", why=str(exc))
             return
+        joined = content[0] if len(content) == 1 else b"".join(content)
+        self._slice = _DENSE if len(joined) * 2 < len(piece) else _SPARSE
         if body.done:
             self._body = None
-            self._client.keep(body.rest)
-        self._ask(framed, b"".join(content), done=body.done)
+            self._client.keep(body.rest + bytes(self._next))
+            self._next.clear()
+        self._ask(joined, done=body.done)
+        if self._next:
+            self._queue()
+
+    def _queue(self) -> None:
+        """There is more to read: in its turn."""
+        if self._client.stage is self and self._task is None and self._turn is None:
+            self._client.stop_reading(Why.TURN)
+            self._turn = asyncio.get_running_loop().call_soon(self._take_turn)
+
+    def _take_turn(self) -> None:
+        self._turn = None
+        if self._client.stage is not self:
+            return
+        data = bytes(self._next)
+        self._next.clear()
+        self._read(data)
+        if not self._next:
+            self._client.go_on_reading(Why.TURN)
 
     # -- asking -------------------------------------------------------------------------------
 
-    def _ask(self, framed: list[bytes], content: bytes, *, done: bool) -> None:
+    def _ask(self, content: bytes, *, done: bool) -> None:
         try:
             said = self._inspector.feed(content) if content else None
         except Exception as exc:
             self._fail(exc)
             return
+        self._held += content
         if said is None or isinstance(said, _PLANS):
-            self._heard(said, framed, done=done)
+            self._heard(said, done=done)
         else:
-            self._wait(said, framed, done=done, finishing=False)
+            self._wait(said, done=done, finishing=False)
 
-    def _heard(self, said: Plan | None, framed: list[bytes], *, done: bool) -> None:
-        """The inspector has seen these pieces."""
-        if not self._obey(said, framed):
+    def _heard(self, said: Plan | None, *, done: bool) -> None:
+        """The inspector has seen what is held."""
+        if not self._obey(said):
             return
         if not done:
-            self._pass_on(framed, done=False)
+            self._pass_on()
             return
         try:
             last = self._inspector.finish()
@@ -101,31 +143,27 @@ class Inspection:
             self._fail(exc)
             return
         if last is None or isinstance(last, _PLANS):
-            self._finished(last, framed)
+            self._finished(last)
         else:
-            self._wait(last, framed, done=True, finishing=True)
+            self._wait(last, done=True, finishing=True)
 
-    def _finished(self, said: Plan | None, framed: list[bytes]) -> None:
-        if not self._obey(said, framed):
+    def _finished(self, said: Plan | None) -> None:
+        self._whole = not isinstance(said, Answer)
+        if not self._obey(said):
             return
         if self._exchange is None:
             self._fail(RuntimeError("the inspector did not decide"))
             return
-        exchange = self._exchange
-        self._client.stage = exchange
-        self._pass_on(framed, done=True)
+        self._client.stage = self._exchange
+        self._exchange.send([self._released()], done=True)
 
-    def _wait(
-        self, awaited: Awaitable[Plan], framed: list[bytes], *, done: bool, finishing: bool
-    ) -> None:
+    def _wait(self, awaited: Awaitable[Plan], *, done: bool, finishing: bool) -> None:
         self._client.stop_reading(Why.DECIDING)
         self._task = asyncio.get_running_loop().create_task(
-            self._waiting(awaited, framed, done=done, finishing=finishing)
+            self._waiting(awaited, done=done, finishing=finishing)
         )
 
-    async def _waiting(
-        self, awaited: Awaitable[Plan], framed: list[bytes], *, done: bool, finishing: bool
-    ) -> None:
+    async def _waiting(self, awaited: Awaitable[Plan], *, done: bool, finishing: bool) -> None:
         try:
             said = await awaited
         except Exception as exc:
@@ -138,28 +176,25 @@ class Inspection:
             return
         self._client.go_on_reading(Why.DECIDING)
         if finishing:
-            self._finished(said, framed)
+            self._finished(said)
         else:
-            self._heard(said, framed, done=done)
-        if self._next and self._client.stage is self and self._task is None:
-            data, self._next = self._next, b""
-            self.client_data(data)
+            self._heard(said, done=done)
+        if self._next:
+            self._queue()
 
     # -- obeying ------------------------------------------------------------------------------
 
-    def _obey(self, said: Plan | None, framed: list[bytes]) -> bool:
-        """Carry a plan out; False where this stage has ended with it (and `framed` too)."""
+    def _obey(self, said: Plan | None) -> bool:
+        """Carry a plan out; False where this stage has ended with it."""
         if said is None:
             return True
         if isinstance(said, Forward) and self._exchange is None:
+            self._client.forwarder.room.free(self)
             self._exchange = Exchange(self._client, self._head, Route(said))
-            held, self._held = b"".join(self._held), []
-            self._exchange.start(held, None, foreign=True)
+            self._exchange.start(self._released(), None, foreign=True)
             return not self._exchange.ended
         if isinstance(said, HandOver) and self._exchange is None:
-            handed = Handed(self._client, self._head, said)
-            self._client.stage = handed
-            handed.resume(b"".join(self._held + framed), self._body)
+            self._hand_over(said)
             return False
         if isinstance(said, Answer):
             self._end()
@@ -168,14 +203,39 @@ class Inspection:
         self._fail(RuntimeError("the inspector changed its mind"))
         return False
 
-    def _pass_on(self, framed: list[bytes], *, done: bool) -> None:
+    def _hand_over(self, said: HandOver) -> None:
+        client = self._client
+        client.forwarder.room.free(self)
+        handed = Handed(client, self._head, said)
+        client.stage = handed
+        handed.resume(self._framed(bytes(self._held)), self._body)
+        self._held.clear()
+        if self._next:
+            handed.client_data(bytes(self._next))
+        client.go_on_reading(Why.TURN)
+
+    def _released(self) -> bytes:
+        """What may go on now, framed."""
+        count = len(self._held) if self._whole else max(0, self._inspector.safe - self._sent)
+        content = bytes(self._held[:count])
+        del self._held[:count]
+        self._sent += len(content)
+        return self._framed(content)
+
+    def _framed(self, content: bytes) -> bytes:
+        return chunk(content, last=self._whole) if self._chunked else content
+
+    def _pass_on(self) -> None:
         if self._exchange is not None:
-            self._exchange.send(framed, done=done)
-            return
-        self._held += framed
-        self._size += sum(map(len, framed))
-        if self._size > self._inspector.hold_limit:
+            if released := self._released():
+                self._exchange.send([released], done=False)
+        elif len(self._held) > self._inspector.hold_limit:
             self._refuse("body_too_large", limit=str(self._inspector.hold_limit))
+        else:
+            self._client.forwarder.room.keep(self, len(self._held), self._crowded)
+
+    def _crowded(self) -> None:
+        self._refuse("crowded")
 
     def _refuse(self, slug: str, **detail: str) -> None:
         self._end()
@@ -186,12 +246,17 @@ class Inspection:
         self._client.fail(exc, self._head, unread=True)
 
     def _end(self) -> None:
+        self._client.forwarder.room.free(self)
         if self._exchange is not None:
             self._exchange.stop()
         if self._task is not None:
             self._task.cancel()
             self._task = None
-        self._held = []
+        if self._turn is not None:
+            self._turn.cancel()
+            self._turn = None
+        self._held.clear()
+        self._next.clear()
 
     # -- the rest of a stage ------------------------------------------------------------------
 

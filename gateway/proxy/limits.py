@@ -12,6 +12,7 @@ class Limits:
     head: a request head (and the head of an upstream's answer) at most.
     line: a request line at most.
     fields: header fields at most.
+    held: what is kept of bodies that wait to be judged, over all connections.
     pipelined: what is kept of requests sent ahead before reading stops.
     head_time: a request head must be complete this long after its first byte (a new
         connection: after it was made).
@@ -29,6 +30,7 @@ class Limits:
     head: int = 65536
     line: int = 8192
     fields: int = 128
+    held: int = 64 * 2**20
     pipelined: int = 65536
     head_time: float = 30.0
     idle: float = 75.0

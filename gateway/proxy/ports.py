@@ -75,14 +75,23 @@ class HandOver:
 class Inspector(Protocol):
     """Judges a body as it streams. Bytes are content (chunk framing removed), in order.
 
-    `feed` is called with every piece before it may be sent upstream. Until it has answered
-    with a plan, pieces are kept back by the forwarder (the inspector must decide within
+    `feed` is called with every piece before any of it may be sent upstream. Until it has answered
+    with a plan, all is kept back by the forwarder (the inspector must decide within
     `hold_limit` bytes; beyond it the request is refused as `body_too_large`). Afterwards it
     answers None (go on) or an Answer: then the request to the upstream is cut off before its
-    end and the client gets the Answer. A HandOver gets the pieces kept back, then the rest.
+    end, by a reset where the connection knows one, and the client gets the Answer. A HandOver
+    gets what was kept back, then the rest.
+
+    safe: how many bytes of the content, from its beginning, may go upstream: whatever a server
+        makes of a body that breaks off there must be what the plan allows. What is behind is
+        kept back. Looked at after every answer of `feed` once there is a plan; after `finish`
+        everything goes.
     """
 
     hold_limit: int
+
+    @property
+    def safe(self) -> int: ...
 
     def feed(self, data: bytes) -> Plan | Awaitable[Plan] | None: ...
 

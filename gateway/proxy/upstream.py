@@ -104,11 +104,20 @@ class UpstreamConnection(Connection):
             self.exchange.upstream_drained()
 
     def drop(self) -> None:
-        """Close at once, whatever is still under way."""
-        self.exchange = None
+        """Close at once, whatever is still under way.
+
+        Some servers act on a request whose body breaks off (wsgiref, gunicorn and paste hand it
+        to pypiserver as it is): where some of it is missing there, the connection is reset.
+        """
+        exchange, self.exchange = self.exchange, None
         self.pool.forget(self)
-        if self.transport is not None:
-            self.transport.abort()
+        transport = self.transport
+        if transport is None:
+            return
+        if (exchange is not None and exchange.uploading) or transport.get_write_buffer_size():
+            self.reset()
+        else:
+            transport.abort()
 
 
 class Pool:

@@ -131,7 +131,9 @@ REFUSED: dict[str, bytes] = {
     "value that is not ASCII": part(b":action", "é".encode()) + END,
     "charset field": part(b"_charset_", b"utf-7") + UPLOAD + END,
     "preamble": b"x\r\n" + UPLOAD + END,
-    "empty line in front": b"\r\n" + UPLOAD + END,
+    "two empty lines in front": b"\r\n\r\n" + UPLOAD + END,
+    "a bare LF in front": b"\n" + UPLOAD + END,
+    "a CR in front": b"\r" + UPLOAD + END,
     "epilogue": UPLOAD + END + REMOVE + END,
     "empty lines behind": UPLOAD + END + b"\r\n",
     "cut": UPLOAD + file(b"data"),
@@ -234,6 +236,7 @@ TYPES = {
     "comma": "multipart/form-data, text/plain; boundary=x",
     "another charset": f"{URLENCODED}; charset=utf-7",
     "a boundary for urlencoded": f"{URLENCODED}; boundary=x",
+    "capitals, which bottle finds nothing in": "Multipart/Form-Data; boundary=x",
     "long s": "application/x-www-form-urlencoded; char\u017fet=utf-8",
 }
 
@@ -245,7 +248,7 @@ def test_types_that_are_no_plain_form_are_refused(content_type: str) -> None:
 
 
 def test_a_quoted_boundary_is_the_same() -> None:
-    quoted = f'Multipart/Form-Data;boundary="{BOUNDARY.decode()}"'
+    quoted = f'multipart/form-data;boundary="{BOUNDARY.decode()}"'
     assert judge(UPLOAD + END, quoted).fields == {":action": "file_upload"}
 
 

@@ -67,6 +67,17 @@ class Peer:
         """Everything up to the end of the connection; ConnectionError when it was reset."""
         return await asyncio.wait_for(self.reader.read(), WAIT)
 
+    async def broken_off(self) -> bytes:
+        """What came before the connection was reset; a unix socket cannot say so, and just ends."""
+        data = bytearray()
+        try:
+            while piece := await asyncio.wait_for(self.reader.read(65536), WAIT):
+                data += piece
+        except ConnectionError:
+            return bytes(data + self.reader._buffer)  # type: ignore[attr-defined]
+        assert self.writer.get_extra_info("socket").family == socket.AF_UNIX, "not reset"
+        return bytes(data)
+
     async def answer(self) -> tuple[int, dict[str, str], bytes]:
         """An answer with Content-Length (or none): status, fields, body."""
         status, fields = parse(await self.head())

@@ -31,6 +31,11 @@ class Scripted:
         self._slow = slow
         self._decided = False
 
+    @property
+    def safe(self) -> int:
+        """All that was seen, but for what looks like the beginning of something bad."""
+        return len(self.seen) - self.seen.endswith(b"?")
+
     def feed(self, data: bytes) -> Plan | Awaitable[Plan] | None:
         self.seen += data
         if self._bad in data:
