@@ -111,6 +111,4 @@ class FormInspector:
                     raise Refusal("unreadable_form", why=f"a part of it is a {rule.name!r}")
 
     def _match(self, fields: dict[str, str]) -> Matched:
-        return self._rules.match(
-            self._facts, {name: (value,) for name, value in fields.items()}
-        )
+        return self._rules.match(self._facts, {name: (value,) for name, value in fields.items()})

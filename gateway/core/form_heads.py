@@ -59,8 +59,7 @@ class PartHead(NamedTuple):
     def may_become(self, names: Collection[str]) -> bool:
         """Whether a server that gets the head cut off could take the name for one of these."""
         return self.bare and any(
-            self.name != name and self.name.casefold().startswith(name.casefold())
-            for name in names
+            self.name != name and self.name.casefold().startswith(name.casefold()) for name in names
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 import struct
@@ -86,12 +87,19 @@ class Connection(asyncio.Protocol):
         sock = None if transport is None else transport.get_extra_info("socket")
         return sock is not None and sock.family != socket.AF_UNIX
 
+    def reset_at_end(self, on: bool) -> None:
+        """From now on the peer sees a reset however this connection ends, be it with the process
+        (on), or a plain end after all that was sent (off)."""
+        sock = None if self.transport is None else self.transport.get_extra_info("socket")
+        if sock is not None and sock.family != socket.AF_UNIX:
+            with contextlib.suppress(OSError):  # it has ended already
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", on, 0))
+
     def reset(self) -> None:
         """End the connection so that the peer sees that something is missing."""
         transport = self.transport
         if transport is None:
             return
-        sock = transport.get_extra_info("socket")
-        if sock is not None and sock.family != socket.AF_UNIX and not transport.is_closing():
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if not transport.is_closing():
+            self.reset_at_end(True)
         transport.abort()

@@ -92,9 +92,12 @@ class Exchange(Relay):
         self.upstream = upstream
         transport = upstream.transport
         assert transport is not None
-        transport.write(wire)
         if self.uploading:
+            upstream.guard()
+            transport.write(wire)
             self._splice_up()
+        else:
+            transport.write(wire)
 
     def _connect(self, wire: bytes) -> None:
         self._waiting = [wire]

@@ -58,7 +58,7 @@ class Endpoint:
 class UpstreamConnection(Connection):
     """One connection to the upstream, carrying one exchange at a time or idle."""
 
-    __slots__ = ("exchange", "idle_since", "pool", "used")
+    __slots__ = ("_guarded", "exchange", "idle_since", "pool", "used")
 
     def __init__(self, pool: Pool) -> None:
         super().__init__()
@@ -66,6 +66,7 @@ class UpstreamConnection(Connection):
         self.exchange: Exchange | None = None
         self.idle_since = 0.0
         self.used = False
+        self._guarded = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -103,12 +104,22 @@ class UpstreamConnection(Connection):
         if self.exchange is not None:
             self.exchange.upstream_drained()
 
-    def drop(self) -> None:
-        """Close at once, whatever is still under way.
+    def guard(self) -> None:
+        """A request with a body is under way. Some servers act on one that breaks off (wsgiref,
+        gunicorn and paste hand it to pypiserver as it is), so that must not look like its end,
+        even if this process is killed."""
+        self._guarded = True
+        self.reset_at_end(True)
 
-        Some servers act on a request whose body breaks off (wsgiref, gunicorn and paste hand it
-        to pypiserver as it is): where some of it is missing there, the connection is reset.
-        """
+    def unguard(self) -> None:
+        """The request has gone out whole."""
+        if self._guarded:
+            self._guarded = False
+            self.reset_at_end(False)
+
+    def drop(self) -> None:
+        """Close at once, whatever is still under way; a reset where some of a request is missing
+        at the other side."""
         exchange, self.exchange = self.exchange, None
         self.pool.forget(self)
         transport = self.transport
@@ -117,6 +128,7 @@ class UpstreamConnection(Connection):
         if (exchange is not None and exchange.uploading) or transport.get_write_buffer_size():
             self.reset()
         else:
+            self.unguard()
             transport.abort()
 
 
@@ -145,6 +157,7 @@ class Pool:
         """A connection whose exchange has ended in good order."""
         connection.exchange = None
         connection.used = True
+        connection.unguard()
         if len(self.idle) >= self._limit:
             connection.drop()
         else:
