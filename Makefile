@@ -7,12 +7,13 @@ PYTEST ?= -n 3 --dist loadfile
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench screenshots docs wheel lock clean
+.PHONY: help demo test test-long check bench screenshots docs wheel lock clean
 
 help:
 	@echo 'make demo                   try it at http://localhost:8080 (pypiserver)'
 	@echo 'make demo UPSTREAM=devpi    the same with devpi; PORT=8090 takes another port'
 	@echo 'make test                   lint, types, layers and every test; installs what is missing'
+	@echo 'make test-long              every test in every combination, for an hour'
 	@echo 'make check                  only lint, types, layers and the shipped configurations'
 	@echo 'make bench                  side by side with nginx, writes benchmarks/results.md'
 	@echo 'make screenshots            every page in light and dark, into build/screenshots'
@@ -30,6 +31,11 @@ test:
 	@tools/test-servers
 	@$(MAKE) --no-print-directory check
 	$(BIN)/python -m pytest $(PYTEST)
+
+test-long:
+	@tools/install dev
+	@tools/test-servers
+	$(BIN)/python -m pytest $(PYTEST) --long
 
 check:
 	@tools/install dev

@@ -1,16 +1,21 @@
-"""Every test of the forwarder runs on both event loops: uvloop and asyncio's own."""
+"""Every test of the forwarder runs on both event loops: uvloop and asyncio's own.
+
+Of the product with the ways only so much as finds bugs (`thinning.py`), all of it with `--long`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import pytest
 import uvloop
 
 from gateway.proxy.answers import read_answer, sized
 from tests.proxy.readers import forget_shapes
+from tests.proxy.thinning import thinned
 from tests.proxy.ways import WAYS, taking
 
 
@@ -24,6 +29,27 @@ def pytest_collection_finish() -> None:
     """Each conversation ends with a collection of garbage, which is to look at its own only."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--long") or any("[" in argument for argument in config.args):
+        return
+    here = Path(__file__).parent
+    tests: dict[tuple[Path, str], list[pytest.Function]] = {}
+    for item in items:
+        if (
+            isinstance(item, pytest.Function)
+            and hasattr(item, "callspec")
+            and here in item.path.parents
+        ):
+            tests.setdefault((item.path, item.originalname), []).append(item)
+    dropped: set[pytest.Item] = set()
+    for runs in tests.values():
+        enough = {runs[place] for place in thinned([run.callspec.params for run in runs])}
+        dropped |= set(runs) - enough
+    if dropped:
+        config.hook.pytest_deselected(items=list(dropped))
+        items[:] = [item for item in items if item not in dropped]
 
 
 USUAL = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
