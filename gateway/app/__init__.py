@@ -44,7 +44,7 @@ def run(
     return serve(
         Serving(
             partial(build, settings),
-            [Listener.parse(str(settings.listen))],
+            [Listener.parse(str(listen)) for listen in settings.listen],
             tls=tls_context(str(tls.certificate), str(tls.key)) if tls else None,
             workers=workers,
             ready=ready,

@@ -7,11 +7,16 @@ import os
 import socket
 import ssl
 import stat
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 _BACKLOG: Final = 1024
+_ANY_V6: Final = "::"
+# A name's address of a kind that this machine does not have: its others will do.
+_NOT_HERE: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+_TRIES: Final = 10  # for a port that is free at all addresses of a name
 
 
 class ListenError(Exception):
@@ -52,36 +57,71 @@ class Listener:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
-    def bind(self) -> list[socket.socket]:
+    def bind(self, others: Sequence[Listener] = ()) -> list[socket.socket]:
         """Listening sockets, one per address the host has.
+
+        Args:
+            others: what else is listened on. `[::]` takes IPv4 too, unless one of them does on
+                the same port.
 
         Raises:
             ListenError: the port is in use, say.
         """
         try:
-            return [self._unix()] if self.path else self._tcp()
+            if self.path:
+                return [self._unix()]
+            dual = self.host == _ANY_V6 and not any(
+                one.port == self.port and one.port and not one.path and ":" not in one.host
+                for one in others
+            )
+            return self._tcp(dual)
         except OSError as exc:
             raise ListenError(f"cannot listen on {self}: {_said(exc)}") from exc
 
-    def _tcp(self) -> list[socket.socket]:
-        found = socket.getaddrinfo(
-            self.host or None, self.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    def at(self, sockets: Sequence[socket.socket]) -> Listener:
+        """The same as it came to be: the port that the system chose for port 0."""
+        return self if self.path else replace(self, port=sockets[0].getsockname()[1])
+
+    def _tcp(self, dual: bool) -> list[socket.socket]:
+        for left in reversed(range(_TRIES)):
+            bound: list[socket.socket] = []
+            try:
+                return self._at_all_addresses(bound, dual)
+            except OSError as exc:
+                for sock in bound:
+                    sock.close()
+                if self.port or not left or exc.errno != errno.EADDRINUSE:
+                    raise
+        raise AssertionError
+
+    def _at_all_addresses(self, bound: list[socket.socket], dual: bool) -> list[socket.socket]:
+        """Bind at every address, all at one port. `bound` holds what there is so far."""
+        found = dict.fromkeys(
+            socket.getaddrinfo(
+                self.host or None, self.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )
         )
-        bound: list[socket.socket] = []
-        try:
-            for family, kind, protocol, _, address in dict.fromkeys(found):
+        missing: OSError | None = None
+        for family, kind, protocol, _, address in found:
+            port = bound[0].getsockname()[1] if bound else self.port
+            try:
                 sock = socket.socket(family, kind, protocol)
                 bound.append(sock)
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 if family == socket.AF_INET6:
-                    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                sock.bind(address)
+                    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not dual)
+                sock.bind((address[0], port, *address[2:]))
                 sock.listen(_BACKLOG)
                 sock.setblocking(False)
-        except OSError:
-            for sock in bound:
-                sock.close()
-            raise
+            except OSError as exc:
+                if exc.errno not in _NOT_HERE:
+                    raise
+                missing = exc
+                if sock in bound:
+                    bound.remove(sock)
+                    sock.close()
+        if missing is not None and not bound:
+            raise missing
         return bound
 
     def _unix(self) -> socket.socket:

@@ -34,7 +34,8 @@ Start: TypeAlias = Callable[[], Awaitable[Running]]
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What to serve where. ready: called once the sockets are bound (`str` of each address)."""
+    """What to serve where. ready: called once the sockets are bound, with each address as it came
+    to be (`str` of it)."""
 
     start: Start
     listeners: Sequence[Listener]
@@ -56,10 +57,11 @@ def serve(serving: Serving) -> int:
     bound: list[tuple[Listener, tuple[int, int] | None]] = []
     try:
         for listener in serving.listeners:
-            sockets += listener.bind()
-            bound.append((listener, listener.identity()))
+            made = listener.bind(serving.listeners)
+            sockets += made
+            bound.append((listener.at(made), listener.identity()))
         if serving.ready is not None:
-            serving.ready([str(listener) for listener in serving.listeners])
+            serving.ready([str(listener) for listener, _ in bound])
         if serving.workers <= 1:
             return run(work(serving, sockets))
         return supervise(

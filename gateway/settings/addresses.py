@@ -67,8 +67,9 @@ def parse_listen(text: str, base: Path) -> Listen:
         raise ValueError(
             f"{show(text)}; host:port such as 127.0.0.1:8080 or [::1]:8080, or unix:/path"
         )
+    host = a_label(host)
     if not (_HOST.fullmatch(host) or is_address(host)):
-        raise ValueError(f"{show(text)} names no host; 127.0.0.1:8080, 0.0.0.0:8080 or unix:/path")
+        raise ValueError(f"{show(text)} names no host; 127.0.0.1:8080, [::]:8080 or unix:/path")
     return Listen(host, int(port))
 
 
@@ -103,7 +104,7 @@ class Endpoint:
 def parse_endpoint(text: str, base: Path) -> Endpoint:
     if text.startswith("unix:"):
         return Endpoint(unix=path_in(text, "unix:", base))
-    parts = parse_url(text)
+    parts = parse_url(text, "http://host:port, https://host or unix:/path")
     if parts.path not in ("", "/"):
         raise ValueError(
             f"{show(text)} has a path; scheme, host and port only (an index below a path "
@@ -114,7 +115,10 @@ def parse_endpoint(text: str, base: Path) -> Endpoint:
 
 
 ENDPOINT: Final = Text(
-    r"^(https?://|unix:).+$", "http://host:port or unix:/path", parse_endpoint, based=True
+    r"^(https?://|unix:).+$",
+    "http://host:port, https://host or unix:/path",
+    parse_endpoint,
+    based=True,
 )
 
 
@@ -158,14 +162,18 @@ def parse_public_url(text: str) -> PublicUrl:
 PUBLIC_URL: Final = Text(r"^https?://[^/?#@]+/?$", "https://packages.example.org", parse_public_url)
 
 
-def parse_url(text: str) -> SplitResult:
-    """An http or https URL of host and perhaps port and path, nothing else."""
-    allowed = "http://host:port or https://host"
+def parse_url(text: str, allowed: str = "http://host:port or https://host") -> SplitResult:
+    """An http or https URL of host and perhaps port and path, nothing else; a host name with
+    letters beyond ASCII as its A-label.
+
+    Args:
+        allowed: what a message says may stand there.
+    """
     if "@" in text:  # never shown: it may hold a password
         raise ValueError(f"a URL with a user name or password in it; {allowed}")
     try:
         parts = urlsplit(text)
-        host, _ = parts.hostname or "", parts.port
+        host, port = a_label(parts.hostname or ""), parts.port
     except ValueError as error:
         raise ValueError(f"{show(text)} is no URL ({error}); {allowed}") from None
     if parts.scheme not in ("http", "https"):
@@ -174,7 +182,20 @@ def parse_url(text: str) -> SplitResult:
         raise ValueError(f"{show(text)} has a query or fragment; {allowed}")
     if not (_HOST.fullmatch(host) or is_address(host)):
         raise ValueError(f"{show(text)} names no host; {allowed}")
-    return parts
+    return parts if text.isascii() else parts._replace(netloc=_hostport(host, port))
+
+
+def a_label(host: str) -> str:
+    """A host name as the DNS has it (RFC 5891), mapped as browsers do (UTS 46). One that has
+    none is returned as it is, like one in ASCII."""
+    if host.isascii():
+        return host
+    import idna  # its tables take their time, and few need them
+
+    try:
+        return idna.encode(host, uts46=True).decode("ascii")
+    except idna.IDNAError:
+        return host
 
 
 def is_address(host: str) -> bool:

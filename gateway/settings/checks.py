@@ -68,7 +68,8 @@ def check_settings(document: Document, settings: Settings) -> None:
                 f"{network} believes every client what it says of its address",
                 "the proxy's own network",
             )
-    if settings.listen.unix and not settings.trusted_proxies:
+    unix = any(listen.unix for listen in settings.listen)
+    if unix and not settings.trusted_proxies:
         _warn(
             document,
             ("listen",),
@@ -104,10 +105,20 @@ def _check_addresses(document: Document, settings: Settings) -> None:
         )
     if settings.tls is not None and not public.secure:
         _warn(document, at, f"{public} is http, though tls is set", "an https address")
-    upstream = settings.upstream.url
-    if upstream.unix is None and settings.listen.unix is None:
-        same_port = upstream.port == settings.listen.port
-        if same_port and upstream.host in (settings.listen.host, "localhost", public.host):
+    _check_listeners(document, settings)
+
+
+def _check_listeners(document: Document, settings: Settings) -> None:
+    upstream, public = settings.upstream.url, settings.public_url
+    for number, listen in enumerate(settings.listen):
+        if listen in settings.listen[:number]:
+            _add(document, ("listen", number), "", f"{listen} again", "each address once")
+        if listen.unix is not None or upstream.unix is not None:
+            same = listen.unix is not None and listen.unix == upstream.unix
+        else:
+            hosts = (listen.host, "localhost", public.host)
+            same = upstream.port == listen.port and upstream.host in hosts
+        if same:
             _add(
                 document,
                 ("upstream", "url"),

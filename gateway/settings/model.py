@@ -67,7 +67,9 @@ class Upstream:
         Choice(("devpi", "pypiserver", "form")),
         "What the index server is; form: any server with a login form and a cookie.",
     )
-    url: Endpoint = setting(ENDPOINT, "Where it listens, for the gateway only.")
+    url: Endpoint = setting(
+        ENDPOINT, "Where it listens, for the gateway only: http://host:port, https or unix:/path."
+    )
     form: LoginForm | None = setting(
         Section(LoginForm), "How the login of a server of kind form looks.", None
     )
@@ -197,8 +199,10 @@ class Settings:
     """
 
     version: Literal[1] = setting(Choice((1,)), "The version of this format: 1.")
-    listen: Listen = setting(
-        LISTEN, "Where to accept connections: host:port, or unix:/path.", "127.0.0.1:8080"
+    listen: tuple[Listen, ...] = setting(
+        Several(LISTEN, least=1),
+        "Where to accept connections: host:port (`[::]:8080` is IPv4 too), unix:/path, or a list.",
+        "127.0.0.1:8080",
     )
     public_url: PublicUrl = setting(
         PUBLIC_URL, "The address people use, such as https://packages.example.org."

@@ -208,7 +208,8 @@ class Several:
     named: str = ""
 
     def read(self, data: Data, here: Here) -> tuple[Any, ...]:
-        entries = [data] if isinstance(data, str) and not self.called else data
+        single = isinstance(data, str | int | float) and not self.called
+        entries = [data] if single else data
         if not isinstance(entries, list):
             raise here.unlike(data, "a list")
         if len(entries) < self.least:

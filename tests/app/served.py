@@ -88,7 +88,7 @@ class Served:
             self._loop.call_soon(self._ready.set)
             return self.running
 
-        sockets = Listener.parse(str(self.settings.listen)).bind()
+        sockets = Listener.parse(str(self.settings.listen[0])).bind()
         await work(Serving(start, []), sockets, self._parent)
         for sock in sockets:
             sock.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import signal
 import socket
 import ssl
@@ -197,6 +198,32 @@ def test_it_says_what_it_serves(start_gateway: StartGateway, pypiserver: Index) 
     behind = f"pypiserver at {pypiserver.url}"
     said = f"Serving {gateway.url} on 127.0.0.1:{gateway.port}, before {behind}.\n"
     assert gateway.logged() == said
+
+
+def test_several_addresses_and_the_ports_that_the_system_chose(
+    pypiserver: Index, tmp_path: Path
+) -> None:
+    front = tmp_path / "front.sock"
+    listen = ["127.0.0.1:0", "[::]:0", f"unix:{front}"]
+    gateway = configure(
+        tmp_path / "many", "pypiserver", pypiserver.url, listen=listen,
+        trusted_proxies=["127.0.0.1/32"],
+    )  # fmt: skip
+    gateway.ready_path = ""
+    gateway.start()
+    try:
+        assert soon(lambda: "Serving" in gateway.logged(), 60), gateway.logged()
+        ports = [
+            int(port) for port in re.findall(r"(?:127\.0\.0\.1|\[::\]):(\d+)[, ]", gateway.logged())
+        ]
+        assert len(ports) == 2 and all(ports), gateway.logged()
+        assert gateway.child
+        wait_for_socket(front, gateway.child)
+        clients = [Client(ports[0]), Client(ports[1]), Client(ports[1], "::1")]
+        for client in [*clients, Client(0, "localhost", unix=front)]:
+            assert client.get("/+auth/health").json["status"] == "ok"
+    finally:
+        assert gateway.stop() == 0
 
 
 def test_ctrl_c_stops_it_too(start_gateway: StartGateway, pypiserver: Index) -> None:

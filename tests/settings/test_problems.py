@@ -64,7 +64,8 @@ MISTAKES: dict[str, tuple[str | bytes, list[str]]] = {
         [
             "1:1: public_url is missing; "
             "The address people use, such as https://packages.example.org",
-            "2:11: url is missing; Where it listens, for the gateway only",
+            "2:11: url is missing; "
+            "Where it listens, for the gateway only: http://host:port, https or unix:/path",
         ],
     ),
     "wrong version": (HEAD.replace("1", "2", 1), ["1:10: version: 2; 1"]),
@@ -192,6 +193,43 @@ MISTAKES: dict[str, tuple[str | bytes, list[str]]] = {
         HEAD.replace("3141", "99999"),
         [
             "3:30: url: 'http://127.0.0.1:99999' is no URL (Port out of range 0-65535); "
+            "http://host:port, https://host or unix:/path"
+        ],
+    ),
+    "upstream without a scheme": (
+        HEAD.replace("http://127.0.0.1:3141", "/run/devpi.sock"),
+        [
+            "3:30: url: '/run/devpi.sock' is no http or https URL; "
+            "http://host:port, https://host or unix:/path"
+        ],
+    ),
+    "upstream is one of several the gateway listens on": (
+        HEAD.replace("http://127.0.0.1:3141", "unix:/run/ig.sock")
+        + "listen: ['127.0.0.1:8080', 'unix:/run/ig.sock']\ntrusted_proxies: [127.0.0.1/32]\n",
+        [
+            "3:30: unix:/run/ig.sock is where the gateway itself listens; "
+            "the address of the index server"
+        ],
+    ),
+    "an address twice": (
+        HEAD + "listen: ['[::]:8080', '127.0.0.1:8081', '[::]:8080']\n",
+        ["+1:41: [::]:8080 again; each address once"],
+    ),
+    "no address at all": (
+        HEAD + "listen: []\n",
+        ["+1:9: listen: an empty list; at least one entry, or leave the key out"],
+    ),
+    "one bad address of several": (
+        HEAD + "listen: ['127.0.0.1:8080', '::1:8080']\n",
+        [
+            "+1:28: listen: '::1:8080'; host:port such as 127.0.0.1:8080 or [::1]:8080, "
+            "or unix:/path"
+        ],
+    ),
+    "a host name that is none": (
+        HEAD.replace("packages.example.org", "pack äges.example.org"),
+        [
+            "2:13: public_url: 'https://pack äges.example.org' names no host; "
             "http://host:port or https://host"
         ],
     ),

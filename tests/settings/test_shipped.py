@@ -22,6 +22,7 @@ from gateway.settings import (
     loads,
     run_tests,
 )
+from gateway.settings.addresses import parse_endpoint, parse_listen, parse_public_url
 from gateway.settings.amounts import parse_duration, parse_size, write_duration, write_size
 from gateway.settings.nodes import read_document
 from gateway.settings.sections import keys_of
@@ -168,7 +169,7 @@ def test_settings_are_frozen(shipped: Path) -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         settings.default = "pass"  # type: ignore[misc]
     with pytest.raises(dataclasses.FrozenInstanceError):
-        settings.listen.port = 1  # type: ignore[misc]
+        settings.listen[0].port = 1  # type: ignore[misc]
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
@@ -219,3 +220,20 @@ def test_no_part_is_left_out_of_the_schema() -> None:
     told = set(json_schema()["properties"])
     assert told == set(keys_of(Settings))
     assert not re.search(r"\bnull\b", str(json_schema()))
+
+
+NAMES = {
+    "https://bücher.example": "https://xn--bcher-kva.example",
+    "https://BÜCHER.example:8443": "https://xn--bcher-kva.example:8443",
+    "http://straße.example/": "http://xn--strae-oqa.example",  # as browsers do, not "strasse"
+    "https://packages.例え.テスト": "https://packages.xn--r8jz45g.xn--zckzah",
+    "https://xn--bcher-kva.example": "https://xn--bcher-kva.example",
+}
+
+
+@pytest.mark.parametrize(("written", "name"), NAMES.items())
+def test_a_host_name_beyond_ascii_becomes_its_a_label(written: str, name: str) -> None:
+    assert str(parse_public_url(written)) == name
+    assert str(parse_endpoint(written, Path())) == name
+    host = written.partition("//")[2].rstrip("/").partition(":")[0]
+    assert parse_listen(f"{host}:80", Path()).host == parse_endpoint(name, Path()).host
