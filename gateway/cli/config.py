@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from gateway.cli import output
+from gateway.cli import interpreter, output
 from gateway.cli.options import WRITABLE, config_option
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def check(config: Path, who: bool, users: Path | None) -> int:
         raise click.UsageError("--users goes with --who.")
     from gateway.settings import ConfigError, load, run_tests
 
+    interpreter.require()
     settings = load(config)
     for problem in settings.warnings:
         output.warning(str(problem))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from gateway.cli import output
+from gateway.cli import interpreter, output
 from gateway.cli.options import WRITABLE, config_option
 
 
@@ -28,6 +28,7 @@ def serve(config: Path, workers: int) -> int:
     from gateway.settings import ConfigError, load, run_tests
     from gateway.settings.files import unwritable_store
 
+    interpreter.require()
     settings = load(config)
     for problem in settings.warnings:
         output.warning(str(problem))

@@ -20,7 +20,7 @@ from gateway.proxy.shapes import Shapes
 _BLOCK: Final = re.compile(FIELDS)
 # uri-host of RFC 3986 section 3.2.2 without percent-escapes, with an optional port.
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9_.~!$&'()*+,;=-]++|\[[0-9A-Fa-f:.]++\])(?::[0-9]{1,5})?")
-_HOSTS: Final[set[bytes]] = set()  # judged before: nearly always one and the same
+HOSTS: Final[set[bytes]] = set()  # judged before: nearly always one and the same
 # At a cookie of the gateway's own, within the value of a Cookie field.
 _OWN_COOKIE: Final = re.compile(
     rb"(?<![^;: \t])(?:" + b"|".join(re.escape(p.encode()) for p in OWN_COOKIE_PREFIXES) + rb")"
@@ -180,11 +180,11 @@ def _connection(said: Said, value: bytes) -> None:
 
 
 def _host(said: Said, value: bytes) -> None:
-    if value not in _HOSTS:
+    if value not in HOSTS:
         if not _HOST.fullmatch(value):
             raise refuse("Host is not a host")
-        if len(_HOSTS) < 64:
-            _HOSTS.add(value)
+        if len(HOSTS) < 64:
+            HOSTS.add(value)
     said.has_host = True
 
 

@@ -17,7 +17,7 @@ from types import FrameType
 
 import click
 
-from gateway.cli import output
+from gateway.cli import interpreter, output
 from gateway.cli.demo import guide, indexes
 from gateway.cli.demo.children import ENDING, Children, listens, signals_held
 from gateway.cli.demo.stage import build
@@ -48,6 +48,7 @@ def demo(upstream: str, port: int) -> int:
     Starts a real index with two packages in it, the gateway before it and a user who has a second
     factor already. Ctrl-C stops everything and leaves nothing behind.
     """
+    interpreter.require()
     indexes.require(upstream)
     if listens(port):
         other = port + 10 if port <= 65525 else 8090

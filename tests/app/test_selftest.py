@@ -1,0 +1,72 @@
+"""The table that is read at start: this interpreter reads it, and a fault of one is seen."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import gateway.proxy
+from gateway.app.selftest import misread
+from gateway.cli import run
+from gateway.proxy import answers
+
+MODULES = [
+    *(f"gateway.proxy.{module.name}" for module in pkgutil.iter_modules(gateway.proxy.__path__)),
+    "gateway.core.form_dialects",
+    "gateway.core.path",
+    "gateway.web.forms",
+]
+# Patterns that judge nothing a stranger sends, or only what was judged before.
+ELSEWHERE = {
+    "gateway.proxy.calls": {"_TOKEN"},
+    "gateway.proxy.said": {"_OWN_COOKIE"},  # whose a cookie is, not where it ends
+    "gateway.core.path": {"_PLAIN"},  # a shorter way to the same
+    "gateway.web.forms": {"_CONTENT_TYPE"},
+    "gateway.proxy.faults": {"_LINE", "_NAME", "_VALUE"},  # words for what was refused
+    "gateway.proxy.wire": {"_NAME", "_VALUE", "_COOKIE"},
+    "gateway.proxy.blocks": {"BARE", "TOKENS"},  # imported where they are used
+}
+
+
+def patterns() -> Iterator[tuple[str, str]]:
+    for name in MODULES:
+        for attribute, value in sorted(vars(importlib.import_module(name)).items()):
+            if isinstance(value, re.Pattern) and attribute not in ELSEWHERE.get(name, ()):
+                yield name, attribute
+
+
+def test_this_interpreter_reads_the_table_as_meant() -> None:
+    assert list(misread()) == []
+    assert list(misread()) == [], "the second time finds what the first did"
+
+
+@pytest.mark.parametrize("fault", ["matches nothing", "matches anything"])
+@pytest.mark.parametrize(("module", "attribute"), list(patterns()))
+def test_a_pattern_that_is_misread_is_seen(
+    module: str, attribute: str, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound = getattr(importlib.import_module(module), attribute)
+    groups = "()" * sound.groups
+    text = rf"(?!){groups}" if fault == "matches nothing" else rf"(?s:.*){groups}"
+    broken: Any = text if isinstance(sound.pattern, str) else text.encode()
+    monkeypatch.setattr(f"{module}.{attribute}", re.compile(broken))
+    assert list(misread())
+
+
+@pytest.mark.parametrize("command", ["serve", "check", "demo"])
+def test_no_command_serves_or_approves_on_such_an_interpreter(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("gateway.proxy.answers._ANSWER", re.compile(rb"(?!)"))
+    answers.SHAPES.forget()  # what came often has a pattern of its own
+    arguments = [] if command == "demo" else ["-c", "nothing.yaml"]
+    assert run([command, *arguments]) == 1
+    said = capsys.readouterr().err
+    assert "misreads" in said
+    assert "the head of an answer: b'HTTP/1.1 200 OK" in said
+    assert "hint: Install index-gateway for another Python" in said
