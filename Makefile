@@ -4,16 +4,19 @@
 UPSTREAM ?= pypiserver
 PORT ?= 8080
 PYTEST ?= -n 3 --dist loadfile
+FUZZ ?=
+FUZZ_SECONDS ?= 3600
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long check bench screenshots docs wheel lock clean
+.PHONY: help demo test test-long fuzz check bench screenshots docs wheel lock clean
 
 help:
 	@echo 'make demo                   try it at http://localhost:8080 (pypiserver)'
 	@echo 'make demo UPSTREAM=devpi    the same with devpi; PORT=8090 takes another port'
 	@echo 'make test                   lint, types, layers and every test; installs what is missing'
 	@echo 'make test-long              every test in every combination, for an hour'
+	@echo 'make fuzz                   generated inputs for an hour (FUZZ_SECONDS=60, FUZZ=forms)'
 	@echo 'make check                  only lint, types, layers and the shipped configurations'
 	@echo 'make bench                  side by side with nginx, writes benchmarks/results.md'
 	@echo 'make screenshots            every page in light and dark, into build/screenshots'
@@ -36,6 +39,10 @@ test-long:
 	@tools/install dev
 	@tools/test-servers
 	$(BIN)/python -m pytest $(PYTEST) --long
+
+fuzz:
+	@tools/install dev
+	$(BIN)/python -W ignore -m tests.fuzz.run --seconds $(FUZZ_SECONDS) $(FUZZ)
 
 check:
 	@tools/install dev

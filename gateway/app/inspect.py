@@ -7,7 +7,7 @@ Nothing that was not judged goes on, and the rest is watched to its end.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from gateway.core.errors import Refusal
@@ -56,6 +56,11 @@ class FormInspector:
         )
         self._seen = 0
         self._going = False
+
+    @property
+    def fields(self) -> Mapping[str, str]:
+        """What was found so far of the fields that decide."""
+        return self._judge.fields
 
     @property
     def safe(self) -> int:

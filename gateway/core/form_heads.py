@@ -15,9 +15,10 @@ from gateway.core.errors import Refusal
 HEAD_LIMIT: Final = 4 * 2**10
 
 # As browsers, requests, curl and twine write it: no escapes, no RFC 2231 forms, in this order.
-# An unquoted name (.NET's) is a plain word; a file name is always quoted.
+# An unquoted name (.NET's) is a plain word; a file name is always quoted, and never empty (a file
+# to some, a value to others, and an error to devpi).
 _DISPOSITION: Final = re.compile(
-    r'form-data; ?name=(?:"([^"\\]*)"|([A-Za-z0-9_.-]+))(?:; ?filename="([^"\\]*)")?'
+    r'form-data; ?name=(?:"([^"\\]*)"|([A-Za-z0-9_.-]+))(?:; ?filename="([^"\\]+)")?'
 )
 _PLAIN_TYPE: Final = re.compile(
     r'text/plain(?:; ?charset=(?:([\w-]+)|"([\w-]+)"))?', re.IGNORECASE | re.ASCII
