@@ -21,7 +21,8 @@ from requests import Request
 from requests_toolbelt import MultipartEncoder
 
 from gateway.core.errors import Refusal
-from gateway.core.form import FormJudge
+from gateway.core.form import FilePart, FormJudge
+from tests.support.form_readers import READERS
 
 BOUNDARY = b"f2b0c7d5a8e94d0d8b2f1c3a4b5c6d7e"
 TYPE = f"multipart/form-data; boundary={BOUNDARY.decode()}"
@@ -107,6 +108,83 @@ def test_plain_forms_are_read(body: bytes, action: str, piece: int) -> None:
     assert seen_by_bottle(body, TYPE) == action
 
 
+# Part heads that writers of forms send and that mean nothing; every reader finds the same behind.
+def lines(*head: bytes, value: bytes = b"pkg") -> bytes:
+    return (
+        b"--"
+        + BOUNDARY
+        + b"\r\n"
+        + b"".join(line + b"\r\n" for line in head)
+        + (b"\r\n" + value + b"\r\n")
+    )
+
+
+PLAIN = b'Content-Disposition: form-data; name="name"'
+CONTENT = b'Content-Disposition: form-data; name="content"; filename="pkg-1.0.tar.gz"'
+ACCEPTED = {
+    "length of a field": lines(PLAIN, b"Content-Length: 3"),
+    "length in front": lines(b"Content-Length: 3", PLAIN),
+    "length of an empty field": lines(PLAIN, b"Content-Length: 0", value=b""),
+    "length of the last file": lines(CONTENT, b"Content-Length: 4", value=b"\r\n\r\n"),
+    "plain text": lines(PLAIN, b"Content-Type: text/plain"),
+    "utf-8": lines(PLAIN, b"Content-Type: text/plain; charset=utf-8", value="é".encode()),
+    "UTF-8 in quotes": lines(PLAIN, b'Content-Type: text/plain;charset="UTF-8"'),
+    "latin-1 of ASCII": lines(
+        PLAIN, b"Content-Type: text/plain; charset=ISO-8859-1", b"Content-Transfer-Encoding: 8bit"
+    ),
+    "us-ascii": lines(PLAIN, b"Content-Type: text/plain; charset=US-ASCII"),
+    "binary": lines(CONTENT, b"Content-Type: a/b", b"Content-Transfer-Encoding: binary"),
+    "unquoted name": lines(b"Content-Disposition: form-data; name=name"),
+    "unquoted name, type first": lines(
+        b"Content-Type: text/plain; charset=utf-8", b"Content-Disposition: form-data; name=name"
+    ),
+    "unquoted name of a file": lines(
+        b'Content-Disposition: form-data; name=content; filename="pkg-1.0.tar.gz"'
+    ),
+}
+
+
+@pytest.mark.parametrize("piece", [0, 1])
+@pytest.mark.parametrize("body", ACCEPTED.values(), ids=ACCEPTED)
+def test_heads_that_mean_nothing_are_accepted(body: bytes, piece: int) -> None:
+    body = UPLOAD + body + END
+    assert judge(body, piece=piece).fields == {":action": "file_upload"}
+    found = [reader(body, TYPE, len(body)) for reader in READERS.values()]
+    assert all(sorted(map(str, each)) == sorted(map(str, found[0])) for each in found), found
+    assert len(found[0]) == 2
+
+
+# As `setup.py sdist upload` writes it.
+DISTUTILS_BOUNDARY = b"--------------GHSKFJDLGDS7543FJKLFHRE75642756743254"
+DISTUTILS = (
+    b"".join(
+        b"\r\n--" + DISTUTILS_BOUNDARY + b"\r\nContent-Disposition: form-data; " + head
+        for head in (
+            b'name=":action"\r\n\r\nfile_upload',
+            b'name="protocol_version"\r\n\r\n1',
+            b'name="name"\r\n\r\nhello',
+            b'name="content"; filename="hello-1.0.tar.gz"\r\n\r\n\x1f\x8b\x08\r\n--',
+            b'name="metadata_version"\r\n\r\n1.0',
+            b'name="license"\r\n\r\n',
+        )
+    )
+    + b"\r\n--"
+    + DISTUTILS_BOUNDARY
+    + b"--\r\n"
+)
+
+
+@pytest.mark.parametrize("piece", [0, 1, 2, 3])
+def test_what_distutils_sends_is_read(piece: int) -> None:
+    kind = f"multipart/form-data; boundary={DISTUTILS_BOUNDARY.decode()}"
+    read = judge(DISTUTILS, kind, piece=piece)
+    assert read.fields == {":action": "file_upload"}
+    assert read.files == [FilePart("content", "hello-1.0.tar.gz")]
+    found = [reader(DISTUTILS, kind, len(DISTUTILS)) for reader in READERS.values()]
+    assert all(sorted(map(str, each)) == sorted(map(str, found[0])) for each in found), found
+    assert len(found[0]) == 6
+
+
 def disposition(text: bytes) -> bytes:
     return b"--" + BOUNDARY + b"\r\n" + text + b"\r\n\r\nremove_pkg\r\n" + END
 
@@ -179,6 +257,26 @@ REFUSED: dict[str, bytes] = {
     "blank before the colon": disposition(b'Content-Disposition : form-data; name=":action"'),
     "a header more": disposition(b'Content-Disposition: form-data; name="x"\r\nContent-Length: 3'),
     "a line that is no header": disposition(b'Content-Disposition: form-data; name="x"\r\nx'),
+    "length that is wrong": disposition(PLAIN + b"\r\nContent-Length: 11"),
+    "length that is no number": disposition(PLAIN + b"\r\nContent-Length: +10"),
+    "length in full width": disposition(PLAIN + "\r\nContent-Length: １０".encode()),
+    "length of a file that is not the last": lines(CONTENT, b"Content-Length: 3") + UPLOAD + END,
+    "latin-1 that is not ASCII": UPLOAD + lines(
+        PLAIN, b"Content-Type: text/plain; charset=iso-8859-1", value=b"\xe9"
+    ) + END,
+    "unquoted name that does not belong there": disposition(
+        b"Content-Disposition: form-data; name=a/b"
+    ),
+    "unquoted file name": disposition(b'Content-Disposition: form-data; name="x"; filename=x'),
+    "empty file name": disposition(b'Content-Disposition: form-data; name="x"; filename=""'),
+    "escaped quote in a file name": disposition(
+        b'Content-Disposition: form-data; name="x"; filename="a%22b"'
+    ),
+    "line of a blank ends the head": lines(PLAIN, b" "),
+    "line of a tab ends the head": lines(PLAIN, b"\t"),
+    "line of a vertical tab ends the head": lines(PLAIN, b"\x0b"),
+    "line of a form feed ends the head": lines(PLAIN, b"\x0c"),
+    "line of an information separator": lines(PLAIN, b"\x1c"),
     "LF in the head": disposition(b'Content-Disposition: form-data; name="x"\nx: y'),
     "vertical tab in the head": disposition(b'Content-Disposition: form-data; name="x\x0by"'),
     "line separator in the head": disposition(
@@ -401,6 +499,94 @@ def test_a_head_that_ends_oddly_is_refused_before_its_value_is_sent_on(end: byte
         for sent, byte in enumerate(body):  # noqa: B007
             reader.feed(bytes([byte]))
     assert b"r" not in body[len(marker + head) : sent].replace(b"\r", b"")
+
+
+# -- how far a body may go ------------------------------------------------------------------
+
+
+def test_a_head_waits_until_it_is_judged_whole() -> None:
+    reader = FormJudge(TYPE, "", [":action"])
+    body = UPLOAD + NAME + file(b"data")
+    at_head = len(UPLOAD) - 2  # the value's end; the line end belongs to the delimiter
+    seen = set()
+    for at in range(len(body)):
+        reader.feed(body[at : at + 1])
+        seen.add(reader.safe)
+        assert reader.safe <= at + 1
+    ends = {0, at_head, body.index(b"\r\n\r\npkg") + 4, body.index(b"pkg\r\n") + 3}
+    assert ends < seen
+    heads = [body.index(b"--" + B, at) for at in (1, len(UPLOAD + NAME))]
+    for start in heads:
+        end = body.index(b"\r\n\r\n", start) + 4
+        assert not seen & set(range(start - 1, end))
+
+
+def test_content_goes_on_but_for_the_beginning_of_a_delimiter() -> None:
+    reader = FormJudge(TYPE, "", [":action"])
+    start = UPLOAD + file(b"")[:-2]
+    reader.feed(start)
+    assert reader.safe == len(start)
+    for data, waiting in (
+        (b"data", 0), (b"\r", 1), (b"\n", 2), (b"--" + B[:5], 9), (b"?", 0), (b"\r\n", 2),
+    ):  # fmt: skip
+        reader.feed(data)
+        start += data
+        assert reader.safe == len(start) - waiting
+
+
+class Observer:
+    """Keeps the last four bytes of a file back, and refuses a file that has BAD in it."""
+
+    def __init__(self) -> None:
+        self.told: list[object] = []
+        self.seen = b""
+
+    def begins(self, part: FilePart) -> None:
+        self.told.append(part)
+
+    def content(self, data: bytes) -> int:
+        self.seen += data
+        if b"BAD" in self.seen:
+            raise Refusal("unreadable_form", why="it is bad")
+        return min(4, len(self.seen))
+
+    def ends(self) -> None:
+        self.told.append(self.seen)
+
+
+@pytest.mark.parametrize("piece", [1, 2, 50])
+def test_an_observer_sees_the_file_before_it_goes_on(piece: int) -> None:
+    observer = Observer()
+    reader = FormJudge(TYPE, "", [":action"], observer)
+    head = UPLOAD + file(b"")[:-2]
+    body = head + b"0123456789"
+    for at in range(0, len(body), piece):
+        reader.feed(body[at : at + piece])
+        assert reader.safe <= max(len(head), at + piece - 4)
+    assert reader.safe == len(body) - 4
+    with pytest.raises(Refusal):
+        for byte in b"xxBAD":
+            reader.feed(bytes([byte]))
+            assert not body[: reader.safe].endswith(b"BAD")
+
+
+def test_an_observer_is_told_of_the_end_and_of_files_only() -> None:
+    observer = Observer()
+    reader = FormJudge(TYPE, "", [":action"], observer)
+    reader.feed(UPLOAD + NAME + file(b"data\r\n") + END)
+    reader.finish()
+    assert observer.told == [FilePart("content", "pkg-1.0.tar.gz"), b"data\r\n"]
+
+
+def test_an_unquoted_name_that_may_be_cut_to_one_that_decides_is_refused() -> None:
+    for name, refused in ((b"names", True), (b"nam", False), (b"Namex", True)):
+        reader = FormJudge(TYPE, "", ["name"])
+        body = lines(b"Content-Disposition: form-data; name=" + name)
+        if refused:
+            with pytest.raises(Refusal):
+                reader.feed(body)
+        else:
+            reader.feed(body)
 
 
 # -- real clients ------------------------------------------------------------------------------
