@@ -21,7 +21,7 @@ help:
 	@echo 'make bench                  side by side with nginx, writes benchmarks/results.md'
 	@echo 'make screenshots            every page in light and dark, into build/screenshots'
 	@echo 'make docs                   write the parts of docs/ that come from the code'
-	@echo 'make wheel                  build the wheel into dist'
+	@echo 'make wheel                  build the wheels (gateway, devpi-client-otp) into dist'
 	@echo 'make lock                   pin the dependencies anew (UPGRADE=1 for newer versions)'
 	@echo 'make clean                  remove .venv and everything that was built'
 
@@ -68,7 +68,7 @@ docs:
 wheel:
 	@tools/install run
 	@rm -rf build/lib build/bdist.* # what was deleted since would go along
-	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist . ./plugins/devpi-client-otp
 
 lock:
 	@tools/install dev

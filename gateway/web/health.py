@@ -12,7 +12,7 @@ async def show(kit: Kit, ask: Ask) -> Reply:
     """200 in any case while this process answers: without its store it still forwards what
     the rules let pass, so taking it out of rotation would only make things worse.
 
-    The name tells clients what they talk to (`gateway.devpi_client`)."""
+    The name tells clients what they talk to (`plugins/devpi-client-otp`)."""
     try:
         await kit.flow.reachable()
         store = "ok"

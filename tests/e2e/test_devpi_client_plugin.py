@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import socket
 import subprocess
 import sys
 import threading
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import entry_points
 from pathlib import Path
 
+import devpi_client_otp
 import pytest
 from devpi import hookspecs
 from pluggy import HookimplMarker, PluginManager
 
-from gateway import devpi_client
+from gateway import NAME
+from gateway.core.addresses import HEALTH
 from gateway.core.errors import MESSAGES
 from tests.e2e.conftest import NewPerson
 from tests.support.gateways import Gateway
 from tests.support.servers import Index
+
+PLUGIN = Path(__file__).parents[2] / "plugins" / "devpi-client-otp"
 
 # -- devpi-client on a terminal ----------------------------------------------------------------
 
@@ -122,7 +129,7 @@ def ask(url: str, password: str | None = "secret") -> str | None:
     """What devpi-client would send as password."""
     plugins = PluginManager("devpiclient")
     plugins.add_hookspecs(hookspecs)
-    plugins.register(devpi_client)
+    plugins.register(devpi_client_otp)
     plugins.register(Keyring(password))
     found = plugins.hook.devpiclient_get_password(url=url, username="alice")
     assert found is None or isinstance(found, str)
@@ -209,7 +216,7 @@ def test_a_push_to_another_index_asks_nothing(typed: list[str]) -> None:
 def test_a_server_that_hangs_holds_up_only_for_a_moment(
     typed: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(devpi_client, "WITHIN", 0.2)
+    monkeypatch.setattr(devpi_client_otp, "WITHIN", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert ask(f"http://127.0.0.1:{silent.getsockname()[1]}/") == "secret"
     assert typed == []
@@ -243,20 +250,31 @@ def test_without_a_terminal_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) ->
 # -- how it is installed -------------------------------------------------------------------------
 
 
+def test_it_knows_a_gateway_by_the_name_and_address_that_gateways_have() -> None:
+    assert devpi_client_otp.GATEWAY == NAME
+    assert devpi_client_otp.HEALTH == HEALTH
+
+
 def test_devpi_client_finds_it_by_its_entry_point() -> None:
-    (found,) = [one for one in entry_points(group="devpi_client") if one.name == "index-gateway"]
-    assert found.load() is devpi_client
+    (found,) = [one for one in entry_points(group="devpi_client") if one.name == "otp"]
+    assert found.load() is devpi_client_otp
 
 
-def test_it_brings_almost_nothing_along() -> None:
+def test_it_is_a_small_wheel_that_needs_nothing_of_the_gateway(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    shutil.copytree(PLUGIN, source, ignore=shutil.ignore_patterns("*.egg-info", "build"))
+    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*pip, "--wheel-dir", str(tmp_path), str(source)], check=True)
+    (wheel,) = tmp_path.glob("devpi_client_otp-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if ".dist-info/" not in name]
+        metadata = next(name for name in archive.namelist() if name.endswith("/METADATA"))
+        needed = re.findall(r"^Requires-Dist: ([\w-]+)", archive.read(metadata).decode(), re.M)
+    assert sorted(names) == ["devpi_client_otp/__init__.py", "devpi_client_otp/py.typed"]
+    assert sorted(needed) == ["devpi-client", "pluggy"]
     script = (
-        "import sys, gateway.devpi_client;"
+        "import sys, devpi_client_otp;"
         "print(*sorted(m for m in sys.modules if m.partition('.')[0] in ('gateway', 'aiohttp')))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert done.stdout.split() == [
-        "gateway",
-        "gateway.core",
-        "gateway.core.addresses",
-        "gateway.devpi_client",
-    ]
+    assert (done.returncode, done.stdout.split()) == (0, [])

@@ -1,22 +1,28 @@
 """A plugin for devpi-client: after the password, ask for the one-time code.
 
-Runs in devpi-client's process (`pip install index-gateway[devpi-client]`), at people who may
-never see the gateway itself. So it imports next to nothing of it, and at any other server the
-only trace is one small GET that carries no credential.
+Runs in devpi-client's process, at people who may never see the gateway itself. So it needs
+nothing of it, and at any other server the only trace is one small GET that carries no credential.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Generator
-from typing import Final
+from typing import Final, Optional
 from urllib.parse import urlsplit
 
 from pluggy import HookimplMarker
 
-from gateway import NAME, __version__
-from gateway.core.addresses import HEALTH
+__version__ = "0.1.0"
+
+GATEWAY: Final = "index-gateway"
+"""The name a gateway gives at `HEALTH`."""
+HEALTH: Final = "/+auth/health"
+# A password with a code behind it, typed in one line. What the gateway takes for a code is its
+# own affair; this only saves a question.
+_WITH_CODE: Final = re.compile(r".+,(?:[0-9]{6}|[0-9A-Za-z]{4}(?:-[0-9A-Za-z]{4}){3})", re.DOTALL)
 
 WITHIN: Final = 3.0
 """Seconds a server may take to connect, and to answer, before it is taken for another one."""
@@ -40,9 +46,7 @@ def devpiclient_get_password(url: str, username: str) -> Generator[None, str | N
     password = yield
     if not password or not sys.stdin.isatty() or not is_gateway(url):
         return password
-    from gateway.core.evidence import split_code
-
-    if split_code(password):  # typed with the password already
+    if _WITH_CODE.fullmatch(password):
         return password
     code = _ask(username)
     return f"{password},{code}" if code else password
@@ -54,7 +58,7 @@ def is_gateway(url: str) -> bool:
         found = _health(url)
     except (OSError, ValueError):  # every failure of requests is one or the other
         return False
-    return isinstance(found, dict) and found.get("name") == NAME
+    return isinstance(found, dict) and found.get("name") == GATEWAY
 
 
 def _health(url: str) -> object:
@@ -66,7 +70,7 @@ def _health(url: str) -> object:
     import requests  # what devpi-client uses, so the same certificates and proxies count
 
     with requests.Session() as session:
-        session.headers["User-Agent"] = f"{NAME}/{__version__}"
+        session.headers["User-Agent"] = f"devpi-client-otp/{__version__}"
         session.auth = lambda request: request  # nor a password from ~/.netrc
         answer = session.get(address, timeout=WITHIN, allow_redirects=False, stream=True)
         if answer.status_code != 200:
