@@ -10,7 +10,7 @@ import json
 import re
 import sys
 from collections.abc import Generator
-from typing import Final, Optional
+from typing import Final
 from urllib.parse import urlsplit
 
 from pluggy import HookimplMarker
