@@ -60,7 +60,10 @@ class ClientConnection(Connection):
         peer = transport.get_extra_info("peername")
         if isinstance(peer, tuple):
             self._peer = read_address(peer[0].partition("%")[0])
-        self.forwarder.clients.add(self)
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            self.forwarder.descriptors.arrived(sock.fileno())
+        self.forwarder.clients[self] = None
 
     def data_received(self, data: bytes) -> None:
         if self.stage is None:
@@ -155,6 +158,14 @@ class ClientConnection(Connection):
             self._buffer += data
         if len(self._buffer) > self.forwarder.limits.pipelined:
             self.stop_reading(Why.AHEAD)
+
+    @property
+    def waits(self) -> bool:
+        """Nothing is under way for the client: another may have its place."""
+        stage, transport = self.stage, self.transport
+        if stage is _GONE:  # it does not read the end of its answer
+            return transport is not None and transport.get_write_buffer_size() > 0
+        return stage is None or isinstance(stage, Linger)
 
     # -- decisions ----------------------------------------------------------------------------
 

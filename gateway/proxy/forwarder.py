@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import Final
 
 from gateway.core.client_address import Networks
 from gateway.core.errors import MESSAGES
 from gateway.core.facts import Facts, IPAddress
 from gateway.proxy.client import ClientConnection
+from gateway.proxy.descriptors import Descriptors, pending
 from gateway.proxy.grammar import Kind, RequestHead
 from gateway.proxy.limits import Limits
 from gateway.proxy.ports import Answer, Forward, Gate, Pages
@@ -25,6 +27,7 @@ from gateway.proxy.wire import Rendered, Route
 
 _MEMO: Final = 8192
 _MEMO_LINE: Final = 256
+_WORTH_A_LOOK: Final = 64  # one in so many has to wait, or looking costs more than it brings
 
 
 class Forwarder:
@@ -49,10 +52,14 @@ class Forwarder:
         self.limits: Final = limits or Limits()
         self.trusted: Final = trusted
         self.log: Final = logging.getLogger("gateway.proxy")
-        self.pool: Final = Pool(endpoint, self.limits.pool)
-        self.pipes: Final = Pipes()
+        self.descriptors: Final = Descriptors(self._open, self._close_one)
+        self.pool: Final = Pool(endpoint, self.limits.pool, self.descriptors)
+        self.pipes: Final = Pipes(self.descriptors)
         self.room: Final = Room(self.limits.held)
-        self.clients: Final[set[ClientConnection]] = set()
+        self.clients: Final[dict[ClientConnection, None]] = {}
+        """All connections of clients, the first that came first."""
+        self._waiting: list[tuple[float, ClientConnection]] = []
+        self._looked = -1.0
         self.bare: Final = Route(Forward())
         self.stopping = False
         self.now = 0.0
@@ -74,9 +81,29 @@ class Forwarder:
         return ClientConnection(self)
 
     def gone(self, client: ClientConnection) -> None:
-        self.clients.discard(client)
+        self.clients.pop(client, None)
         if self._empty is not None and not self.clients:
             self._empty.set()
+
+    def _open(self) -> int:
+        """Descriptors of connections and what belongs to them."""
+        return len(self.clients) + len(self.pool.open) + self.pipes.open
+
+    def _close_one(self) -> None:
+        """Close the client's connection that has waited longest, for others to come."""
+        while True:
+            while self._waiting:
+                since, client = self._waiting.pop()
+                if client.waits and client.since == since and not pending(client.transport):
+                    client.leave()
+                    return
+            if self._looked == self.now:
+                return
+            found = [(client.since, client) for client in self.clients if client.waits]
+            if _WORTH_A_LOOK * len(found) < len(self.clients) or not found:
+                self._looked = self.now  # nearly all of them are busy: not again in this tick
+            found.sort(key=itemgetter(0))  # of the same moment, the one that came first
+            self._waiting = found[::-1]
 
     def _tick(self) -> None:
         loop = asyncio.get_running_loop()

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-_BACKLOG: Final = 1024
+from gateway.proxy.descriptors import backlog, limit
+
 _ANY_V6: Final = "::"
 # A name's address of a kind that this machine does not have: its others will do.
 _NOT_HERE: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
@@ -68,13 +69,14 @@ class Listener:
             ListenError: the port is in use, say.
         """
         try:
+            most = backlog(limit(), len(others))
             if self.path:
-                return [self._unix()]
+                return [self._unix(most)]
             dual = self.host == _ANY_V6 and not any(
                 one.port == self.port and one.port and not one.path and ":" not in one.host
                 for one in others
             )
-            return self._tcp(dual)
+            return self._tcp(dual, most)
         except OSError as exc:
             raise ListenError(f"cannot listen on {self}: {_said(exc)}") from exc
 
@@ -82,11 +84,11 @@ class Listener:
         """The same as it came to be: the port that the system chose for port 0."""
         return self if self.path else replace(self, port=sockets[0].getsockname()[1])
 
-    def _tcp(self, dual: bool) -> list[socket.socket]:
+    def _tcp(self, dual: bool, most: int) -> list[socket.socket]:
         for left in reversed(range(_TRIES)):
             bound: list[socket.socket] = []
             try:
-                return self._at_all_addresses(bound, dual)
+                return self._at_all_addresses(bound, dual, most)
             except OSError as exc:
                 for sock in bound:
                     sock.close()
@@ -94,8 +96,14 @@ class Listener:
                     raise
         raise AssertionError
 
-    def _at_all_addresses(self, bound: list[socket.socket], dual: bool) -> list[socket.socket]:
-        """Bind at every address, all at one port. `bound` holds what there is so far."""
+    def _at_all_addresses(
+        self, bound: list[socket.socket], dual: bool, most: int
+    ) -> list[socket.socket]:
+        """Bind at every address, all at one port.
+
+        Args:
+            bound: holds what there is so far. most: connections that wait to be accepted.
+        """
         found = dict.fromkeys(
             socket.getaddrinfo(
                 self.host or None, self.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -111,7 +119,7 @@ class Listener:
                 if family == socket.AF_INET6:
                     sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not dual)
                 sock.bind((address[0], port, *address[2:]))
-                sock.listen(_BACKLOG)
+                sock.listen(most)
                 sock.setblocking(False)
             except OSError as exc:
                 if exc.errno not in _NOT_HERE:
@@ -124,7 +132,7 @@ class Listener:
             raise missing
         return bound
 
-    def _unix(self) -> socket.socket:
+    def _unix(self, most: int) -> socket.socket:
         path = Path(self.path)
         self._clear(path)
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -137,7 +145,7 @@ class Listener:
             finally:
                 os.umask(before)
             path.chmod(self.mode)
-            sock.listen(_BACKLOG)
+            sock.listen(most)
             sock.setblocking(False)
         except OSError:
             sock.close()

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
 
+from gateway.proxy.descriptors import backlog, limit, raise_limit
 from gateway.proxy.forwarder import Forwarder
 from gateway.proxy.listen import Listener
 from gateway.proxy.workers import stop_signals, supervise
@@ -53,6 +54,7 @@ def serve(serving: Serving) -> int:
     Raises:
         ListenError: an address cannot be used.
     """
+    raise_limit()
     sockets: list[socket.socket] = []
     bound: list[tuple[Listener, tuple[int, int] | None]] = []
     try:
@@ -92,7 +94,10 @@ async def work(
             loop.add_signal_handler(number, asked.set)
     running = await serving.start()
     try:
-        servers = [await _accept(running.forwarder, sock.dup(), serving.tls) for sock in sockets]
+        most = backlog(limit(), len(sockets))
+        servers = [
+            await _accept(running.forwarder, sock.dup(), serving.tls, most) for sock in sockets
+        ]
         await asked.wait()
         if parent is not None:
             loop.remove_reader(parent)
@@ -113,12 +118,14 @@ def close_all(sockets: Iterable[socket.socket]) -> None:
 
 
 async def _accept(
-    forwarder: Forwarder, sock: socket.socket, tls: ssl.SSLContext | None
+    forwarder: Forwarder, sock: socket.socket, tls: ssl.SSLContext | None, most: int
 ) -> asyncio.AbstractServer:
     loop = asyncio.get_running_loop()
-    if sock.family == socket.AF_UNIX:
-        return await loop.create_unix_server(forwarder.client, sock=sock, ssl=tls)
-    return await loop.create_server(forwarder.client, sock=sock, ssl=tls)
+    within = forwarder.limits.head_time if tls else None
+    make = loop.create_unix_server if sock.family == socket.AF_UNIX else loop.create_server
+    return await make(
+        forwarder.client, sock=sock, ssl=tls, backlog=most, ssl_handshake_timeout=within
+    )
 
 
 def run(main: Coroutine[Any, Any, int]) -> int:

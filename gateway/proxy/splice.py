@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import os
 import sys
 from collections.abc import Callable
 from enum import Enum
 from typing import Final
+
+from gateway.proxy.descriptors import Descriptors
 
 AVAILABLE: Final = sys.platform == "linux" and hasattr(os, "splice")
 _PIPE_SIZE: Final = 1 << 20
@@ -29,26 +32,38 @@ class Outcome(Enum):
 
 
 class Pipes:
-    """Empty pipes, kept for the next transfer."""
+    """Empty pipes, kept for the next transfer. out: those in use."""
 
-    __slots__ = ("_free",)
+    __slots__ = ("_descriptors", "_free", "out")
 
-    def __init__(self) -> None:
+    def __init__(self, descriptors: Descriptors) -> None:
         self._free: list[tuple[int, int]] = []
+        self._descriptors: Final = descriptors
+        self.out = 0
+
+    @property
+    def open(self) -> int:
+        """Descriptors of pipes and of the sockets that are moved between."""
+        return 4 * self.out + 2 * len(self._free)
 
     def take(self) -> tuple[int, int]:
-        """Raises OSError when there are no descriptors left."""
+        """Raises OSError when there are no descriptors to spare."""
         if self._free:
+            self.out += 1
             return self._free.pop()
+        if self._descriptors.full():  # bytes pass without a pipe, too
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         pipe = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         # An unprivileged user has only so many large pipes (pipe-user-pages-soft): a small one
         # works too.
         with contextlib.suppress(OSError):
             fcntl.fcntl(pipe[1], fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
+        self.out += 1
         return pipe
 
     def give(self, pipe: tuple[int, int], *, empty: bool) -> None:
         """A pipe that still holds bytes of one transfer must never serve another."""
+        self.out -= 1
         if empty and len(self._free) < _KEPT_PIPES:
             self._free.append(pipe)
         else:
@@ -57,7 +72,8 @@ class Pipes:
 
     def close(self) -> None:
         while self._free:
-            self.give(self._free.pop(), empty=False)
+            for end in self._free.pop():
+                os.close(end)
 
 
 class Mover:

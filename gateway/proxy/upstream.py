@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from gateway.proxy.connection import Connection
+from gateway.proxy.descriptors import Descriptors
 
 if TYPE_CHECKING:
     from gateway.proxy.exchange import Exchange
+
+
+_PAUSE: Final = 0.02  # seconds; who waits longer than `Limits.connect` is refused elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +139,11 @@ class UpstreamConnection(Connection):
 class Pool:
     """Upstream connections: `idle` ones, last used last, and all that are `open`."""
 
-    __slots__ = ("_endpoint", "_limit", "idle", "open")
+    __slots__ = ("_descriptors", "_endpoint", "_limit", "idle", "open")
 
-    def __init__(self, endpoint: Endpoint, limit: int) -> None:
+    def __init__(self, endpoint: Endpoint, limit: int, descriptors: Descriptors) -> None:
         self._endpoint: Final = endpoint
+        self._descriptors: Final = descriptors
         self._limit: Final = limit
         self.idle: list[UpstreamConnection] = []
         self.open: set[UpstreamConnection] = set()
@@ -169,13 +174,18 @@ class Pool:
             self.idle.remove(connection)
 
     async def connect(self) -> UpstreamConnection:
-        """A new connection.
+        """A new connection; or, where descriptors are rare, the first that others let go of.
 
         Raises:
             OSError: the upstream cannot be reached (TLS failures included).
         """
         loop = asyncio.get_running_loop()
         where = self._endpoint
+        while self._descriptors.full():
+            await asyncio.sleep(_PAUSE)
+            free = self.take()
+            if free is not None:
+                return free
         if where.path:
             _, made = await loop.create_unix_connection(self._make, where.path)
         else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
+from gateway.proxy import server
 from gateway.proxy.forwarder import Forwarder
 from gateway.proxy.limits import Limits
 from gateway.proxy.listen import Listener, ListenError, tls_context
@@ -33,6 +34,8 @@ def main(upstream: str, listen: str, workers: str = "1", *tls: str) -> int:
     async def start() -> Small:
         return Small(upstream)
 
+    if "ASYNCIO" in os.environ:
+        server._UVLOOP = "uvloop_is_not_there"  # type: ignore[misc]
     context = tls_context(*tls) if tls else None
     listeners = [Listener.parse(listen)]
     return serve(
