@@ -12,8 +12,9 @@ from typing import Final
 
 from gateway.core.errors import Refusal
 from gateway.core.facts import Facts
-from gateway.core.form import FileObserver, FormJudge
+from gateway.core.form import FilePart, FormJudge
 from gateway.core.rules import Matched, Policy, Rule, RuleSet
+from gateway.core.zips import ZipWatch
 from gateway.proxy.ports import Answer, Plan
 
 HOLD: Final = 1024 * 1024
@@ -25,9 +26,6 @@ Refuse = Callable[[Facts, Refusal], Answer]
 
 class FormInspector:
     """An `Inspector` (see gateway.proxy.ports) over the form rules that may fit a request.
-
-    Args:
-        observer: is shown the files in the form.
 
     Raises:
         Refusal: `unreadable_form` for a body that is no plain form.
@@ -42,17 +40,17 @@ class FormInspector:
         rules: RuleSet,
         decide: Decide,
         refuse: Refuse,
-        observer: FileObserver | None = None,
     ) -> None:
         self._facts: Final = facts
         self._rules: Final = rules
         self._decide: Final = decide
         self._refuse: Final = refuse
+        self._archives: Final = Archives() if matched.unpacks else None
         self._judge: Final = FormJudge(
             facts.first("content-type") or "",
             facts.joined("content-encoding"),
             matched.form_names,
-            observer,
+            self._archives,
         )
         self._seen = 0
         self._going = False
@@ -99,6 +97,8 @@ class FormInspector:
         final = self._match(self._judge.fields)
         if not self._judge.complete:
             self._refuse_ambiguous_cuts(final)
+        if self._archives is not None:
+            self._archives.decide(final.unpacks)
         self._going = True
         return self._decide(self._facts, final.rule, final.policy)
 
@@ -117,3 +117,46 @@ class FormInspector:
 
     def _match(self, fields: dict[str, str]) -> Matched:
         return self._rules.match(self._facts, {name: (value,) for name, value in fields.items()})
+
+
+class Archives:
+    """A `FileObserver` that looks into the files of a form which the index unpacks.
+
+    Until the rule is known nothing goes on, so what is wrong with a file waits for it.
+    """
+
+    def __init__(self) -> None:
+        self._watch: ZipWatch | None = None
+        self._wrong: Refusal | None = None
+        self._decided = self._matters = False
+
+    def decide(self, unpacked: bool) -> None:
+        """The rule is known; whether the index unpacks the files.
+
+        Raises:
+            Refusal: what is wrong with those that have come.
+        """
+        self._decided, self._matters = True, unpacked
+        if self._wrong is not None and unpacked:
+            raise self._wrong
+
+    def begins(self, _part: FilePart) -> None:
+        self._watch = ZipWatch()
+
+    def content(self, data: bytes) -> int:
+        self._look(lambda watch: watch.feed(data))
+        return 0
+
+    def ends(self) -> None:
+        self._look(lambda watch: watch.finish())
+        self._watch = None
+
+    def _look(self, at: Callable[[ZipWatch], None]) -> None:
+        if self._watch is None or (self._decided and not self._matters):
+            return
+        try:
+            at(self._watch)
+        except Refusal as refusal:
+            if self._decided:
+                raise
+            self._watch, self._wrong = None, self._wrong or refusal

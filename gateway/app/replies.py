@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from gateway.core.addresses import LOGIN, login_for, step_up_for
@@ -60,7 +61,11 @@ class Replies:
         full = self._filled(refusal)
         if facts is not None and facts.navigates:
             return self._lead(facts, full) or Answer(*self._page(facts, full))
-        return self.json(full)
+        answer = self.json(full)
+        if facts is None or "json" in (facts.first("accept") or ""):
+            return answer
+        # twine and `devpi upload` show the reason of the status line and never the body.
+        return replace(answer, reason=full.text)
 
     async def worded(self, facts: Facts, work: Awaitable[T]) -> T | Answer:
         """What `work` gives; any failure of it is a refusal, in the words of `core.errors`."""

@@ -87,6 +87,7 @@ def check(config: Path, who: bool, users: Path | None) -> int:
         raise ConfigError(tuple(failed))
     _look_at_keys(settings)
     _look_at_store(settings)
+    _look_at_documentation(settings)
     click.echo(
         f"{config}: {len(settings.rules)} rules and {len(settings.tests)} tests hold; "
         f"{settings.public_url} -> {settings.upstream.kind} at {settings.upstream.url}"
@@ -124,6 +125,12 @@ def _look_at_keys(settings: Settings) -> None:
             output.warning(f"{settings.file}: {key}: {source} is not there or cannot be read")
             if key == "keys":
                 output.hint(f"index-gateway keys new -c {settings.file}")
+
+
+def _look_at_documentation(settings: Settings) -> None:
+    """Ask for what makes documentation harmless that did not come through the gateway."""
+    if settings.upstream.kind == "devpi" and any(rule.unpacked for rule in settings.rules):
+        output.hint("Start devpi-server with --keep-docs-packed: it then unpacks no documentation.")
 
 
 def _readable(name: str) -> bool:

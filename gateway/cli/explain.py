@@ -103,6 +103,8 @@ def _told(settings: Settings, verdict: Verdict) -> list[str]:
         lines.append(f"needs: {_needs(policy, age)}")
     if rule and rule.sandbox:
         lines.append("answer: in a sandbox (Content-Security-Policy)")
+    if rule and rule.unpacked:
+        lines.append("files: only ZIP archives whose members stay in their folder")
     return lines
 
 

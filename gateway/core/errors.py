@@ -72,6 +72,12 @@ MESSAGES: Final = MappingProxyType(
             "The form in this request cannot be read in exactly one way: {why}.",
             "Send one ':action' field, as twine does.",
         ),
+        "unsafe_archive": Message(
+            400,
+            "Archive not accepted",
+            "The index would unpack this archive, and {why}.",
+            "Pack it again as a plain ZIP archive whose names are relative and have no '..'.",
+        ),
         "unreadable_login": Message(
             400,
             "Login not accepted",

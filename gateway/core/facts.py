@@ -48,6 +48,14 @@ class Facts:
         return (self.first("content-type") or "").partition(";")[0].strip().lower()
 
     @property
+    def plain_media_type(self) -> bool:
+        """Whether the media type is spelled as everybody spells it.
+
+        devpi (webob) takes a form in `Text/Plain` or `text/plain ;` for none, and reads JSON.
+        """
+        return (self.first("content-type") or "").partition(";")[0] == self.content_type
+
+    @property
     def navigates(self) -> bool:
         """Whether a person looks at the answer in a browser (Fetch Metadata).
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final, NamedTuple
 
+from gateway.core.errors import Refusal
 from gateway.core.facts import Facts, IPAddress
 from gateway.core.regexes import Regex, compile_regex
 from gateway.core.templates import Template, Tree, parse_template, split
@@ -37,6 +38,7 @@ class Rule:
     form: field name -> allowed values; None for "the rule does not look at the body".
     networks: where the client is; of one whose address is not known see `RuleSet.match`.
     max_age: seconds; how old a second factor may be.
+    unpacked: the index unpacks the files of the form, so they are looked into; goes with `form`.
     position: where it stands in the configuration, for messages.
     """
 
@@ -50,6 +52,7 @@ class Rule:
     networks: tuple[IPv4Network | IPv6Network, ...] | None = None
     max_age: float | None = None
     sandbox: bool = False
+    unpacked: bool = False
     position: str = field(default="", compare=False)
 
     @property
@@ -67,12 +70,14 @@ class Matched(NamedTuple):
         rule that may still come to fit (None, and the default's policy, if there is none).
         The request is to be cut off if the body then turns out to fit another rule.
     form_names: the fields of the body to look at when `needs_form`.
+    unpacks: a rule that decides, or may come to, has `unpacked`.
     """
 
     rule: Rule | None
     policy: Policy
     needs_form: bool = False
     form_names: frozenset[str] = frozenset()
+    unpacks: bool = False
 
 
 class RuleSet:
@@ -126,6 +131,10 @@ class RuleSet:
         Args:
             form: the fields found in the body; None while it has not been looked at.
             candidates: what `candidates` returned for this method and path, if kept.
+
+        Raises:
+            Refusal: `bad_request` or `unreadable_form` where a rule asks for the media type, and
+                it is spelled in a way that servers read differently.
         """
         if candidates is None:
             candidates = self.candidates(facts.method, facts.path)
@@ -145,6 +154,8 @@ class RuleSet:
 
     def _last(self, open_rules: list[Rule], unsure: list[Rule], last: Rule | None) -> Matched:
         """The outcome where the form may still decide, or else `last` (None: the default)."""
+        chosen = [rule for rule in (*open_rules, *unsure, last) if rule is not None]
+        unpacks = any(rule.unpacked for rule in chosen)
         strictest = max(unsure, key=lambda rule: _STRICTNESS.index(rule.policy), default=None)
         otherwise = self.default if last is None else last.policy
         if strictest is not None and (
@@ -152,16 +163,17 @@ class RuleSet:
         ):
             last = strictest
         if open_rules:
-            return self._undecided(open_rules, last)
-        return Matched(None, self.default) if last is None else Matched(last, last.policy)
+            return self._undecided(open_rules, last, unpacks)
+        policy = self.default if last is None else last.policy
+        return Matched(last, policy, unpacks=unpacks)
 
-    def _undecided(self, open_rules: list[Rule], last: Rule | None) -> Matched:
+    def _undecided(self, open_rules: list[Rule], last: Rule | None, unpacks: bool) -> Matched:
         names = frozenset(name for rule in open_rules for name, _ in rule.form or ())
         possible = open_rules if last is None else [*open_rules, last]
         for rule in possible:
             if rule.policy is Policy.PASS:
-                return Matched(rule, rule.policy, True, names)
-        return Matched(None, self.default, True, names)
+                return Matched(rule, rule.policy, True, names, unpacks)
+        return Matched(None, self.default, True, names, unpacks)
 
 
 _STRICTNESS: Final = (
@@ -175,11 +187,14 @@ _STRICTNESS: Final = (
 
 
 def _conditions_fit(rule: Rule, facts: Facts) -> bool:
-    if rule.content_types is not None and facts.content_type not in rule.content_types:
+    known = rule.networks is not None and facts.client is not None
+    if known and not in_networks(facts.client, rule.networks or ()):
         return False
-    if rule.networks is None or facts.client is None:
-        return True
-    return in_networks(facts.client, rule.networks)
+    asks = rule.content_types is not None or rule.form is not None
+    if asks and not facts.plain_media_type:
+        slug = "bad_request" if rule.form is None else "unreadable_form"
+        raise Refusal(slug, why="its Content-Type is not plainly written")
+    return rule.content_types is None or facts.content_type in rule.content_types
 
 
 def in_networks(address: IPAddress | None, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool:

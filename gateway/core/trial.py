@@ -71,7 +71,10 @@ def judge(rules: RuleSet, trial: Trial) -> Verdict:
     fields = (("content-type", content_type),) if content_type else ()
     facts = Facts(trial.method, trial.target, *target, fields=fields, client=trial.client)
     form = {name: (value,) for name, value in trial.form.items()}
-    matched = rules.match(facts, form)
+    try:
+        matched = rules.match(facts, form)
+    except Refusal as refusal:
+        return Verdict(target.path, refusal=refusal.slug)
     steps = []
     for rule in rules.rules:
         if rule is matched.rule:

@@ -54,6 +54,7 @@ class Forward:
 class Answer:
     """A complete small answer of the gateway's own. `close`: end the connection after it.
 
+    reason: of the status line, for clients that show nothing else; "" for the usual phrase.
     Content-Length, Date and Connection are the forwarder's to write; a body to HEAD is not
     sent.
     """
@@ -62,6 +63,7 @@ class Answer:
     fields: tuple[Field, ...]
     body: bytes
     close: bool = False
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,12 +159,8 @@ def answer_head(
 
 def own_answer(answer: Answer, *, close: bool, bodiless: bool) -> bytes:
     """A whole answer of the gateway's own."""
-    try:
-        reason = HTTPStatus(answer.status).phrase
-    except ValueError:
-        reason = ""
     fields = Rendered(answer.fields)
-    parts = [f"HTTP/1.1 {answer.status} {reason}\r\n".encode(), fields.block]
+    parts = [f"HTTP/1.1 {answer.status} {_reason(answer)}\r\n".encode(), fields.block]
     if b"date" not in fields.names:
         parts.append(f"Date: {formatdate(time.time(), usegmt=True)}\r\n".encode())
     if answer.status != 204:
@@ -173,3 +169,13 @@ def own_answer(answer: Answer, *, close: bool, bodiless: bool) -> bytes:
     if not bodiless and answer.status not in (204, 304):
         parts.append(answer.body)
     return b"".join(parts)
+
+
+def _reason(answer: Answer) -> str:
+    """RFC 9112 section 4, in ASCII: what a stranger has written may stand in it."""
+    if answer.reason:
+        return "".join(char if " " <= char <= "~" else "?" for char in answer.reason)
+    try:
+        return HTTPStatus(answer.status).phrase
+    except ValueError:
+        return ""

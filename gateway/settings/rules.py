@@ -118,7 +118,16 @@ class RuleModel:
         False,
     )
 
+    unpacked: bool = setting(
+        Flag(),
+        "With match.form: the index unpacks the files of this form. They go on only if they are "
+        "ZIP archives in which no member leaves its folder.",
+        False,
+    )
+
     def problem(self) -> str:
+        if self.unpacked and self.match.form is None:
+            return "unpacked without match.form; only the files of a form are looked into"
         if self.max_age is not None and self.policy is not Policy.SECOND_FACTOR:
             return f"max_age with policy {self.policy}; only second_factor has one"
         return ""
@@ -137,6 +146,7 @@ class RuleModel:
             networks=match.networks,
             max_age=self.max_age,
             sandbox=self.sandbox,
+            unpacked=self.unpacked,
             position=position,
         )
 

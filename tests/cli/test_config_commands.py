@@ -284,7 +284,15 @@ EXPLAINED = {
         "Ask for the plain path",
     ),
     "own pages": (["GET", "/+auth/login"], "answered by the gateway itself"),
-    "a method of devpi's own": (["PUSH", "/alice/dev"], "rule: uploads"),
+    "a method of devpi's own": (
+        ["PUSH", "/alice/dev", "--content-type", "application/json"],
+        "rule: pushes",
+    ),
+    "files that are looked into": (
+        ["POST", "/alice/dev", "--form", ":action=doc_upload"],
+        "rule: documentation uploads",
+        "files: only ZIP archives whose members stay in their folder",
+    ),
 }
 
 

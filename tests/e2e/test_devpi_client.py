@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+from zipfile import ZipFile
+
 import pytest
 
 from gateway.cli.demo.packages import Package, write
@@ -30,9 +34,16 @@ def test_a_day_with_devpi_client(before_devpi: Gateway, person: NewPerson) -> No
     uploaded = devpi("upload", str(wheel), str(sdist))
     assert uploaded.said.count("file_upload of") == 2, uploaded.said
     assert "hello-1.0-py3-none-any.whl" in devpi("list", "hello").said
+    documented = devpi("upload", str(documentation(alice.place, "index.html", "down/x.html")))
+    assert "doc_upload of hello-1.0.doc.zip" in documented.said, documented.said
+    file = re.search(r"http\S+/\+f/\S+\.whl", devpi("list", "hello").said)
+    assert file
+    assert "success" in devpi.reports_a_test(file[0]).said
     pushed = devpi("push", "hello==1.0", prod)
     assert pushed.code == 0, pushed.said
     assert "200" in pushed.said
+    assert "store_doczip" in pushed.said
+    assert "store_toxresult" in pushed.said
     removed = devpi("remove", "-y", "hello==1.0")
     assert removed.code == 0, removed.said
     assert f"{alice.index}/+f/" not in devpi("list", "hello").said
@@ -139,7 +150,41 @@ def test_what_needs_a_factor_is_refused_and_the_login_is_kept(
     assert devpi_server.holds(unproved.name) == before
 
 
-def test_uploads_pushes_and_lists_need_no_factor(unproved: Person) -> None:
+def documentation(place: Path, *names: str) -> Path:
+    """Zipped documentation of hello 1.0 with members of these names."""
+    path = place / "hello-1.0.doc.zip"
+    with ZipFile(path, "w") as archive:
+        for name in names:
+            archive.writestr(name, "<p>Hello")
+    return path
+
+
+def test_documentation_and_pushes_need_one(unproved: Person, devpi_server: Index) -> None:
+    """They are more than an upload: devpi unpacks the one, and sends the other anywhere."""
+    before = devpi_server.holds(unproved.name)
+    for arguments in (
+        ("upload", str(documentation(unproved.place, "index.html"))),
+        ("push", "hello==1.0", f"{unproved.name}/other"),
+    ):
+        done = unproved.devpi(*arguments)
+        assert MESSAGES["second_factor_required"].text in done.words, done.said
+        assert unproved.devpi.logged_in
+    assert devpi_server.holds(unproved.name) == before
+
+
+def test_documentation_that_leaves_its_folder_is_refused(
+    before_devpi: Gateway, person: NewPerson
+) -> None:
+    alice = person("alice", HELLO)
+    alice.devpi("use", f"{before_devpi.url}/{alice.index}")
+    alice.devpi("login", alice.name, "--password", alice.with_code())
+    done = alice.devpi("upload", str(documentation(alice.place, "a.html", "../../evil.html")))
+    assert "'../../evil.html' in it would be written outside of its folder" in done.words, done.said
+    done = alice.devpi("upload", str(documentation(alice.place, "a.html")))
+    assert "doc_upload of" in done.said, done.said
+
+
+def test_uploads_and_lists_need_no_factor(unproved: Person) -> None:
     wheel, _ = write(unproved.place / "new", WORLD)
     assert "file_upload of" in unproved.devpi("upload", str(wheel)).said
     assert "world-1.0-py3-none-any.whl" in unproved.devpi("list", "world").said

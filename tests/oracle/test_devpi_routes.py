@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -120,18 +117,8 @@ class Devpi:
 
 
 @pytest.fixture(scope="module")
-def devpi(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devpi]:
-    from devpi_server.config import get_pluginmanager, parseoptions
-
-    # By import_module, since devpi's functions have no types.
-    initialise: Any = import_module("devpi_server.init").init
-    xom_from_config: Any = import_module("devpi_server.main").xom_from_config
-    place = str(tmp_path_factory.mktemp("devpi") / "server")
-    level = logging.root.level
-    initialise(argv=["devpi-init", "--serverdir", place, "--root-passwd", "x"])
-    config = parseoptions(get_pluginmanager(), ["devpi-server", "--serverdir", place])
-    yield Devpi(xom_from_config(config).create_app())
-    logging.root.setLevel(level)
+def devpi(devpi_app: Any) -> Devpi:
+    return Devpi(devpi_app)
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from gateway.proxy.answers import read_answer
 from gateway.proxy.limits import Limits
 from gateway.proxy.ports import Answer, Forward
 from gateway.proxy.upstream import Endpoint
+from gateway.proxy.wire import own_answer
 from tests.proxy.conversation import QUICK, talk
 from tests.proxy.passgate import PassGate
 from tests.proxy.readers import forget_shapes
@@ -373,3 +374,12 @@ def test_cookies_of_an_answer_are_read_in_their_order(spellings: tuple[bytes, ..
     for _ in range(20):
         head = read_answer(b"HTTP/1.1 200 OK\r\n" + b"".join(lines) + b"\r\n", 4096)
         assert head is not None and head.cookies == [b"c=%d" % at for at in range(4)]
+
+
+def test_a_reason_is_one_line_of_ascii_whoever_wrote_it() -> None:
+    answer = Answer(400, (), b"no", reason="no 'é\r\nX-Evil: 1' here")
+    assert own_answer(answer, close=False, bodiless=False).startswith(
+        b"HTTP/1.1 400 no '???X-Evil: 1' here\r\n"
+    )
+    usual = own_answer(Answer(400, (), b"no"), close=False, bodiless=False)
+    assert usual.startswith(b"HTTP/1.1 400 Bad Request\r\n")

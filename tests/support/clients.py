@@ -89,6 +89,16 @@ class DevpiClient:
         argv = [script("devpi"), command, "--clientdir", str(self._state), *rest]
         return typed(self.home, argv, answers)
 
+    def reports_a_test(self, file: str) -> Done:
+        """Post the results of a test run of that file, as `devpi test` does after tox."""
+        code = (
+            "import sys\nfrom devpi.main import initmain\n"
+            "from devpi.test import post_tox_json_report\n"
+            "hub = initmain(['devpi', 'use', '--clientdir', sys.argv[1]])[0]\n"
+            "post_tox_json_report(hub, sys.argv[2], {'testenvs': {}, 'platform': 'linux'})\n"
+        )
+        return run(self.home, sys.executable, "-c", code, str(self._state), file)
+
     @property
     def _state(self) -> Path:
         return self.home / "client"

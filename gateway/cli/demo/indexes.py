@@ -114,7 +114,7 @@ def devpi_options(port: int, serverdir: Path) -> list[str]:
 
 def start_devpi(children: Children, port: int, serverdir: Path, log: Path) -> Child:
     """Start devpi-server on a loopback port and wait until it answers."""
-    argv = [script("devpi-server"), *devpi_options(port, serverdir)]
+    argv = [script("devpi-server"), *devpi_options(port, serverdir), "--keep-docs-packed"]
     child = children.start("devpi-server", argv, log)
     child.ready(port, "/+api")
     return child
