@@ -33,7 +33,7 @@ class Inspection:
     """The stage from the head to the end of the body; then the exchange goes on alone."""
 
     __slots__ = (
-        "_body", "_chunked", "_client", "_exchange", "_head", "_held", "_inspector", "_next",
+        "_at", "_body", "_chunked", "_client", "_exchange", "_head", "_held", "_inspector", "_next",
         "_sent", "_slice", "_task", "_touched", "_turn", "_whole",
     )  # fmt: skip
 
@@ -47,7 +47,8 @@ class Inspection:
         self._held = bytearray()  # content that has not gone on
         self._sent = 0  # content that has
         self._whole = False  # the body has come to a good end
-        self._next = bytearray()  # came while the inspector was busy, or the others' turn
+        self._next = b""  # came while the inspector was busy, or the others' turn
+        self._at = 0  # how much of it was read
         self._slice = _DENSE
         self._task: asyncio.Task[None] | None = None
         self._turn: asyncio.Handle | None = None
@@ -71,20 +72,27 @@ class Inspection:
         if self._body is None:
             self._client.keep(data)
         elif self._task is not None or self._turn is not None:
-            self._next += data
+            self._next = self._unread() + data
         else:
-            self._read(data)
+            self._next = data
+            self._read()
 
     # -- reading ------------------------------------------------------------------------------
 
-    def _read(self, data: bytes) -> None:
+    def _unread(self) -> bytes:
+        """What has come and was not read yet, for somebody else to read."""
+        unread, self._next = self._next[self._at :], b""
+        self._at = 0
+        return unread
+
+    def _read(self) -> None:
         """The next bytes of the body, no more than a turn's worth of chunks."""
         body = self._body
         assert body is not None
-        piece = data
-        if self._chunked and len(data) > self._slice:
-            piece = data[: self._slice]
-            self._next += memoryview(data)[self._slice :]
+        whole = not self._chunked or len(self._next) - self._at <= self._slice
+        piece = self._unread() if whole else self._next[self._at : self._at + self._slice]
+        if not whole:
+            self._at += self._slice
         try:
             _, content = body.feed(piece)
         except BadChunk as exc:
@@ -94,15 +102,15 @@ class Inspection:
         self._slice = _DENSE if len(joined) * 2 < len(piece) else _SPARSE
         if body.done:
             self._body = None
-            self._client.keep(body.rest + bytes(self._next))
-            self._next.clear()
+            self._client.keep(body.rest + self._unread())
         self._ask(joined, done=body.done)
-        if self._next:
-            self._queue()
+        self._queue()
 
     def _queue(self) -> None:
-        """There is more to read: in its turn."""
-        if self._client.stage is self and self._task is None and self._turn is None:
+        """If there is more to read: in its turn."""
+        if not self._next or self._task is not None or self._turn is not None:
+            return
+        if self._client.stage is self:
             self._client.stop_reading(Why.TURN)
             self._turn = asyncio.get_running_loop().call_soon(self._take_turn)
 
@@ -110,9 +118,7 @@ class Inspection:
         self._turn = None
         if self._client.stage is not self:
             return
-        data = bytes(self._next)
-        self._next.clear()
-        self._read(data)
+        self._read()
         if not self._next:
             self._client.go_on_reading(Why.TURN)
 
@@ -179,8 +185,7 @@ class Inspection:
             self._finished(said)
         else:
             self._heard(said, done=done)
-        if self._next:
-            self._queue()
+        self._queue()
 
     # -- obeying ------------------------------------------------------------------------------
 
@@ -210,8 +215,8 @@ class Inspection:
         client.stage = handed
         handed.resume(self._framed(bytes(self._held)), self._body)
         self._held.clear()
-        if self._next:
-            handed.client_data(bytes(self._next))
+        if unread := self._unread():
+            handed.client_data(unread)
         client.go_on_reading(Why.TURN)
 
     def _released(self) -> bytes:
@@ -256,7 +261,7 @@ class Inspection:
             self._turn.cancel()
             self._turn = None
         self._held.clear()
-        self._next.clear()
+        self._unread()
 
     # -- the rest of a stage ------------------------------------------------------------------
 

@@ -7,9 +7,14 @@ import os
 
 import pytest
 
-from gateway.proxy.ports import Answer, Plan
-from tests.proxy.conversation import talk
+from gateway.proxy.chunked import ChunkDecoder
+from gateway.proxy.limits import Limits
+from gateway.proxy.ports import Answer, Inspect, Plan
+from tests.proxy.conversation import QUICK, talk
 from tests.proxy.inspectors import Scripted, judged
+from tests.proxy.passgate import FORWARD, PassGate
+
+pytestmark = pytest.mark.usefixtures("every_way")
 
 H = b"Host: index\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -91,6 +96,117 @@ async def test_an_inspector_may_not_hold_without_end() -> None:
         assert t.untouched
 
 
+@pytest.mark.parametrize("chunked", [False, True], ids=["sized", "chunked"])
+async def test_no_byte_goes_on_that_is_not_safe(chunked: bool) -> None:
+    """The scripted inspector keeps a question mark back until it has seen what follows."""
+    async with talk(judged(Scripted())) as t:
+        client = await t.client()
+
+        def send(data: bytes) -> None:
+            client.send(b"%x\r\n%s\r\n" % (len(data), data) if chunked else data)
+
+        client.send(CHUNKED if chunked else post(9))
+        send(b"123?")
+        upstream = await t.upstream()
+        await upstream.head()
+        assert await upstream.get(8 if chunked else 3) == (b"3\r\n123\r\n" if chunked else b"123")
+        await asyncio.sleep(0.02)
+        assert upstream.quiet()
+        send(b"56")
+        assert await upstream.get(8 if chunked else 3) == (b"3\r\n?56\r\n" if chunked else b"?56")
+        send(b"78?")
+        if chunked:
+            client.send(b"0\r\n\r\n")
+        rest = b"2\r\n78\r\n1\r\n?\r\n0\r\n\r\n", b"3\r\n78?\r\n0\r\n\r\n"
+        got = await upstream.until(b"0\r\n\r\n") if chunked else await upstream.get(3)
+        assert got in (rest if chunked else (b"78?",))
+        upstream.send(OK)
+        assert (await client.answer())[2] == b"ok"
+
+
+@pytest.mark.parametrize("how", ["closes", "resets", "half-closes", "junk", "stalls"])
+@pytest.mark.parametrize("chunked", [False, True], ids=["sized", "chunked"])
+async def test_a_request_that_breaks_off_is_reset_upstream(chunked: bool, how: str) -> None:
+    async with talk(judged(Scripted()), limits=QUICK) as t:
+        client = await t.client()
+        client.send(CHUNKED + b"4\r\n1234\r\n" if chunked else post(9), b"" if chunked else b"1234")
+        upstream = await t.upstream()
+        await upstream.head()
+        if how == "closes":
+            client.finish()
+        elif how == "resets":
+            client.reset()
+        elif how == "half-closes":
+            client.half_close()
+        elif how == "junk":
+            client.send(b"zz\r\n" if chunked else b"!")
+        assert await upstream.broken_off() == (b"4\r\n1234\r\n" if chunked else b"1234")
+
+
+async def test_what_the_upstream_has_not_taken_yet_does_not_look_like_the_end() -> None:
+    """The request is complete here, and not there, when its client leaves."""
+    body = bytes(30_000_000)
+    async with talk(judged(Scripted())) as t:
+        client = await t.client()
+        client.send(post(len(body)))
+        client.send(b"1")
+        upstream = await t.upstream()
+        upstream.stop_reading()
+        await upstream.head()
+        client.send(body[1:])
+        await asyncio.sleep(0.1)
+        client.reset()
+        await asyncio.sleep(0.1)
+        upstream.go_on_reading()
+        assert len(await upstream.broken_off()) < len(body)
+
+
+async def test_who_has_waited_longest_makes_room() -> None:
+    inspectors = [Scripted(after=1000) for _ in range(4)]
+    gate = PassGate()
+    waiting = iter(inspectors)
+    gate.decide = lambda facts: Inspect(next(waiting))
+    async with talk(gate, limits=Limits(held=2000)) as t:
+        clients = []
+        for _ in range(3):
+            clients.append(await t.client())
+            clients[-1].send(post(1000), bytes(600))
+            await asyncio.sleep(0.02)
+        clients[0].send(bytes(300))  # 2,100 bytes together now
+        status, fields, _ = await clients[0].answer()
+        assert (status, fields["connection"]) == (503, "close")
+        assert t.forwarder.room.total == 1200
+        clients[1].send(bytes(400))
+        upstream = await t.upstream()
+        await upstream.head()
+        upstream.send(OK)
+        assert (await clients[1].answer())[0] == 200
+        assert t.forwarder.room.total == 600
+        clients[2].reset()
+        await asyncio.sleep(0.05)
+        assert t.forwarder.room.total == 0
+
+
+async def test_many_small_chunks_wait_for_the_turns_of_others() -> None:
+    """Nothing of them is lost or read twice, whatever follows them."""
+    body = b"".join(b"1\r\n%c\r\n" % (97 + number % 26) for number in range(20_000))
+    inspector, gate = Scripted(after=10_000, hold_limit=100_000), PassGate()
+    gate.decide = lambda facts: Inspect(inspector) if facts.method == "POST" else FORWARD
+    async with talk(gate) as t:
+        client = await t.client()
+        client.send(CHUNKED, body, b"0\r\n\r\n", GET)
+        upstream = await t.upstream()
+        await upstream.head()
+        got = await upstream.until(b"0\r\n\r\n")
+        decoder = ChunkDecoder()
+        assert b"".join(decoder.feed(got)[1]) == body[3::6]
+        upstream.send(OK)
+        assert (await client.answer())[2] == b"ok"
+        assert (await upstream.head()).startswith(b"GET ")
+        upstream.send(OK)
+        assert (await client.answer())[2] == b"ok"
+
+
 async def test_a_judged_body_streams_with_back_pressure() -> None:
     inspector = Scripted(after=10)
     body = os.urandom(20_000_000).replace(b"!", b"?")
@@ -105,7 +221,7 @@ async def test_a_judged_body_streams_with_back_pressure() -> None:
 
 
 async def test_an_early_answer_ends_the_judgement() -> None:
-    async with talk(judged(Scripted(slow=False))) as t:
+    async with talk(judged(Scripted(slow=False)), limits=QUICK) as t:
         client = await t.client()
         client.send(post(8), b"1234")
         upstream = await t.upstream()
