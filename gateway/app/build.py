@@ -17,7 +17,7 @@ from gateway.app.replies import Replies
 from gateway.app.upstream import calls_to
 from gateway.core.audit_chain import Trail
 from gateway.core.clock import Clock, Random
-from gateway.core.cookies import Jar
+from gateway.core.cookies import jar_of
 from gateway.core.flow import Flow
 from gateway.core.parts import assemble
 from gateway.core.store import Store
@@ -75,7 +75,7 @@ async def build(
     flow = Flow(domain)
     public_url = limits.public_url
     upstream = UPSTREAMS[settings.upstream.kind](_form(settings))
-    jar = Jar(public_url.startswith("https:"))
+    jar = jar_of(ring, secure=public_url.startswith("https:"))
     passwords = Passwords(
         upstream,
         calls,

@@ -70,8 +70,6 @@ class RuleGate:
             return self._parts.replies.refusal(facts, refusal)
 
     def _plan(self, facts: Facts) -> Plan | Awaitable[Plan]:
-        if has_own_cookie(facts):
-            cookies.check(facts)
         if facts.method != facts.method.upper():  # some servers fold it, others do not
             raise Refusal("bad_request", why="its method is not in capitals")
         if own(facts.path):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from gateway.core.cookies import OWN_NAMES
 from gateway.core.facts import Facts
-from gateway.core.headers import OWN_COOKIE_PREFIXES
 
 MAX_GUARDED_BODY: Final = 1024 * 1024
 """Bytes of a guarded change whose answer matters; such requests are small settings."""
@@ -15,4 +15,4 @@ def has_own_cookie(facts: Facts) -> bool:
     """Whether one of the gateway's cookies may be in the request; cheap, and never wrong the
     dangerous way."""
     header = facts.first("cookie")
-    return header is not None and any(prefix in header for prefix in OWN_COOKIE_PREFIXES)
+    return header is not None and any(name in header for name in OWN_NAMES)

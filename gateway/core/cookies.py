@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.core.errors import Refusal
 from gateway.core.facts import Facts
-from gateway.core.headers import OWN_COOKIE_PREFIXES
+from gateway.core.keys import KeyRing
 from gateway.core.set_cookie import read_set_cookie
+from gateway.core.tickets import signed
 
 SESSION: Final = "ig-session"
 PENDING: Final = "ig-pending"
 DEVICE: Final = "ig-device"
 FORM: Final = "ig-form"
+_OWN: Final = (SESSION, PENDING, DEVICE, FORM)
+_HOST: Final = "__Host-"
+OWN_NAMES: Final = frozenset({*_OWN, *(_HOST + name for name in _OWN)})
+"""What never reaches the upstream: just these, with the prefix and without (a deployment may have
+changed from http to https). Cookies of similar names are somebody else's."""
+_MOST_DOUBLES: Final = 8
+_BLANKS: Final = " \t"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,20 +30,32 @@ class Jar:
 
     secure: the public address is https; names then carry the `__Host-` prefix
         (RFC 6265bis section 4.1.3.2), so no sibling host can plant them.
+    signed: whether a value of a cookie may have been made here.
     """
 
     secure: bool
+    signed: Callable[[str, str], bool] = lambda cookie, value: True
 
     def name(self, cookie: str) -> str:
-        return f"__Host-{cookie}" if self.secure else cookie
+        return _HOST + cookie if self.secure else cookie
 
     def read(self, facts: Facts, cookie: str) -> str:
-        """The value of an own cookie, "" when there is none (`check` refuses a second)."""
+        """The value of an own cookie, "" when there is none.
+
+        On plain http a sibling host can plant another of the same name. That must neither keep
+        people out nor choose whose session it is: of several values only one that was made here
+        counts, and none if there are two of these.
+        """
         wanted = self.name(cookie)
-        for name, value in pairs(facts):
-            if name == wanted:
-                return value
-        return ""
+        values = list(dict.fromkeys(value for name, value in pairs(facts) if name == wanted))
+        if len(values) < 2:
+            return values[0] if values else ""
+        if cookie == FORM:  # proves nothing; each request of a browser has them in one order
+            return values[0]
+        if len(values) > _MOST_DOUBLES:
+            return ""
+        made = [value for value in values if self.signed(cookie, value)]
+        return made[0] if len(made) == 1 else ""
 
     def set(self, cookie: str, value: str, *, max_age: int | None = None) -> str:
         """A Set-Cookie value: host-only, HttpOnly, SameSite=Lax; max_age in seconds, None
@@ -51,42 +71,34 @@ class Jar:
         return self.set(cookie, "", max_age=0)
 
 
+def jar_of(ring: KeyRing, *, secure: bool) -> Jar:
+    """The jar of a deployment whose cookies are signed by a key ring."""
+    return Jar(secure, lambda cookie, value: signed(ring, cookie.removeprefix("ig-"), value))
+
+
 def pairs(facts: Facts) -> list[tuple[str, str]]:
     """Name and value of every cookie in the request, in order."""
     header = facts.first("cookie") or ""
     found = []
     for part in header.split(";"):
-        name, mark, value = part.strip().partition("=")
+        name, mark, value = part.strip(_BLANKS).partition("=")
         if mark:
-            found.append((name.strip(), value.strip().strip('"')))
+            found.append((name.strip(_BLANKS), value.strip(_BLANKS).strip('"')))
     return found
 
 
 def is_own(name: str) -> bool:
-    return name.startswith(OWN_COOKIE_PREFIXES)
+    return name in OWN_NAMES
 
 
 def without_own_cookies(header: str) -> str:
     """A Cookie field less the gateway's own cookies; "" when nothing is left."""
-    parts = [part.strip(" \t") for part in header.split(";")]
-    return "; ".join(part for part in parts if part and not is_own(part.partition("=")[0].strip()))
+    parts = [part.strip(_BLANKS) for part in header.split(";")]
+    return "; ".join(
+        part for part in parts if part and not is_own(part.partition("=")[0].rstrip(_BLANKS))
+    )
 
 
 def planted(set_cookie: str) -> bool:
     """Whether a Set-Cookie value that is not the gateway's own sets one of its cookies."""
-    name = read_set_cookie(set_cookie).name
-    return name.removeprefix("__Host-") in (SESSION, PENDING, DEVICE, FORM)
-
-
-def check(facts: Facts) -> None:
-    """Refuse a request that carries one of the gateway's cookies twice.
-
-    Raises:
-        Refusal: `bad_request`.
-    """
-    seen: set[str] = set()
-    for name, _ in pairs(facts):
-        if is_own(name):
-            if name in seen:
-                raise Refusal("bad_request", why="one cookie of the gateway appears twice")
-            seen.add(name)
+    return is_own(read_set_cookie(set_cookie).name)

@@ -89,9 +89,6 @@ SINGLE: Final = frozenset(
     }
 )
 
-# The gateway's own cookies. None of them reaches the upstream.
-OWN_COOKIE_PREFIXES: Final = ("ig-", "__Host-ig-")
-
 
 def dropped(name: str) -> bool:
     """Whether a client's header never reaches the upstream.

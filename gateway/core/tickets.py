@@ -49,10 +49,19 @@ class Tickets:
         return tuple(parts) if -SKEW <= age <= self._max_age else None
 
     def _signer(self) -> Signer:
-        # Made anew because the keys may have been rotated since.
-        return Signer(
-            self._ring.signing_keys("ticket"),
-            salt=f"index-gateway {self._kind}".encode(),
-            key_derivation="hmac",
-            digest_method=hashlib.sha256,
-        )
+        return _signer(self._ring, self._kind)
+
+
+def signed(ring: KeyRing, kind: str, value: str) -> bool:
+    """Whether a value of this kind was made here, however long ago."""
+    return _signer(ring, kind).validate(value)
+
+
+def _signer(ring: KeyRing, kind: str) -> Signer:
+    # Made anew because the keys may have been rotated since.
+    return Signer(
+        ring.signing_keys("ticket"),
+        salt=f"index-gateway {kind}".encode(),
+        key_derivation="hmac",
+        digest_method=hashlib.sha256,
+    )

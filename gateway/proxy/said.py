@@ -10,8 +10,9 @@ import re
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
+from gateway.core.cookies import OWN_NAMES
 from gateway.core.errors import Refusal
-from gateway.core.headers import OWN_COOKIE_PREFIXES, SINGLE, dropped
+from gateway.core.headers import SINGLE, dropped
 from gateway.proxy.blocks import DIGITS, FIELDS, TOKENS, Cut, kept, without
 from gateway.proxy.faults import doubled, field_fault, refuse
 from gateway.proxy.layouts import Found, Layout, Layouts, in_order
@@ -23,7 +24,9 @@ _HOST: Final = re.compile(rb"(?:[A-Za-z0-9_.~!$&'()*+,;=-]++|\[[0-9A-Fa-f:.]++\]
 HOSTS: Final[set[bytes]] = set()  # judged before: nearly always one and the same
 # At a cookie of the gateway's own, within the value of a Cookie field.
 _OWN_COOKIE: Final = re.compile(
-    rb"(?<![^;: \t])(?:" + b"|".join(re.escape(p.encode()) for p in OWN_COOKIE_PREFIXES) + rb")"
+    rb"(?<![^;: \t])(?:"
+    + b"|".join(re.escape(name.encode()) for name in sorted(OWN_NAMES))
+    + rb")[ \t]*="
 )
 _SINGLE: Final = frozenset(name.encode() for name in SINGLE)
 _OPTIONS: Final = frozenset({b"close", b"keep-alive"})

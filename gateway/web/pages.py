@@ -106,7 +106,6 @@ class Pages:
         if handler is None:
             reply = self._refused(facts, Refusal("method_not_allowed"))
             return reply.plus(("allow", allowed(route)))
-        cookies.check(facts)
         check_own_origin(facts, self._kit.config.public_url)
         form: Mapping[str, str] = {}
         if facts.method == "POST":

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.app.recorder import Recorder, Seen
-from tests.app.served import Served
+from tests.app.served import Served, hidden
 from tests.support.http import basic
 
 Serve = Callable[..., Served]
@@ -201,13 +201,73 @@ def test_the_session_lends_its_credential_and_hides_itself(
     assert upstream.seen[-1].all("x-devpi-auth") == []
     # A page elsewhere that makes the browser send something gets no credential lent.
     cross = {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
-    assert browser.call("POST", "/alice/dev", fields=cross, body=b"x").status == 200
+    assert browser.call("POST", "/alice/dev/+f/x", fields=cross, body=b"x").status == 200
     assert upstream.seen[-1].all("x-devpi-auth") == []
 
 
-def test_one_of_our_cookies_twice(served: Served, upstream: Recorder) -> None:
-    told = served.client().get("/alice/dev", fields={"Cookie": "ig-session=a; ig-session=b"})
-    assert (told.status, told.slug) == (400, "bad_request")
+SIBLINGS = (
+    "ig-session2=a; IG-session=b; ig-foo=c; __host-ig-session=d; big-session=e; ig-session-=f"
+)
+
+
+def test_cookies_of_a_sibling_domain_break_nothing(served: Served, upstream: Recorder) -> None:
+    """A neighbour may set cookies of any name for the parent domain, and more than one of ours."""
+    browser = served.browse_in("alice", "right")
+    session = browser.cookies["ig-session"]
+    own = f"ig-session={session}"
+    planted = "ig-session=x.y.z; ig-session=alice"
+    for cookie in (
+        f"{planted}; {own}",
+        f"{own}; {planted}",
+        f"{SIBLINGS}; {own}",
+        SIBLINGS,
+        planted,
+    ):
+        for path in ("/alice/dev", "/alice/dev/+f/x", "/+api"):
+            told = served.client().get(path, fields={"Cookie": cookie})
+            assert told.status == 200, (cookie, told.body)
+            seen = upstream.seen[-1].all("cookie")
+            assert seen == ([SIBLINGS] if SIBLINGS in cookie else [])
+            lent = own in cookie and path == "/alice/dev"
+            assert not lent or len(upstream.seen[-1].all("x-devpi-auth")) == 1
+        page = served.client().browse("GET", "/+auth/", fields={"Cookie": cookie})
+        assert page.status == (200 if own in cookie else 303), cookie
+
+
+def test_two_sessions_of_ours_choose_nobody(served: Served, upstream: Recorder) -> None:
+    """Somebody's own session, planted beside another's."""
+    served.enrol("bob")
+    alice, bob = (
+        served.browse_in(name, "right").cookies["ig-session"] for name in ("alice", "bob")
+    )
+    cookie = f"ig-session={bob}; ig-session={alice}"
+    assert served.client().get("/alice/dev", fields={"Cookie": cookie}).status == 200
+    assert upstream.seen[-1].all("x-devpi-auth") == []
+    page = served.client().browse("GET", "/+auth/", fields={"Cookie": cookie})
+    assert page.status == 303
+    told = served.client().call("PATCH", "/alice/dev", fields={"Cookie": cookie}, body=b"{}")
+    assert told.slug == "second_factor_required"
+
+
+def test_a_login_passes_beside_planted_cookies(served: Served) -> None:
+    client = served.client()
+    planted = {
+        name: f"{name}=planted.by.neighbour" for name in ("ig-form", "ig-pending", "ig-session")
+    }
+
+    def fields() -> dict[str, str]:
+        ours = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+        return {"Cookie": "; ".join([*planted, ours]), **served.ours()}
+
+    page = client.browse("GET", "/+auth/login", fields=fields())
+    form = {**hidden(page), "user": "alice", "password": "right"}
+    told = client.browse("POST", "/+auth/login", form=form, fields=fields())
+    assert told.first("location") == "/+auth/verify", told.body
+    page = client.browse("GET", "/+auth/verify", fields=fields())
+    form = {**hidden(page), "kind": "totp", "code": served.code("alice")}
+    told = client.browse("POST", "/+auth/verify", form=form, fields=fields())
+    assert told.status == 303 and "ig-session" in client.cookies, told.body
+    assert client.browse("GET", "/+auth/", fields=fields()).status == 200
 
 
 @pytest.mark.parametrize("size", [65_537, 3_000_000])

@@ -27,8 +27,8 @@ ODD = {
     "encoded slash": b"GET /+auth%2Flogin HTTP/1.1\r\nHost: a\r\n\r\n",
     "two hosts": b"GET /+auth/ HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
     "no host": b"GET /+auth/ HTTP/1.1\r\n\r\n",
-    "two cookies of ours": b"GET /+auth/ HTTP/1.1\r\nHost: a\r\n"
-    b"Cookie: __Host-ig-session=a; __Host-ig-session=b\r\n\r\n",
+    "two cookie fields": b"GET /+auth/ HTTP/1.1\r\nHost: a\r\n"
+    b"Cookie: __Host-ig-session=a\r\nCookie: __Host-ig-session=b\r\n\r\n",
     "an odd expectation": b"POST /+auth/login HTTP/1.1\r\nHost: a\r\nExpect: tea\r\n\r\n",
     "a long head": b"GET /+auth/ HTTP/1.1\r\nHost: a\r\nA: " + b"a" * 100_000 + b"\r\n\r\n",
     "a long line": b"GET /+auth/" + b"a" * 60_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",

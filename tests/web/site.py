@@ -12,7 +12,7 @@ from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway.core.audit_chain import Trail
-from gateway.core.cookies import Jar
+from gateway.core.cookies import jar_of
 from gateway.core.facts import Facts
 from gateway.core.flow import Held
 from gateway.core.path import parse_target
@@ -103,7 +103,7 @@ class Site:
             flow=self.world.flow,
             checker=self.doorman,
             activity=self.trail,
-            jar=Jar(self.secure),
+            jar=jar_of(self.world.ring, secure=self.secure),
             keys=self.world.ring,
             clock=self.world.clock,
             random=lambda size: bytes(range(size)),
