@@ -60,7 +60,7 @@ async def build(
     store = await open_store(str(settings.store), clock)
     audit = Trail(store, ring, clock, retention=settings.audit.retention)
     calls = calls_to(settings)
-    chores = Chores(settings, store, audit, calls, clock, random)
+    chores = Chores(settings, store, audit, calls, clock, random, ring)
     limits = limits_of(settings)
     domain = assemble(
         store=store,

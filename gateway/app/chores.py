@@ -16,6 +16,7 @@ from gateway.core.audit_chain import Trail
 from gateway.core.clock import Clock, Random
 from gateway.core.errors import Refusal
 from gateway.core.flow import SWEEP_EVERY
+from gateway.core.keys import KeyRing
 from gateway.core.notice_queue import NoticeQueue
 from gateway.core.store import Store, StoreUnavailable
 from gateway.core.upstream import Call
@@ -43,8 +44,9 @@ class Chores:
         calls: Calls,
         clock: Clock,
         random: Random,
+        ring: KeyRing,
     ) -> None:
-        self.queue: Final[NoticeQueue] = queue_of(settings, store, clock, random)
+        self.queue: Final[NoticeQueue] = queue_of(settings, store, clock, random, ring)
         ask_index = _asks_index(settings, calls)
         self.mailboxes: Final = Mailboxes(ask_index, self.queue)
         self._channels: Final = tuple(_channels(settings, ask_index, clock))

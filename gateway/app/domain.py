@@ -48,14 +48,16 @@ def ring_of(settings: Settings) -> KeyRing:
     return KeyRing(KeySource(settings.keys.kind, settings.keys.name), secrets.token_bytes)
 
 
-def queue_of(settings: Settings, store: Store, clock: Clock, random: Random) -> NoticeQueue:
+def queue_of(
+    settings: Settings, store: Store, clock: Clock, random: Random, ring: KeyRing
+) -> NoticeQueue:
     """Where notices wait, for the channels the configuration names; workers deliver them."""
     from gateway.core.notice_queue import NoticeQueue
 
     wanted = settings.notices
     named = (("mail", wanted.smtp), ("webhook", wanted.webhook))
     return NoticeQueue(
-        store, clock, random, channels=tuple(name for name, channel in named if channel)
+        store, clock, random, channels=tuple(name for name, channel in named if channel), ring=ring
     )
 
 
@@ -79,7 +81,7 @@ async def open_domain(settings: Settings) -> AsyncIterator[Parts]:
             ring=ring,
             factors=make_factors(ring, limits),
             audit=Trail(store, ring, now, retention=settings.audit.retention),
-            notifier=queue_of(settings, store, now, secrets.token_bytes),
+            notifier=queue_of(settings, store, now, secrets.token_bytes, ring),
             clock=now,
             random=secrets.token_bytes,
             limits=limits,

@@ -19,6 +19,7 @@ from gateway.core.facts import Facts, Field
 from gateway.core.logins import Held, Step
 from gateway.core.path import local_path
 from gateway.core.set_cookie import SetCookie, read_set_cookie
+from gateway.core.typed import header_code
 from gateway.core.upstream import Issued
 from gateway.proxy.ports import Answer
 
@@ -83,7 +84,7 @@ class Holding:
         if len(people) != 1:
             raise Refusal("mixed_credentials")
         user = people.pop()
-        code = (facts.first("x-otp") or "").strip()
+        code = header_code(facts)
         if code or not facts.navigates:
             await self._parts.flow.prove_now(user, code or None, tuple(issued), caller_of(facts))
             return None

@@ -12,10 +12,11 @@ from gateway.app.messages import passed_on
 from gateway.app.parts import LoginWork, Parts
 from gateway.core.callers import caller_of
 from gateway.core.errors import Refusal
-from gateway.core.evidence import Site, site_of, split_code
+from gateway.core.evidence import Site, site_of
 from gateway.core.facts import Facts, Field
 from gateway.core.identity import user_id
-from gateway.core.logins import Held
+from gateway.core.logins import Caller, Held
+from gateway.core.typed import header_code, split_code
 from gateway.core.upstream import Attempt, Credential, Issued, Reply
 from gateway.proxy.calls import passing
 from gateway.proxy.ports import Answer
@@ -40,14 +41,14 @@ class Logins:
         if attempt is None:
             raise Refusal("unreadable_login")
         user_id(attempt.credential.user)  # refuses a name nobody can have
+        whole = attempt
         attempt, code = _take_code(facts, attempt)
         caller = caller_of(facts, work.rule)
-        await parts.flow.admit(caller)
-        reply = await parts.calls.ask(
-            parts.upstream.login_call(facts, attempt), self._fields(facts)
-        )
-        self._holding.check_planted(reply.all("set-cookie"))
-        issued = parts.upstream.login_answer(facts, attempt, reply)
+        reply, issued = await self._ask(facts, attempt, caller)
+        if not issued and attempt is not whole and reply.status < 500:
+            # What looked like a code may be the end of a password.
+            attempt, code = whole, None
+            reply, issued = await self._ask(facts, attempt, caller)
         if not issued:
             yes = not attempt.interactive and 200 <= reply.status < 300
             if yes or any(map(self._holding.hands_out, reply.all("set-cookie"))):
@@ -59,6 +60,18 @@ class Logins:
             return await self._lead(facts, attempt, issued, reply)
         await parts.flow.prove_now(attempt.credential.user, code, issued, caller)
         return passed_on(reply)
+
+    async def _ask(
+        self, facts: Facts, attempt: Attempt, caller: Caller
+    ) -> tuple[Reply, tuple[Issued, ...]]:
+        """What the upstream says to a name and a password, and what it hands out."""
+        parts = self._parts
+        await parts.flow.admit(caller)
+        reply = await parts.calls.ask(
+            parts.upstream.login_call(facts, attempt), self._fields(facts)
+        )
+        self._holding.check_planted(reply.all("set-cookie"))
+        return reply, parts.upstream.login_answer(facts, attempt, reply)
 
     def _fields(self, facts: Facts) -> tuple[Field, ...]:
         """The client's fields without any credential: the login is the only one."""
@@ -85,7 +98,7 @@ def _take_code(facts: Facts, attempt: Attempt) -> tuple[Attempt, str | None]:
 
     With X-OTP the password is never split: a comma may be part of it.
     """
-    header = (facts.first("x-otp") or "").strip()
+    header = header_code(facts)
     if header:
         return attempt, header
     parts = split_code(attempt.credential.secret)

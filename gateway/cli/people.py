@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gateway.core.admin import NewFactor, NewInvitation, Person
+    from gateway.core.admin import NewFactor, NewInvitation, Person, Reset
 
 _COLUMNS = ("USER", "FACTORS", "RECOVERY CODES", "LAST USED", "WRONG CODES")
 
@@ -106,8 +106,9 @@ def invited_json(name: str, made: NewInvitation) -> str:
     return _json({"user": name, "link": made.link, "expires": made.expires})
 
 
-def reset_json(name: str, gone: int) -> str:
-    return _json({"user": name, "removed": gone})
+def reset_json(name: str, done: Reset) -> str:
+    made = done.invitation
+    return _json({"user": name, "removed": done.gone, "link": made.link, "expires": made.expires})
 
 
 def unlocked_json(name: str, counts: int) -> str:

@@ -94,15 +94,28 @@ def invite(config: Path, name: str, as_json: bool, force: bool, anyway: bool) ->
 @_NAME
 @click.option("--reason", required=True, help="Why; recorded in the audit trail.")
 @_JSON
-def reset(config: Path, name: str, reason: str, as_json: bool) -> int:
-    """Take away all factors of somebody who has lost them, and end their sessions."""
+@_FORCE
+def reset(config: Path, name: str, reason: str, as_json: bool, force: bool) -> int:
+    """Take away all factors of somebody who has lost them, and invite to set up a new one.
+
+    Their sessions end. Until they have used the link (or a later one of `user invite`), nobody
+    gets in by their password alone.
+    """
     wanted = " ".join(reason.split())
     if not wanted:
         raise click.UsageError("--reason is empty.")
-    gone = run(config, lambda admin: admin.reset(name, wanted))
-    click.echo(people.reset_json(name, gone) if as_json else people.reset(name, gone))
-    if not as_json:
-        output.hint(f"A new start: index-gateway user invite -c {config} {name}")
+    done = run(config, lambda admin: admin.reset(name, wanted))
+    if as_json:
+        click.echo(people.reset_json(name, done))
+        return output.OK
+    click.echo(people.reset(name, done.gone))
+    if force or output.is_terminal():
+        click.echo(people.invited(done.invitation))
+        output.hint(
+            f"Give {name} this link. Nothing else lets them in, and only with the password."
+        )
+    else:  # a link in a log file would be a way in
+        output.hint(f"The link is not printed into a pipe: index-gateway user invite {name}")
     return output.OK
 
 

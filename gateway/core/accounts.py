@@ -82,6 +82,9 @@ class Account:
     handle: the random WebAuthn user handle, base64url. last: the factor used last.
     known, agents: keyed hashes of the networks and devices the person last passed a factor
     from, newest first.
+    invited_only: the factors were reset, so nothing but an invitation lets this person in and set
+    up another, whoever else may do without one: a stolen password must not be quicker. Ends with
+    the next factor, not with the invitation.
     """
 
     id: str
@@ -97,6 +100,7 @@ class Account:
     agents: tuple[str, ...] = ()
     created: float = 0.0
     enrolled: float = 0.0
+    invited_only: bool = False
 
     @property
     def protected(self) -> bool:
@@ -111,6 +115,19 @@ class Account:
         if isinstance(device, TotpDevice):
             return replace(self, totp=(*self.totp, device))
         return replace(self, webauthn=(*self.webauthn, device))
+
+    def bared(self, invitation: Invitation | None) -> Account:
+        """Without any factor, as an administrator leaves it; see `invited_only`."""
+        return replace(
+            self.bumped(),
+            totp=(),
+            webauthn=(),
+            recovery=Recovery(),
+            invitation=invitation,
+            last="",
+            enrolled=0.0,
+            invited_only=True,
+        )
 
     def bumped(self) -> Account:
         return replace(self, epoch=self.epoch + 1)

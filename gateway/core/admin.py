@@ -62,6 +62,14 @@ class NewInvitation:
     expires: float
 
 
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """gone: how many factors there were. invitation: the only way in from now on."""
+
+    gone: int
+    invitation: NewInvitation
+
+
 class Admin:
     """Every method may raise Refusal: `unusable_name`, and `no_such_person` where it needs one."""
 
@@ -99,6 +107,7 @@ class Admin:
                 present.bumped().with_device(added),
                 recovery=Recovery(recovery.digests(user_id, codes), now),
                 invitation=None,
+                invited_only=False,
                 enrolled=present.enrolled or now,
             )
             return changed, None
@@ -114,45 +123,45 @@ class Admin:
         Raises:
             Refusal: `already_enrolled`.
         """
-        user_id, now = id_of(user), self._.clock()
-        secret = token(self._.random)
-        expires = now + self._.limits.invitation
-        digest = invitation_digest(self._, user_id, secret)
+        user_id = id_of(user)
+        invitation, made = self._invitation(user_id)
 
         def work(account: Account) -> tuple[Account, None]:
             if account.protected:
                 raise Refusal("already_enrolled", user=user)
-            return replace(account, invitation=Invitation(digest, expires)), None
+            return replace(account, invitation=invitation), None
 
-        await self._.accounts.change(user_id, user, work, now=now)
+        await self._.accounts.change(user_id, user, work, now=self._.clock())
         await self._record(Event.INVITED, user_id)
-        return NewInvitation(f"{self._.limits.public_url}{INVITE}/{secret}", expires)
+        return made
 
-    async def reset(self, user: str, reason: str) -> int:
-        """Take away every factor of a person who has lost them; how many there were.
+    async def reset(self, user: str, reason: str) -> Reset:
+        """Take away every factor of a person who has lost them, and invite to set up another.
 
-        Sessions, remembered devices and verified credentials end with them.
+        Sessions, remembered devices and verified credentials end with them. From the same write on
+        nothing but the invitation, this one or a later, lets the person in: somebody who tries a
+        stolen password all the time must not be the first to set up a factor.
         """
         known = await self._known(user)
+        invitation, made = self._invitation(known.id)
 
         def work(account: Account) -> tuple[Account, int]:
-            bare = replace(
-                account.bumped(),
-                totp=(),
-                webauthn=(),
-                recovery=Recovery(),
-                invitation=None,
-                last="",
-                enrolled=0.0,
-            )
-            return bare, len(account.devices)
+            return account.bared(invitation), len(account.devices)
 
         gone = await self._.accounts.change(known.id, user, work, now=self._.clock())
         await self._.throttle.forget(known.id)
         await self._.sweep(known.id)
         await self._record(Event.RESET, known.id, detail=reason)
-        await self._.notifier.notify(Notice.RESET, known.id, _ORIGIN, detail=reason)
-        return gone
+        await self._record(Event.INVITED, known.id)
+        await self._.notifier.notify(Notice.RESET, known.id, _ORIGIN, detail=reason, link=made.link)
+        return Reset(gone, made)
+
+    def _invitation(self, user_id: str) -> tuple[Invitation, NewInvitation]:
+        """A fresh invitation: what is stored of it, and what the person gets."""
+        secret = token(self._.random)
+        expires = self._.clock() + self._.limits.invitation
+        stored = Invitation(invitation_digest(self._, user_id, secret), expires)
+        return stored, NewInvitation(f"{self._.limits.public_url}{INVITE}/{secret}", expires)
 
     async def unlock(self, user: str) -> int:
         """Forget a person's wrong codes; how many counts there were."""

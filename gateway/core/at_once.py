@@ -8,17 +8,19 @@ from gateway.core.accounts import Account
 from gateway.core.addresses import APPROVE, ENROL
 from gateway.core.audit import Event
 from gateway.core.durations import in_words
-from gateway.core.entering import may_lack_factor
+from gateway.core.entering import invitation_needed, may_lack_factor
 from gateway.core.errors import Refusal
 from gateway.core.identity import user_id as id_of
-from gateway.core.logins import Caller, Enrolment, Session, Verified
+from gateway.core.logins import BY_DEVICE, Caller, Session, Verified
 from gateway.core.parts import Parts
 from gateway.core.upstream import Issued
 
 
 def fresh_proof(parts: Parts, session: Session) -> None:
-    """Raises Refusal `step_up_required` where the proof of a session is too old for changes."""
-    if parts.clock() - session.proved_at > parts.limits.step_up:
+    """Raises Refusal `step_up_required` where the proof of a session is too old for changes, or
+    none was shown: a remembered device brings that of an earlier login."""
+    old = parts.clock() - session.proved_at > parts.limits.step_up
+    if old or session.factor == BY_DEVICE:
         raise Refusal("step_up_required", max_age=in_words(parts.limits.step_up))
 
 
@@ -33,7 +35,7 @@ class AtOnce:
         user_id = id_of(user)
         account = await self._.accounts.get(user_id) or Account(user_id, user)
         if not account.protected:
-            self._refuse_unless_optional()
+            self._refuse_unless_optional(account)
             await self._.proofs.meet(account, caller)
             event, kind, label = Event.LOGIN_WITHOUT_FACTOR, "", ""
         elif code:
@@ -50,10 +52,10 @@ class AtOnce:
         )
         return kind
 
-    def _refuse_unless_optional(self) -> None:
-        if may_lack_factor(self._):
+    def _refuse_unless_optional(self, account: Account) -> None:
+        if may_lack_factor(self._) and not account.invited_only:
             return
-        if self._.limits.enrolment is Enrolment.INVITE:
+        if invitation_needed(self._, account):
             raise Refusal("invite_required")
         raise Refusal("not_enrolled", enrol=self._.limits.public_url + ENROL)
 
@@ -66,8 +68,11 @@ class AtOnce:
             await self._.throttle.begin(account.id, caller.address)
         except Refusal:
             return Refusal("otp_required")
-        id = await self._.approvals.ask(account.id, caller, account.epoch)
-        return Refusal("otp_required", approve=f"{self._.limits.public_url}{APPROVE}/{id}")
+        asked = await self._.approvals.ask(account.id, caller, account.epoch)
+        if asked is None:
+            return Refusal("otp_required")
+        address = f"{self._.limits.public_url}{APPROVE}/{asked.id}"
+        return Refusal("otp_required", approve=address, number=asked.number)
 
     async def step_up(self, cookie: str, kind: str, answer: str, caller: Caller) -> str:
         """See `Flow.step_up`."""

@@ -33,6 +33,7 @@ class Event(StrEnum):
     DEVICE_REMEMBERED = "device_remembered"
     DEVICE_FORGOTTEN = "device_forgotten"
     COMMAND_LINE_APPROVED = "command_line_approved"
+    COMMAND_LINE_DENIED = "command_line_denied"
     GUARDED_ACT = "guarded_act"
     GUARDED_REFUSED = "guarded_refused"
     NOTICE_GIVEN_UP = "notice_given_up"

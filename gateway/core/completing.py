@@ -8,9 +8,9 @@ from gateway.core.accounts import Account, Recovery
 from gateway.core.at_once import renewed
 from gateway.core.audit import Event
 from gateway.core.drafts import Draft, Drafts
-from gateway.core.entering import Entering
+from gateway.core.entering import Entering, invitation_needed
 from gateway.core.errors import Refusal
-from gateway.core.logins import Caller, Enrolment, Passed, Pending, Session
+from gateway.core.logins import Caller, Passed, Pending, Session
 from gateway.core.notices import Notice
 from gateway.core.parts import Parts
 
@@ -51,7 +51,9 @@ class Completing:
         def work(account: Account) -> tuple[Account, bool]:
             _same_epoch(who, account)
             self.check_invitation(who, account)
-            changed = _with(replace(account.bumped(), invitation=None), draft, handle, now)
+            changed = _with(
+                replace(account.bumped(), invitation=None, invited_only=False), draft, handle, now
+            )
             if isinstance(who, Pending):
                 changed, _ = self._.proofs.seen(changed, caller)
             return changed, not account.protected
@@ -111,7 +113,7 @@ class Completing:
         Raises:
             Refusal: `invite_required`, `invite_invalid`.
         """
-        if self._.limits.enrolment is not Enrolment.INVITE or account.protected:
+        if account.protected or not invitation_needed(self._, account):
             return
         if isinstance(who, Session) or not who.invitation:
             raise Refusal("invite_required")

@@ -39,8 +39,9 @@ class TotpOffer:
 class Enrolling:
     """One enrolment at a time per pending login or session (`who`).
 
-    On a session every step needs a proof within `limits.step_up`, else Refusal
-    `step_up_required`. A `who` that is not at Step.ENROL: `pending_expired`.
+    On a session the first step needs a proof within `limits.step_up`, else Refusal
+    `step_up_required`; the draft that it leaves stands for it in the steps that follow. A `who`
+    that is not at Step.ENROL: `pending_expired`.
     """
 
     def __init__(self, parts: Parts, entering: Entering) -> None:
@@ -109,7 +110,7 @@ class Enrolling:
 
         The new ones work at once, too; until `finish` the person is reminded of them.
         """
-        self._may(who)
+        self._may_begin(who)
         await self._.throttle.change(who.user_id)
         codes, digests = self._issued(who)
         cookie = await self._completing.replace_codes(who, digests, caller)
@@ -119,15 +120,13 @@ class Enrolling:
         """Whether recovery codes wait for `finish`."""
         return await self._waiting(who) is not None or not (await self._recovery(who)).confirmed
 
-    async def shown_again(self, who: Pending | Session, caller: Caller) -> Enrolled:
+    async def shown_again(self, who: Pending | Session) -> Enrolled:
         """Fresh recovery codes in place of those that wait for `finish` (a page lost)."""
-        self._may(who)
+        self._may_begin(who)
         draft = await self._waiting(who)
-        if draft is not None:
-            return await self._with_codes(who, draft)
-        if isinstance(who, Session) and not (await self._recovery(who)).confirmed:
-            return await self.recovery(who, caller)
-        raise Refusal("enrolment_expired")
+        if draft is None:
+            raise Refusal("enrolment_expired")
+        return await self._with_codes(who, draft)
 
     async def finish(
         self, who: Pending | Session, caller: Caller, *, code: str = "", saved: bool = False
@@ -164,10 +163,13 @@ class Enrolling:
         return found
 
     def _may(self, who: Pending | Session) -> None:
+        if isinstance(who, Pending) and who.step is not Step.ENROL:
+            raise Refusal("pending_expired")
+
+    def _may_begin(self, who: Pending | Session) -> None:
+        self._may(who)
         if isinstance(who, Session):
             fresh_proof(self._, who)
-        elif who.step is not Step.ENROL:
-            raise Refusal("pending_expired")
 
     async def _account(self, who: Pending | Session) -> Account:
         """The account as `who` found it. Raises Refusal `enrolment_expired` if it changed."""
@@ -184,7 +186,7 @@ class Enrolling:
         return draft
 
     async def _offer(self, who: Pending | Session, kind: str, name: str) -> Draft:
-        self._may(who)
+        self._may_begin(who)
         factor, account = self._kind(kind), await self._account(who)
         self._completing.check_invitation(who, account)
         label = usable_label(name, account.devices)
@@ -210,9 +212,10 @@ class Enrolling:
     async def _advance(
         self, who: Pending | Session, draft: Draft, device: Device, caller: Caller
     ) -> Enrolled:
-        """Show recovery codes where the person has none, else complete."""
+        """Show recovery codes with the first factor, else complete: who has one to show makes
+        new codes by it."""
         confirmed = replace(draft, stage=Stage.CODES, state="", shown="", device=device)
-        if (await self._account(who)).recovery.codes:
+        if (await self._account(who)).protected:
             return await self._completing.commit(who, confirmed, caller)
         return await self._with_codes(who, confirmed)
 

@@ -10,7 +10,7 @@ from gateway.core.addresses import overview_for
 from gateway.core.audit import Event
 from gateway.core.errors import Refusal
 from gateway.core.identity import user_id as id_of
-from gateway.core.logins import Begun, Caller, Enrolment, Held, Passed, Pending, Step
+from gateway.core.logins import BY_DEVICE, Begun, Caller, Enrolment, Held, Passed, Pending, Step
 from gateway.core.parts import Parts
 from gateway.core.pending import Opened
 
@@ -24,6 +24,12 @@ def may_lack_factor(parts: Parts) -> bool:
     """Whether people without a factor pass today: by policy, or until `required_from`."""
     start = parts.limits.refused_from
     return start is None or parts.clock() < start
+
+
+def invitation_needed(parts: Parts, account: Account) -> bool:
+    """Whether this person's first factor takes an invitation: everybody's here, or theirs since
+    an administrator reset what they had."""
+    return account.invited_only or parts.limits.enrolment is Enrolment.INVITE
 
 
 def led(parts: Parts, account: Account, held: Held) -> Held:
@@ -54,9 +60,9 @@ class Entering:
         invited = self._invited(account, invitation)
         if invited:
             return await self._wait(Step.ENROL, account, user, held, caller, invited)
-        if may_lack_factor(self._):
+        if may_lack_factor(self._) and not account.invited_only:
             return await self._without(account, user, held, caller)
-        if self._.limits.enrolment is Enrolment.INVITE:
+        if invitation_needed(self._, account):
             raise Refusal("invite_required")
         return await self._wait(Step.ENROL, account, user, held, caller)
 
@@ -174,10 +180,10 @@ class Entering:
         if device is None:
             return None
         await self._.audit.record(
-            Event.LOGIN, account.id, caller.origin, factor="device", detail=device.name
+            Event.LOGIN, account.id, caller.origin, factor=BY_DEVICE, detail=device.name
         )
         session = await self._open(
-            user, account.id, held, caller, device.proved_at, "device", account.epoch
+            user, account.id, held, caller, device.proved_at, BY_DEVICE, account.epoch
         )
         await self._.devices.use(cookie, account.id, caller.origin, held)
         return Begun(Step.PASSED, session, led(self._, account, held))

@@ -104,6 +104,18 @@ MESSAGES: Final = MappingProxyType(
             "This change was asked for by another site, so it was not carried out.",
             "Start from a page of this index: {home}",
         ),
+        "page_only": Message(
+            403,
+            "Opens in a window of its own only",
+            "The pages of the gateway answer a person who opens them, no script and no frame.",
+            "Open {page} in a browser window of its own.",
+        ),
+        "service_worker": Message(
+            403,
+            "No service workers here",
+            "A script asked to become a service worker, which could read every page of this host.",
+            "Nothing of this index needs one; no page stops working without it.",
+        ),
         # -- the second factor --------------------------------------------------------------
         "second_factor_required": Message(
             401,
@@ -122,7 +134,7 @@ MESSAGES: Final = MappingProxyType(
             "Code required",
             "Your password is right; a one-time code is needed too.",
             "Type it after the password and a comma: PASSWORD,123456",
-            option="Or open {approve} within two minutes, approve this login and try again.",
+            option="Or open {approve} within two minutes, type {number} there and try again.",
             option_field="approve",
         ),
         "otp_invalid": Message(
@@ -234,6 +246,18 @@ MESSAGES: Final = MappingProxyType(
             "No login waits here",
             "This command-line login has ended, or it is another person's.",
             "Start it again in your terminal.",
+        ),
+        "approval_denied": Message(
+            403,
+            "Login denied",
+            "This command-line login was denied, and you get a notice of it.",
+            "If it was your own, start it again; if not, somebody knows your password: change it.",
+        ),
+        "number_unreadable": Message(
+            400,
+            "Number not readable",
+            "The number has two digits and stands in your terminal, behind the address.",
+            "Type it as it stands there.",
         ),
         "unusable_label": Message(
             400,

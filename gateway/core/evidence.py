@@ -6,7 +6,6 @@ plainly evidence is none: an unread carrier, a raw password and a token from els
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, NamedTuple
@@ -14,16 +13,13 @@ from typing import Final, NamedTuple
 from gateway.core.errors import Refusal
 from gateway.core.facts import Facts
 from gateway.core.identity import user_id
-from gateway.core.logins import Session, Verified
+from gateway.core.logins import BY_DEVICE, Session, Verified
 from gateway.core.own_origin import check_own_origin
+from gateway.core.typed import header_code, split_code
 from gateway.core.upstream import Carrier, Credential
 
 # How far a proof may lie in the future: gateways on one store have clocks of their own.
 CLOCK_SKEW: Final = 60.0
-
-# "password,123456", or a recovery code in its hyphenated form. ASCII only: `\d` and
-# `str.isdigit` also take the digits of other scripts.
-_WITH_CODE: Final = re.compile(r"(.+),([0-9]{6}|[0-9A-Za-z]{4}(?:-[0-9A-Za-z]{4}){3})", re.DOTALL)
 
 
 class Site(Enum):
@@ -117,7 +113,7 @@ def _newest(evidence: Evidence, who: str, max_age: float | None, now: float) -> 
     ]
     if evidence.session is not None:
         proofs.append((evidence.session.proved_at, False, evidence.session))
-    fresh = [entry for entry in proofs if _fresh(entry[0], max_age, now)]
+    fresh = [entry for entry in proofs if _fresh(entry[2], max_age, now)]
     if not fresh:
         known = any(entry[0] > 0 for entry in proofs)
         return Verdict("second_factor_stale" if known else "second_factor_required", who)
@@ -128,10 +124,12 @@ def _newest(evidence: Evidence, who: str, max_age: float | None, now: float) -> 
     return Verdict("", who, proof.factor, proof)
 
 
-def _fresh(proved_at: float, max_age: float | None, now: float) -> bool:
-    if proved_at <= 0 or proved_at > now + CLOCK_SKEW:
+def _fresh(proof: Verified | Session, max_age: float | None, now: float) -> bool:
+    """A remembered device lets in with the proof of an earlier login: where the age matters, no
+    factor has been shown."""
+    if proof.proved_at <= 0 or proof.proved_at > now + CLOCK_SKEW:
         return False
-    return max_age is None or now - proved_at <= max_age
+    return max_age is None or (proof.factor != BY_DEVICE and now - proof.proved_at <= max_age)
 
 
 def _from_ours(evidence: Evidence, *, explicit: bool) -> bool:
@@ -162,12 +160,6 @@ class Code:
     cut: bool = False
 
 
-def split_code(secret: str) -> tuple[str, str] | None:
-    """Password and code in "password,123456"; None if there is no code."""
-    match = _WITH_CODE.fullmatch(secret)
-    return (match[1], match[2]) if match else None
-
-
 def find_code(facts: Facts, evidence: Evidence) -> Code | None:
     """The code in a request to a `second_factor` route.
 
@@ -177,7 +169,7 @@ def find_code(facts: Facts, evidence: Evidence) -> Code | None:
         Refusal: `second_factor_required` when more than the one password it is for is
             unverified, `mixed_credentials` when the others name somebody else, `cross_site`.
     """
-    header = (facts.first("x-otp") or "").strip()
+    header = header_code(facts)
     unverified = [shown.carrier for shown in evidence.carriers if shown.verified is None]
     code: Code | None = None
     if header:

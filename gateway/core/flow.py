@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from gateway.core.agents import device_name
+from gateway.core.approvals import Answered
 from gateway.core.at_once import AtOnce, fresh_proof
 from gateway.core.audit import Event
 from gateway.core.enrolling import Enrolling
@@ -29,6 +30,7 @@ from gateway.core.logins import (
     Waiting,
 )
 from gateway.core.manage import Manage
+from gateway.core.notices import Notice
 from gateway.core.parts import Parts
 from gateway.core.passkeys import Passkeys
 from gateway.core.store import Key
@@ -212,6 +214,10 @@ class Flow:
         """What was earned without a factor ends when one becomes required."""
         return bool(proof.factor) or may_lack_factor(self._)
 
+    def check_fresh(self, session: Session) -> None:
+        """Raises Refusal `step_up_required` where a factor has to be shown before a change."""
+        fresh_proof(self._, session)
+
     async def step_up(self, cookie: str, kind: str, answer: str, caller: Caller) -> str:
         """Prove a factor again on a live session: the new session cookie's value.
 
@@ -254,19 +260,29 @@ class Flow:
         """The command-line login that an approval address names, if it is this person's."""
         return await self._.approvals.find(session.user_id, id)
 
-    async def approve(self, session: Session, id: str, caller: Caller) -> None:
+    async def approve(self, session: Session, id: str, number: str, caller: Caller) -> None:
         """Let the next try by the same client pass, once, within two minutes.
 
+        Args:
+            number: the two digits that the command line shows; "" says that it is not the
+                person's own login. A wrong one denies, and the person is told.
+
         Raises:
-            Refusal: `step_up_required`, `approval_gone` (no such login waits).
+            Refusal: `step_up_required`, `approval_gone` (no such login waits), `approval_denied`.
         """
         fresh_proof(self._, session)
         waiting = await self.waiting(session, id)
         if waiting is None or not session.factor:
             raise Refusal("approval_gone")
-        if not await self._.approvals.grant(session.user_id, id):
+        answered = await self._.approvals.answer(session.user_id, id, number)
+        if answered is Answered.GONE:
             raise Refusal("approval_gone")
         client = f"{device_name(waiting.user_agent)} from {waiting.address or 'no address'}"
-        await self._.audit.record(
-            Event.COMMAND_LINE_APPROVED, session.user_id, caller.origin, detail=client
-        )
+        denied = answered is Answered.DENIED
+        event = Event.COMMAND_LINE_DENIED if denied else Event.COMMAND_LINE_APPROVED
+        await self._.audit.record(event, session.user_id, caller.origin, detail=client)
+        if denied:
+            await self._.notifier.notify(
+                Notice.LOGIN_DENIED, session.user_id, caller.origin, detail=client
+            )
+            raise Refusal("approval_denied")

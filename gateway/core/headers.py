@@ -79,6 +79,7 @@ SINGLE: Final = frozenset(
         "x-otp",
         "sec-fetch-site",
         "sec-fetch-mode",
+        "sec-fetch-dest",
         # Defined as one by RFC 9110; the pages' own parser refuses a second.
         "content-location",
         "content-range",

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from gateway.core.audit import Origin
 from gateway.core.facts import IPAddress
 from gateway.core.upstream import Credential, Issued
+
+BY_DEVICE: Final = "device"
+"""The factor of a login from a remembered device: none was shown."""
 
 
 class Enrolment(StrEnum):
@@ -44,7 +48,7 @@ class FlowLimits:
     origins: tuple[str, ...] = ()
     required_from: float | None = None
     max_age: float = 12 * 3600
-    step_up: float = 600
+    step_up: float = 120
     pending: float = 600
     idle: float = 8 * 3600
     absolute: float = 24 * 3600

@@ -15,13 +15,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+from base64 import b64decode, b64encode
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import Final
 
 from gateway.core.audit import Origin
 from gateway.core.clock import Clock, Random
+from gateway.core.keys import KeyRing, SealBroken
 from gateway.core.notices import Notice
 from gateway.core.store import Key, Record, Store
 from gateway.core.tries import Tier
@@ -53,6 +55,7 @@ class Letter:
     unsure: those among them that may have arrived. due: not before this moment.
     address: where mail goes, "" for the address the person has by then.
     last: there were so many that no more of the kind follow today.
+    link: see `Notifier.notify`; sealed in the store.
     """
 
     id: str
@@ -68,6 +71,7 @@ class Letter:
     unsure: int = 0
     address: str = ""
     last: bool = False
+    link: str = field(default="", repr=False)
 
 
 class NoticeQueue:
@@ -76,6 +80,7 @@ class NoticeQueue:
     Args:
         channels: names of the ways of delivery; a notice is queued once for each.
         queued: called after something was queued, to wake a courier of this process.
+        ring: seals links; without one a notice goes without its link.
     """
 
     def __init__(
@@ -86,15 +91,24 @@ class NoticeQueue:
         *,
         channels: tuple[str, ...] = (),
         queued: Callable[[], None] | None = None,
+        ring: KeyRing | None = None,
     ) -> None:
         self._store: Final = store
         self._clock: Final = clock
         self._random: Final = random
         self.channels: Final = channels
         self.queued = queued
+        self._ring: Final = ring
 
     async def notify(
-        self, notice: Notice, user: str, origin: Origin, *, detail: str = "", address: str = ""
+        self,
+        notice: Notice,
+        user: str,
+        origin: Origin,
+        *,
+        detail: str = "",
+        address: str = "",
+        link: str = "",
     ) -> None:
         """See `Notifier`. Raises StoreUnavailable."""
         if not self.channels:
@@ -115,6 +129,7 @@ class NoticeQueue:
             due=now,
             address=address,
             last=left == 0,
+            link=link,
         )
         letters = [replace(letter, channel=channel) for channel in self.channels]
         await asyncio.gather(*(self._put(letter, if_version=0) for letter in letters))
@@ -139,7 +154,8 @@ class NoticeQueue:
         """What waits for delivery now, the oldest first."""
         now = self._clock()
         found = [
-            _read(name, channel, record) for name, record in await self._store.items(QUEUE, channel)
+            self._read(name, channel, record)
+            for name, record in await self._store.items(QUEUE, channel)
         ]
         waiting = [letter for letter in found if letter is not None and letter.due <= now]
         return sorted(waiting, key=lambda letter: letter.time)
@@ -150,7 +166,7 @@ class NoticeQueue:
         if not await self._store.claim(claim, expires=self._clock() + CLAIMED_FOR):
             return None
         record = await self._store.get(Key(QUEUE, letter.channel, letter.id))
-        fresh = None if record is None else _read(letter.id, letter.channel, record)
+        fresh = None if record is None else self._read(letter.id, letter.channel, record)
         if fresh is None:  # delivered between the listing and the claim
             return None
         if fresh.due > self._clock():  # put back meanwhile
@@ -189,14 +205,29 @@ class NoticeQueue:
 
     async def _put(self, letter: Letter, *, if_version: int) -> None:
         fields = asdict(letter)
-        for name in ("id", "channel", "version"):
+        for name in ("id", "channel", "version", "link"):
             del fields[name]
+        if letter.link and self._ring is not None:
+            sealed = self._ring.seal(QUEUE, letter.id, letter.link.encode())
+            fields["link"] = b64encode(sealed).decode()
         await self._store.put(
             Key(QUEUE, letter.channel, letter.id),
             json.dumps(fields).encode(),
             expires=letter.time + GIVEN_UP_AFTER + _LINGER,
             if_version=if_version,
         )
+
+    def _read(self, id: str, channel: str, record: Record) -> Letter | None:
+        """A letter from the store; its link is left out where none of the keys opens it."""
+        letter = _read(id, channel, record)
+        sealed = json.loads(record.value).get("link", "") if letter is not None else ""
+        if letter is None or not sealed or self._ring is None:
+            return letter
+        try:
+            link = self._ring.open(QUEUE, id, b64decode(sealed)).decode()
+        except SealBroken:
+            return letter
+        return replace(letter, link=link)
 
 
 def _read(id: str, channel: str, record: Record) -> Letter | None:

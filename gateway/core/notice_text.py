@@ -36,6 +36,15 @@ _LAST: Final = (
     "There were many of these. No more are sent today; what happens is listed at\n{overview}\n\n"
 )
 
+_LINK: Final = (
+    "Set up a new one here. The link works once, for 24 hours, with your password:\n{link}\n\n"
+)
+_MINE: Final = "If that was you, there is nothing to do."
+_ASKED: Final = (
+    "If you asked for it: nothing but an invitation lets you in now. Where you got none,\n"
+    "or it is too old, ask the administrator for one."
+)
+
 _WORDS: Final = MappingProxyType(
     {
         Notice.FACTOR_ADDED: _Words(
@@ -74,6 +83,12 @@ _WORDS: Final = MappingProxyType(
             "end the sessions you do not know, change your password and tell the administrator\n"
             "of the index.",
         ),
+        Notice.LOGIN_DENIED: _Words(
+            "A command-line login was denied",
+            "A command line gave your right password, and its login was denied in your browser",
+            "Somebody may know your password. Change it, look at what is listed at\n"
+            "{overview} and tell the administrator of the index.",
+        ),
         Notice.ADDRESS_CHANGED: _Words(
             "The mail address of your account was changed",
             "Your account now has another mail address, or none; this goes to the one it had",
@@ -93,8 +108,9 @@ def subject(letter: Letter) -> str:
     return _WORDS[letter.notice].subject
 
 
-def text(letter: Letter, public_url: str) -> str:
-    """The whole notice, plain text, lines ended by LF."""
+def text(letter: Letter, public_url: str, *, link: str = "") -> str:
+    """The whole notice, plain text, lines ended by LF. link: see `Notifier.notify`; only where
+    nobody but the person reads it."""
     words = _WORDS[letter.notice]
     detail = f" ({_inert(_plain(letter.detail))})" if letter.detail else ""
     moment = datetime.fromtimestamp(letter.time, UTC)
@@ -111,7 +127,8 @@ def text(letter: Letter, public_url: str) -> str:
         f"From:  {where}\n"
         f"Index: {public_url}\n\n"
         f"{_LAST.format(overview=public_url + OVERVIEW) if letter.last else ''}"
-        "If that was you, there is nothing to do.\n\n"
+        f"{_LINK.format(link=link) if link else ''}"
+        f"{_ASKED if letter.notice is Notice.RESET else _MINE}\n\n"
         f"If it wasn't you:\n{otherwise}\n"
     )
 

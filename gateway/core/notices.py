@@ -18,6 +18,7 @@ class Notice(StrEnum):
     WRONG_FACTOR = "wrong_factor"
     WRONG_STEP_UP = "wrong_step_up"
     NEW_DEVICE = "new_device"
+    LOGIN_DENIED = "login_denied"
     RESET = "reset"
     ADDRESS_CHANGED = "address_changed"
 
@@ -29,7 +30,14 @@ class Notifier(Protocol):
     """
 
     async def notify(
-        self, notice: Notice, user: str, origin: Origin, *, detail: str = "", address: str = ""
+        self,
+        notice: Notice,
+        user: str,
+        origin: Origin,
+        *,
+        detail: str = "",
+        address: str = "",
+        link: str = "",
     ) -> None:
         """Queue one notice.
 
@@ -37,5 +45,7 @@ class Notifier(Protocol):
             user: a user id.
             detail: the name of a device, say; never anything secret.
             address: where mail goes, if not to the address the person has now.
+            link: an address for the person alone, of the gateway's own; kept sealed, and left
+                out of every channel but mail.
         """
         ...

@@ -1,14 +1,20 @@
-"""Whether a change was asked for by a page of our own (Fetch Metadata, RFC 6454).
+"""Who started a request, as far as a browser says (Fetch Metadata, RFC 6454).
 
 Used wherever a cookie is the evidence: the gateway's pages and guarded requests alike.
 """
 
 from __future__ import annotations
 
+from typing import Final
 from urllib.parse import urlsplit
 
+from gateway.core.addresses import OVERVIEW
 from gateway.core.errors import Refusal
 from gateway.core.facts import Facts
+
+# Fetch standard, "request mode" and "destination": no script can set either.
+_OPENED: Final = frozenset({("navigate", "document"), ("navigate", None)})
+_FETCHED: Final = frozenset({("cors", "empty"), ("same-origin", "empty"), ("cors", None)})
 
 
 def origin_of(url: str) -> str:
@@ -41,3 +47,26 @@ def check_own_origin(facts: Facts, public_url: str) -> None:
     origin_fits = origin == origin_of(public_url) or (origin is None and site == "same-origin")
     if not (site_fits and origin_fits):
         raise Refusal("cross_site", home=public_url)
+
+
+def check_opened(facts: Facts, public_url: str, *, by_script: bool = False) -> None:
+    """Refuse what a browser did not do by itself to show a person a page.
+
+    Pages of the index have the same origin as the gateway's, and may hold a script of whoever
+    uploaded them. What such a script fetches, frames or prefetches comes with another mode or
+    destination than an address opened, or a form sent, in a window. A browser that sends no
+    Fetch Metadata (an old one; any, over plain http to another host than localhost) cannot be
+    told from one that does not obey.
+
+    Args:
+        by_script: the address answers the script of our own pages, too.
+
+    Raises:
+        Refusal: `page_only`.
+    """
+    purpose = f"{facts.first('sec-purpose') or ''} {facts.first('purpose') or ''}"
+    mode, destination = facts.first("sec-fetch-mode"), facts.first("sec-fetch-dest")
+    silent = mode is None and destination is None
+    fits = (mode, destination) in (_OPENED | _FETCHED if by_script else _OPENED)
+    if "prefetch" in purpose.lower() or not (silent or fits):
+        raise Refusal("page_only", page=public_url + OVERVIEW)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hmac
-import re
 from dataclasses import replace
 from typing import Final
 
@@ -12,10 +11,10 @@ from gateway.core.accounts import Account
 from gateway.core.clock import Random
 from gateway.core.factor import Proof, WrongAnswer
 from gateway.core.keys import KeyRing
+from gateway.core.typed import recovery_code
 
 COUNT: Final = 10
 BYTES: Final = 10  # 80 bits: guessing is hopeless, so tries need not be counted per person
-_CODE = re.compile(r"[A-Z2-7]{16}", re.ASCII)
 _PURPOSE: Final = "recovery"
 
 
@@ -33,7 +32,7 @@ class RecoveryCodes:
         return bool(account.recovery.codes)
 
     def fits(self, answer: str) -> bool:
-        return _plain(answer) is not None
+        return recovery_code(answer) is not None
 
     def ask(self, account: Account | None, challenge: bytes) -> str:
         return ""
@@ -57,7 +56,7 @@ class RecoveryCodes:
         return tuple(self._ring.digest(_PURPOSE, user_id, code.replace("-", "")) for code in codes)
 
     def matches(self, user_id: str, code: str, digests: tuple[str, ...]) -> str | None:
-        plain = _plain(code)
+        plain = recovery_code(code)
         if plain is None:
             return None
         found = None
@@ -70,11 +69,3 @@ class RecoveryCodes:
 
 def _grouped(text: str) -> str:
     return "-".join(text[at : at + 4] for at in range(0, len(text), 4))
-
-
-def _plain(answer: str) -> str | None:
-    """A code without blanks and hyphens, in capitals, with the two lookalikes put right."""
-    if not answer.isascii():
-        return None
-    text = answer.replace(" ", "").replace("-", "").upper().replace("0", "O").replace("1", "I")
-    return text if _CODE.fullmatch(text) else None

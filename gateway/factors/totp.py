@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hmac
-import re
 from dataclasses import replace
 from typing import Final
 from urllib.parse import quote
@@ -20,12 +19,12 @@ from gateway.core.clock import Random
 from gateway.core.factor import ClockOff, Offer, Proof, WrongAnswer
 from gateway.core.keys import KeyRing, SealBroken
 from gateway.core.store import StoreUnavailable
+from gateway.core.typed import one_time_code
 
 STEP: Final = 30  # seconds, RFC 6238 section 5.2
 DRIFT: Final = 1  # steps either way that are accepted, ibid.
 SEARCH: Final = 20  # steps either way in which enrolment looks for a clock that is off
 SECRET_BYTES: Final = 20  # 160 bits, RFC 4226 section 4 R6
-_CODE = re.compile(r"[0-9]{6}", re.ASCII)
 _PURPOSE: Final = "totp"
 
 
@@ -49,7 +48,7 @@ class Totp:
         return bool(account.totp)
 
     def fits(self, answer: str) -> bool:
-        return _digits(answer) is not None
+        return one_time_code(answer) is not None
 
     def ask(self, account: Account | None, challenge: bytes) -> str:
         return ""
@@ -63,7 +62,7 @@ class Totp:
         Raises:
             WrongAnswer; StoreUnavailable: the gateway has other keys than the store.
         """
-        code = _digits(answer)
+        code = one_time_code(answer)
         if code is None:
             raise WrongAnswer
         for place, device in enumerate(account.totp):
@@ -86,7 +85,7 @@ class Totp:
     def confirm(
         self, account: Account, name: str, state: str, answer: str, *, now: float, id: str
     ) -> TotpDevice:
-        code = _digits(answer)
+        code = one_time_code(answer)
         step = _find(state, code, now, SEARCH) if code else None
         if step is None:
             raise WrongAnswer
@@ -127,12 +126,6 @@ def otpauth(issuer: str, user: str, secret: str) -> str:
 
 def _identity(account: Account, device: str) -> str:
     return f"{device}/{account.id}"  # the device id has no slash
-
-
-def _digits(answer: str) -> str | None:
-    """Six ASCII digits, blanks removed. str.isdigit and pyotp would take full-width ones."""
-    code = answer.replace(" ", "")
-    return code if _CODE.fullmatch(code) else None
 
 
 def _find(secret: str, code: str, now: float, reach: int) -> int | None:

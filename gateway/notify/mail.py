@@ -81,7 +81,7 @@ class Mail:
         # The same for every try, so that a mailbox can tell a second copy.
         message["Message-ID"] = f"<{letter.id}@{domain}>"
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no vacation replies
-        said = text(letter, self._public_url)
+        said = text(letter, self._public_url, link=letter.link)
         message.set_content(said, cte="7bit" if said.isascii() else "quoted-printable")
         return message.as_bytes(policy=SMTP if address.isascii() else SMTPUTF8)
 

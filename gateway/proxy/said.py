@@ -226,6 +226,12 @@ def _upgrade(said: Said, value: bytes) -> None:
         )
 
 
+def _service_worker(said: Said, value: bytes) -> None:
+    # Service Workers, "fetch a classic worker script": browsers ask for one with this field. One
+    # that a page of the index registers would stand between people and the gateway's pages.
+    raise Refusal("service_worker")
+
+
 def _forwarded_for(said: Said, value: bytes) -> None:
     said.forwarded_for = [*(said.forwarded_for or ()), value]
 
@@ -239,6 +245,7 @@ _JUDGES: Final[dict[bytes, _Judge]] = {
     b"expect": _expect,
     b"connection": _connection,
     b"upgrade": _upgrade,
+    b"service-worker": _service_worker,
     b"x-forwarded-for": _forwarded_for,
 }
 _LAYOUTS: Final = Layouts(dropped, _JUDGES, _check, _PLAIN_NAMES)

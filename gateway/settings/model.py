@@ -122,7 +122,7 @@ class SecondFactor:
         DURATION_OR_OFF, "How long a browser may be remembered; off for never.", "30d"
     )
     step_up: float = setting(
-        DURATION, "How old a second factor may be when factors are changed.", "10m"
+        DURATION, "How old a second factor may be when factors are changed.", "2m"
     )
     session: Session = setting(Section(Session), "Browser sessions.", {})
     webauthn: WebAuthn = setting(Section(WebAuthn), "Security keys and passkeys.", {})

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from gateway.core import cookies
-from gateway.core.addresses import LOGIN, OVERVIEW, PREFIX
+from gateway.core.addresses import LOGIN, LOGOUT, OVERVIEW, PREFIX
 from gateway.core.durations import time_left
 from gateway.core.errors import Refusal
 from gateway.core.flow import Session
 from gateway.core.manage import FactorRow
-from gateway.web import activity, enrol
+from gateway.web import activity, enrol, factor_form
+from gateway.web.enrol import RECOVERY
 from gateway.web.kit import Ask, Kit
 from gateway.web.reply import Reply, see_other
 from gateway.web.reply import cookies as set_cookies
@@ -19,7 +21,6 @@ ACTIVITY: Final = f"{PREFIX}/activity"
 FACTOR: Final = f"{PREFIX}/factor"
 RENAME: Final = f"{PREFIX}/rename"
 REMOVE: Final = f"{PREFIX}/remove"
-RECOVERY: Final = f"{PREFIX}/recovery"
 END_SESSION: Final = f"{PREFIX}/sessions/end"
 END_OTHERS: Final = f"{PREFIX}/sessions/end-others"
 FORGET: Final = f"{PREFIX}/devices/forget"
@@ -104,15 +105,54 @@ async def remove(kit: Kit, ask: Ask, session: Session) -> Reply:
 
 
 async def recovery_form(kit: Kit, ask: Ask, session: Session) -> Reply:
-    """What new recovery codes mean, before they are made."""
-    seen = await kit.flow.manage.overview(session)
-    return kit.page(ask, "recovery.html", session=session, seen=seen, here=RECOVERY)
+    """What new recovery codes mean, and the factor they are made for."""
+    return await _recovery_form(kit, ask, session)
 
 
 async def recovery(kit: Kit, ask: Ask, session: Session) -> Reply:
-    """Make new codes in place of the old ones."""
-    made = await kit.flow.enrolling.recovery(session, ask.caller)
-    return await enrol.after(kit, ask, session, made)
+    """Make new codes in place of the old ones, for a factor shown in the same form.
+
+    One shown a moment ago for something else does not do: the codes outlive everything that a
+    session can be used for.
+    """
+    kind, answer = ask.value("kind"), ask.value("code")
+    try:
+        factor_form.check(kind, answer)
+        cookie = await kit.flow.step_up(kit.cookie(ask, cookies.SESSION), kind, answer, ask.caller)
+    except Refusal as refusal:
+        if refusal.slug in factor_form.AGAIN:
+            return await _recovery_form(kit, ask, session, refusal)
+        raise
+    ask = replace(ask, bound_to=cookie)
+    renewed = await kit.flow.session(cookie)
+    try:
+        if renewed is None:
+            raise Refusal("pending_expired")
+        made = await kit.flow.enrolling.recovery(renewed, ask.caller)
+    except Refusal as refusal:  # the session goes on under its new id all the same
+        again = await _recovery_form(kit, ask, renewed or session, refusal)
+        return again.plus(*set_cookies(kit.jar.set(cookies.SESSION, cookie)))
+    return await enrol.after(kit, ask, renewed, made)
+
+
+async def _recovery_form(
+    kit: Kit, ask: Ask, session: Session, error: Refusal | None = None
+) -> Reply:
+    kinds = await kit.flow.kinds(session)
+    if not kinds:
+        raise Refusal("no_such_factor")
+    choices = factor_form.choose(ask, kinds)
+    return kit.page(
+        ask,
+        "recovery.html",
+        session=session,
+        error=error,
+        script=choices.script,
+        choices=choices,
+        seen=await kit.flow.manage.overview(session),
+        here=RECOVERY,
+        options=factor_form.STEP_UP_OPTIONS,
+    )
 
 
 async def end_session(kit: Kit, ask: Ask, session: Session) -> Reply:
@@ -139,10 +179,20 @@ async def remember(kit: Kit, ask: Ask, session: Session) -> Reply:
     )
 
 
+async def logout_form(kit: Kit, ask: Ask, session: Session) -> Reply:
+    """The address opened as it is: a button, because looking at a page changes nothing."""
+    return kit.page(ask, "logout.html", session=session, here=LOGOUT)
+
+
 async def logout(kit: Kit, ask: Ask, session: Session) -> Reply:
     """End the session here and forget its cookie."""
     await kit.flow.end(kit.cookie(ask, cookies.SESSION), ask.caller)
     return see_other(LOGIN, *set_cookies(kit.jar.clear(cookies.SESSION)))
+
+
+async def logged_out(kit: Kit, ask: Ask) -> Reply:
+    """Nobody is logged in, or no longer."""
+    return kit.page(ask, "logout.html", here=LOGOUT)
 
 
 async def _row(kit: Kit, session: Session, id: str) -> FactorRow:

@@ -36,6 +36,7 @@ WORDS: Final = {
     Event.DEVICE_REMEMBERED: "Device remembered",
     Event.DEVICE_FORGOTTEN: "Device no longer remembered",
     Event.COMMAND_LINE_APPROVED: "Command-line login approved",
+    Event.COMMAND_LINE_DENIED: "Command-line login denied",
     Event.GUARDED_ACT: "Change made with the second factor",
     Event.GUARDED_REFUSED: "Change refused for want of a second factor",
     Event.NOTICE_GIVEN_UP: "A notice could not be delivered",
@@ -44,7 +45,13 @@ WORDS: Final = {
 """Every event a person can be the subject of, as they would say it."""
 
 _ALARMING: Final = frozenset(
-    {Event.FACTOR_REFUSED, Event.THROTTLED, Event.GUARDED_REFUSED, Event.NOT_RECORDED}
+    {
+        Event.COMMAND_LINE_DENIED,
+        Event.FACTOR_REFUSED,
+        Event.THROTTLED,
+        Event.GUARDED_REFUSED,
+        Event.NOT_RECORDED,
+    }
 )
 
 

@@ -21,8 +21,10 @@ from gateway.web import qr
 from gateway.web.kit import Ask, Kit
 from gateway.web.reply import CODES, Reply, see_other
 from gateway.web.reply import cookies as set_cookies
+from gateway.web.routes import SEEN, SENT
 
 ADD: Final = f"{PREFIX}/add"
+RECOVERY: Final = f"{PREFIX}/recovery"
 _USUAL_NAME: Final = "Authenticator app"
 _START_AGAIN: Final = frozenset({"name_taken", "unusable_label", "too_many_factors"})
 _CODE_AGAIN: Final = frozenset({"otp_invalid", "clock_off"})
@@ -71,15 +73,20 @@ async def confirm(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
 
 
 async def codes_anew(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
-    """Fresh codes for a person who lost the page before finishing."""
-    return await after(kit, ask, who, await kit.flow.enrolling.shown_again(who, ask.caller))
+    """Fresh codes for a person who lost the page before finishing.
+
+    Who has a factor to show makes new ones by it; at the first set-up there is none yet.
+    """
+    if isinstance(who, Session) and await kit.flow.kinds(who):
+        return see_other(RECOVERY)
+    return await after(kit, ask, who, await kit.flow.enrolling.shown_again(who))
 
 
 async def finish_form(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
     """The last step without the codes: a reload shows them no second time."""
     if not await kit.flow.enrolling.unfinished(who):
         return see_other(ENROL if isinstance(who, Pending) else OVERVIEW)
-    return _codes(kit, ask, who, ())
+    return await _codes(kit, ask, who, ())
 
 
 async def finish(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
@@ -90,7 +97,7 @@ async def finish(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
         )
     except Refusal as refusal:
         if refusal.slug == "recovery_unconfirmed":
-            return _codes(kit, ask, who, (), refusal)
+            return await _codes(kit, ask, who, (), refusal)
         raise
     return await after(kit, ask, who, enrolled)
 
@@ -105,7 +112,8 @@ async def after(kit: Kit, ask: Ask, who: Pending | Session, enrolled: Enrolled) 
         ask = replace(ask, bound_to=enrolled.cookie)
     if enrolled.codes:
         replaced = enrolled.kind == "recovery"
-        return _codes(kit, ask, who, enrolled.codes, replaced=replaced).plus(*renewed)
+        shown = await _codes(kit, ask, who, enrolled.codes, replaced=replaced)
+        return shown.plus(*renewed)
     what = "codes" if enrolled.kind == "recovery" else "factor"
     return see_other(f"{OVERVIEW}?done={what}", *renewed)
 
@@ -151,7 +159,7 @@ def _offer(
     )
 
 
-def _codes(
+async def _codes(
     kit: Kit,
     ask: Ask,
     who: Pending | Session,
@@ -161,6 +169,7 @@ def _codes(
     replaced: bool = False,
 ) -> Reply:
     """replaced: there were codes before, which have ended."""
+    has_factor = isinstance(who, Session) and bool(await kit.flow.kinds(who))
     text = "\n".join(
         [f"Recovery codes for {who.user} at {kit.config.issuer}", "Each works once.", "", *codes]
     )
@@ -174,6 +183,7 @@ def _codes(
         who=who,
         codes=codes,
         replaced=replaced,
+        anew=RECOVERY if has_factor else "",
         file="data:text/plain;charset=utf-8," + quote(text + "\n"),
     )
 
@@ -185,3 +195,6 @@ STEPS: Final = (
     ("/codes", None, codes_anew),
 )
 """The steps by the end of their address: what GET and what POST does."""
+
+FRESH: Final = {"": SEEN, "/start": SENT, "/recovery": frozenset[str](), "/codes": SENT}
+"""On a session: which of them take a recent second factor."""

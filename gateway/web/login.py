@@ -8,7 +8,9 @@ from typing import Final
 from gateway.core import cookies
 from gateway.core.addresses import ENROL, INVITE, LOGIN, OVERVIEW, PREFIX, VERIFY
 from gateway.core.errors import Refusal
-from gateway.core.flow import Begun, Passed, Step
+from gateway.core.flow import Begun, Held, Passed, Step
+from gateway.core.typed import one_time_code, split_code
+from gateway.web import factor_form, verify
 from gateway.web.kit import Ask, Kit
 from gateway.web.reply import WEBAUTHN, Reply, see_other
 from gateway.web.reply import cookies as set_cookies
@@ -29,11 +31,7 @@ async def submit(kit: Kit, ask: Ask) -> Reply:
     if missing:
         return form(kit, ask, user, Refusal("field_missing", what=missing))
     try:
-        await kit.flow.admit(ask.caller)
-        held = await kit.checker.check(user, password, ask.facts)
-        if held is None:
-            await kit.flow.refused(user, ask.caller)
-            raise Refusal("password_invalid")
+        held, code = await _checked(kit, ask, user, password)
         held = replace(held, goto=ask.next() or OVERVIEW)
         begun = await kit.flow.begin(
             user,
@@ -46,7 +44,43 @@ async def submit(kit: Kit, ask: Ask) -> Reply:
         if refusal.slug in ("password_invalid", "unusable_name"):
             return form(kit, ask, user, refusal)
         raise
+    if begun.step is Step.VERIFY and code:
+        return await _with_code(kit, ask, begun, code)
     return await _go_on(kit, ask, begun, user)
+
+
+async def _checked(kit: Kit, ask: Ask, user: str, password: str) -> tuple[Held, str]:
+    """What the password earns, and the code typed behind it as on a command line, "" for none.
+
+    Raises:
+        Refusal: `password_invalid`, `throttled`, `upstream_…`.
+    """
+    split = split_code(password)
+    tries = [(password, ""), *([split] if split else [])]
+    for secret, code in tries:
+        await kit.flow.admit(ask.caller)
+        held = await kit.checker.check(user, secret, ask.facts)
+        if held is not None:
+            return held, code
+    await kit.flow.refused(user, ask.caller)
+    raise Refusal("password_invalid")
+
+
+async def _with_code(kit: Kit, ask: Ask, begun: Begun, code: str) -> Reply:
+    """Both steps in one; a wrong code leaves the login waiting for another."""
+    pending = set_cookies(kit.jar.set(cookies.PENDING, begun.cookie))
+    waiting = await kit.flow.pending(begun.cookie)
+    try:
+        if waiting is None:
+            raise Refusal("pending_expired")
+        kind = "totp" if one_time_code(code) else "recovery"
+        passed = await kit.flow.prove(begun.cookie, kind, code, ask.caller)
+    except Refusal as refusal:
+        if waiting is None or refusal.slug not in factor_form.AGAIN:
+            raise
+        again = replace(ask, form={}, bound_to=begun.cookie)
+        return verify.form(kit, again, waiting, refusal).plus(*pending)
+    return await kit.passed(ask, passed)
 
 
 async def _go_on(kit: Kit, ask: Ask, begun: Begun, user: str) -> Reply:

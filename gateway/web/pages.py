@@ -16,12 +16,11 @@ from multidict import CIMultiDict
 
 from gateway.core import addresses, cookies
 from gateway.core.clock import Clock, Random
-from gateway.core.durations import in_words
 from gateway.core.errors import Refusal
 from gateway.core.facts import Facts, Field
 from gateway.core.flow import Flow, Step
 from gateway.core.keys import KeyRing
-from gateway.core.own_origin import check_own_origin
+from gateway.core.own_origin import check_opened, check_own_origin
 from gateway.core.store import StoreUnavailable
 from gateway.stores.outage import refusal_for
 from gateway.web import assets, forms, refusals, shield, table, tokens
@@ -66,7 +65,9 @@ class Pages:
         except StoreUnavailable as error:
             reply = self._refused(facts, refusal_for(error))
         return web.Response(
-            status=reply.status, body=reply.body, headers=CIMultiDict(self._fields(reply))
+            status=reply.status,
+            body=reply.body,
+            headers=CIMultiDict(self._fields(facts, reply)),
         )
 
     def refusal(
@@ -74,7 +75,7 @@ class Pages:
     ) -> tuple[int, tuple[Field, ...], bytes]:
         """Status, header fields and body of a refusal for a browser, wherever it arose."""
         reply = self._refused(facts, refusal)
-        return reply.status, self._fields(reply), reply.body
+        return reply.status, self._fields(facts, reply), reply.body
 
     def _refused(self, facts: Facts | None, refusal: Refusal) -> Reply:
         if facts is not None and table.answers_script(facts):
@@ -86,12 +87,15 @@ class Pages:
             return reply.plus(*set_cookies(self._kit.jar.clear(cookies.PENDING)))
         return reply
 
-    def _fields(self, reply: Reply) -> tuple[Field, ...]:
+    def _fields(self, facts: Facts | None, reply: Reply) -> tuple[Field, ...]:
         shown = (("content-type", reply.content_type),) if reply.body else ()
         return (
             *shown,
             *shield.fields(
-                secure=self._kit.config.secure, script=reply.script, lasting=reply.lasting
+                secure=self._kit.config.secure,
+                script=reply.script,
+                lasting=reply.lasting,
+                opener=shield.opener_policy(facts),
             ),
             *reply.fields,
         )
@@ -100,6 +104,8 @@ class Pages:
         route, tail = table.find(facts.path)
         if route is None:
             return _static(facts)
+        if facts.path != addresses.HEALTH:  # that one is for programs
+            check_opened(facts, self._kit.config.public_url, by_script=table.answers_script(facts))
         handler = route.get if facts.method in ("GET", "HEAD") else None
         if facts.method == "POST":
             handler = route.post
@@ -160,12 +166,14 @@ class Pages:
         if session is None:
             if table.answers_script(ask.facts):
                 raise Refusal("pending_expired")
-            reply = see_other(addresses.login_for(_back(ask.facts)))
+            if route.nobody is not None:
+                reply = await route.nobody(self._kit, ask)
+            else:
+                reply = see_other(addresses.login_for(_back(ask.facts)))
             gone = set_cookies(self._kit.jar.clear(cookies.SESSION)) if cookie else ()
             return reply.plus(*gone)
-        limits = self._kit.flow.limits
-        if route.fresh and session.proved_at + limits.step_up < self._kit.clock():
-            raise Refusal("step_up_required", max_age=in_words(limits.step_up))
+        if ask.facts.method in route.fresh:
+            self._kit.flow.check_fresh(session)
         if ask.facts.safe:
             assert route.get is not None
             return await route.get(self._kit, replace(ask, bound_to=cookie), session)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from gateway.core.flow import Pending, Session, Step
 from gateway.web.kit import Ask, Kit
@@ -18,6 +18,9 @@ from gateway.web.reply import Reply
 Handler: TypeAlias = Callable[[Kit, Ask], Awaitable[Reply]]
 PendingHandler: TypeAlias = Callable[[Kit, Ask, Pending], Awaitable[Reply]]
 SessionHandler: TypeAlias = Callable[[Kit, Ask, Session], Awaitable[Reply]]
+
+SEEN: Final = frozenset({"GET", "HEAD"})
+SENT: Final = frozenset({"POST"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +42,16 @@ class ForPending:
 
 @dataclass(frozen=True, slots=True)
 class ForSession:
-    """A page of a person who is logged in. fresh: only with a recent second factor."""
+    """A page of a person who is logged in.
+
+    fresh: the methods that take a recent second factor.
+    nobody: what answers where nobody is logged in; None leads to the login.
+    """
 
     get: SessionHandler | None = None
     post: SessionHandler | None = None
-    fresh: bool = False
+    fresh: frozenset[str] = frozenset()
+    nobody: Handler | None = None
 
 
 Route: TypeAlias = Open | ForPending | ForSession

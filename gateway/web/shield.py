@@ -5,9 +5,10 @@ Knows no page; `pages.py` puts these on whatever a handler returns.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
-from gateway.core.facts import Field
+from gateway.core.facts import Facts, Field
 from gateway.web.reply import CODES, WEBAUTHN
 
 _DENIED_FEATURES: Final = (
@@ -27,6 +28,8 @@ _DENIED_FEATURES: Final = (
     "usb",
     "xr-spatial-tracking",
 )
+_CHROMIUM: Final = re.compile(r'"Chromium";v="([0-9]{1,4})"')
+_KNOWN_SINCE: Final = 135
 _YEAR: Final = 365 * 24 * 3600
 
 
@@ -60,13 +63,29 @@ def _features(*, script: str) -> str:
     return ", ".join(denied + [f"{name}=({'self' * yes})" for name, yes in allowed.items()])
 
 
-def fields(*, secure: bool, script: str = "", lasting: bool = False) -> tuple[Field, ...]:
+def opener_policy(facts: Facts | None) -> str:
+    """The Cross-Origin-Opener-Policy that cuts a page off from whatever opened it.
+
+    same-origin does so for pages of the index that send no such policy themselves; for those that
+    do (Django's), only noopener-allow-popups (HTML standard, 2024) does. A browser that does not
+    know the word takes it for no policy at all, so only those that say they know it get it.
+    """
+    brands = (facts.first("sec-ch-ua") or "") if facts is not None else ""
+    version = _CHROMIUM.search(brands)
+    knows = version is not None and int(version[1]) >= _KNOWN_SINCE
+    return "noopener-allow-popups" if knows else "same-origin"
+
+
+def fields(
+    *, secure: bool, script: str = "", lasting: bool = False, opener: str = "same-origin"
+) -> tuple[Field, ...]:
     """The headers of one answer.
 
     Args:
         secure: the public address is https, so HSTS (RFC 6797) may be promised.
         script: the one the page runs, "" for none.
         lasting: a static file named by its content, which may be kept for ever.
+        opener: see `opener_policy`.
 
     Referrer-Policy is same-origin, not no-referrer: under no-referrer browsers send
     "Origin: null" with our own forms (Fetch standard, "append a request Origin header"), and
@@ -79,7 +98,7 @@ def fields(*, secure: bool, script: str = "", lasting: bool = False) -> tuple[Fi
         ("permissions-policy", _features(script=script)),
         ("x-content-type-options", "nosniff"),
         ("x-frame-options", "DENY"),
-        ("cross-origin-opener-policy", "same-origin"),
+        ("cross-origin-opener-policy", opener),
         ("cross-origin-resource-policy", "same-origin"),
         (
             "cache-control",

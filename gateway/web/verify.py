@@ -18,7 +18,7 @@ CANCEL: Final = f"{VERIFY}/cancel"
 
 async def show(kit: Kit, ask: Ask, pending: Pending) -> Reply:
     """The form for one kind of factor; `?use=` chooses another."""
-    return _form(kit, ask, pending)
+    return form(kit, ask, pending)
 
 
 async def submit(kit: Kit, ask: Ask, pending: Pending) -> Reply:
@@ -35,7 +35,7 @@ async def submit(kit: Kit, ask: Ask, pending: Pending) -> Reply:
         )
     except Refusal as refusal:
         if refusal.slug in factor_form.AGAIN:
-            return _form(kit, ask, pending, refusal)
+            return form(kit, ask, pending, refusal)
         raise
     return await kit.passed(ask, passed)
 
@@ -45,7 +45,8 @@ async def cancel(kit: Kit, ask: Ask, pending: Pending) -> Reply:
     return see_other(LOGIN, *set_cookies(kit.jar.clear(cookies.PENDING)))
 
 
-def _form(kit: Kit, ask: Ask, pending: Pending, error: Refusal | None = None) -> Reply:
+def form(kit: Kit, ask: Ask, pending: Pending, error: Refusal | None = None) -> Reply:
+    """The page that asks for the second factor."""
     choices = factor_form.choose(ask, pending.kinds or factor_form.KINDS[:1])
     return kit.page(
         ask,

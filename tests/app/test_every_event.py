@@ -173,8 +173,16 @@ def remove(it: Story) -> None:
 def approve(it: Story) -> None:
     told = it.devpi(it.password)
     path = re.search(r"/\+auth/approve/[\w-]+", told.text)
-    assert told.status == 401 and path, told.text
-    assert it.send(it.page(path[0]), path[0]).status in (200, 303)
+    number = re.search(r"type ([0-9]{2}) there", told.text)
+    assert told.status == 401 and path and number, told.text
+    assert it.send(it.page(path[0]), path[0], number=number[1]).status == 303
+
+
+def deny(it: Story) -> None:
+    told = it.devpi(it.password)
+    path = re.search(r"/\+auth/approve/[\w-]+", told.text)
+    assert path, told.text
+    assert it.send(it.page(path[0]), path[0], deny="yes").status == 403
 
 
 def form_login(it: Story) -> None:
@@ -331,6 +339,11 @@ CHAPTERS = [
         DEVPI_CLIENT,
     ),
     Chapter(
+        "denying a command line",
+        deny,
+        ((E.COMMAND_LINE_DENIED, "", "devpi-client", "/+auth/approve", ""),),
+    ),
+    Chapter(
         "a login of devpi-client",
         lambda it: it.devpi(f"{it.password},{it.served.code(it.user)}"),
         ((E.LOGIN, "totp mobile", "", "/+login", "login"),),
@@ -415,7 +428,7 @@ CHAPTERS = [
     Chapter(
         "a reset",
         lambda it: it.run("user", "reset", it.user, "--reason", "phone in the lake"),
-        ((E.RESET, "", "phone in the lake", "", ""),),
+        ((E.RESET, "", "phone in the lake", "", ""), (E.INVITED, "", "", "", "")),
         CLI,
     ),
     Chapter(

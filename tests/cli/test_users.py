@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import secrets
 import threading
 import time
@@ -133,11 +134,24 @@ def test_reset_needs_a_reason_and_records_it(shell: Shell) -> None:
     assert shell("user", "reset", "alice") == 2
     assert shell("user", "reset", "alice", "--reason", "  ") == 2
     assert shell("user", "reset", "alice", "--reason", "phone in\nthe lake") == 0
-    assert "index-gateway user invite" in shell.err
+    assert "index-gateway user invite" in shell.err, "no link into a pipe"
+    assert "/+auth/invite/" not in shell.out + shell.err
     assert shell("audit", "export") == 0
     entries = [json.loads(line) for line in shell.out.splitlines()]
     last = [entry for entry in entries if entry.get("event") == "reset"]
     assert [entry["detail"] for entry in last] == ["phone in the lake"]
+
+
+def test_reset_hands_out_the_invitation_of_the_same_write(shell: Shell) -> None:
+    shell.json("user", "enrol", "alice")
+    done = shell.json("user", "reset", "alice", "--reason", "lost")
+    assert done["removed"] == 1
+    assert re.search(r"/\+auth/invite/[\w-]{20,}$", str(done["link"]))
+    assert shell.json("user", "show", "alice")["invited_until"] == done["expires"]
+    assert shell("user", "reset", "alice", "--reason", "again", "--force") == 0
+    link = re.search(r"\S+/\+auth/invite/\S+", shell.out)
+    assert link, shell.out
+    assert link[0] != done["link"], "the earlier one is void"
 
 
 def test_unlock(shell: Shell) -> None:

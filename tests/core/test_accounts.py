@@ -44,7 +44,7 @@ STORED = (
     b'"recovery":{"codes":["digest-1","digest-2"],"made":1000.0,"confirmed":false},'
     b'"invitation":{"digest":"digest-3","expires":9000.0},'
     b'"last":"webauthn","known":["network"],"agents":["agent"],'
-    b'"created":900.0,"enrolled":1000.0}'
+    b'"created":900.0,"enrolled":1000.0,"invited_only":false}'
 )
 
 
@@ -56,6 +56,10 @@ def test_the_stored_form_is_this() -> None:
 def test_codes_of_an_account_that_says_nothing_of_it_are_confirmed() -> None:
     before = load(STORED.replace(b',"confirmed":false', b""))
     assert before == replace(ALICE, recovery=replace(ALICE.recovery, confirmed=True))
+
+
+def test_an_account_that_says_nothing_of_a_reset_had_none() -> None:
+    assert load(STORED.replace(b',"invited_only":false', b"")) == ALICE
 
 
 def test_an_empty_account_reads_back() -> None:

@@ -9,13 +9,22 @@ import pytest
 from gateway.core.admin import Admin
 from gateway.core.audit import Event
 from gateway.core.errors import Refusal
-from gateway.core.flow import Step
+from gateway.core.flow import Enrolment
 from gateway.core.keys import KeyRing
 from gateway.core.notices import Notice
 from gateway.core.rotation import Resealed, reseal
 from gateway.core.tries import PERSON
 from gateway.factors import make_factors
-from tests.core.world import Person, Phone, World, caller, earned, wrong_code
+from tests.core.world import (
+    START,
+    Person,
+    Phone,
+    World,
+    caller,
+    earned,
+    token_of,
+    wrong_code,
+)
 
 
 @pytest.fixture
@@ -45,18 +54,72 @@ async def test_a_reset_takes_everything_away(world: World, admin: Admin) -> None
     await world.enrol(alice)
     passed = await world.login(alice, remember=True)
     begun = await world.flow.begin("alice", earned("alice"), alice.caller)
-    assert await admin.reset("Alice", "phone in the lake") == 1
+    reset = await admin.reset("Alice", "phone in the lake")
+    assert reset.gone == 1
+    assert reset.invitation.expires == world.clock() + world.limits.invitation
+    assert reset.invitation.link not in repr(reset)
     assert await world.flow.session(passed.session_cookie) is None
     assert await world.flow.verified(passed.held.issued[0].credential) is None
     assert await world.flow.pending(begun.cookie) is None
-    again = await world.flow.begin(
-        "alice", earned("alice"), alice.caller, device_cookie=passed.device_cookie
-    )
-    assert again.step is Step.ENROL
-    assert world.ledger.names()[-1] is Event.RESET
+    with pytest.raises(Refusal, match="invite_required"):
+        await world.flow.begin(
+            "alice", earned("alice"), alice.caller, device_cookie=passed.device_cookie
+        )
+    assert world.ledger.names()[-2:] == [Event.RESET, Event.INVITED]
     assert world.ledger.notices[-1] == (Notice.RESET, "alice")
+    assert world.ledger.links == [reset.invitation.link]
     seen = await admin.show("alice")
     assert (seen.protected, seen.recovery_left, seen.sessions, seen.devices) == (False, 0, 0, 0)
+
+
+EVERY_MODE = {
+    "required": (Enrolment.REQUIRED, None),
+    "not yet": (Enrolment.REQUIRED, START + 9e6),
+    "optional": (Enrolment.OPTIONAL, None),
+    "invite": (Enrolment.INVITE, None),
+}
+
+
+@pytest.mark.parametrize("mode", EVERY_MODE)
+async def test_after_a_reset_only_an_invitation_lets_in_and_sets_up(
+    world: World, mode: str
+) -> None:
+    """Whoever tries a stolen password all the time is refused at every moment, in every way."""
+    enrolment, start = EVERY_MODE[mode]
+    world = world.other(enrolment=enrolment, required_from=start)
+    admin = Admin(world.flow._)
+    made = await admin.enrol("alice")
+    begun = await world.flow.begin("alice", earned("alice"), caller())
+    passed = await world.flow.prove(begun.cookie, "recovery", made.codes[0], caller())
+    session = await world.session(passed.session_cookie)
+
+    async def thief() -> None:
+        for invitation in ("", "guessed", stale):
+            with pytest.raises(Refusal, match="invite_required"):
+                await world.flow.begin(
+                    "alice", earned("alice"), caller("203.0.113.9"), invitation=invitation
+                )
+        for code in (None, made.codes[1], "123456"):
+            with pytest.raises(Refusal, match="invite_required"):
+                await world.flow.prove_now("alice", code, (token_of("alice"),), caller())
+        assert await world.flow.session(passed.session_cookie) is None
+        with pytest.raises(Refusal, match=r"invite_required|enrolment_expired|step_up_required"):
+            await world.flow.enrolling.totp(session, "mine")
+
+    stale = ""
+    first = await admin.reset("alice", "lost")
+    await thief()
+    stale = first.invitation.link.rpartition("/")[2]
+    second = await admin.invite("alice")
+    await thief()
+    world.clock.turn(world.limits.invitation + 1)
+    stale = second.link.rpartition("/")[2]
+    await thief()
+    third = (await admin.reset("alice", "lost again")).invitation
+    token = third.link.rpartition("/")[2]
+    alice = Person("alice")
+    await world.enrol(alice, invitation=token)
+    await world.login(alice)
 
 
 async def test_unlocking_lets_codes_through_again(world: World, admin: Admin) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from gateway.core.admin import Admin
+from gateway.core.approvals import Asked
 from gateway.core.audit import Event
 from gateway.core.errors import Refusal
 from gateway.core.flow import Caller, Enrolment, Step
+from gateway.core.notices import Notice
 from tests.core.world import Person, Phone, World, caller, earned, token_of, wrong_code
 
 TWINE = "twine/6.2 requests/2.32"
@@ -192,24 +195,59 @@ async def test_a_password_alone_enrols_nobody_before_the_deadline(world: World) 
 # -- approvals -------------------------------------------------------------------------------
 
 
-async def asked(world: World, name: str, who: Caller | None = None) -> str:
+async def asked(world: World, name: str, who: Caller | None = None) -> Asked:
+    """What the command line is told: the end of the address, and the number."""
     refused = await refusal(world, name, None, who)
     assert refused.slug == "otp_required"
     assert "within two minutes" in refused.text
-    return refused.detail["approve"].rpartition("/")[2]
+    found = Asked(refused.detail["approve"].rpartition("/")[2], refused.detail["number"])
+    assert f"type {found.number} there" in refused.text
+    return found
 
 
 async def test_a_login_without_a_code_can_be_approved_once(world: World) -> None:
     passed = await world.enrol(Person("alice"))
     session = await world.session(passed.session_cookie)
     id = await asked(world, "alice")
-    waiting = await world.flow.waiting(session, id)
+    waiting = await world.flow.waiting(session, id.id)
     assert waiting
     assert (waiting.address, waiting.user_agent) == ("192.0.2.10", "devpi-client/7.3.0")
-    await world.flow.approve(session, id, caller())
+    await world.flow.approve(session, *id, caller())
     assert await now(world, "alice", None) == "approval"
     assert (await refusal(world, "alice", None)).slug == "otp_required"
     assert Event.COMMAND_LINE_APPROVED in world.ledger.names()
+
+
+async def test_a_number_that_does_not_fit_denies_and_the_person_is_told(world: World) -> None:
+    """The address came by mail from whoever started the login: the number did not."""
+    session = await world.session((await world.enrol(Person("alice"))).session_cookie)
+    for wrong in ("", "other"):
+        thief = caller("203.0.113.9", f"devpi-client/7 {wrong}")
+        id, number = await asked(world, "alice", thief)
+        guess = wrong and str(10 + (int(number) - 9) % 90)
+        with pytest.raises(Refusal, match="approval_denied"):
+            await world.flow.approve(session, id, guess, caller())
+        assert world.ledger.names()[-1] is Event.COMMAND_LINE_DENIED
+        assert world.ledger.notices[-1] == (Notice.LOGIN_DENIED, "alice")
+        with pytest.raises(Refusal, match="approval_gone"):
+            await world.flow.approve(session, id, number, caller())
+        for _ in range(2):
+            again = await refusal(world, "alice", None, thief)
+            assert "approve" not in again.detail, "denied: it waits no more"
+        world.clock.turn(100)
+    world.clock.turn(21)
+    assert (await asked(world, "alice", thief)).id != id
+
+
+async def test_a_number_is_two_digits_and_another_each_time(world: World) -> None:
+    await world.enrol(Person("alice"))
+    found = []
+    for agent in range(40):
+        world.clock.turn(300)
+        found.append(await asked(world, "alice", caller(agent=f"devpi-client/{agent}")))
+    assert {len(one.number) for one in found} == {2}
+    assert len({one.number for one in found}) > 15
+    assert len({one.id for one in found}) == 40
 
 
 async def test_without_a_browser_session_there_is_nothing_to_approve(world: World) -> None:
@@ -231,7 +269,7 @@ OTHERS = [
 async def test_an_approval_is_for_one_client(world: World, other: Caller) -> None:
     passed = await world.enrol(Person("alice"))
     session = await world.session(passed.session_cookie)
-    await world.flow.approve(session, await asked(world, "alice"), caller())
+    await world.flow.approve(session, *(await asked(world, "alice")), caller())
     assert (await refusal(world, "alice", None, other)).slug == "otp_required"
     assert await now(world, "alice", None) == "approval"
 
@@ -240,9 +278,9 @@ async def test_only_the_person_can_approve(world: World) -> None:
     await world.enrol(Person("alice"))
     bob = await world.session((await world.enrol(Person("bob"))).session_cookie)
     id = await asked(world, "alice")
-    assert await world.flow.waiting(bob, id) is None
+    assert await world.flow.waiting(bob, id.id) is None
     with pytest.raises(Refusal, match="approval_gone"):
-        await world.flow.approve(bob, id, caller())
+        await world.flow.approve(bob, *id, caller())
 
 
 @pytest.mark.parametrize("seconds", [121], ids=["after two minutes"])
@@ -251,9 +289,10 @@ async def test_an_approval_ends(world: World, seconds: float) -> None:
     session = await world.session(passed.session_cookie)
     late = await asked(world, "alice")
     world.clock.turn(seconds)
+    session = replace(session, proved_at=world.clock())
     with pytest.raises(Refusal, match="approval_gone"):
-        await world.flow.approve(session, late, caller())
-    await world.flow.approve(session, await asked(world, "alice"), caller())
+        await world.flow.approve(session, *late, caller())
+    await world.flow.approve(session, *(await asked(world, "alice")), caller())
     world.clock.turn(seconds)
     assert (await refusal(world, "alice", None)).slug == "otp_required"
 
@@ -261,7 +300,7 @@ async def test_an_approval_ends(world: World, seconds: float) -> None:
 async def test_an_approval_ends_with_a_changed_password(world: World) -> None:
     passed = await world.enrol(Person("alice"))
     session = await world.session(passed.session_cookie)
-    await world.flow.approve(session, await asked(world, "alice"), caller())
+    await world.flow.approve(session, *(await asked(world, "alice")), caller())
     await world.flow.password_changed("alice", None, session, caller())
     assert (await refusal(world, "alice", None)).slug == "otp_required"
 
@@ -269,16 +308,16 @@ async def test_an_approval_ends_with_a_changed_password(world: World) -> None:
 async def test_approving_needs_a_fresh_proof(world: World) -> None:
     passed = await world.enrol(Person("alice"))
     session = await world.session(passed.session_cookie)
-    world.clock.turn(601)
+    world.clock.turn(121)
     id = await asked(world, "alice")
     with pytest.raises(Refusal, match="step_up_required"):
-        await world.flow.approve(session, id, caller())
+        await world.flow.approve(session, *id, caller())
 
 
 async def test_of_many_tries_at_once_one_passes(world: World) -> None:
     passed = await world.enrol(Person("alice"))
     session = await world.session(passed.session_cookie)
-    await world.flow.approve(session, await asked(world, "alice"), caller())
+    await world.flow.approve(session, *(await asked(world, "alice")), caller())
     answers = await asyncio.gather(
         *(now(world, "alice", None) for _ in range(10)), return_exceptions=True
     )
@@ -298,7 +337,7 @@ async def test_first_tries_at_once_wait_together(world: World) -> None:
     tries = (asked(each, "alice") for _ in range(5) for each in (world, world.other()))
     ids = set(await asyncio.gather(*tries))
     assert len(ids) == 1
-    await world.flow.approve(session, ids.pop(), caller())
+    await world.flow.approve(session, *ids.pop(), caller())
     assert await now(world, "alice", None) == "approval"
 
 
@@ -308,22 +347,23 @@ async def test_the_last_try_has_its_two_minutes(world: World) -> None:
     world.clock.turn(119)
     assert await asked(world, "alice") == id
     world.clock.turn(119)
-    await world.flow.approve(session, id, caller())
+    session = replace(session, proved_at=world.clock())
+    await world.flow.approve(session, *id, caller())
     assert await now(world, "alice", None) == "approval"
 
 
 async def test_approving_twice_lets_one_try_pass_and_waits_no_longer(world: World) -> None:
     session = await world.session((await world.enrol(Person("alice"))).session_cookie)
     id = await asked(world, "alice")
-    await world.flow.approve(session, id, caller())
+    await world.flow.approve(session, *id, caller())
     world.clock.turn(100)
-    await world.flow.approve(session, id, caller())
-    waiting = await world.flow.waiting(session, id)
+    await world.flow.approve(session, *id, caller())
+    waiting = await world.flow.waiting(session, id.id)
     assert waiting
     assert (waiting.approved, waiting.expires - world.clock()) == (True, 20)
     assert await now(world, "alice", None) == "approval"
     with pytest.raises(Refusal, match="approval_gone"):
-        await world.flow.approve(session, id, caller())
+        await world.flow.approve(session, *id, caller())
     assert (await refusal(world, "alice", None)).slug == "otp_required"
 
 
@@ -331,7 +371,7 @@ async def test_tries_and_approvals_at_once_lose_nothing(world: World) -> None:
     session = await world.session((await world.enrol(Person("alice"))).session_cookie)
     id = await asked(world, "alice")
     await asyncio.gather(
-        *(asked(world, "alice") for _ in range(3)), world.flow.approve(session, id, caller())
+        *(asked(world, "alice") for _ in range(3)), world.flow.approve(session, *id, caller())
     )
     assert await now(world, "alice", None) == "approval"
 
@@ -341,7 +381,7 @@ async def test_another_machine_behind_the_address_may_be_quicker_but_only_once(
 ) -> None:
     """The accepted risk: it has the right password, the address and the program in common."""
     session = await world.session((await world.enrol(Person("alice"))).session_cookie)
-    await world.flow.approve(session, await asked(world, "alice"), caller())
+    await world.flow.approve(session, *(await asked(world, "alice")), caller())
     assert await now(world, "alice", None, shell()) == "approval"
     refused = await refusal(world, "alice", None, shell())
     assert refused.slug == "otp_required", "the person notices"
@@ -350,11 +390,12 @@ async def test_another_machine_behind_the_address_may_be_quicker_but_only_once(
 async def test_what_waited_before_the_factors_changed_cannot_pass(world: World) -> None:
     session = await world.session((await world.enrol(Person("alice"))).session_cookie)
     old = await asked(world, "alice")
-    await world.flow.approve(session, old, caller())
-    await Admin(world.flow._).reset("alice", "lost phone")
-    assert (await refusal(world, "alice", None)).slug == "not_enrolled"
-    fresh = await world.session((await world.enrol(Person("alice"))).session_cookie)
+    await world.flow.approve(session, *old, caller())
+    invited = (await Admin(world.flow._).reset("alice", "lost phone")).invitation
+    assert (await refusal(world, "alice", None)).slug == "invite_required"
+    again = await world.enrol(Person("alice"), invitation=invited.link.rpartition("/")[2])
+    fresh = await world.session(again.session_cookie)
     id = await asked(world, "alice")
     assert id != old
-    await world.flow.approve(fresh, id, caller())
+    await world.flow.approve(fresh, *id, caller())
     assert await now(world, "alice", None) == "approval"

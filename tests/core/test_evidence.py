@@ -18,10 +18,10 @@ from gateway.core.evidence import (
     find_code,
     judge,
     site_of,
-    split_code,
 )
 from gateway.core.facts import Facts
 from gateway.core.logins import Session, Verified
+from gateway.core.typed import split_code
 from gateway.core.upstream import Carrier, Credential
 
 NOW = 1_000_000.0
@@ -66,7 +66,17 @@ OLD = verified("alice", 2 * HOUR)
 NEVER = verified("alice", 0)
 EARLIER = verified("alice", -2 * CLOCK_SKEW)
 
+BY_A_DEVICE = Verified("alice", NOW - 1, "device")
+
 CASES = {
+    "earned by a remembered device": (
+        evidence(header("alice", BY_A_DEVICE)),
+        "second_factor_stale",
+    ),
+    "a session by a remembered device": (
+        evidence(session=replace(session("alice", 1), factor="device"), safe=True),
+        "second_factor_stale",
+    ),
     "nothing at all": (evidence(), "second_factor_required"),
     "a raw password": (evidence(header("alice", None)), "second_factor_required"),
     "an unreadable carrier": (evidence(UNREADABLE), "second_factor_required"),
@@ -222,7 +232,7 @@ def request(otp: str = "", *fields: tuple[str, str]) -> Facts:
     return Facts("POST", "/", "/", "", (*own, *fields), None)
 
 
-SPLITS = {
+SPLITS: dict[str, tuple[str, str] | None] = {
     "password,123456": ("password", "123456"),
     "pass,word,123456": ("pass,word", "123456"),
     "p,1234-abcd-EFGH-5678": ("p", "1234-abcd-EFGH-5678"),
@@ -231,12 +241,18 @@ SPLITS = {
     "password": None,
     "password,12345": None,
     "password,1234567": None,
-    "password, 123456": None,
-    "password,123456 ": None,
-    "password,123456\n": None,
-    "password,１２３４５６": None,
+    "password, 123456": ("password", " 123456"),
+    "password,123456 ": ("password", "123456 "),
+    "password,123456\n": ("password", "123456\n"),
+    "password,123 456": ("password", "123 456"),
+    "password,123-456": ("password", "123-456"),
+    "password,１２３４５６": ("password", "１２３４５６"),
+    "password，１２３－４５６": ("password", "１２３－４５６"),
+    "password,abcdefghijklmnop": ("password", "abcdefghijklmnop"),
+    "password,ABCD EFGH IJKL MNOP": ("password", "ABCD EFGH IJKL MNOP"),
     "password,١٢٣٤٥٦": None,
-    "password,abcdefghijklmnop": None,
+    "password,²²²²²": None,
+    f"password,{'-' * 60}123456": None,
     "": None,
 }
 

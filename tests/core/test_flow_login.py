@@ -160,7 +160,7 @@ async def test_the_enrolment_step_cannot_be_skipped(world: World) -> None:
     with pytest.raises(Refusal, match="enrolment_expired"):
         await world.flow.enrolling.finish(who, bob.caller, saved=True)
     with pytest.raises(Refusal, match="enrolment_expired"):
-        await world.flow.enrolling.shown_again(who, bob.caller)
+        await world.flow.enrolling.shown_again(who)
 
 
 async def test_an_enrolment_login_is_dead_once_the_person_is_enrolled(world: World) -> None:

@@ -46,6 +46,7 @@ class Ledger:
         self.events: list[tuple[Event, str, str]] = []
         self.details: list[str] = []
         self.notices: list[tuple[Notice, str]] = []
+        self.links: list[str] = []
 
     async def record(
         self, event: Event, user: str, origin: Origin, *, factor: str = "", detail: str = ""
@@ -54,9 +55,17 @@ class Ledger:
         self.details.append(detail)
 
     async def notify(
-        self, notice: Notice, user: str, origin: Origin, *, detail: str = "", address: str = ""
+        self,
+        notice: Notice,
+        user: str,
+        origin: Origin,
+        *,
+        detail: str = "",
+        address: str = "",
+        link: str = "",
     ) -> None:
         self.notices.append((notice, user))
+        self.links += [link] if link else []
 
     def names(self) -> list[Event]:
         return [event for event, _, _ in self.events]
@@ -143,9 +152,11 @@ class World:
         self.clock.turn(30)
         return person.phone.code(self.clock())
 
-    async def enrol(self, person: Person, device: str = "phone") -> Passed:
+    async def enrol(self, person: Person, device: str = "phone", *, invitation: str = "") -> Passed:
         """A first login, with setting up a phone."""
-        begun = await self.flow.begin(person.name, earned(person.name), person.caller)
+        begun = await self.flow.begin(
+            person.name, earned(person.name), person.caller, invitation=invitation
+        )
         assert begun.step is Step.ENROL
         who = await self.pending(begun)
         offer = await self.flow.enrolling.totp(who, device)

@@ -139,10 +139,13 @@ async def test_a_command_line_login_is_approved_in_the_browser(
 
     asked = ann.devpi("login", ann.name, "--password", ann.password)
     assert not ann.devpi.logged_in
-    address = re.search(r"(\S+/\+auth/approve/\S+) within two minutes", asked.words)
+    address = re.search(
+        r"(\S+/\+auth/approve/\S+) within two minutes, type ([0-9]{2}) there", asked.words
+    )
     assert address, asked.words
     await tab.goto(address[1])
     await expect(tab.get_by_text("devpi-client")).to_be_visible()
+    await tab.get_by_label("Number in your terminal").fill(address[2])
     await press(tab, "Approve")
     await expect(tab.get_by_role("heading", name="Login approved")).to_be_visible()
 

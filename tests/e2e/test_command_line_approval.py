@@ -20,13 +20,15 @@ from tests.web import chrome
 CODE_REQUIRED = MESSAGES["otp_required"].text
 
 
-def address_in(done: Done, gateway: Gateway) -> str:
-    """The page that a refused login names."""
+def address_in(done: Done, gateway: Gateway) -> tuple[str, str]:
+    """The page that a refused login names, and the number to type there."""
     assert CODE_REQUIRED in done.words, done.said
     found = re.search(rf"{re.escape(gateway.url)}(/\+auth/approve/[\w-]+)", done.said)
     assert found, done.said
     assert "within two minutes" in done.words
-    return found[1]
+    number = re.search(r"type ([0-9]{2}) there", done.words)
+    assert number, done.words
+    return found[1], number[1]
 
 
 # -- in a real browser ---------------------------------------------------------------------------
@@ -64,11 +66,13 @@ async def test_a_login_on_a_terminal_is_approved_in_chromium(
     await log_in(tab, alice)
     await expect(tab.get_by_role("heading", name="Security", exact=True)).to_be_visible()
 
-    address = address_in(await asyncio.to_thread(try_again), before_devpi)
+    address, number = address_in(await asyncio.to_thread(try_again), before_devpi)
     await tab.goto(address)
     await expect(tab.get_by_role("heading", name="Approve this login?")).to_be_visible()
     await expect(tab.locator("main")).to_contain_text("devpi-client")
     await expect(tab.locator("main")).to_contain_text("127.0.0.1")
+    assert number not in (await tab.locator("main").inner_text()).split()
+    await tab.get_by_label("Number in your terminal").fill(number)
     await tab.get_by_role("button", name="Approve", exact=True).click()
     await expect(tab.get_by_role("heading", name="Login approved")).to_be_visible()
 
@@ -113,11 +117,14 @@ def browser_of(gateway: Gateway, who: Person, first: str = "/+auth/login") -> tu
     return browser, sent.first("location")
 
 
-def waiting_page(answer: Answer, gateway: Gateway) -> str:
+def waiting_page(answer: Answer, gateway: Gateway) -> tuple[str, str]:
+    """The page that approves a login, and the number it asks for."""
     assert answer.slug == "otp_required"
     found = re.search(rf"{re.escape(gateway.url)}(/\+auth/approve/[\w-]+)", answer.json["message"])
     assert found, answer.json
-    return found[1]
+    number = re.search(r"type ([0-9]{2}) there", answer.json["message"])
+    assert number, answer.json
+    return found[1], number[1]
 
 
 def test_without_a_live_session_no_address_is_named(
@@ -134,8 +141,8 @@ def test_an_approval_lets_only_that_client_in_with_the_right_password(
 ) -> None:
     alice = person("alice")
     browser, _ = browser_of(before_devpi, alice)
-    page = waiting_page(shell(before_devpi, alice.name, alice.password), before_devpi)
-    assert send(browser, page, page).first("location") == page
+    page, number = waiting_page(shell(before_devpi, alice.name, alice.password), before_devpi)
+    assert send(browser, page, page, number=number).first("location") == page
     assert "passes once" in browser.browse("GET", page).text
     assert shell(before_devpi, alice.name, "wrong").status == 401
     other = shell(before_devpi, alice.name, alice.password, agent="curl/8")
@@ -153,8 +160,8 @@ def test_tries_at_the_same_moment_name_one_address(
         tries = [pool.submit(shell, before_devpi, alice.name, alice.password) for _ in range(4)]
     pages = {waiting_page(each.result(), before_devpi) for each in tries}
     assert len(pages) == 1
-    page = pages.pop()
-    assert send(browser, page, page).first("location") == page
+    page, number = pages.pop()
+    assert send(browser, page, page, number=number).first("location") == page
     with ThreadPoolExecutor(4) as pool:
         tries = [pool.submit(shell, before_devpi, alice.name, alice.password) for _ in range(4)]
     assert sorted(each.result().status for each in tries) == [200, 401, 401, 401]
@@ -167,7 +174,7 @@ def test_somebody_else_cannot_see_or_approve_it(before_devpi: Gateway, person: N
     alice, mallory = person("alice"), person("mallory")
     browser_of(before_devpi, alice)
     others, _ = browser_of(before_devpi, mallory)
-    page = waiting_page(shell(before_devpi, alice.name, alice.password), before_devpi)
+    page, _ = waiting_page(shell(before_devpi, alice.name, alice.password), before_devpi)
     assert others.browse("GET", page).status == 404
     assert shell(before_devpi, alice.name, alice.password).slug == "otp_required"
 
@@ -178,10 +185,10 @@ def test_the_address_leads_through_the_login_and_back(
     """It may be opened in another browser than the one that is logged in."""
     alice = person("alice")
     browser_of(before_devpi, alice)
-    page = waiting_page(shell(before_devpi, alice.name, alice.password), before_devpi)
+    page, number = waiting_page(shell(before_devpi, alice.name, alice.password), before_devpi)
     led = before_devpi.client().browse("GET", page)
     assert led.status == 303
     browser, back = browser_of(before_devpi, alice, led.first("location"))
     assert back == page
-    send(browser, page, page)
+    send(browser, page, page, number=number)
     assert shell(before_devpi, alice.name, alice.password).status == 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,8 @@ def test_pypiserver_has_no_list_and_that_is_said(tmp_path: Path, pypiserver: Ind
     gateway.command("user", "enrol", "--json", "bob")
     gateway.command("user", "reset", "--reason", "lost", "bob")
     lines, said = told(gateway)
-    assert lines == ["Refused today: 1 person has no second factor.", "  bob  no second factor"]
+    assert lines[0] == "Refused today: 1 person has no second factor."
+    assert re.fullmatch(r"  bob  invited until \S+ \S+ UTC", lines[1]), lines
     assert f"hint: index-gateway user invite -c {gateway.config} USER" in said
 
 

@@ -16,6 +16,7 @@ from gateway.core.accounts import Account
 from gateway.core.factor import ClockOff, WrongAnswer
 from gateway.core.keys import KeyRing
 from gateway.core.store import StoreUnavailable
+from gateway.core.typed import plain
 from gateway.factors.totp import Totp, otpauth
 
 KEY = ("k1", bytes(32))
@@ -84,9 +85,15 @@ SPELLINGS = [
     pytest.param("{0}{1}", True, id="plain"),
     pytest.param("{0} {1}", True, id="in groups"),
     pytest.param(" {0}{1} ", True, id="blanks around"),
-    pytest.param("{0}{1}\n", False, id="a line end"),
-    pytest.param("{0}-{1}", False, id="a hyphen"),
-    pytest.param("{0}\u00a0{1}", False, id="a no-break space"),
+    pytest.param("{0}{1}\n", True, id="a line end"),
+    pytest.param("{0}-{1}", True, id="a hyphen"),
+    pytest.param("{0}\u00a0{1}", True, id="a no-break space"),
+    pytest.param("{0}\u2013{1}", True, id="a dash"),
+    pytest.param("{0}\u3000{1}\ufeff", True, id="an ideographic space, a mark"),
+    pytest.param("{0},{1}", False, id="a comma"),
+    pytest.param("{0}.{1}", False, id="a full stop"),
+    pytest.param(" " * 58 + "{0}{1}", True, id="just not too long"),
+    pytest.param(" " * 59 + "{0}{1}", False, id="too long"),
     pytest.param("+{0}{1}", False, id="a sign"),
     pytest.param("0{0}{1}", False, id="a digit too many"),
     pytest.param("{0}", False, id="half of it"),
@@ -111,7 +118,15 @@ def test_no_spelling_brings_a_used_code_back(pattern: object) -> None:
     assert not accepts(account, str(pattern).format(right[:3], right[3:]))
 
 
-@pytest.mark.parametrize("zero", ["０", "٠", "०", "𝟎"], ids=["full", "arabic", "deva", "bold"])
+def test_full_width_digits_are_read_and_spend_the_code_like_any_others() -> None:
+    right = code(RFC_SECRET, NOW)
+    wide = "".join(chr(ord(digit) + 0xFEE0) for digit in right)
+    account = accepts(with_device(RFC_SECRET), f"{wide[:3]}－{wide[3:]}")
+    assert account
+    assert not accepts(account, right)
+
+
+@pytest.mark.parametrize("zero", ["٠", "०", "𝟎", "⓪"], ids=["arabic", "deva", "bold", "circled"])
 def test_digits_of_other_scripts_are_no_digits(zero: str) -> None:
     # str.isdigit() and int() take them all; pyotp alone would too.
     right = "".join(chr(ord(zero) + int(digit)) for digit in code(RFC_SECRET, NOW))
@@ -122,7 +137,7 @@ def test_digits_of_other_scripts_are_no_digits(zero: str) -> None:
 @given(st.text(max_size=12))
 def test_only_the_right_text_passes(text: str) -> None:
     right = {code(RFC_SECRET, NOW + 30 * away) for away in (-1, 0, 1)}
-    assert bool(accepts(with_device(RFC_SECRET), text)) is (text.replace(" ", "") in right)
+    assert bool(accepts(with_device(RFC_SECRET), text)) is (plain(text) in right)
 
 
 def test_each_device_counts_its_own_steps() -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from gateway.core.audit import Event
 from gateway.core.errors import Refusal
 from gateway.core.logins import Enrolment
+from gateway.core.notices import Notice
+from gateway.core.tries import CHANGES
 from gateway.web.activity import WORDS
 from tests.core.world import START, Person, World, wrong_code
 from tests.web.conftest import NewBrowser
@@ -131,12 +135,49 @@ def shown_codes(page: Page) -> list[str]:
     return [item.text.strip() for item in page.markup.all("li")]
 
 
+async def new_codes(browser: Browser, person: Person) -> Page:
+    """Show a factor for new codes; the page with them."""
+    world = browser.site.world
+    form = await browser.get("/+auth/recovery")
+    return await browser.fill(form, "/+auth/recovery", code=world.code(person))
+
+
+async def test_recovery_codes_take_a_factor_of_their_own(
+    browser: Browser, alice: Person, world: World
+) -> None:
+    """A login of this very second does not do, nor does a code that was used for it."""
+    await browser.log_in(alice)
+    form = await browser.get("/+auth/recovery")
+    assert alice.phone is not None
+    used, wrong = alice.phone.code(world.clock()), wrong_code(alice, world.clock())
+    for code, status in (("", 400), (used, 401), (wrong, 401)):
+        page = await browser.fill(form, "/+auth/recovery", code=code)
+        assert page.status == status
+        assert shown_codes(page) == []
+        assert page.form("/+auth/recovery").fields["kind"] == "totp"
+    assert (await browser.post("/+auth/recovery", form.form("/+auth/recovery").fields)).alert
+    for path in ("/+auth/add/codes", "/+auth/add/recovery"):
+        shown = await browser.post(path, form.form("/+auth/recovery").fields)
+        assert (shown.status, shown_codes(shown)) == (403, []), path
+    assert len(shown_codes(await new_codes(browser, alice))) == 10
+
+
+async def test_more_new_codes_than_allowed_leave_the_session_alive(
+    browser: Browser, alice: Person, world: World
+) -> None:
+    await browser.log_in(alice)
+    for _ in range(CHANGES[0].limit + 1):
+        page = await new_codes(browser, alice)
+    assert (page.status, shown_codes(page)) == (429, [])
+    assert (await overview(browser)).status == 200
+
+
 async def test_new_recovery_codes_replace_the_old_ones_at_once(
     browser: Browser, new_browser: NewBrowser, alice: Person
 ) -> None:
     await browser.log_in(alice)
     old = browser.cookies[SESSION]
-    shown = await browser.fill(await browser.get("/+auth/recovery"), "/+auth/recovery")
+    shown = await new_codes(browser, alice)
     fresh = shown_codes(shown)
     assert len(fresh) == 10
     assert browser.cookies[SESSION] != old
@@ -152,7 +193,7 @@ async def test_codes_on_a_lost_page_are_asked_after_until_they_are_confirmed(
     browser: Browser, new_browser: NewBrowser, alice: Person
 ) -> None:
     await browser.log_in(alice)
-    await browser.fill(await browser.get("/+auth/recovery"), "/+auth/recovery")
+    await new_codes(browser, alice)
     assert "recovery codes are not confirmed" in (await overview(browser)).text
     other = new_browser()
     passed = await other.log_in(alice, next="/simple/")
@@ -161,7 +202,9 @@ async def test_codes_on_a_lost_page_are_asked_after_until_they_are_confirmed(
     links = {a.text.strip(): a.attributes["href"] for a in page.markup.all("a")}
     assert links["Later"] == "/simple/"
     asked = await other.get(links["I have them"])
-    again = await other.fill(asked, "/+auth/add/codes")
+    instead = {a.text.strip(): a.attributes["href"] for a in asked.markup.all("a")}
+    assert instead["Make new codes instead"] == "/+auth/recovery"
+    again = await new_codes(other, alice)
     assert len(shown_codes(again)) == 10
     await other.fill(again, "/+auth/add/recovery", saved="yes")
     assert "not confirmed" not in (await overview(other)).text
@@ -174,8 +217,9 @@ async def test_a_reload_of_the_page_with_the_codes_makes_no_others(
 ) -> None:
     await browser.log_in(alice)
     form = (await browser.get("/+auth/recovery")).form("/+auth/recovery")
-    shown = await browser.post(form.action, form.fields)
-    again = await browser.post(form.action, form.fields)
+    sent = {**form.fields, "code": browser.site.world.code(alice)}
+    shown = await browser.post(form.action, sent)
+    again = await browser.post(form.action, sent)
     assert (again.status, again.reason) == (403, "csrf")
     assert (await use_code(browser, shown_codes(shown)[0])).status == 303
 
@@ -239,18 +283,32 @@ async def test_sessions_are_ended_one_by_one_and_all_at_once(
     assert len(names(await overview(browser))) >= 1
 
 
+async def test_logging_out_by_its_address_takes_a_button(browser: Browser, alice: Person) -> None:
+    """A page that is looked at changes nothing; who is logged out already is told so."""
+    await browser.log_in(alice)
+    page = await browser.get("/+auth/logout")
+    assert page.status == 200
+    assert "Log out?" in page.text
+    assert (await browser.get("/+auth/")).status == 200, "still logged in"
+    button = [form for form in page.markup.forms if form.action == "/+auth/logout"][-1]
+    assert (await browser.post(button.action, button.fields)).goes_to == "/+auth/login"
+    for page in (await browser.get("/+auth/logout"), await browser.post(button.action, {})):
+        assert page.status == 200
+        assert "You are logged out" in page.text
+
+
 # -- proving it again --------------------------------------------------------------------------
 
-NEED_PROOF = ["/+auth/add", "/+auth/add/key", "/+auth/recovery"]
+NEED_PROOF = ["/+auth/add", "/+auth/add/key"]
 
 
 @pytest.mark.parametrize("path", NEED_PROOF)
-async def test_a_change_after_ten_minutes_needs_a_factor_again_and_comes_back(
+async def test_a_change_after_two_minutes_needs_a_factor_again_and_comes_back(
     browser: Browser, alice: Person, world: World, path: str
 ) -> None:
     await browser.log_in(alice)
     assert (await browser.get(path)).status == 200
-    world.clock.turn(601)
+    world.clock.turn(121)
     away = await browser.get(path)
     assert away.goes_to == f"/+auth/confirm?next=/%2Bauth{path.removeprefix('/+auth')}"
     form = await browser.follow(away)
@@ -270,7 +328,7 @@ async def test_a_form_sent_too_late_changes_nothing(
 ) -> None:
     await browser.log_in(alice)
     form = await device_page(browser, "phone")
-    world.clock.turn(601)
+    world.clock.turn(121)
     page = await browser.fill(form, "/+auth/rename", name="Other")
     assert page.goes_to.startswith("/+auth/confirm?next=")
     assert "phone" in names(await overview(browser))
@@ -340,14 +398,60 @@ async def test_a_passkey_nobody_has_is_refused_with_the_form(browser: Browser) -
 # -- approving ---------------------------------------------------------------------------------
 
 
+async def send_number(browser: Browser, page: Page, path: str, number: str) -> Page:
+    form = next(one for one in page.markup.forms if "number" in one.fields)
+    assert form.action == path
+    return await browser.post(path, {**form.fields, "number": number})
+
+
+@pytest.mark.parametrize("written", [" {} ", "{0[0]} {0[1]}", "wide"])
+async def test_the_number_is_read_as_people_write_it(
+    browser: Browser, alice: Person, world: World, written: str
+) -> None:
+    await browser.log_in(alice)
+    path, number = await command_line_login(world, "alice")
+    wide = "".join(chr(ord(digit) + 0xFEE0) for digit in number)
+    typed = wide if written == "wide" else written.format(number)
+    page = await send_number(browser, await browser.get(path), path, typed)
+    assert page.goes_to == path
+
+
+@pytest.mark.parametrize("typed", ["", "4", "420", "no", "0x", "1.5"])
+async def test_what_is_no_number_of_two_digits_denies_nothing(
+    browser: Browser, alice: Person, world: World, typed: str
+) -> None:
+    await browser.log_in(alice)
+    path, number = await command_line_login(world, "alice")
+    page = await send_number(browser, await browser.get(path), path, typed)
+    assert (page.status, page.alert) == (400, Refusal("number_unreadable").text)
+    assert (await send_number(browser, page, path, number)).goes_to == path
+
+
+@pytest.mark.parametrize("how", ["another number", "denied"])
+async def test_a_login_is_denied(browser: Browser, alice: Person, world: World, how: str) -> None:
+    await browser.log_in(alice)
+    path, number = await command_line_login(world, "alice")
+    page = await browser.get(path)
+    if how == "denied":
+        form = next(one for one in page.markup.forms if "deny" in one.fields)
+        page = await browser.post(path, form.fields)
+    else:
+        page = await send_number(browser, page, path, str(10 + (int(number) - 9) % 90))
+    assert (page.status, page.reason) == (403, "approval_denied")
+    assert (await browser.get(path)).reason == "approval_gone"
+    assert Event.COMMAND_LINE_DENIED in world.ledger.names()
+    assert world.ledger.notices[-1] == (Notice.LOGIN_DENIED, "alice")
+
+
 async def test_a_command_line_login_is_approved_once(
     browser: Browser, alice: Person, world: World
 ) -> None:
     await browser.log_in(alice)
-    path = await command_line_login(world, "alice")
+    path, number = await command_line_login(world, "alice")
     page = await browser.get(path)
     assert "devpi-client" in page.text
-    done = await browser.fill(page, path)
+    assert re.search(rf"(?<![0-9]){number}(?![0-9])", page.text) is None, "it must not show it"
+    done = await send_number(browser, page, path, number)
     assert done.goes_to == path
     assert "Login approved" in (await browser.follow(done)).text
     assert Event.COMMAND_LINE_APPROVED in world.ledger.names()
@@ -357,24 +461,26 @@ async def test_approving_needs_a_recent_factor(
     browser: Browser, alice: Person, world: World
 ) -> None:
     await browser.log_in(alice)
-    world.clock.turn(601)
-    path = await command_line_login(world, "alice")
-    page = await browser.fill(await browser.get(path), path)
+    world.clock.turn(121)
+    path, _ = await command_line_login(world, "alice")
+    page = await browser.get(path)
     assert page.goes_to.startswith("/+auth/confirm?next=/%2Bauth/approve/")
     form = await browser.follow(page)
     back = await browser.fill(form, "/+auth/confirm", code=world.code(alice))
     assert back.goes_to == path
-    assert (await browser.follow(back)).form(path)
+    assert (await browser.follow(back)).markup.forms[1].action == path
 
 
 async def test_an_approval_that_came_too_late_says_so(
     browser: Browser, alice: Person, world: World
 ) -> None:
     await browser.log_in(alice)
-    path = await command_line_login(world, "alice")
-    page = await browser.get(path)
+    world.clock.turn(60)
+    path, _ = await command_line_login(world, "alice")
+    assert (await browser.get(path)).status == 200
     world.clock.turn(121)
-    late = await browser.fill(page, path)
+    await browser.log_in(alice)
+    late = await browser.get(path)
     assert (late.status, late.reason) == (404, "approval_gone")
 
 

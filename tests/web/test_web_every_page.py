@@ -109,7 +109,7 @@ async def test_on_https_every_answer_promises_it_and_cookies_are_locked_to_the_h
 async def test_an_answer_to_a_wrong_method_names_the_right_ones(browser: Browser) -> None:
     page = await browser.send("DELETE", "/+auth/login")
     assert (page.status, page.headers["allow"]) == (405, "GET, HEAD, POST")
-    page = await browser.get("/+auth/logout")
+    page = await browser.get("/+auth/sessions/end")
     assert (page.status, page.headers["allow"]) == (405, "POST")
 
 

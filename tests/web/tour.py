@@ -30,12 +30,13 @@ def phone_in(offer: Page) -> Phone:
     return Phone(next(link for link in links if link.startswith("otpauth:")))
 
 
-async def command_line_login(world: World, user: str) -> str:
-    """A login without a code that now waits for approval; the address it names."""
+async def command_line_login(world: World, user: str) -> tuple[str, str]:
+    """A login without a code that now waits for approval; the address and number it names."""
     try:
         await world.flow.prove_now(user, None, (token_of(user),), caller(agent=DEVPI_CLIENT))
     except Refusal as refusal:
-        return "/+auth/approve" + refusal.detail["approve"].partition("/+auth/approve")[2]
+        path = "/+auth/approve" + refusal.detail["approve"].partition("/+auth/approve")[2]
+        return path, refusal.detail["number"]
     raise AssertionError("it passed without a code")
 
 
@@ -74,6 +75,10 @@ class Tour:
         seen["another site"] = await nobody.send("POST", "/+auth/login", headers=foreign)
         seen["health"] = await nobody.get("/+auth/health")
         seen["away"] = await nobody.get("/+auth/")
+        seen["logged out"] = await nobody.get("/+auth/logout")
+        seen["in a frame"] = await nobody.send(
+            "GET", "/+auth/login", headers={"sec-fetch-dest": "iframe"}
+        )
 
     async def _first_time(self) -> None:
         bob, seen = self.bob, self.seen
@@ -112,16 +117,21 @@ class Tour:
         for event in WORDS:
             await alice.site.trail.record(event, "alice", origin, factor="totp phone")
         seen["activity"] = await alice.get("/+auth/activity")
-        waiting = await command_line_login(self.world, "alice")
+        waiting, number = await command_line_login(self.world, "alice")
         seen["approve"] = approve = await alice.get(waiting)
-        await alice.fill(approve, waiting)
+        form = next(one for one in approve.markup.forms if "number" in one.fields)
+        seen["approve refused"] = await alice.post(waiting, {**form.fields, "number": "x"})
+        await alice.post(waiting, {**form.fields, "number": number})
         seen["approved"] = await alice.get(waiting)
+        seen["log out"] = await alice.get("/+auth/logout")
         seen["nothing to approve"] = await alice.get("/+auth/approve/other")
 
     async def _changes(self) -> None:
         alice, seen = self.alice, self.seen
         seen["new codes"] = form = await alice.get("/+auth/recovery")
-        seen["codes made"] = made = await alice.fill(form, "/+auth/recovery")
+        code = self.world.code(self.person)
+        seen["codes refused"] = await alice.fill(form, "/+auth/recovery", code="")
+        seen["codes made"] = made = await alice.fill(form, "/+auth/recovery", code=code)
         seen["codes on a lost page"] = await alice.get("/+auth/?next=/simple/")
         seen["codes to confirm"] = await alice.get("/+auth/add/recovery")
         refused = await alice.fill(made, "/+auth/add/recovery", code="AAAA")

@@ -22,7 +22,9 @@ GATEWAY: Final = "index-gateway"
 HEALTH: Final = "/+auth/health"
 # A password with a code behind it, typed in one line. What the gateway takes for a code is its
 # own affair; this only saves a question.
-_WITH_CODE: Final = re.compile(r".+,(?:[0-9]{6}|[0-9A-Za-z]{4}(?:-[0-9A-Za-z]{4}){3})", re.DOTALL)
+_WITH_CODE: Final = re.compile(
+    r".+,\s*(?:[0-9](?:[\s-]*[0-9]){5}|[0-9A-Za-z]{4}(?:[\s-]*[0-9A-Za-z]{4}){3})\s*", re.DOTALL
+)
 
 WITHIN: Final = 3.0
 """Seconds a server may take to connect, and to answer, before it is taken for another one."""
