@@ -9,12 +9,14 @@ FUZZ_SECONDS ?= 3600
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long fuzz check bench screenshots docs wheel lock clean
+.PHONY: help demo test quick test-long fuzz check bench screenshots docs wheel lock clean
 
 help:
 	@echo 'make demo                   try it at http://localhost:8080 (pypiserver)'
 	@echo 'make demo UPSTREAM=devpi    the same with devpi; PORT=8090 takes another port'
+	@echo 'make quick                  lint, types, layers and the tests that start no server'
 	@echo 'make test                   lint, types, layers and every test; installs what is missing'
+	@echo '                            the quick ones also on /usr/bin/python3; PYTHONS=… names more'
 	@echo 'make test-long              every test in every combination, for an hour'
 	@echo 'make fuzz                   generated inputs for an hour (FUZZ_SECONDS=60, FUZZ=forms)'
 	@echo 'make check                  only lint, types, layers and the shipped configurations'
@@ -34,6 +36,10 @@ test:
 	@tools/test-servers
 	@$(MAKE) --no-print-directory check
 	$(BIN)/python -m pytest $(PYTEST)
+	tools/elsewhere $(PYTEST)
+
+quick: check
+	$(BIN)/python -m pytest $(PYTEST) --quick
 
 test-long:
 	@tools/install dev

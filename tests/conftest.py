@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
 
 from gateway.cli.demo.children import Children
-from tests.support import gateways, servers
+from tests.support import gateways, servers, starting
 
 StartGateway: TypeAlias = Callable[..., gateways.Gateway]
 
@@ -19,6 +19,7 @@ PYPISERVER_USERS = {name: f"password of {name}" for name in ("alice", "bob", "ca
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--screenshots", metavar="FOLDER", help="where `make screenshots` puts them")
     parser.addoption("--long", action="store_true", help="all that `make test` leaves out")
+    parser.addoption("--quick", action="store_true", help="only tests that start no server")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -29,12 +30,28 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What is marked `long` runs by `make test-long`."""
-    if not config.getoption("--long"):
-        long = [item for item in items if item.get_closest_marker("long")]
-        if long:
-            config.hook.pytest_deselected(items=long)
-            items[:] = [item for item in items if item not in long]
+    """What is marked `long` runs by `make test-long`, what starts no server by `make quick`."""
+    for item in items:
+        if starting.starts(item):
+            item.add_marker("server")
+    left_out = [
+        item
+        for item in items
+        if (item.get_closest_marker("long") and not config.getoption("--long"))
+        or (item.get_closest_marker("server") and config.getoption("--quick"))
+    ]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        dropped = set(left_out)
+        items[:] = [item for item in items if item not in dropped]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool | None, bool | None]:
+    if item.get_closest_marker("server"):
+        return (yield)
+    with starting.nothing_starts():
+        return (yield)
 
 
 @pytest.fixture(scope="session")
