@@ -138,4 +138,5 @@ def _limits(settings: Settings) -> Limits:
         answer=wanted.answer,
         stall=wanted.body_idle,
         drain=wanted.shutdown,
+        pool_idle=wanted.pool_idle,
     )

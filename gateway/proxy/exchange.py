@@ -8,12 +8,14 @@ back in `relay.py`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 from gateway.proxy.bodies import Body, SizedBody
 from gateway.proxy.chunked import BadChunk
 from gateway.proxy.connection import Why
 from gateway.proxy.grammar import RequestHead
+from gateway.proxy.late import Late
 from gateway.proxy.relay import Relay
 from gateway.proxy.splice import AVAILABLE, Mover, Outcome
 from gateway.proxy.upstream import UpstreamConnection
@@ -68,19 +70,18 @@ class Exchange(Relay):
         if first or body is not None or foreign:
             self.body = body
             self.uploading = foreign or body is not None
-            self._send_head(wire + first)
+            self._connect(wire + first)
         else:
             self._bodiless(wire)
 
     def _bodiless(self, wire: bytes) -> None:
         head = self.head
         kind = head.kind
-        if kind.repeatable:
-            self._retry = wire
         self.plain = kind.plain and head.persistent and not self.route.answer.names
-        self._send_head(wire)
-
-    def _send_head(self, wire: bytes) -> None:
+        if not kind.repeatable:
+            self._connect(wire)
+            return
+        self._retry = wire
         upstream = self.client.forwarder.pool.take()
         if upstream is None:
             self._connect(wire)
@@ -92,6 +93,9 @@ class Exchange(Relay):
         self.upstream = upstream
         transport = upstream.transport
         assert transport is not None
+        if self.head.said.length != 0:
+            with contextlib.suppress(OSError):  # out of descriptors: then it is as it was before
+                self.late = Late(upstream)
         if self.uploading:
             upstream.guard()
             transport.write(wire)
@@ -100,6 +104,9 @@ class Exchange(Relay):
             transport.write(wire)
 
     def _connect(self, wire: bytes) -> None:
+        """Through a new connection. Also where an idle one would do, for what may not be sent
+        twice: the upstream may be about to close that one, and whether it took the request
+        could not be told."""
         self._waiting = [wire]
         if self.uploading:
             self.client.stop_reading(Why.CONNECTING)
@@ -189,7 +196,8 @@ class Exchange(Relay):
             self.client.go_on_reading(Why.SPLICING)
         elif outcome is Outcome.SOURCE_ENDED:
             self.client.leave()
-        # The sink is gone: its own connection says so, after whatever answer it still holds.
+        else:  # its own connection says so, after whatever answer it still holds
+            self._broken = exc
 
     # -- back-pressure ------------------------------------------------------------------------
 

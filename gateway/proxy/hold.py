@@ -61,6 +61,10 @@ class Hold:
         else:
             relay.replace(instead)
 
+    def more(self, data: bytes) -> None:
+        """What came behind, where the upstream's connection broke meanwhile."""
+        self._data += data
+
     def cancel(self) -> None:
         if self._task is not None:
             self._task.cancel()

@@ -13,6 +13,7 @@ from gateway.proxy.chunked import BadChunk, ChunkDecoder
 from gateway.proxy.connection import Why
 from gateway.proxy.grammar import RequestHead
 from gateway.proxy.hold import Hold, hands_out_session
+from gateway.proxy.late import Late
 from gateway.proxy.ports import Answer
 from gateway.proxy.splice import AVAILABLE, Mover, Outcome
 from gateway.proxy.upstream import UpstreamConnection
@@ -34,12 +35,13 @@ class Relay:
     chunks: decoder of a chunked body. deciding: the gate looks at the answer.
     clean: ended in good order, with nothing left behind on either side.
     plain: a usual answer to this request passes as it comes.
+    late: what reads on where writing fails, for a request with a body.
     """
 
     __slots__ = (
-        "_close", "_down", "_head_bytes", "_hold", "_retry", "_wants_splice", "answering", "chunks",
-        "clean", "client", "ended", "head", "left", "plain", "reusable", "route", "touched",
-        "uploading", "upstream",
+        "_broken", "_close", "_down", "_head_bytes", "_hold", "_lost", "_refused", "_retry",
+        "_wants_splice", "answering", "chunks", "clean", "client", "ended", "head", "late", "left",
+        "plain", "reusable", "route", "touched", "uploading", "upstream",
     )  # fmt: skip
 
     def __init__(self, client: ClientConnection, head: RequestHead, route: Route) -> None:
@@ -62,6 +64,10 @@ class Relay:
         self._down: Mover | None = None
         self._wants_splice = False
         self._hold: Hold | None = None
+        self._lost: BaseException | None = None  # the connection broke, and is still read from
+        self._broken: OSError | None = None  # below the transports, which then see a mere end
+        self._refused = False  # an error that was answered while the request was being sent
+        self.late: Late | None = None
 
     @property
     def deciding(self) -> bool:
@@ -98,6 +104,9 @@ class Relay:
                         client.ready()
                     return
         self.plain = False
+        if self._hold is not None:
+            self._hold.more(data)
+            return
         if self._head_bytes:
             data = self._head_bytes + data
             self._head_bytes = b""
@@ -113,6 +122,8 @@ class Relay:
             return
         if answer is None:
             self._head_bytes = data
+        elif answer.status == 408 and self._repeated():
+            return
         elif answer.cookies is not None:
             self._cookies(answer, data)
         else:
@@ -126,6 +137,15 @@ class Relay:
         self._retry = b""
         if self.head.version == b"1":  # RFC 9110 section 15.2: never to an HTTP/1.0 client
             self.client.write(answer_head(answer, self.client.forwarder.bare, False, False))
+
+    def _repeated(self) -> bool:
+        """Whether the request was sent again: a connection that had been idle may have ended with
+        a 408 before it came (RFC 9110 section 15.5.9)."""
+        upstream = self.upstream
+        if upstream is None or not upstream.used or not self._retry:
+            return False
+        upstream.drop()
+        return self.retry()
 
     def _begin(self, answer: AnswerHead, data: bytes) -> None:
         """Pass on the head, and what `data` holds of the body behind it."""
@@ -162,7 +182,10 @@ class Relay:
         unknown = not answer.chunked
         if unknown:  # the end of the connection is the end of the body
             close = True
-            framed = not self.head.kind.last and not client.can_reset
+            # In chunks where an early end has to show and a reset cannot say it, or would take
+            # the answer from a client that still sends.
+            framed = not self.head.kind.last and (self.uploading or not client.can_reset)
+            self._refused = self.uploading and answer.status >= 400
         self._close = close
         self.reusable = answer.persistent and not unknown
         wire = answer_head(answer, self.route, framed, close)
@@ -171,7 +194,7 @@ class Relay:
             client.write(wire)
             if len(data) > size:
                 self._body(data[size:])
-        elif framed:  # through a unix socket, where an early end would look like the end
+        elif framed:
             self.chunks = EndlessBody()
             client.write(wire)
             if len(data) > size:
@@ -196,7 +219,10 @@ class Relay:
         self.touched = self.client.forwarder.now
         upstream = self.upstream
         self._begin(answer, data)
-        if upstream is not None:
+        if self._lost is not None:
+            if not self.ended:
+                self.upstream_ended(self._lost)
+        elif upstream is not None:
             upstream.go_on_reading(Why.DECIDING)
 
     # -- the body -----------------------------------------------------------------------------
@@ -279,11 +305,29 @@ class Relay:
 
     # -- the end ------------------------------------------------------------------------------
 
+    def read_late(self) -> None:
+        """Writing to the upstream has failed: what came before is its answer all the same."""
+        late = self.late
+        if late is None or self._down is not None:  # which reads to the end by itself
+            return
+        self.reusable = False
+        for data in late.read():
+            self.answer_data(data)
+            if self.ended or self._down is not None:
+                return
+
     def upstream_ended(self, exc: BaseException | None) -> None:
         """The upstream closed its connection (exc: or broke it) before we let go of it."""
+        if self._down is not None:
+            return
+        exc = exc or self._broken
+        if self._hold is not None:
+            self._lost = exc or ConnectionAbortedError()
+            return
         if self.answering:
             endless = isinstance(self.chunks, EndlessBody)
-            if self.left is None and (self.chunks is None or endless) and exc is None:
+            ended = exc is None or self._refused
+            if self.left is None and (self.chunks is None or endless) and ended:
                 if endless:
                     self.client.write(EndlessBody.END)
                 self.finish(False)  # the end of a body without length
@@ -305,7 +349,10 @@ class Relay:
             clean: the upstream connection stands exactly at the end of the answer.
         """
         client, upstream, uploading = self.client, self.upstream, self.uploading
-        if upstream is not None and clean and self.reusable and not uploading:
+        reusable = upstream is not None and clean and self.reusable and not uploading
+        pooled = self.head.kind.repeatable and self.late is None
+        if reusable and (pooled or self._spare()):
+            self._close_late()
             self._let_go()
         else:
             self.stop()
@@ -313,6 +360,19 @@ class Relay:
             client.answered(close=True, unread=uploading)
         else:
             client.ready()
+
+    def _spare(self) -> bool:
+        """Whether a connection made for this one request is worth keeping: the upstream has all
+        of its body, and none is idle already."""
+        transport = None if self.upstream is None else self.upstream.transport
+        if transport is None or transport.is_closing() or transport.get_write_buffer_size():
+            return False
+        return not self.client.forwarder.pool.idle
+
+    def _close_late(self) -> None:
+        if self.late is not None:
+            self.late.close()
+            self.late = None
 
     def _let_go(self) -> None:
         """The upstream's connection can carry another exchange."""
@@ -327,8 +387,12 @@ class Relay:
     def truncate(self) -> None:
         """The answer breaks off: the client must see that."""
         delimited = self.left is None and (self.chunks is None or self.head.version == b"0")
+        unread = self.uploading
         self.stop()
-        self.client.cut_off(reset=delimited)
+        if unread and not delimited:  # a client that still sends has to be able to read it
+            self.client.answered(close=True, unread=True)
+        else:
+            self.client.cut_off(reset=delimited)
 
     def refuse(self, slug: str, **detail: str) -> None:
         """An answer of our own instead of the upstream's, where that is still possible."""
@@ -358,6 +422,7 @@ class Relay:
         if self._hold is not None:
             self._hold.cancel()
             self._hold = None
+        self._close_late()
         if self.upstream is not None:
             self.upstream.drop()
             self.upstream = None

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from gateway.proxy.connection import Connection
 from gateway.proxy.descriptors import Descriptors
+from gateway.proxy.late import Readable
 
 if TYPE_CHECKING:
     from gateway.proxy.exchange import Exchange
@@ -50,6 +51,8 @@ class Endpoint:
         secure = parts.scheme == "https"
         port = parts.port or (443 if secure else 80)
         context = (tls or ssl.create_default_context()) if secure else None
+        if context is not None:
+            context.sslobject_class = Readable
         return cls(parts.hostname, port, tls=context)
 
     @property
@@ -88,6 +91,8 @@ class UpstreamConnection(Connection):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.pool.open.discard(self)
+        if self.exchange is not None and exc is not None:
+            self.exchange.read_late()
         self._ended(exc)
         self.transport = None
 

@@ -138,6 +138,11 @@ class Limits:
     )
     connect: float = setting(DURATION, "The upstream accepts a connection in this time.", "5s")
     answer: float = setting(DURATION, "The upstream begins to answer in this time.", "120s")
+    pool_idle: float = setting(
+        DURATION,
+        "An idle connection to the upstream is kept this long: less than the upstream keeps it.",
+        "4s",
+    )
     login_body: int = setting(SIZE, "The largest body of a login.", "64KiB")
     shutdown: float = setting(
         DURATION, "How long running transfers may go on once a stop was asked for.", "30s"

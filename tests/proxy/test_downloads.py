@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 
 import pytest
 
@@ -18,6 +19,8 @@ pytestmark = pytest.mark.usefixtures("every_way")
 
 H = b"Host: index\r\n"
 GET = b"GET /simple/ HTTP/1.1\r\n" + H + b"\r\n"
+POST = b"POST / HTTP/1.1\r\n" + H + b"Content-Length: 1\r\n\r\nx"
+DELETE = b"DELETE / HTTP/1.1\r\n" + H + b"\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -192,10 +195,52 @@ async def test_what_must_not_happen_twice_is_not_tried_again(request_: bytes) ->
     async with talk() as t:
         client, upstream = await t.exchange(GET, OK)
         client.send(request_)
-        await upstream.head()
-        upstream.reset()
+        # Nor is it sent where it might be lost: the idle connection may be about to end.
+        fresh = await t.upstream()
+        await fresh.head()
+        assert upstream.quiet()
+        fresh.reset()
         assert (await client.answer())[0] == 502
         assert t.untouched
+
+
+@pytest.mark.parametrize("how", [Peer.finish, Peer.reset], ids=["closes", "resets"])
+async def test_an_idle_connection_that_ends_costs_nobody_an_answer(
+    how: Callable[[Peer], None],
+) -> None:
+    async with talk() as t:
+        for request in (GET, GET, POST, DELETE):
+            client, upstream = await t.exchange(GET, OK)
+            how(upstream)
+            await t.anew(client, request, OK)
+            for other in t.upstreams:
+                other.drop()
+            await settle(lambda: not t.forwarder.pool.open)
+
+
+async def test_an_idle_connection_that_ends_with_a_408_costs_nobody_an_answer() -> None:
+    late = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    async with talk() as t:
+        client, upstream = await t.exchange(GET, OK)
+        client.send(GET)
+        await upstream.head()
+        upstream.send(late)
+        fresh = await t.upstream()
+        assert (await fresh.head()).startswith(b"GET /simple/ ")
+        fresh.send(late)  # this one is meant
+        assert (await client.answer())[0] == 408
+
+
+async def test_requests_through_new_connections_leave_no_heap_of_idle_ones() -> None:
+    async with talk() as t:
+        for _ in range(5):
+            client = await t.client()
+            client.send(POST)
+            upstream = await t.upstream()
+            await upstream.until(b"x")
+            upstream.send(OK)
+            await client.answer()
+        assert len(t.forwarder.pool.idle) == 1
 
 
 async def test_nothing_is_tried_again_once_an_answer_has_begun() -> None:
