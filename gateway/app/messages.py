@@ -10,6 +10,7 @@ from multidict import CIMultiDict
 
 from gateway.core.errors import Refusal
 from gateway.core.upstream import Reply
+from gateway.proxy.bodies import BODY_ENDS
 from gateway.proxy.calls import answer_fields
 from gateway.proxy.ports import Answer
 
@@ -38,7 +39,7 @@ async def read_body(request: web.BaseRequest, limit: int) -> bytes:
     except TimeoutError:
         raise Refusal("request_timeout") from None
     except ConnectionError:  # nobody is left to read the refusal
-        raise Refusal("bad_request", why="its body ends too early") from None
+        raise Refusal("bad_request", why=BODY_ENDS) from None
     return bytes(body)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
+BODY_ENDS: Final = "its body ends too early"
+
 
 class Body(Protocol):
     """Finds the end of a body. `ChunkDecoder` is the other one."""

@@ -72,10 +72,33 @@ class ClientConnection(Connection):
             self.stage.client_data(data)
 
     def eof_received(self) -> bool:
-        # A client that closes its sending side is taken to have left, as nginx does: it cannot
-        # be told from one that is gone.
-        self._gone()
-        return False
+        """The client sends no more. What it has asked for is answered (RFC 9112 section 9.6).
+
+        Not within TLS, where the event loops end both directions at once.
+        """
+        transport, stage = self.transport, self.stage
+        idle = stage is _GONE or (stage is None and not self._buffer)
+        if (
+            transport is None or idle or self.vanished
+            or transport.get_extra_info("sslcontext") is not None
+        ):  # fmt: skip
+            self._gone()
+            return False
+        self.stop_reading(Why.ENDED)
+        self.since = self.forwarder.now
+        self.watch()
+        if stage is None:
+            self._cut_short()
+        else:
+            stage.client_ended()
+        return True
+
+    @property
+    def sends_no_more(self) -> bool:
+        return bool(self.stopped & Why.ENDED)
+
+    def _cut_short(self) -> None:
+        self.refuse("bad_request", None, unread=True, why="its head ends too early")
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._gone()
@@ -239,7 +262,7 @@ class ClientConnection(Connection):
         if transport is None or transport.is_closing():
             return
         if close:
-            if unread or self._buffer:
+            if (unread or self._buffer) and not self.sends_no_more:
                 self._buffer = b""
                 self.stage = Linger(self)
             else:
@@ -254,6 +277,9 @@ class ClientConnection(Connection):
         self.since = self.forwarder.now
         if self.stopped:
             self.go_on_reading(Why.ANY)
+            if self.stopped and not self._buffer:
+                self.finish()
+                return
         if self._buffer or self.full:
             self.stage = Between(self)
         elif self.forwarder.stopping:
@@ -265,8 +291,17 @@ class ClientConnection(Connection):
         self.stage = None
         if data:
             self._head(data)
+            if self.sends_no_more:
+                self.no_more()
         elif self.forwarder.stopping:
             self.finish()
+
+    def no_more(self) -> None:
+        """A stage has begun, and the client had sent its last before."""
+        if self.stage is not None:
+            self.stage.client_ended()
+        elif self._buffer:
+            self._cut_short()
 
     def finish(self) -> None:
         """End the connection once the client has what was written to it."""
@@ -307,6 +342,9 @@ class ClientConnection(Connection):
             if waiting > limits.linger:  # it does not even read the end of its answer
                 self.leave()
         elif stage is not None:
+            if self.sends_no_more and not self._is_there(now):
+                self.leave()
+                return
             stage.sweep(now)
         elif self._served and not self._buffer:
             if waiting > limits.idle:
@@ -316,6 +354,22 @@ class ClientConnection(Connection):
                 self.refuse("request_timeout", None, unread=True)
             else:
                 self.leave()
+
+    def _is_there(self, now: float) -> bool:
+        """Look for a client that sends no more, and may have gone altogether.
+
+        The kernel cannot tell a connection that was closed from one that is closed in one
+        direction. What is sent to the first comes back as a reset, so a client that waits long
+        is sent an interim answer, which it has to be able to skip (RFC 9110 section 15.2).
+        """
+        if self.vanished:
+            return False
+        stage = self.stage
+        if isinstance(stage, Exchange) and now - self.since > self.forwarder.limits.half_closed:
+            self.since = now
+            if not stage.answering and not stage.head.kind.last:
+                self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        return True
 
 
 _GONE: Final = Gone()

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
 import socket
 import ssl
 import struct
 from typing import Final, cast
+
+_KEEPALIVE: Final = ("TCP_KEEPIDLE", "TCP_KEEPINTVL")
+_EVERY: Final = 10  # seconds
 
 
 class Why:
@@ -21,6 +25,7 @@ class Why:
     CONNECTING: Final = 16
     TURN: Final = 32  # the others' turn comes first
     ANY: Final = 63
+    ENDED: Final = 64  # nothing more comes; for good, so not among ANY
 
 
 class Connection(asyncio.Protocol):
@@ -64,6 +69,26 @@ class Connection(asyncio.Protocol):
             return None
         sock = transport.get_extra_info("socket")
         return None if sock is None else cast(int, sock.fileno())
+
+    def watch(self) -> None:
+        """Have the kernel ask the peer now and then whether it is there (TCP)."""
+        sock = None if self.transport is None else self.transport.get_extra_info("socket")
+        if sock is None or sock.family == socket.AF_UNIX:
+            return
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name in _KEEPALIVE:
+            if hasattr(socket, name):
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), _EVERY)
+
+    @property
+    def vanished(self) -> bool:
+        """Whether a peer that sends no more has gone altogether, as far as the kernel knows."""
+        sock = None if self.transport is None else self.transport.get_extra_info("socket")
+        if sock is None or not hasattr(select, "poll"):
+            return False
+        poll = select.poll()
+        poll.register(sock.fileno(), 0)
+        return bool(poll.poll(0))
 
     @property
     def closed_tls(self) -> bool:

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
-from gateway.proxy.bodies import Body, SizedBody
+from gateway.proxy.bodies import BODY_ENDS, Body, SizedBody
 from gateway.proxy.chunked import BadChunk
 from gateway.proxy.connection import Why
 from gateway.proxy.grammar import RequestHead
@@ -195,7 +195,10 @@ class Exchange(Relay):
             self.uploading = False
             self.client.go_on_reading(Why.SPLICING)
         elif outcome is Outcome.SOURCE_ENDED:
-            self.client.leave()
+            if exc is None:
+                self.client.go_on_reading(Why.SPLICING)  # where the end is seen again
+            else:
+                self.client.leave()
         else:  # its own connection says so, after whatever answer it still holds
             self._broken = exc
 
@@ -221,6 +224,10 @@ class Exchange(Relay):
         self.upstream = None
         self._connect(wire)
         return True
+
+    def client_ended(self) -> None:
+        if self.body is not None and not self.answering:
+            self.refuse("bad_request", why=BODY_ENDS)
 
     def client_gone(self) -> None:
         self.stop()

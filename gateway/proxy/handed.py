@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from gateway.proxy.bodies import Body
+from gateway.proxy.bodies import BODY_ENDS, Body
 from gateway.proxy.chunked import BadChunk
 from gateway.proxy.connection import Why
 from gateway.proxy.grammar import RequestHead
@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 class Handed:
     """The stage from the hand-over to the end of the answer."""
 
-    __slots__ = ("_body", "_client", "_full", "_handler", "_head", "_told", "_touched")
+    __slots__ = ("_body", "_client", "_full", "_handler", "_head", "_line", "_told", "_touched")
 
     def __init__(self, client: ClientConnection, head: RequestHead, plan: HandOver) -> None:
         self._client = client
         self._head = head
         self._body: Body | None = None
+        self._line: Line | None = None
         self._full = False  # the client does not read
         self._told = False  # the pages know that the connection has ended
         self._touched = client.forwarder.now
@@ -42,7 +43,8 @@ class Handed:
         self._body = body
         if self._head.expects and body is not None and not rest:
             transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        self._handler.connection_made(Line(self, self._client, transport))
+        self._line = line = Line(self, self._client, transport)
+        self._handler.connection_made(line)
         self._handler.data_received(handed_head(self._head))
         if rest:
             self.client_data(rest)
@@ -55,8 +57,8 @@ class Handed:
             return
         try:
             framed, _ = body.feed(data)
-        except BadChunk:
-            self._client.leave()
+        except BadChunk as exc:
+            self._refuse("bad_request", why=str(exc))
             return
         if body.done:
             self._body = None
@@ -78,11 +80,25 @@ class Handed:
         else:
             self._handler.pause_writing()
 
+    def _refuse(self, slug: str, **detail: str) -> None:
+        """Instead of the pages' answer, where that has not begun."""
+        line = self._line
+        if line is None or line.began:
+            self._client.leave()
+            return
+        line.closed = True
+        self._tell()
+        self._client.refuse(slug, self._head, unread=True, **detail)
+
     def answered(self) -> None:
         """The pages have written their answer, or given up."""
         self._tell()
         if self._client.stage is self:
             self._client.answered(close=True, unread=self._body is not None)
+
+    def client_ended(self) -> None:
+        if self._body is not None and not (self._line is not None and self._line.began):
+            self._refuse("bad_request", why=BODY_ENDS)
 
     def client_gone(self) -> None:
         self._tell()
@@ -99,14 +115,19 @@ class Handed:
         self._client.forwarder.pages.done(self._handler)
 
     def sweep(self, now: float) -> None:
-        waiting = self._full or self._body is not None
-        if waiting and now - self._touched > self._client.forwarder.limits.stall:
+        if now - self._touched <= self._client.forwarder.limits.stall:
+            return
+        if self._full:
             self._client.leave()
+        elif self._body is not None:
+            self._refuse("request_timeout")
 
 
 class Line(asyncio.Transport):
     """The client's transport as the pages see it. They end their answer by closing it; that it is
-    the connection which ends is ours to do."""
+    the connection which ends is ours to do.
+
+    began: something of their answer has been written. closed: nothing more of it is taken."""
 
     def __init__(
         self, handed: Handed, client: ClientConnection, transport: asyncio.Transport
@@ -115,16 +136,18 @@ class Line(asyncio.Transport):
         self._handed = handed
         self._client = client
         self._transport = transport
-        self._closed = False
+        self.began = False
+        self.closed = False
 
     def get_extra_info(self, name: str, default: object = None) -> object:
         return self._transport.get_extra_info(name, default)
 
     def is_closing(self) -> bool:
-        return self._closed or self._transport.is_closing()
+        return self.closed or self._transport.is_closing()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        if not self._closed:
+        if not self.closed:
+            self.began = True
             self._transport.write(data)
 
     def pause_reading(self) -> None:
@@ -134,10 +157,11 @@ class Line(asyncio.Transport):
         self._client.go_on_reading(Why.OTHER_SIDE)
 
     def close(self) -> None:
-        if not self._closed:
-            self._closed = True
+        if not self.closed:
+            self.closed = True
             self._handed.answered()
 
     def abort(self) -> None:
-        self._closed = True
-        self._client.leave()
+        if not self.closed:
+            self.closed = True
+            self._client.leave()

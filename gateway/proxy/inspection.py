@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Final
 
-from gateway.proxy.bodies import Body
+from gateway.proxy.bodies import BODY_ENDS, Body
 from gateway.proxy.chunked import BadChunk, ChunkDecoder, chunk
 from gateway.proxy.connection import Why
 from gateway.proxy.exchange import Exchange
@@ -269,11 +269,18 @@ class Inspection:
         if self._exchange is not None:
             self._exchange.client_writable(writable)
 
+    def client_ended(self) -> None:
+        answering = self._exchange is not None and self._exchange.answering
+        if self._body is not None and self._task is self._turn is None and not answering:
+            self._refuse("bad_request", why=BODY_ENDS)
+
     def client_gone(self) -> None:
         self._end()
 
     def sweep(self, now: float) -> None:
-        if self._exchange is not None:
+        if self._client.sends_no_more:  # while the inspector was busy
+            self.client_ended()
+        elif self._exchange is not None:
             self._exchange.sweep(now)
         elif self._task is None and now - self._touched > self._client.forwarder.limits.stall:
             self._refuse("request_timeout")

@@ -21,6 +21,8 @@ class Limits:
     answer: the upstream's answer must begin this long after the last byte moved.
     stall: a transfer may stand still this long.
     linger: what a client still sends after its refusal is read and dropped this long at most.
+    half_closed: a client that sends no more and waits for its answer is sent an interim answer
+        this often, to find out whether it is still there.
     pool: idle upstream connections kept.
     pool_idle: an idle upstream connection is kept this long: less than upstreams keep it (5 s
         in uvicorn and Apache, 75 s in nginx, 120 s in waitress; a GET that meets the 2 s of
@@ -40,6 +42,7 @@ class Limits:
     answer: float = 300.0
     stall: float = 60.0
     linger: float = 30.0
+    half_closed: float = 10.0
     pool: int = 64
     pool_idle: float = 4.0
     drain: float = 30.0

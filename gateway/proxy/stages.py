@@ -24,6 +24,10 @@ class Stage(Protocol):
 
     def client_writable(self, writable: bool) -> None: ...
 
+    def client_ended(self) -> None:
+        """The client sends no more, but waits for its answer."""
+        ...
+
     def client_gone(self) -> None:
         """The client has left: let go of everything, send nothing."""
         ...
@@ -41,6 +45,8 @@ class Gone:
     def client_data(self, data: bytes) -> None: ...
 
     def client_writable(self, writable: bool) -> None: ...
+
+    def client_ended(self) -> None: ...
 
     def client_gone(self) -> None: ...
 
@@ -71,6 +77,9 @@ class Linger:
     def client_writable(self, writable: bool) -> None:
         pass
 
+    def client_ended(self) -> None:
+        self._client.finish()
+
     def client_gone(self) -> None:
         pass
 
@@ -99,6 +108,9 @@ class Between:
     def client_writable(self, writable: bool) -> None:
         if writable and self._turn is None:
             self._turn = asyncio.get_running_loop().call_soon(self._client.next_request)
+
+    def client_ended(self) -> None:
+        pass
 
     def client_gone(self) -> None:
         if self._turn is not None:
@@ -145,6 +157,8 @@ class Planning:
         client.go_on_reading(Why.DECIDING)
         if client.stage is self:
             self._carry_out(client, decided, self._head, self._rest)
+            if client.sends_no_more:
+                client.no_more()
 
     def client_data(self, data: bytes) -> None:
         self._rest += data
@@ -152,6 +166,9 @@ class Planning:
             self._client.stop_reading(Why.DECIDING)
 
     def client_writable(self, writable: bool) -> None:
+        pass
+
+    def client_ended(self) -> None:
         pass
 
     def client_gone(self) -> None:

@@ -233,8 +233,9 @@ async def talk(
         talking = Talk(forwarder, gate, way, front, back)
         try:
             yield talking
-            for peer in talking.clients:
-                peer.drop()
+            for peer in talking.clients:  # from a mere end we would see no more than half of it
+                with contextlib.suppress(OSError, AttributeError):  # it has ended already
+                    peer.reset()
             await watch.nobody_is_served(forwarder)
         finally:
             for peer in talking.clients + talking.upstreams:

@@ -121,11 +121,28 @@ async def test_a_large_body_for_the_pages_passes() -> None:
 
 
 @every_way
-async def test_bad_chunks_for_the_pages_end_the_connection() -> None:
+@pytest.mark.parametrize("before", [b"", b"1\r\n\1\r\n"], ids=["at once", "later"])
+async def test_bad_chunks_for_the_pages_are_400(before: bytes) -> None:
     async with visit() as t:
         client = await t.client()
+<<<<<<< HEAD
         client.send(CHUNKED + b"2 \r\nab\r\n0\r\n\r\n")
         assert await client.gone()
+=======
+        client.send(CHUNKED + before)
+        await asyncio.sleep(0.01 if before else 0)
+        client.send(b"2 \r\nab\r\n0\r\n\r\n")
+        status, fields, _ = await client.answer()
+        assert (status, fields["x-slug"]) == (400, "bad_request")
+
+
+async def test_bad_chunks_behind_a_page_do_not_disturb_it() -> None:
+    async with visit() as t:
+        client = await t.client()
+        client.send(CHUNKED.replace(b" / ", b" /unread "), b"1\r\n\1\r\n")
+        assert (await client.answer())[2] == b"enough"
+        client.send(b"2 \r\nab\r\n0\r\n\r\n")
+>>>>>>> 2e6bab1 (Answer clients that close their sending half, and bad bodies for the pages)
 
 
 async def test_extensions_and_offers_mean_nothing_to_the_pages() -> None:
@@ -204,11 +221,13 @@ async def test_a_client_that_never_reads_a_page_is_let_go() -> None:
         assert not t.forwarder.clients
 
 
-async def test_a_body_for_the_pages_that_stops_coming_ends_the_connection() -> None:
+@every_way
+async def test_a_body_for_the_pages_that_stops_coming_is_408() -> None:
     async with visit(limits=QUICK) as t:
         client = await t.client()
         client.send(to("/", 10) + b"12345")
-        assert await client.gone()
+        status, fields, _ = await client.answer()
+        assert (status, fields["x-slug"]) == (408, "request_timeout")
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -1,0 +1,171 @@
+"""Clients that send no more and wait for their answers (RFC 9112 section 9.6)."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from gateway.core.facts import Facts
+from gateway.proxy.limits import Limits
+from gateway.proxy.ports import Plan
+from tests.proxy.conversation import talk
+from tests.proxy.inspectors import Scripted, judged
+from tests.proxy.passgate import FORWARD, PassGate
+from tests.proxy.test_handed import to, visit
+from tests.proxy.ways import Way, taking
+
+H = b"Host: index\r\n"
+GET = b"GET / HTTP/1.1\r\n" + H + b"\r\n"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+CHUNKED = b"POST / HTTP/1.1\r\n" + H + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
+SIZED = b"POST / HTTP/1.1\r\n" + H + b"Content-Length: 5\r\n\r\n"
+LARGE = b"POST / HTTP/1.1\r\n" + H + b"Content-Length: 1000000\r\n\r\n"
+BODIES = {
+    "GET": (GET, b""),
+    "HTTP/1.0": (b"GET / HTTP/1.0\r\n\r\n", b""),
+    "sized": (SIZED, b"hello"),
+    "chunked": (CHUNKED, b"0\r\n\r\n"),
+    "spliced": (LARGE, bytes(1_000_000)),
+}
+SHORT = {
+    "head": (b"GET / HTTP/1.1\r\nHost", b""),
+    "sized": (SIZED, b"hell"),
+    "chunked": (CHUNKED, b"0\r\n"),
+    "spliced": (LARGE, bytes(999_999)),
+}
+
+
+async def later(facts: Facts) -> Plan:
+    await asyncio.sleep(0.02)
+    return FORWARD
+
+
+def gate_of(kind: str) -> PassGate:
+    if kind == "inspected":
+        return judged(Scripted(after=3, slow=True, hold_limit=1 << 21))
+    gate = PassGate()
+    if kind == "decided later":
+        gate.decide = later
+    return gate
+
+
+kinds = pytest.mark.parametrize("kind", ["quick", "decided later", "inspected"])
+
+
+@pytest.fixture(params=[Way(), Way(splice=False), Way("unix", "unix"), Way("tcp", "tls")], ids=str)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> object:
+    if not request.param.splice:
+        monkeypatch.setattr("gateway.proxy.exchange.AVAILABLE", False)
+    with taking(request.param):
+        yield
+
+
+@kinds
+@pytest.mark.usefixtures("way")
+async def test_a_request_is_answered(kind: str) -> None:
+    for head, body in BODIES.values():
+        async with talk(gate_of(kind)) as t:
+            client = await t.client()
+            client.send(head)
+            await asyncio.sleep(0.005)
+            client.send(body)
+            client.half_close()
+            upstream = await t.upstream()
+            await upstream.head()
+            if body:
+                assert (await upstream.get(len(body) + head.endswith(b"o\r\n") * 10))[-5:]
+            await asyncio.sleep(0.02)
+            upstream.send(OK)
+            assert (await client.answer())[2] == b"ok"
+            assert await client.rest() == b""
+
+
+@kinds
+@pytest.mark.usefixtures("way")
+async def test_a_request_cut_short_is_400_and_never_whole(kind: str) -> None:
+    for head, body in SHORT.values():
+        async with talk(gate_of(kind)) as t:
+            client = await t.client()
+            client.send(head)
+            await asyncio.sleep(0.005)
+            client.send(body)
+            client.half_close()
+            status, fields, text = await client.answer()
+            assert (status, fields["x-slug"]) == (400, "bad_request")
+            assert b"too early" in text
+            assert await client.rest() == b""
+            if not t.arrivals.empty():
+                got = await (await t.upstream()).broken_off()
+                assert len(got.partition(b"\r\n\r\n")[2]) < 1_000_000
+                assert not got.endswith((b"hello", b"0\r\n\r\n"))
+
+
+@pytest.mark.usefixtures("way")
+async def test_what_was_sent_ahead_is_answered_too() -> None:
+    async with talk() as t:
+        client = await t.client()
+        client.send(GET * 3)
+        client.half_close()
+        upstream = await t.upstream()
+        for _ in range(3):
+            await upstream.head()
+            upstream.send(OK)
+            assert (await client.answer())[2] == b"ok"
+        assert await client.rest() == b""
+
+
+@pytest.mark.usefixtures("way")
+async def test_a_large_answer_is_read_to_its_end() -> None:
+    async with talk() as t:
+        client, upstream = await t.asked(GET)
+        client.half_close()
+        upstream.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n", bytes(9_000_000))
+        assert (await client.answer())[2] == bytes(9_000_000)
+        assert await client.rest() == b""
+
+
+@pytest.mark.usefixtures("way")
+async def test_an_early_answer_to_one_who_gave_up_sending_is_read() -> None:
+    async with talk() as t:
+        client, upstream = await t.asked(LARGE, bytes(1000))
+        upstream.send(b"HTTP/1.1 413 No\r\nContent-Length: 4\r\n\r\nno")
+        await client.until(b"no")
+        client.half_close()
+        await asyncio.sleep(0.02)
+        upstream.send(b"no")
+        assert await client.rest() == b"no"
+
+
+async def test_a_client_that_waits_long_is_asked_whether_it_is_there() -> None:
+    async with talk(limits=Limits(half_closed=0.05, stall=0.2)) as t:
+        client, upstream = await t.asked(GET)
+        client.half_close()
+        assert await client.head() == b"HTTP/1.1 100 Continue\r\n\r\n"
+        upstream.send(OK)
+        assert (await client.rest()).endswith(OK)
+
+
+@pytest.mark.usefixtures("way")
+async def test_a_page_is_answered() -> None:
+    async with visit() as t:
+        for path in ("/", "/slow", "/large"):
+            client = await t.client()
+            client.send(to(path, 2) + b"\1\1")
+            client.half_close()
+            assert (await client.answer())[0] == 200
+            assert await client.rest() == b""
+        client = await t.client()
+        client.send(to("/", 3) + b"\1\1")
+        client.half_close()
+        status, fields, _ = await client.answer()
+        assert (status, fields["x-slug"]) == (400, "bad_request")
+
+
+async def test_nobody_is_half_closed_within_tls() -> None:
+    """Neither event loop can go on sending once the other side has closed TLS."""
+    with taking(Way("tls", "tcp")):
+        async with talk() as t:
+            client, upstream = await t.asked(GET)
+            client.half_close()
+            assert await upstream.gone()
