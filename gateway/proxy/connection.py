@@ -86,6 +86,8 @@ class Connection(asyncio.Protocol):
         sock = None if self.transport is None else self.transport.get_extra_info("socket")
         if sock is None or not hasattr(select, "poll"):
             return False
+        if sock.fileno() < 0:
+            return True
         poll = select.poll()
         poll.register(sock.fileno(), 0)
         return bool(poll.poll(0))
@@ -117,7 +119,7 @@ class Connection(asyncio.Protocol):
         (on), or a plain end after all that was sent (off)."""
         sock = None if self.transport is None else self.transport.get_extra_info("socket")
         if sock is not None and sock.family != socket.AF_UNIX:
-            with contextlib.suppress(OSError):  # it has ended already
+            with contextlib.suppress(OSError, ValueError):  # it has ended already
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", on, 0))
 
     def reset(self) -> None:

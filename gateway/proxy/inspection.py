@@ -271,7 +271,8 @@ class Inspection:
 
     def client_ended(self) -> None:
         answering = self._exchange is not None and self._exchange.answering
-        if self._body is not None and self._task is self._turn is None and not answering:
+        busy = self._task is not None or self._turn is not None
+        if self._body is not None and not busy and not answering:
             self._refuse("bad_request", why=BODY_ENDS)
 
     def client_gone(self) -> None:

@@ -234,7 +234,7 @@ async def talk(
         try:
             yield talking
             for peer in talking.clients:  # from a mere end we would see no more than half of it
-                with contextlib.suppress(OSError, AttributeError):  # it has ended already
+                with contextlib.suppress(OSError, ValueError, AttributeError):  # has ended
                     peer.reset()
             await watch.nobody_is_served(forwarder)
         finally:
