@@ -29,6 +29,8 @@ from gateway.proxy.ports import Answer, Forward, HandOver, Inspect, Plan
 SANDBOX: Final = (("Content-Security-Policy", "sandbox allow-scripts"),)
 
 
+# What only browsers send, where they send a form.
+_BROWSERS: Final = frozenset({"origin", "sec-fetch-mode", "sec-fetch-site"})
 # What the server behind `HandOver` can read (llhttp knows no others).
 _HANDED: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -84,6 +86,11 @@ class RuleGate:
     def decide(self, facts: Facts, rule: Rule | None, policy: Policy) -> Plan | Awaitable[Plan]:
         """What a policy means for a request."""
         base = self._base(rule)
+        if rule is None and policy is not Policy.PASS and _uploads(facts):
+            address = self._parts.upstream.upload_address(facts)
+            if address:
+                address = self._parts.public_url + address
+                return self.refusal(facts, "nothing_to_upload_to", address=address)
         if policy is Policy.DENY:
             return self.refusal(facts, "denied")
         if policy is Policy.LOGIN and (not facts.safe or _has_body(facts)):
@@ -130,6 +137,15 @@ class RuleGate:
 
     def refusal(self, facts: Facts | None, slug: str, **detail: str) -> Answer:
         return self._parts.replies.refusal(facts, Refusal(slug, retry_after=None, **detail))
+
+
+def _uploads(facts: Facts) -> bool:
+    """Whether this is how programs upload; a browser would say where it comes from."""
+    if facts.method != "POST" or facts.content_type != "multipart/form-data":
+        return False
+    return not any(
+        name in ("sec-fetch-site", "sec-fetch-mode", "origin") for name, _ in facts.fields
+    )
 
 
 def _has_body(facts: Facts) -> bool:

@@ -116,6 +116,12 @@ MESSAGES: Final = MappingProxyType(
             "A script asked to become a service worker, which could read every page of this host.",
             "Nothing of this index needs one; no page stops working without it.",
         ),
+        "nothing_to_upload_to": Message(
+            404,
+            "Nothing is uploaded here",
+            "Nothing can be uploaded to this address.",
+            "Upload to {address}",
+        ),
         # -- the second factor --------------------------------------------------------------
         "second_factor_required": Message(
             401,

@@ -175,6 +175,12 @@ class Upstream(Protocol):
         """Whether this request ends the upstream's own browser session."""
         ...
 
+    def upload_address(self, facts: Facts) -> str:
+        """Where an upload belongs that was sent to a path at which this kind certainly takes none;
+        "" where it may take one or do something else. As a path, with USER and INDEX for what
+        nobody has said."""
+        ...
+
     def refusal_fields(self) -> tuple[Field, ...]:
         """Fields its command-line client expects on the gateway's own JSON replies."""
         ...

@@ -174,6 +174,16 @@ class Devpi:
             raise Refusal("upstream_broken")
         return tuple(result)
 
+    def upload_address(self, facts: Facts) -> str:
+        user, _, rest = facts.path[1:].partition("/")
+        index, _, page = rest.partition("/")
+        if user.startswith("+") or index.startswith("+"):  # a plugin's, for all we know
+            return ""
+        if not index:  # "/legacy/" and "/simple/" of other indexes are a user's page here
+            named = [one.credential.user for one in self.carriers(facts) if one.credential]
+            return f"/{quote(named[0], safe='')}/INDEX/" if named else "/USER/INDEX/"
+        return f"/{quote(user)}/{quote(index)}/" if page == "+simple" else ""  # pip's address
+
     def refusal_fields(self) -> tuple[Field, ...]:
         # devpi-client warns of a reply without it.
         return _API_VERSION

@@ -125,6 +125,9 @@ class Form:
     def logs_out(self, facts: Facts) -> bool:
         return facts.path == self._options.logout
 
+    def upload_address(self, facts: Facts) -> str:
+        return ""
+
     def refusal_fields(self) -> tuple[Field, ...]:
         return ()
 

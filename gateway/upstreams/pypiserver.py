@@ -79,5 +79,8 @@ class Pypiserver:
     def logs_out(self, facts: Facts) -> bool:
         return False
 
+    def upload_address(self, facts: Facts) -> str:
+        return "" if facts.path.upper() in ("/", "/RPC2") else "/"
+
     def refusal_fields(self) -> tuple[Field, ...]:
         return ()
