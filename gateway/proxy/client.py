@@ -22,6 +22,7 @@ from gateway.proxy.grammar import RequestHead, read_request, unfinished
 from gateway.proxy.plans import forward, plan
 from gateway.proxy.ports import Answer
 from gateway.proxy.stages import Between, Gone, Linger, Stage
+from gateway.proxy.turns import Turns
 from gateway.proxy.wire import Rendered, own_answer
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ class ClientConnection(Connection):
     """One connection of a client."""
 
     __slots__ = (
-        "_address", "_buffer", "_known", "_peer", "_served", "_straight", "fields", "forwarder",
-        "full", "since", "stage",
+        "_address", "_buffer", "_known", "_peer", "_served", "_straight", "_turns", "fields",
+        "forwarder", "full", "since", "stage",
     )  # fmt: skip
 
     def __init__(self, forwarder: Forwarder) -> None:
@@ -52,6 +53,7 @@ class ClientConnection(Connection):
         self._served = False
         self._known = False  # whose all its requests are
         self._straight: Exchange | None = None
+        self._turns: Turns | None = None
 
     # -- asyncio's side -----------------------------------------------------------------------
 
@@ -68,8 +70,28 @@ class ClientConnection(Connection):
     def data_received(self, data: bytes) -> None:
         if self.stage is None:
             self._head(data)
+        elif self._turns is None:
+            self.stage.client_data(data)
+        else:
+            self._turns.put(data)
+
+    def _deliver(self, data: bytes) -> None:
+        """What has come, in its turn."""
+        if self.stage is None:
+            self._head(data)
         else:
             self.stage.client_data(data)
+
+    def in_turns(self, rest: bytes) -> bytes:
+        """This client sends chunks: from now on a little of what it sends is looked at in each
+        turn of the loop.
+
+        Returns:
+            What of `rest`, which has come already, may be looked at now.
+        """
+        if self._turns is None:
+            self._turns = Turns(self, self._deliver)
+        return self._turns.first(rest)
 
     def eof_received(self) -> bool:
         """The client sends no more. What it has asked for is answered (RFC 9112 section 9.6).
@@ -109,6 +131,8 @@ class ClientConnection(Connection):
         stage, self.stage = self.stage, _GONE
         self._straight = None
         self._buffer = b""
+        if self._turns is not None:
+            self._turns.drop()
         self.since = self.forwarder.now
         if stage is not None:
             stage.client_gone()

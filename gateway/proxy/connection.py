@@ -23,8 +23,8 @@ class Why:
     SPLICING: Final = 4
     AHEAD: Final = 8  # enough of the next requests has come
     CONNECTING: Final = 16
-    TURN: Final = 32  # the others' turn comes first
-    ANY: Final = 63
+    ANY: Final = 31
+    TURN: Final = 32  # the others' turn comes first; never lifted by others
     ENDED: Final = 64  # nothing more comes; for good, so not among ANY
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from gateway.proxy.bodies import BODY_ENDS, Body
 from gateway.proxy.chunked import BadChunk, ChunkDecoder, chunk
@@ -23,18 +23,13 @@ from gateway.proxy.wire import Route
 if TYPE_CHECKING:
     from gateway.proxy.client import ClientConnection
 
-# Bytes of a chunked body in one turn of the loop, where chunks are so small that taking them
-# apart is most of the work, and where they are not.
-_DENSE: Final = 2048
-_SPARSE: Final = 65536
-
 
 class Inspection:
     """The stage from the head to the end of the body; then the exchange goes on alone."""
 
     __slots__ = (
-        "_at", "_body", "_chunked", "_client", "_exchange", "_head", "_held", "_inspector", "_next",
-        "_sent", "_slice", "_task", "_touched", "_turn", "_whole",
+        "_body", "_chunked", "_client", "_exchange", "_head", "_held", "_inspector", "_next",
+        "_sent", "_task", "_touched", "_whole",
     )  # fmt: skip
 
     def __init__(self, client: ClientConnection, head: RequestHead, inspector: Inspector) -> None:
@@ -47,11 +42,8 @@ class Inspection:
         self._held = bytearray()  # content that has not gone on
         self._sent = 0  # content that has
         self._whole = False  # the body has come to a good end
-        self._next = b""  # came while the inspector was busy, or the others' turn
-        self._at = 0  # how much of it was read
-        self._slice = _DENSE
+        self._next = b""  # came while the inspector was busy
         self._task: asyncio.Task[None] | None = None
-        self._turn: asyncio.Handle | None = None
         self._touched = client.forwarder.now
 
     def start(self, rest: bytes, body: Body | None) -> None:
@@ -69,58 +61,22 @@ class Inspection:
 
     def client_data(self, data: bytes) -> None:
         self._touched = self._client.forwarder.now
-        if self._body is None:
-            self._client.keep(data)
-        elif self._task is not None or self._turn is not None:
-            self._next = self._unread() + data
-        else:
-            self._next = data
-            self._read()
-
-    # -- reading ------------------------------------------------------------------------------
-
-    def _unread(self) -> bytes:
-        """What has come and was not read yet, for somebody else to read."""
-        unread, self._next = self._next[self._at :], b""
-        self._at = 0
-        return unread
-
-    def _read(self) -> None:
-        """The next bytes of the body, no more than a turn's worth of chunks."""
         body = self._body
-        assert body is not None
-        whole = not self._chunked or len(self._next) - self._at <= self._slice
-        piece = self._unread() if whole else self._next[self._at : self._at + self._slice]
-        if not whole:
-            self._at += self._slice
+        if body is None:
+            self._client.keep(data)
+            return
+        if self._task is not None:
+            self._next += data
+            return
         try:
-            _, content = body.feed(piece)
+            _, content = body.feed(data)
         except BadChunk as exc:
             self._refuse("bad_request", why=str(exc))
             return
-        joined = content[0] if len(content) == 1 else b"".join(content)
-        self._slice = _DENSE if len(joined) * 2 < len(piece) else _SPARSE
         if body.done:
             self._body = None
-            self._client.keep(body.rest + self._unread())
-        self._ask(joined, done=body.done)
-        self._queue()
-
-    def _queue(self) -> None:
-        """If there is more to read: in its turn."""
-        if not self._next or self._task is not None or self._turn is not None:
-            return
-        if self._client.stage is self:
-            self._client.stop_reading(Why.TURN)
-            self._turn = asyncio.get_running_loop().call_soon(self._take_turn)
-
-    def _take_turn(self) -> None:
-        self._turn = None
-        if self._client.stage is not self:
-            return
-        self._read()
-        if not self._next:
-            self._client.go_on_reading(Why.TURN)
+            self._client.keep(body.rest)
+        self._ask(b"".join(content), done=body.done)
 
     # -- asking -------------------------------------------------------------------------------
 
@@ -185,7 +141,9 @@ class Inspection:
             self._finished(said)
         else:
             self._heard(said, done=done)
-        self._queue()
+        if self._next and self._client.stage is self and self._task is None:
+            data, self._next = self._next, b""
+            self.client_data(data)
 
     # -- obeying ------------------------------------------------------------------------------
 
@@ -215,9 +173,8 @@ class Inspection:
         client.stage = handed
         handed.resume(self._framed(bytes(self._held)), self._body)
         self._held.clear()
-        if unread := self._unread():
-            handed.client_data(unread)
-        client.go_on_reading(Why.TURN)
+        if self._next:
+            handed.client_data(self._next)
 
     def _released(self) -> bytes:
         """What may go on now, framed."""
@@ -257,11 +214,8 @@ class Inspection:
         if self._task is not None:
             self._task.cancel()
             self._task = None
-        if self._turn is not None:
-            self._turn.cancel()
-            self._turn = None
         self._held.clear()
-        self._unread()
+        self._next = b""
 
     # -- the rest of a stage ------------------------------------------------------------------
 
@@ -271,8 +225,7 @@ class Inspection:
 
     def client_ended(self) -> None:
         answering = self._exchange is not None and self._exchange.answering
-        busy = self._task is not None or self._turn is not None
-        if self._body is not None and not busy and not answering:
+        if self._body is not None and self._task is None and not answering:
             self._refuse("bad_request", why=BODY_ENDS)
 
     def client_gone(self) -> None:

@@ -46,11 +46,13 @@ def carry_out(client: ClientConnection, decided: Plan, head: RequestHead, rest: 
         elif isinstance(decided, Answer):
             client.answer(decided, head, unread=_unread(client, head, rest))
         elif isinstance(decided, HandOver):
+            body, rest = _body(client, head, rest)
             client.stage = handed = Handed(client, head, decided)
-            handed.start(rest, _body(head))
+            handed.start(rest, body)
         else:
+            body, rest = _body(client, head, rest)
             client.stage = inspection = Inspection(client, head, decided.inspector)
-            inspection.start(rest, _body(head))
+            inspection.start(rest, body)
     except Exception as exc:
         client.fail(exc, head, unread=True)
 
@@ -63,7 +65,7 @@ def forward(client: ClientConnection, head: RequestHead, route: Route, rest: byt
         except Exception as exc:  # out of the gate
             client.fail(exc, head, unread=_unread(client, head, rest))
             return
-    body = _body(head)
+    body, rest = _body(client, head, rest)
     first = b""
     if body is None:
         if rest:
@@ -81,11 +83,12 @@ def forward(client: ClientConnection, head: RequestHead, route: Route, rest: byt
     exchange.start(first, body)
 
 
-def _body(head: RequestHead) -> Body | None:
-    """A reader for the body of that request, None where there is none."""
+def _body(client: ClientConnection, head: RequestHead, rest: bytes) -> tuple[Body | None, bytes]:
+    """A reader for the body of that request, None where there is none, and what of `rest` it may
+    read now."""
     if head.said.length is None:
-        return ChunkDecoder()
-    return SizedBody(head.said.length) if head.said.length else None
+        return ChunkDecoder(), client.in_turns(rest)
+    return (SizedBody(head.said.length) if head.said.length else None), rest
 
 
 def _unread(client: ClientConnection, head: RequestHead, rest: bytes) -> bool:
