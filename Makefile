@@ -9,7 +9,7 @@ FUZZ_SECONDS ?= 3600
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick test-long fuzz check bench screenshots docs wheel lock clean
+.PHONY: help demo test quick test-long mutants fuzz check bench screenshots docs wheel lock clean
 
 help:
 	@echo 'make demo                   try it at http://localhost:8080 (pypiserver)'
@@ -18,6 +18,7 @@ help:
 	@echo 'make test                   lint, types, layers and every test; installs what is missing'
 	@echo '                            the quick ones also on /usr/bin/python3; PYTHONS=… names more'
 	@echo 'make test-long              every test in every combination, for an hour'
+	@echo 'make mutants                break guards on purpose: is each defect found by its tests?'
 	@echo 'make fuzz                   generated inputs for an hour (FUZZ_SECONDS=60, FUZZ=forms)'
 	@echo 'make check                  only lint, types, layers and the shipped configurations'
 	@echo 'make bench                  side by side with nginx, writes benchmarks/results.md'
@@ -45,6 +46,10 @@ test-long:
 	@tools/install dev
 	@tools/test-servers
 	$(BIN)/python -m pytest $(PYTEST) --long
+
+mutants:
+	@tools/install dev
+	$(BIN)/python -m pytest -v --long tests/mutation
 
 fuzz:
 	@tools/install dev

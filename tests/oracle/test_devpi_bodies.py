@@ -24,6 +24,7 @@ from gateway.proxy.ports import Answer, Forward, Plan
 from gateway.settings import load
 from tests.oracle import reading
 
+pytestmark = pytest.mark.server  # devpi opens a socket as it starts, in this process
 CONFIG = Path(__file__).parents[2] / "config/devpi.yaml"
 TARGET = "/root/pypi"
 GUARDED = {"push", "doc_upload"}

@@ -16,6 +16,7 @@ from gateway.settings import load
 from tests.oracle import reading
 from tests.oracle.spellings import spellings
 
+pytestmark = pytest.mark.server  # devpi opens a socket as it starts, in this process
 CONFIG = Path(__file__).parents[2] / "config/devpi.yaml"
 GUARDS = {Policy.LOGIN, Policy.SECOND_FACTOR, Policy.DENY}
 FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")

@@ -1,0 +1,98 @@
+"""What is broken on purpose: one line of a guard at a time, and the tests that must find it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A defect. file, old, new: where it is made; `old` stands there `times` times.
+
+    tests: what must fail then (paths, from the root of the project).
+    """
+
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+    times: int = 1
+
+
+# What `make test` tries; the others, and more of each kind, are for `make mutants`.
+FIRST = (
+    "canonical path: an encoded slash is no separator",
+    "hygiene: underscores go on",
+    "carriers: one of them is not seen",
+    "forms: the last of several fields wins",
+    "address: the first one is believed",
+    "session evidence: another site may use it",
+)
+PATHS = ("tests/core/test_path.py",)
+HYGIENE = ("tests/app/test_hygiene.py",)
+CARRIERS = ("tests/upstreams/test_carriers_oracle.py",)
+FORMS = ("tests/core/test_form.py",)
+ADDRESSES = ("tests/core/test_client_address.py",)
+EVIDENCE = ("tests/core/test_evidence.py",)
+ARCHIVES = ("tests/core/test_zips.py",)
+RULES = ("tests/core/test_rules.py",)
+
+MUTANTS = {
+    "canonical path: an encoded slash is no separator": Mutant(
+        "gateway/core/path.py", r"\x7f-\x9f/\\#", r"\x7f-\x9f\\#", PATHS
+    ),
+    "canonical path: dot segments stay": Mutant(
+        "gateway/core/path.py", 'if text in (".", ".."):', "if False:", PATHS
+    ),
+    "hygiene: a field moves devpi's route": Mutant(
+        "gateway/core/headers.py", '        "x-outside-url",\n', "", HYGIENE
+    ),
+    "hygiene: underscores go on": Mutant(
+        "gateway/core/headers.py", 'or "_" in name', "or False", HYGIENE
+    ),
+    "carriers: one of them is not seen": Mutant(
+        "gateway/upstreams/devpi.py", 'elif name == "x-devpi-auth":', "elif False:", CARRIERS
+    ),
+    "carriers: a cookie is not seen": Mutant(
+        "gateway/upstreams/devpi.py", "        if there:\n", "        if False:\n", CARRIERS
+    ),
+    "forms: the last of several fields wins": Mutant(
+        "gateway/core/form.py", "if name in self.fields:", "if False:", FORMS, times=2
+    ),
+    "forms: all goes on before it is judged": Mutant(
+        "gateway/app/inspect.py",
+        "return self._judge.safe if self._going else 0",
+        "return self._seen",
+        ("tests/fuzz/test_forms.py::test_what_goes_on_means_what_was_judged",),
+    ),
+    "address: the first one is believed": Mutant(
+        "gateway/core/client_address.py",
+        "in reversed([part for part in named if part])",
+        "in [part for part in named if part]",
+        ADDRESSES,
+    ),
+    "address: everybody is a proxy": Mutant(
+        "gateway/core/client_address.py",
+        "if not trusted or (peer is not None and not is_trusted(peer, trusted)):",
+        "if not trusted:",
+        ADDRESSES,
+    ),
+    "session evidence: two people count as one": Mutant(
+        "gateway/core/evidence.py",
+        '    if len(people) > 1:\n        return Verdict("mixed_credentials")\n',
+        "",
+        EVIDENCE,
+    ),
+    "session evidence: another site may use it": Mutant(
+        "gateway/core/evidence.py",
+        "return explicit and evidence.site is Site.UNKNOWN",
+        "return True",
+        EVIDENCE,
+    ),
+    "archives: a member leaves its folder": Mutant(
+        "gateway/core/zips.py", 'return b".." in name.split(b"/")', "return False", ARCHIVES
+    ),
+    "rules: the last one decides": Mutant(
+        "gateway/core/rules.py", "for rule in candidates:", "for rule in candidates[::-1]:", RULES
+    ),
+}
