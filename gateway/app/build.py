@@ -80,7 +80,6 @@ async def build(
         upstream,
         calls,
         upstream.own_fields(public_url, None),
-        ring=ring,
         clock=clock,
         random=random,
     )
@@ -113,6 +112,7 @@ async def build(
         pages,
         limits=_limits(settings),
         trusted=tuple(settings.trusted_proxies),
+        credential_cookies=upstream.session_cookies,
     )
     chores.start(flow.sweep)
     return Running(forwarder, store, calls, pages, parts, chores)

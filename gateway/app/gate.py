@@ -13,6 +13,7 @@ from gateway.app.guard import GUARDED, Guard
 from gateway.app.held import Holding
 from gateway.app.inspect import FormInspector
 from gateway.app.parts import LoginWork, Parts
+from gateway.app.presented import Presented
 from gateway.app.words import has_own_cookie
 from gateway.core import cookies
 from gateway.core.addresses import own
@@ -42,6 +43,7 @@ class RuleGate:
         self._parts: Final = parts
         self._guard: Final = Guard(parts)
         self.holding: Final = Holding(parts)
+        self.presented: Final = Presented(parts)
         self._plain: Final = Forward()
         self._sandboxed: Final = Forward(answer_add=SANDBOX)
 
@@ -97,8 +99,8 @@ class RuleGate:
             return self._hand_over(facts, LoginWork(rule))
         if policy in (Policy.PASS, Policy.LOGIN):
             if has_own_cookie(facts):
-                return self._with_session(facts, base)
-            return base
+                return self._with_session(facts, rule, base)
+            return self.presented.plan(facts, rule, base)
         judge = GUARDED[policy]
         return self._parts.replies.worded(facts, judge(self._guard, facts, rule, base))
 
@@ -107,16 +109,19 @@ class RuleGate:
             return self.refusal(facts, "method_not_allowed")
         return HandOver(facts, work)
 
-    async def _with_session(self, facts: Facts, base: Forward) -> Plan:
+    async def _with_session(self, facts: Facts, rule: Rule | None, base: Forward) -> Plan:
         """A `pass` route goes on whatever happens to the store or the session."""
         parts = self._parts
+        plan = base
         try:
             if parts.upstream.logs_out(facts):
                 await self._log_out(facts)
-                return base
-            return await self._guard.with_session(facts, base)
+            else:
+                plan = await self._guard.with_session(facts, base)
         except (Refusal, StoreUnavailable):
-            return base
+            pass
+        presented = self.presented.plan(facts, rule, plan)
+        return await presented if isinstance(presented, Awaitable) else presented
 
     async def _log_out(self, facts: Facts) -> None:
         """Logging out at the upstream ends the gateway's session too."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from gateway.app.parts import Parts, guarded
+from gateway.app.passwords import ACCEPTED_FOR
 from gateway.core import cookies
 from gateway.core.audit import Event
 from gateway.core.callers import caller_of
@@ -77,12 +78,14 @@ class Guard:
         credential, parts = shown.carrier.credential, self._parts
         if credential is None:
             raise Refusal("credential_required")
-        if not parts.passwords.known(credential):
-            await parts.flow.admit(caller)
-            if not await parts.passwords.accepted(credential):
-                await parts.flow.refused(credential.user, caller)
-                raise Refusal("credential_required")
-        return user_id(credential.user)
+        user, secret = credential.user, credential.secret
+        if not parts.flow.known_right(user, secret, caller, within=ACCEPTED_FOR):
+            async with await parts.flow.trying(user, secret, caller) as attempt:
+                if not await parts.passwords.accepted(credential):
+                    await attempt.wrong()
+                    raise Refusal("credential_required")
+                await attempt.right()
+        return user_id(user)
 
     async def with_session(self, facts: Facts, base: Forward) -> Forward:
         """A `pass` request of a browser that has a session: lend it the session's credential.
@@ -135,10 +138,12 @@ class Guard:
         caller = caller_of(facts, rule)
         who = user_id(code.user)
         if code.credential is not None:
-            await parts.flow.admit(caller)
-            if await parts.passwords.right(code.credential) is None:
-                await parts.flow.refused(code.user, caller)
-                raise Refusal("password_invalid")
+            secret = code.credential.secret
+            async with await parts.flow.trying(code.user, secret, caller) as attempt:
+                if await parts.passwords.right(code.credential) is None:
+                    await attempt.wrong()
+                    raise Refusal("password_invalid")
+                await attempt.right()
         factor = await parts.flow.prove_now(code.user, code.text, (), caller)
         plan = base
         if code.cut and code.carrier is not None and code.credential is not None:

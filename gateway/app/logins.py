@@ -50,11 +50,6 @@ class Logins:
             attempt, code = whole, None
             reply, issued = await self._ask(facts, attempt, caller)
         if not issued:
-            yes = not attempt.interactive and 200 <= reply.status < 300
-            if yes or any(map(self._holding.hands_out, reply.all("set-cookie"))):
-                raise Refusal("upstream_broken")  # a yes in words nobody here knows
-            if reply.status < 500:
-                await parts.flow.refused(attempt.credential.user, caller)
             return passed_on(reply)
         if attempt.interactive and code is None:
             return await self._lead(facts, attempt, issued, reply)
@@ -66,12 +61,25 @@ class Logins:
     ) -> tuple[Reply, tuple[Issued, ...]]:
         """What the upstream says to a name and a password, and what it hands out."""
         parts = self._parts
-        await parts.flow.admit(caller)
-        reply = await parts.calls.ask(
-            parts.upstream.login_call(facts, attempt), self._fields(facts)
-        )
-        self._holding.check_planted(reply.all("set-cookie"))
-        return reply, parts.upstream.login_answer(facts, attempt, reply)
+        user, secret = attempt.credential.user, attempt.credential.secret
+        async with await parts.flow.trying(user, secret, caller) as trial:
+            reply = await parts.calls.ask(
+                parts.upstream.login_call(facts, attempt), self._fields(facts)
+            )
+            self._holding.check_planted(reply.all("set-cookie"))
+            issued = parts.upstream.login_answer(facts, attempt, reply)
+            if issued:
+                await trial.right()
+            elif self._takes(attempt, reply):
+                raise Refusal("upstream_broken")  # a yes in words nobody here knows
+            elif reply.status < 500:
+                await trial.wrong()
+        return reply, issued
+
+    def _takes(self, attempt: Attempt, reply: Reply) -> bool:
+        """Whether an answer without a readable credential seems to say yes."""
+        yes = not attempt.interactive and 200 <= reply.status < 300
+        return yes or any(map(self._holding.hands_out, reply.all("set-cookie")))
 
     def _fields(self, facts: Facts) -> tuple[Field, ...]:
         """The client's fields without any credential: the login is the only one."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from gateway.core.clock import Clock, Random
 from gateway.core.errors import Refusal
 from gateway.core.facts import Facts, Field
-from gateway.core.keys import KeyRing
 from gateway.core.logins import Held
 from gateway.core.upstream import Credential, Issued, Upstream
 from gateway.proxy.calls import Calls
@@ -16,7 +16,6 @@ PROBE_EVERY: Final = 600.0
 """Seconds for which an upstream that refused a made-up password is believed to check them."""
 ACCEPTED_FOR: Final = 60.0
 """Seconds an accepted credential is not asked about again (`authenticated` rules)."""
-_KEPT: Final = 4096
 
 
 class Passwords:
@@ -32,18 +31,15 @@ class Passwords:
         calls: Calls,
         fields: tuple[Field, ...],
         *,
-        ring: KeyRing,
         clock: Clock,
         random: Random,
     ) -> None:
         self._upstream: Final = upstream
         self._calls: Final = calls
         self._fields: Final = fields
-        self._ring: Final = ring
         self._clock: Final = clock
         self._random: Final = random
         self._probed: float | None = None
-        self._accepted: Final[dict[str, float]] = {}
 
     async def check(self, user: str, password: str, facts: Facts) -> Held | None:
         """What a right password earns: the credential for the session. See web.ports."""
@@ -62,38 +58,44 @@ class Passwords:
         """
         issued = await self._ask(credential)
         if issued is not None:
-            await self._probe(credential.user)
+            await self._probe(credential.user, self._ask)
         return issued
 
-    def known(self, credential: Credential) -> bool:
-        """Whether the upstream accepted this credential a short while ago."""
-        at = self._accepted.get(self._mark(credential))
-        return at is not None and 0 <= self._clock() - at < ACCEPTED_FOR
-
     async def accepted(self, credential: Credential) -> bool:
-        """Whether the upstream accepts a credential of any sort; `known` remembers it."""
+        """Whether the upstream accepts a credential of any sort.
+
+        Raises:
+            Refusal: `upstream_…`; `upstream_open` where it takes any password.
+        """
+        accepted = await self._accepts(credential)
+        if accepted:
+            await self._probe(credential.user, self._accepts)
+        return bool(accepted)
+
+    async def judged(self, credential: Credential) -> bool | None:
+        """The same, None where there is no such question or no answer that can be relied on."""
+        try:
+            if self._upstream.acceptance_check(credential) is None:
+                return None
+            return await self.accepted(credential)
+        except Refusal:
+            return None
+
+    async def _accepts(self, credential: Credential) -> bool:
         call = self._upstream.acceptance_check(credential)
         if call is None:
             return False
         reply = await self._calls.ask(call, self._fields)
-        accepted = self._upstream.acceptance_answer(credential, reply)
-        if accepted:
-            if len(self._accepted) >= _KEPT:
-                self._accepted.clear()
-            self._accepted[self._mark(credential)] = self._clock()
-        return accepted
-
-    def _mark(self, credential: Credential) -> str:
-        return self._ring.digest("accepted", credential.user, credential.secret)
+        return self._upstream.acceptance_answer(credential, reply)
 
     async def _ask(self, credential: Credential) -> Issued | None:
         reply = await self._calls.ask(self._upstream.password_check(credential), self._fields)
         return self._upstream.password_answer(credential, reply)
 
-    async def _probe(self, user: str) -> None:
+    async def _probe(self, user: str, ask: Callable[[Credential], Awaitable[object]]) -> None:
         now = self._clock()
         if self._probed is not None and 0 <= now - self._probed < PROBE_EVERY:
             return
-        if await self._ask(Credential(user, self._random(16).hex())) is not None:
+        if await ask(Credential(user, self._random(16).hex())):
             raise Refusal("upstream_open")
         self._probed = now

@@ -16,6 +16,8 @@ from gateway.core.audit import Event
 from gateway.core.enrolling import Enrolling
 from gateway.core.entering import Entering, may_lack_factor
 from gateway.core.errors import Refusal
+from gateway.core.guessing import Attempt
+from gateway.core.known_good import LIFE as KNOWN_FOR
 from gateway.core.logins import (
     Begun,
     Caller,
@@ -60,7 +62,7 @@ class Flow:
     """The facade. Every method may raise `StoreUnavailable`; refusals are `Refusal`s.
 
     limits: what was decided about logins. enrolling: setting up factors, before or after a
-    login is complete. manage: everything on the security pages.
+    login is complete. manage: everything on the security pages. guessing: passwords on trial.
     """
 
     def __init__(self, parts: Parts) -> None:
@@ -71,6 +73,7 @@ class Flow:
         self._at_once = AtOnce(self._)
         self.enrolling = Enrolling(self._, self._entering)
         self.manage = Manage(self._)
+        self.guessing = parts.guessing
 
     async def reachable(self) -> None:
         """Touch the store, as a health check wants it.
@@ -82,20 +85,28 @@ class Flow:
 
     # -- before the upstream is asked ------------------------------------------------------
 
-    async def admit(self, caller: Caller) -> None:
-        """Whether this address may try a password now. Ask before asking the upstream.
+    async def trying(
+        self, user: str, secret: str, caller: Caller, *, hasty: bool = False
+    ) -> Attempt:
+        """Count a password before the upstream is asked; tell the attempt what it said.
+
+        Nothing is kept under the name, known or not: it can lock nobody out and tells nothing.
+
+        Args:
+            hasty: the request goes on where the store is away.
 
         Raises:
             Refusal: `throttled`.
         """
-        await self._.proofs.admit(caller)
+        attempt = self._.guessing.attempt(caller.address, user, secret, hasty=hasty)
+        return await self._.proofs.begun(attempt, caller)
 
-    async def refused(self, user: str, caller: Caller) -> None:
-        """The upstream refused a name or password: count it against the address.
-
-        Nothing is kept under the name, known or not: it can lock nobody out and tells nothing.
-        """
-        await self._.throttle.refused(caller.address)
+    def known_right(
+        self, user: str, secret: str, caller: Caller, *, within: float = KNOWN_FOR
+    ) -> bool:
+        """Whether the upstream took this credential, from this network, so many seconds ago."""
+        guessing = self._.guessing
+        return guessing.known_right(guessing.mark(caller.address, user, secret), within=within)
 
     # -- logins in a browser ---------------------------------------------------------------
 

@@ -90,6 +90,10 @@ SINGLE: Final = frozenset(
     }
 )
 
+# Fields in which one of the index servers takes a name and a password or token. What each of them
+# takes beside its cookies is among these (`Upstream.carrier_fields`).
+CREDENTIALS: Final = frozenset({"authorization", "x-devpi-auth"})
+
 
 def dropped(name: str) -> bool:
     """Whether a client's header never reaches the upstream.

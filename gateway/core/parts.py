@@ -13,6 +13,7 @@ from gateway.core.clock import Clock, Random
 from gateway.core.credentials import Credentials
 from gateway.core.devices import Devices
 from gateway.core.factor import Factor
+from gateway.core.guessing import Guessing
 from gateway.core.keys import KeyRing
 from gateway.core.logins import FlowLimits
 from gateway.core.notices import Notifier
@@ -35,6 +36,7 @@ class Parts:
     limits: FlowLimits
     accounts: Accounts
     throttle: Throttle
+    guessing: Guessing
     proofs: Proofs
     sessions: Sessions
     pending: PendingLogins
@@ -73,6 +75,7 @@ def assemble(
         limits=limits,
         accounts=accounts,
         throttle=throttle,
+        guessing=Guessing(store, ring, clock),
         proofs=Proofs(store, ring, accounts, factors, throttle, audit, notifier, clock),
         sessions=Sessions(store, ring, accounts, clock, random, limits, audit),
         pending=PendingLogins(store, ring, clock, random, limits),

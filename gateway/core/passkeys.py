@@ -30,16 +30,17 @@ class Passkeys:
         self, ticket: str, answer: str, caller: Caller, *, device_cookie: str, goto: str
     ) -> Passed:
         """See `Flow.passkey_login`."""
-        await self._.proofs.admit(caller)
-        challenge = await self._.challenges.burn_ticket(ticket)
-        if not challenge:
-            raise Refusal("pending_expired")
-        try:
-            proved = await self._proved(answer, challenge, caller)
-        except Refusal:
-            # Nobody has shown a password, so a wrong answer counts like a wrong one.
-            await self._.throttle.refused(caller.address)
-            raise
+        # Nobody has shown a password, so a wrong answer counts like a wrong one.
+        attempt = self._.guessing.attempt(caller.address, "", ticket)
+        async with await self._.proofs.begun(attempt, caller):
+            challenge = await self._.challenges.burn_ticket(ticket)
+            if not challenge:
+                raise Refusal("pending_expired")
+            try:
+                proved = await self._proved(answer, challenge, caller)
+            except Refusal:
+                await attempt.wrong()
+                raise
         account, user_id, now = proved.account, proved.account.id, self._.clock()
         held = await self._earned_here(account, device_cookie)
         await self._.audit.record(

@@ -16,6 +16,7 @@ from gateway.core.audit import AuditSink, Event
 from gateway.core.clock import Clock
 from gateway.core.errors import Refusal
 from gateway.core.factor import Factor, Proof, WrongAnswer
+from gateway.core.guessing import Attempt
 from gateway.core.keys import KeyRing
 from gateway.core.logins import Caller
 from gateway.core.notices import Notice, Notifier
@@ -118,9 +119,7 @@ class Proofs:
         try:
             proved, fresh = await self._claim(factor, account, answer, challenge, alone, caller)
         except WrongAnswer:
-            if ticket is not None:
-                await self._throttle.wrong(caller.address)
-            else:  # judged first: who has a right one is never held back
+            if ticket is None:  # judged first: who has a right one is never held back
                 await self._throttled(self._throttle.wasted(user_id), wrong)
             raise await self._refused(wrong) from None
         if ticket is not None:
@@ -128,14 +127,19 @@ class Proofs:
         await self._tell(user_id, proved, caller, fresh)
         return proved
 
-    async def admit(self, caller: Caller) -> None:
-        """Whether this network may try a password (or a passkey) now.
+    async def begun(self, attempt: Attempt, caller: Caller) -> Attempt:
+        """A password (or a passkey) that may be tried now.
 
         Raises:
             Refusal: `throttled`.
         """
-        wrong = _Wrong("", "password", caller)
-        await self._throttled(self._throttle.admit(caller.address), wrong)
+        try:
+            await attempt.begin()
+        except Refusal:
+            if not attempt.alone:
+                await self._held_back(_Wrong("", "password", caller))
+            raise
+        return attempt
 
     async def _claim(
         self,
@@ -216,16 +220,19 @@ class Proofs:
         return Refusal("otp_invalid")
 
     async def _throttled(self, allowed: Awaitable[T], wrong: _Wrong) -> T:
-        """Record a lock-out once, so that it can be seen and an attack floods nobody."""
         try:
             return await allowed
         except Refusal:
-            caller = wrong.caller
-            place = "" if wrong.user_id else network(caller.address)
-            told = Key("told", wrong.user_id, f"throttled {place}".strip())
-            live = await self._store.get(told)
-            if not live and await self._store.claim(told, expires=self._clock() + _QUIET):
-                await self._audit.record(
-                    Event.THROTTLED, wrong.user_id, caller.origin, factor=wrong.kind
-                )
+            await self._held_back(wrong)
             raise
+
+    async def _held_back(self, wrong: _Wrong) -> None:
+        """Record a lock-out once, so that it can be seen and an attack floods nobody."""
+        caller = wrong.caller
+        place = "" if wrong.user_id else network(caller.address)
+        told = Key("told", wrong.user_id, f"throttled {place}".strip())
+        live = await self._store.get(told)
+        if not live and await self._store.claim(told, expires=self._clock() + _QUIET):
+            await self._audit.record(
+                Event.THROTTLED, wrong.user_id, caller.origin, factor=wrong.kind
+            )

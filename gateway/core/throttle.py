@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from gateway.core.clock import Clock
 from gateway.core.errors import Refusal
@@ -17,7 +18,6 @@ from gateway.core.tries import (
     CODES_BY_NETWORK,
     CODES_OVER_ALL,
     NETWORK,
-    PASSWORDS_BY_NETWORK,
     PENDING,
     PERSON,
     UNGUESSABLE,
@@ -27,40 +27,32 @@ from gateway.core.tries import (
     throttled,
     wait,
 )
+from gateway.core.turns import Turns
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
     """A try that was counted before it was judged. Give it back when it was right."""
 
-    user_id: str
     at: float
-    names: tuple[str, ...]
+    keys: tuple[Key, ...]
 
 
 class Throttle:
-    """Counts tries in the store, before they are judged: a hundred at once are a hundred."""
+    """Counts tries in the store, before they are judged: a hundred at once are a hundred.
+
+    Each count is a list of moments, written over the version it was read in, so it is exact over
+    all gateways and says how long to wait. Passwords are counted in `gateway.core.guessing`.
+    """
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-
-    # -- passwords -------------------------------------------------------------------------
-
-    async def admit(self, address: IPAddress | None) -> None:
-        """Raises Refusal `throttled` where a network has sent too many wrong passwords."""
-        await self._look("password:" + (network(address) or UNKNOWN), PASSWORDS_BY_NETWORK)
-
-    async def refused(self, address: IPAddress | None) -> None:
-        await self._add("password:" + (network(address) or UNKNOWN), PASSWORDS_BY_NETWORK)
+        self._turns = Turns()
 
     async def begin(self, user_id: str, address: IPAddress | None) -> None:
         """Count a login that will wait for its second factor. Raises Refusal `throttled`."""
-        name = f"pending:{user_id}/{_name(network(address))}"
-        await self._look(name, PENDING)
-        await self._add(name, PENDING)
-
-    # -- codes -----------------------------------------------------------------------------
+        await self._take(_pending(user_id, address), PENDING, self._clock())
 
     async def reserve(self, user_id: str, address: IPAddress | None, *, known: bool) -> Ticket:
         """Count a try at a guessable factor.
@@ -72,32 +64,29 @@ class Throttle:
             Refusal: `throttled`.
         """
         place = network(address)
-        await self._look("code:" + (place or UNKNOWN), CODES_BY_NETWORK)
-        if not known:
-            await self._look("code", CODES_OVER_ALL)
         at = self._clock()
-        names: tuple[str, ...] = ()
         # Without an address there are no networks to tell apart: the person's count decides.
-        plan = [(_name(place), NETWORK)] if place else []
-        plan += [] if known and place else [("all", PERSON)]
-        for name, tiers in plan:
+        plan: list[tuple[Key, Sequence[Tier]]] = []
+        plan += [(_tries(user_id, _name(place)), NETWORK)] if place else []
+        plan += [(_from(place or UNKNOWN), CODES_BY_NETWORK)]
+        if not (known and place):
+            plan += [(_tries(user_id, "all"), PERSON)]
+        if not known:
+            plan += [(_from("all"), CODES_OVER_ALL)]
+        taken: tuple[Key, ...] = ()
+        for key, tiers in plan:
             try:
-                await self._take(user_id, name, tiers, at)
+                await self._take(key, tiers, at)
             except Refusal:
-                await self.release(Ticket(user_id, at, names))
+                await self.release(Ticket(at, taken))
                 raise
-            names = (*names, name)
-        return Ticket(user_id, at, names)
+            taken = (*taken, key)
+        return Ticket(at, taken)
 
     async def release(self, ticket: Ticket) -> None:
         """The answer was right: it was no guess."""
-        for name in ticket.names:
-            await self._change(ticket.user_id, name, lambda tries: _without(tries, ticket.at))
-
-    async def wrong(self, address: IPAddress | None) -> None:
-        """The answer was wrong: count it for its network and over all."""
-        await self._add("code:" + (network(address) or UNKNOWN), CODES_BY_NETWORK)
-        await self._add("code", CODES_OVER_ALL)
+        for key in ticket.keys:
+            await self._change(key, lambda tries: _without(tries, ticket.at), _LONGEST)
 
     async def wasted(self, user_id: str) -> None:
         """Count a wrong answer of a kind that nobody guesses; a right one never comes here.
@@ -105,11 +94,11 @@ class Throttle:
         Raises:
             Refusal: `throttled` beyond the limit.
         """
-        await self._spend("wasted:" + user_id, UNGUESSABLE)
+        await self._take(Key("wasted", user_id, ""), UNGUESSABLE, self._clock())
 
     async def change(self, user_id: str) -> None:
         """Count a change of a person's own account. Raises Refusal `throttled`."""
-        await self._spend("change:" + user_id, CHANGES)
+        await self._take(Key("changes", user_id, ""), CHANGES, self._clock())
 
     async def forget(self, user_id: str) -> int:
         """Forget the wrong codes of a person (`user unlock`); how many counts were dropped."""
@@ -119,46 +108,36 @@ class Throttle:
 
     async def tries(self, user_id: str) -> int:
         """Wrong codes of a person in the last 30 days from networks new to that person."""
-        record = await self._store.get(Key("tries", user_id, "all"))
-        return len(_recent(_load(record.value), self._clock())) if record else 0
+        record = await self._store.get(_tries(user_id, "all"))
+        return len(_recent(_load(record.value), self._clock(), _LONGEST)) if record else 0
 
     # -- how -------------------------------------------------------------------------------
 
-    async def _look(self, name: str, tiers: Sequence[Tier]) -> None:
-        for tier in tiers:
-            seen = await self._store.count(_counter(name, tier), window=tier.window, add=0)
-            if seen >= tier.limit:
-                raise throttled(tier.window / tier.limit)
-
-    async def _add(self, name: str, tiers: Sequence[Tier]) -> None:
-        for tier in tiers:
-            await self._store.count(_counter(name, tier), window=tier.window)
-
-    async def _spend(self, name: str, tiers: Sequence[Tier]) -> None:
-        await self._look(name, tiers)
-        await self._add(name, tiers)
-
-    async def _take(self, user_id: str, name: str, tiers: Sequence[Tier], at: float) -> None:
+    async def _take(self, key: Key, tiers: Sequence[Tier], at: float) -> None:
         def work(tries: list[float]) -> list[float]:
             seconds = wait(tries, tiers, at)
             if seconds > 0:
                 raise throttled(seconds)
             return [*tries, at]
 
-        await self._change(user_id, name, work)
+        await self._change(key, work, tiers[-1].window)
 
     async def _change(
-        self, user_id: str, name: str, work: Callable[[list[float]], list[float]]
+        self, key: Key, work: Callable[[list[float]], list[float]], life: float
     ) -> None:
-        key = Key("tries", user_id, name)
-        for _ in range(200):
-            record = await self._store.get(key)
-            tries = _recent(_load(record.value), self._clock()) if record else []
-            value = json.dumps(work(tries)).encode()
-            expires = self._clock() + PERSON[-1].window
-            version = record.version if record else 0
-            if await self._store.put(key, value, expires=expires, if_version=version) is not None:
-                return
+        async with self._turns.of(key):
+            for _ in range(200):
+                record = await self._store.get(key)
+                now = self._clock()
+                before = _recent(_load(record.value), now, life) if record else []
+                tries = work(before)
+                if tries == before:
+                    return
+                value = json.dumps(tries, separators=(",", ":")).encode()
+                version = record.version if record else 0
+                put = self._store.put(key, value, expires=now + life, if_version=version)
+                if await put is not None:
+                    return
         raise StoreUnavailable("tries are counted by too many at once")
 
 
@@ -169,17 +148,28 @@ def _without(tries: list[float], at: float) -> list[float]:
     return left
 
 
-def _recent(tries: list[float], now: float) -> list[float]:
-    return sorted(at for at in tries if at > now - PERSON[-1].window)
+def _recent(tries: list[float], now: float, life: float) -> list[float]:
+    return sorted(at for at in tries if at > now - life)
 
 
 def _load(value: bytes) -> list[float]:
     return [float(at) for at in json.loads(value)]
 
 
+def _tries(user_id: str, name: str) -> Key:
+    return Key("tries", user_id, name)
+
+
+def _from(place: str) -> Key:
+    return Key("codes", "", place)
+
+
+def _pending(user_id: str, address: IPAddress | None) -> Key:
+    return Key("waits", user_id, _name(network(address)))
+
+
 def _name(place: str) -> str:
     return "from:" + base64.urlsafe_b64encode(hashlib.sha256(place.encode()).digest()[:15]).decode()
 
 
-def _counter(name: str, tier: Tier) -> Key:
-    return Key("throttle", "", f"{name}/{tier.window}")
+_LONGEST: Final = PERSON[-1].window

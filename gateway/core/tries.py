@@ -8,8 +8,9 @@ says from each of the (at most three) networks the person last passed from. Each
 cannot be guessed: a right one always works, and only wrong ones are counted.
 
 Nobody is locked out by somebody without the password: wrong passwords only slow the network
-they come from. With the password, wrong codes from one network use up that network's tries
-before they use up the person's, and never those of a network the person is known from.
+they come from (`gateway.core.guesses`). With the password, wrong codes from one network use up
+that network's tries before they use up the person's, and never those of a network the person is
+known from.
 """
 
 from __future__ import annotations
@@ -47,7 +48,13 @@ ones are told to wait and not recorded one by one."""
 CHANGES: Final = (Tier(60, _DAY),)
 """Factors, names and recovery codes one person sets up or changes; removing is not counted."""
 PASSWORDS_BY_NETWORK: Final = (Tier(30, 300), Tier(300, _DAY))
-"""Wrong names and passwords from one network."""
+"""Different wrong passwords from one network: for one name, and for all names together."""
+PASSWORDS_OF_ONE_NAME: Final = (20, 200)
+"""How many of them one name counts for at most when all names are counted together, so that it
+leaves the others some. With them a network has at most 40 in 5 minutes and 400 in a day."""
+SPARED: Final = 1000
+"""A right password that a network is known by passes although the network is held back. That
+tells it from wrong ones, so it ends for a day after so many different wrong ones at a worker."""
 PENDING: Final = (Tier(100, 300), Tier(1000, _DAY))
 """Logins of one person from one network that wait for their second factor: each leaves a record
 for a while, and somebody with the password could fill the store with them."""

@@ -170,7 +170,7 @@ class ClientConnection(Connection):
         self._served = True
         rest = data[head.size :] if len(data) > head.size else b""
         said = head.said
-        route = None if said.own_cookie else head.kind.route or forwarder.quick(head)
+        route = None if said.personal else head.kind.route or forwarder.quick(head)
         if route is None:
             plan(self, head, rest)
         elif rest or said.length != 0 or not self._known:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from operator import itemgetter
 from typing import Final
 
@@ -21,6 +21,7 @@ from gateway.proxy.grammar import Kind, RequestHead
 from gateway.proxy.limits import Limits
 from gateway.proxy.ports import Answer, Forward, Gate, Pages
 from gateway.proxy.room import Room
+from gateway.proxy.said import COOKIE
 from gateway.proxy.splice import Pipes
 from gateway.proxy.upstream import Endpoint, Pool
 from gateway.proxy.wire import Rendered, Route
@@ -35,6 +36,7 @@ class Forwarder:
 
     Args:
         trusted: networks of proxies whose X-Forwarded-For is believed.
+        credential_cookies: names of the cookies in which the upstream takes a credential.
     """
 
     def __init__(
@@ -45,12 +47,14 @@ class Forwarder:
         *,
         limits: Limits | None = None,
         trusted: Networks = (),
+        credential_cookies: Iterable[str] = (),
     ) -> None:
         self.gate: Final = gate
         self.authority: Final = endpoint.authority
         self.pages: Final = pages
         self.limits: Final = limits or Limits()
         self.trusted: Final = trusted
+        self._credential_cookies: Final = [name.encode() for name in credential_cookies]
         self.log: Final = logging.getLogger("gateway.proxy")
         self.descriptors: Final = Descriptors(self._open, self._close_one)
         self.pool: Final = Pool(endpoint, self.limits.pool, self.descriptors)
@@ -156,6 +160,23 @@ class Forwarder:
                 self.memo.clear()  # filled by someone who asks for ever new paths
             self.memo[head.line] = route.kind(head.kind)
         return route
+
+    def anonymous(self, head: RequestHead) -> Route | None:
+        """The straight path of a request whose only cookies mean nothing to the upstream.
+
+        The names are searched for as plain text: servers split the field differently.
+        """
+        if head.said.personal != COOKIE:
+            return None
+        block = head.said.block
+        if any(name in block for name in self._credential_cookies):
+            return None
+        return head.kind.route or self.quick(head)
+
+    def route(self, forward: Forward) -> Route:
+        """A plan's route; one that lasts is rendered once."""
+        route = self._routes.get(id(forward))
+        return route if route is not None and route.forward is forward else Route(forward)
 
     def client_fields(self, address: IPAddress | None) -> Rendered:
         fields = self._addresses.get(address)

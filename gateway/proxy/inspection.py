@@ -18,6 +18,7 @@ from gateway.proxy.exchange import Exchange
 from gateway.proxy.grammar import RequestHead
 from gateway.proxy.handed import Handed
 from gateway.proxy.ports import Answer, Forward, HandOver, Inspect, Inspector, Plan
+from gateway.proxy.watched import exchange_for
 from gateway.proxy.wire import Route
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ class Inspection:
             return True
         if isinstance(said, Forward) and self._exchange is None:
             self._client.forwarder.room.free(self)
-            self._exchange = Exchange(self._client, self._head, Route(said))
+            self._exchange = exchange_for(self._client, self._head, Route(said))
             self._exchange.start(self._released(), None, foreign=True)
             return not self._exchange.ended
         if isinstance(said, HandOver) and self._exchange is None:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from gateway.proxy.bodies import Body, SizedBody
 from gateway.proxy.chunked import BadChunk, ChunkDecoder
-from gateway.proxy.exchange import Exchange
 from gateway.proxy.grammar import RequestHead
 from gateway.proxy.handed import Handed
 from gateway.proxy.inspection import Inspection
 from gateway.proxy.ports import Answer, Forward, HandOver, Inspect, Plan
 from gateway.proxy.stages import Planning
+from gateway.proxy.watched import exchange_for
 from gateway.proxy.wire import Route
 
 if TYPE_CHECKING:
@@ -27,6 +27,10 @@ def plan(client: ClientConnection, head: RequestHead, rest: bytes) -> None:
     Args:
         rest: what has come behind the head.
     """
+    route = client.forwarder.anonymous(head)
+    if route is not None:
+        forward(client, head, route, rest)
+        return
     try:
         decided = client.forwarder.gate.plan(client.facts(head))
     except Exception as exc:
@@ -42,7 +46,7 @@ def carry_out(client: ClientConnection, decided: Plan, head: RequestHead, rest: 
     """Do what the gate decided."""
     try:
         if isinstance(decided, Forward):
-            forward(client, head, Route(decided), rest)
+            forward(client, head, client.forwarder.route(decided), rest)
         elif isinstance(decided, Answer):
             client.answer(decided, head, unread=_unread(client, head, rest))
         elif isinstance(decided, HandOver):
@@ -79,7 +83,7 @@ def forward(client: ClientConnection, head: RequestHead, route: Route, rest: byt
         if body.done:
             client.keep(body.rest)
             body = None
-    client.stage = exchange = Exchange(client, head, route)
+    client.stage = exchange = exchange_for(client, head, route)
     exchange.start(first, body)
 
 

@@ -31,6 +31,14 @@ from typing import Protocol, TypeAlias
 from gateway.core.facts import Facts, Field, IPAddress
 
 
+class Watch(Protocol):
+    """Wants to know how the upstream answered one request."""
+
+    def answered(self, status: int | None) -> None:
+        """Called once: the status of its answer, None where there was none. Never raises."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Forward:
     """Send the request upstream and stream the answer back.
@@ -43,11 +51,13 @@ class Forward:
         `Gate.client_fields`, take the place of every field of that name from the client.
     answer_add: fields to add to the answer (Content-Security-Policy, say), in place of the
         upstream's fields of that name.
+    watch: told of the answer.
     """
 
     replace: Mapping[str, str | None] = field(default_factory=dict)
     add: tuple[Field, ...] = ()
     answer_add: tuple[Field, ...] = ()
+    watch: Watch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +127,9 @@ class Gate(Protocol):
     `gateway.core.errors.Refusal` out of any method becomes `refusal(facts, its slug)`."""
 
     def quick(self, method: str, target: str) -> Forward | None:
-        """The straight path: forward, whoever asks and whatever the header and body say?
+        """The straight path: forward, whatever the header and body say?
 
+        Not asked where a field or cookie may carry a credential: those requests are planned.
         Must depend on the two arguments alone (an unconditional `pass` rule is first match).
         Never raises: a target that is refused gives None. `target` is the raw request target.
         """

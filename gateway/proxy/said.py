@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 from gateway.core.cookies import OWN_NAMES
 from gateway.core.errors import Refusal
-from gateway.core.headers import SINGLE, dropped
+from gateway.core.headers import CREDENTIALS, SINGLE, dropped
 from gateway.proxy.blocks import DIGITS, FIELDS, TOKENS, Cut, kept, without
 from gateway.proxy.faults import doubled, field_fault, refuse
 from gateway.proxy.layouts import Found, Layout, Layouts, in_order
@@ -62,6 +62,11 @@ of a head. Each names a host, and none declares a body."""
 _PLAIN_BLOCKS: Final = 256
 _PLAIN_SIZE: Final = 2048
 
+# What of a request may say who asks.
+NOBODY: Final = 0
+COOKIE: Final = 1  # a Cookie field with none of the gateway's own
+CREDENTIAL: Final = 2
+
 
 class Said:
     """What the fields of a request say, whatever its first line is.
@@ -69,13 +74,14 @@ class Said:
     block: the fields, each "\\n…\\r". kept: those that may go upstream.
     length: of the body; None when it is chunked. framed: a body was declared, be it empty.
     closes: no other request will follow.
+    personal: what may say who asks, see the constants.
     forwarded_for: X-Forwarded-For values, in order. shared: many requests say just this.
     route, tail: where one of these went, and what went there of their fields (`wire.py`).
     """
 
     __slots__ = (
         "block", "closes", "expects", "forwarded_for", "framed", "has_host", "kept", "length",
-        "named", "own_cookie", "route", "shared", "tail",
+        "named", "own_cookie", "personal", "route", "shared", "tail",
     )  # fmt: skip
 
     def __init__(self, block: bytes, kept: bytes) -> None:
@@ -87,6 +93,7 @@ class Said:
         self.expects = False
         self.has_host = False
         self.own_cookie = False
+        self.personal = NOBODY
         self.forwarded_for: list[bytes] | None = None
         self.named: set[bytes] | None = None
         self.shared = False
@@ -208,6 +215,13 @@ def _coding(said: Said, value: bytes) -> None:
 def _cookie(said: Said, value: bytes) -> None:
     if _OWN_COOKIE.search(value):
         said.own_cookie = True
+        said.personal = CREDENTIAL
+    elif said.personal == NOBODY:
+        said.personal = COOKIE
+
+
+def _credential(said: Said, value: bytes) -> None:
+    said.personal = CREDENTIAL
 
 
 def _expect(said: Said, value: bytes) -> None:
@@ -247,6 +261,7 @@ _JUDGES: Final[dict[bytes, _Judge]] = {
     b"upgrade": _upgrade,
     b"service-worker": _service_worker,
     b"x-forwarded-for": _forwarded_for,
+    **{name.encode(): _credential for name in CREDENTIALS},
 }
 _LAYOUTS: Final = Layouts(dropped, _JUDGES, _check, _PLAIN_NAMES)
 SHAPES: Final[Shapes[_Judge]] = Shapes(after=rb"\Z")

@@ -58,11 +58,12 @@ async def _checked(kit: Kit, ask: Ask, user: str, password: str) -> tuple[Held, 
     split = split_code(password)
     tries = [(password, ""), *([split] if split else [])]
     for secret, code in tries:
-        await kit.flow.admit(ask.caller)
-        held = await kit.checker.check(user, secret, ask.facts)
-        if held is not None:
-            return held, code
-    await kit.flow.refused(user, ask.caller)
+        async with await kit.flow.trying(user, secret, ask.caller) as attempt:
+            held = await kit.checker.check(user, secret, ask.facts)
+            if held is not None:
+                await attempt.right()
+                return held, code
+            await attempt.wrong()
     raise Refusal("password_invalid")
 
 

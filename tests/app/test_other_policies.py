@@ -74,10 +74,11 @@ def test_guessing_passwords_at_a_private_index_is_slowed(
         assert (told.status, told.slug) == (401, "credential_required")
     told = served.client().get(here, auth=(user, "one more"))
     assert (told.status, told.slug) == (429, "throttled")
-    told = json_login(served, user, password)
+    told = json_login(served, user, "one more")
     assert (told.status, told.slug) == (429, "throttled")
     told = served.client().get(here, auth=(user, password))
     assert told.status == 200, "known to be right"
+    assert json_login(served, user, password).slug == "not_enrolled", "there, too"
 
 
 def test_uploads_with_what_a_second_factor_earned(
@@ -184,9 +185,9 @@ def test_guessing_passwords_slows_an_address_and_nobody_else(
     told = None
     for number in range(200):
         if number % 2:
-            told = json_login(served, "slowed", "wrong", **bad)
+            told = json_login(served, "slowed", f"wrong {number}", **bad)
         else:
-            secret = carried("authorization", "slowed", "wrong,123456")
+            secret = carried("authorization", "slowed", f"wrong {number},123456")
             told = patch(served.client(), "slowed", **secret, **bad)
         if told.status == 429:
             break

@@ -59,11 +59,11 @@ async def test_a_wrong_key_counts_like_a_wrong_password(world: World) -> None:
     ticket, options = world.flow.passkey_ask()
     with pytest.raises(Refusal, match="otp_invalid"):
         await world.flow.passkey_login(ticket, key.get(options), MALLORY)
-    for _ in range(PASSWORDS_BY_NETWORK[0].limit - 1):
-        await world.flow.refused("alice", MALLORY)
+    for number in range(PASSWORDS_BY_NETWORK[0].limit - 1):
+        await (await world.flow.trying(f"user{number}", "wrong", MALLORY)).wrong()
     with pytest.raises(Refusal, match="throttled"):
-        await world.flow.admit(MALLORY)
-    await world.flow.admit(caller())
+        await world.flow.trying("alice", "wrong", MALLORY)
+    await world.flow.trying("alice", "wrong", caller())
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from gateway.core.audit import Event
 from gateway.core.errors import Refusal
 from gateway.core.facts import IPAddress
+from gateway.core.logins import Caller
 from gateway.core.notices import Notice
 from gateway.core.throttle import Throttle
 from gateway.core.tries import (
@@ -113,7 +114,6 @@ async def throttled(throttle: Throttle, address: IPAddress, *, known: bool = Fal
         assert refusal.slug == "throttled"
         assert refusal.retry_after
         return True
-    await throttle.wrong(address)
     return False
 
 
@@ -134,6 +134,12 @@ async def test_a_hundred_guesses_at_once_are_a_hundred(world: World) -> None:
     address = ip_address("192.0.2.66")
     held = await asyncio.gather(*(throttled(throttle, address) for _ in range(60)))
     assert held.count(False) <= NETWORK[0].limit
+
+
+async def guess_password(world: World, user: str, secret: str, by: Caller) -> None:
+    """A password that the index refuses."""
+    async with await world.flow.trying(user, secret, by) as attempt:
+        await attempt.wrong()
 
 
 # -- in a login ------------------------------------------------------------------------------
@@ -196,7 +202,7 @@ async def test_an_attack_on_everybody_holds_back_only_new_networks(world: World)
     await world.enrol(alice)
     throttle = Throttle(world.store, world.clock)
     for number in range(CODES_OVER_ALL[0].limit):
-        await throttle.wrong(ip_address(0x0A000000 + number))
+        await throttle.reserve(f"user{number}", ip_address(0x0A000000 + number), known=False)
     with pytest.raises(Refusal, match="throttled"):
         await world.login(alice, caller=caller("198.51.100.7"))
     await world.login(alice)
@@ -249,12 +255,11 @@ async def test_a_day_of_wrong_answers_by_everybody_leaves_a_bounded_trail(world:
 
 async def test_a_network_that_is_held_back_is_recorded_once(world: World) -> None:
     mallory = caller("203.0.113.5")
-    for _ in range(PASSWORDS_BY_NETWORK[0].limit):
-        await world.flow.admit(mallory)
-        await world.flow.refused("alice", mallory)
-    for _ in range(20):
+    for number in range(PASSWORDS_BY_NETWORK[0].limit):
+        await guess_password(world, f"user{number}", "wrong", mallory)
+    for number in range(20):
         with pytest.raises(Refusal, match="throttled"):
-            await world.flow.admit(mallory)
+            await world.flow.trying("alice", f"guess {number}", mallory)
         with pytest.raises(Refusal, match="throttled"):
             await world.flow.passkey_login(world.flow.passkey_ask()[0], "{}", mallory)
     assert world.ledger.events == [(Event.THROTTLED, "", "password")]
@@ -285,12 +290,11 @@ async def test_wrong_passwords_slow_an_address_and_nobody_else(world: World) -> 
     alice = Person("alice")
     await world.enrol(alice)
     mallory = caller("203.0.113.5")
-    for _ in range(30):
-        await world.flow.admit(mallory)
-        await world.flow.refused("alice", mallory)
+    for number in range(30):
+        await guess_password(world, "alice", f"guess {number}", mallory)
     with pytest.raises(Refusal, match="throttled"):
-        await world.flow.admit(mallory)
-    await world.flow.admit(alice.caller)
+        await world.flow.trying("alice", "one more", mallory)
+    await world.flow.trying("alice", "one more", alice.caller)
     await world.login(alice)
 
 
@@ -298,7 +302,7 @@ async def test_known_and_unknown_names_leave_the_same_traces(world: World) -> No
     """A refused password looks the same in the store, whether the name is known or not."""
     await world.enrol(Person("alice"))
     for name in ("alice", "nobody"):
-        await world.flow.refused(name, caller("203.0.113.5"))
+        await guess_password(world, name, "wrong", caller("203.0.113.5"))
     assert await world.store.items("tries", "nobody") == []
     assert await world.store.items("tries", "alice") == []
 
@@ -316,14 +320,14 @@ async def test_all_spellings_of_a_name_share_one_count(world: World) -> None:
 
 
 async def test_clients_without_an_address_are_counted_as_one_network(world: World) -> None:
+    nobody = caller(None)
+    for number in range(PASSWORDS_BY_NETWORK[0].limit):
+        await guess_password(world, f"user{number}", "wrong", nobody)
+    with pytest.raises(Refusal, match="throttled"):
+        await world.flow.trying("alice", "wrong", nobody)
+    await world.flow.trying("alice", "wrong", caller())
     throttle = Throttle(world.store, world.clock)
-    for _ in range(PASSWORDS_BY_NETWORK[0].limit):
-        await throttle.admit(None)
-        await throttle.refused(None)
-    with pytest.raises(Refusal):
-        await throttle.admit(None)
-    await throttle.admit(ip_address("192.0.2.1"))
-    for _ in range(CODES_BY_NETWORK[0].limit):
-        await throttle.wrong(None)
+    for number in range(CODES_BY_NETWORK[0].limit):
+        await throttle.reserve(f"user{number}", None, known=False)
     with pytest.raises(Refusal):
         await throttle.reserve("somebody", None, known=False)

@@ -1,0 +1,49 @@
+"""An exchange of which somebody wants to know how the upstream answered (`Forward.watch`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.proxy.answers import AnswerHead
+from gateway.proxy.exchange import Exchange
+from gateway.proxy.grammar import RequestHead
+from gateway.proxy.wire import Route
+
+if TYPE_CHECKING:
+    from gateway.proxy.client import ClientConnection
+
+
+class Watched(Exchange):
+    """Tells the watch once: the status of the answer, or that there was none."""
+
+    __slots__ = ("_told",)
+
+    def __init__(self, client: ClientConnection, head: RequestHead, route: Route) -> None:
+        super().__init__(client, head, route)
+        self._told = False
+
+    def _bodiless(self, wire: bytes) -> None:
+        super()._bodiless(wire)
+        self.plain = False  # else the answer might pass unread
+
+    def _begin(self, answer: AnswerHead, data: bytes) -> None:
+        self._tell(answer.status)
+        super()._begin(answer, data)
+
+    def _cookies(self, answer: AnswerHead, data: bytes) -> None:
+        self._tell(answer.status)
+        super()._cookies(answer, data)
+
+    def stop(self) -> None:
+        self._tell(None)
+        super().stop()
+
+    def _tell(self, status: int | None) -> None:
+        watch = self.route.forward.watch
+        if watch is not None and not self._told:
+            self._told = True
+            watch.answered(status)
+
+
+def exchange_for(client: ClientConnection, head: RequestHead, route: Route) -> Exchange:
+    return (Exchange if route.forward.watch is None else Watched)(client, head, route)
