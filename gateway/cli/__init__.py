@@ -35,7 +35,7 @@ COMMANDS: Final = MappingProxyType(
         "explain": _Command("explain", "explain", "Show which rule meets a request, and why."),
         "schema": _Command("config", "schema", "Print the JSON Schema of the configuration."),
         "serve": _Command("serve", "serve", "Run the gateway."),
-        "user": _Command("users", "user", "Enrol, invite, list, reset and unlock people."),
+        "user": _Command("users", "user", "Enrol, invite, list, reset, remove and unlock people."),
         "keys": _Command("keys", "keys", "Make and rotate the gateway's keys."),
         "audit": _Command("audit", "audit", "Read, export and verify the audit trail."),
     }

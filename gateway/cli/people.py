@@ -77,6 +77,13 @@ def reset(name: str, gone: int) -> str:
     return f"{name} has no second factor any more ({gone} removed); sessions are ended."
 
 
+def removed(name: str, gone: int) -> str:
+    return (
+        f"{name} is forgotten here ({gone} second factors); sessions are ended. The index server "
+        "still knows the name: remove it there, too."
+    )
+
+
 def unlocked(name: str, counts: int) -> str:
     if not counts:
         return f"{name} was not held back."
@@ -109,6 +116,10 @@ def invited_json(name: str, made: NewInvitation) -> str:
 def reset_json(name: str, done: Reset) -> str:
     made = done.invitation
     return _json({"user": name, "removed": done.gone, "link": made.link, "expires": made.expires})
+
+
+def removed_json(name: str, gone: int) -> str:
+    return _json({"user": name, "removed": gone})
 
 
 def unlocked_json(name: str, counts: int) -> str:

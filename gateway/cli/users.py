@@ -1,4 +1,4 @@
-"""`index-gateway user`: enrol, invite, list, show, reset and unlock people.
+"""`index-gateway user`: enrol, invite, list, show, reset, remove and unlock people.
 
 Knows options and wording; what is done stands in `gateway.core.admin`, and how it is shown in
 `gateway.cli.people`.
@@ -32,7 +32,7 @@ _ANYWAY = click.option(
 
 @click.group()
 def user() -> None:
-    """Enrol, invite, list, reset and unlock people."""
+    """Enrol, invite, list, reset, remove and unlock people."""
 
 
 @user.command("list")
@@ -116,6 +116,17 @@ def reset(config: Path, name: str, reason: str, as_json: bool, force: bool) -> i
         )
     else:  # a link in a log file would be a way in
         output.hint(f"The link is not printed into a pipe: index-gateway user invite {name}")
+    return output.OK
+
+
+@user.command()
+@config_option
+@_NAME
+@_JSON
+def remove(config: Path, name: str, as_json: bool) -> int:
+    """Forget somebody who has left; only the audit trail keeps the name."""
+    gone = run(config, lambda admin: admin.remove(name))
+    click.echo(people.removed_json(name, gone) if as_json else people.removed(name, gone))
     return output.OK
 
 

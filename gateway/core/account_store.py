@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from gateway.core.accounts import Account, dump, load
@@ -33,6 +34,8 @@ class Accounts:
     ) -> T:
         """Read, work, write if unchanged; again when another was faster.
 
+        Whoever was removed is back with any later change.
+
         Args:
             work: called with the account as it stands (a new one where there is none),
                 possibly several times; it must be free of side effects. What it raises
@@ -50,8 +53,11 @@ class Accounts:
             changed, result = work(account)
             if record and changed == account:
                 return result
-            if record is None:  # first, so that a crash in between hides nobody from the list
-                await self._store.put(Key("person", "", user_id), b"")
+            if account.removed and changed.removed == account.removed:
+                changed = replace(changed, removed=0.0)
+            # First, so that a crash in between hides nobody from the list.
+            if (record is None or account.removed) and not changed.removed:
+                await self._store.put(_listed(user_id), b"")
             version = record.version if record else 0
             written = await self._store.put(_key(user_id), dump(changed), if_version=version)
             if written is not None:
@@ -68,8 +74,19 @@ class Accounts:
         await self._store.put(Key("handle", "", handle), user_id.encode())
 
     async def ids(self) -> list[str]:
-        """The ids of everybody with an account (and of those cut off while getting one)."""
+        """The ids of everybody with an account (and of those cut off while getting or losing
+        one)."""
         return [name for name, _ in await self._store.items("person", "")]
+
+    async def unlist(self, user_id: str, handle: str) -> None:
+        """Leave a removed person out of the list, and their handle out of the index."""
+        await self._store.delete(_listed(user_id))
+        if handle:
+            await self._store.delete(Key("handle", "", handle))
+
+
+def _listed(user_id: str) -> Key:
+    return Key("person", "", user_id)
 
 
 def _key(user_id: str) -> Key:

@@ -85,6 +85,7 @@ class Account:
     invited_only: the factors were reset, so nothing but an invitation lets this person in and set
     up another, whoever else may do without one: a stolen password must not be quicker. Ends with
     the next factor, not with the invitation.
+    removed: the person has left; seconds since the epoch, 0.0 for somebody who has not, or is back.
     """
 
     id: str
@@ -101,6 +102,7 @@ class Account:
     created: float = 0.0
     enrolled: float = 0.0
     invited_only: bool = False
+    removed: float = 0.0
 
     @property
     def protected(self) -> bool:
@@ -128,6 +130,10 @@ class Account:
             enrolled=0.0,
             invited_only=True,
         )
+
+    def forgotten(self, now: float) -> Account:
+        """Of somebody who has left: the name, and the epoch that keeps all it ended at an end."""
+        return replace(self.bared(None), handle="", known=(), agents=(), removed=now)
 
     def bumped(self) -> Account:
         return replace(self, epoch=self.epoch + 1)

@@ -77,9 +77,9 @@ class Admin:
         self._ = parts
 
     async def people(self) -> list[Person]:
-        """Everybody who ever logged in or was invited, by id."""
+        """Everybody who logged in here or was invited, and was not removed since, by id."""
         found = [await self._.accounts.get(user_id) for user_id in await self._.accounts.ids()]
-        return [await self._person(account) for account in found if account is not None]
+        return [await self._person(one) for one in found if one is not None and not one.removed]
 
     async def show(self, user: str) -> Person:
         return await self._person(await self._known(user))
@@ -156,6 +156,23 @@ class Admin:
         await self._.notifier.notify(Notice.RESET, known.id, _ORIGIN, detail=reason, link=made.link)
         return Reset(gone, made)
 
+    async def remove(self, user: str) -> int:
+        """Forget a person who has left, but for the trail; how many factors there were.
+
+        Whoever comes by that name afterwards needs an invitation, as after a reset.
+        """
+        known, now = await self._known(user), self._.clock()
+
+        def work(account: Account) -> tuple[Account, int]:
+            return account.forgotten(now), len(account.devices)
+
+        gone = await self._.accounts.change(known.id, user, work, now=now)
+        await self._.accounts.unlist(known.id, known.handle)
+        await self._.throttle.forget(known.id)
+        await self._.sweep(known.id)
+        await self._record(Event.REMOVED, known.id)
+        return gone
+
     def _invitation(self, user_id: str) -> tuple[Invitation, NewInvitation]:
         """A fresh invitation: what is stored of it, and what the person gets."""
         secret = token(self._.random)
@@ -172,7 +189,7 @@ class Admin:
 
     async def _known(self, user: str) -> Account:
         account = await self._.accounts.get(id_of(user))
-        if account is None:
+        if account is None or account.removed:
             raise Refusal("no_such_person", user=user)
         return account
 

@@ -28,6 +28,7 @@ class Event(StrEnum):
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 - the name of an event
     INVITED = "invited"
     RESET = "reset"
+    REMOVED = "removed"
     UNLOCKED = "unlocked"
     SESSION_ENDED = "session_ended"
     DEVICE_REMEMBERED = "device_remembered"

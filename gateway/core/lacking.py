@@ -27,7 +27,7 @@ async def lacking(accounts: Accounts, names: Iterable[str], *, now: float) -> tu
 
     Args:
         names: the index server's users, as far as it tells; those with an account here are
-            looked at in any case.
+            looked at in any case. Who was removed is left out.
     """
     people = {id_or_name(name): name for name in names}
     for known in await accounts.ids():
@@ -37,7 +37,7 @@ async def lacking(accounts: Accounts, names: Iterable[str], *, now: float) -> tu
         account = await accounts.get(id)
         if account is None:
             found.append(Lacking(name, seen=False))
-        elif not account.protected:
+        elif not account.protected and not account.removed:
             invitation = account.invitation
             live = invitation.expires if invitation and invitation.expires > now else 0.0
             found.append(Lacking(account.user, seen=True, invited_until=live))

@@ -31,6 +31,7 @@ WORDS: Final = {
     Event.PASSWORD_CHANGED: "Password changed",
     Event.INVITED: "Invited by the administrator",
     Event.RESET: "Second factors removed by the administrator",
+    Event.REMOVED: "Removed by the administrator",
     Event.UNLOCKED: "Unlocked by the administrator",
     Event.SESSION_ENDED: "Session ended",
     Event.DEVICE_REMEMBERED: "Device remembered",

@@ -252,7 +252,8 @@ def guess(it: Story) -> None:
 
 
 def new_codes(it: Story) -> None:
-    codes = it.send(it.page("/+auth/recovery"), "/+auth/recovery")
+    asked = it.page("/+auth/recovery?use=totp")
+    codes = it.send(asked, "/+auth/recovery", code=it.served.code(it.user))
     it.recovery = re.findall(r"<li>([^<]+)</li>", codes.text)
     it.send(codes, "/+auth/add/recovery", saved="yes")
 
@@ -378,7 +379,14 @@ CHAPTERS = [
         ((E.SESSION_ENDED, "", "Firefox on Linux", "/+auth/sessions/end-others", ""),),
     ),
     Chapter("a guarded act", act, ((E.GUARDED_ACT, "totp", "", "/{user}", "account"),)),
-    Chapter("new codes", new_codes, ((E.RECOVERY_CODES_MADE, "", "", "/+auth/recovery", ""),)),
+    Chapter(
+        "new codes",
+        new_codes,
+        (
+            (E.STEP_UP, "totp mobile", "", "/+auth/recovery", ""),
+            (E.RECOVERY_CODES_MADE, "", "", "/+auth/recovery", ""),
+        ),
+    ),
     Chapter(
         "a recovery code",
         lambda it: it.log_in(it.other, kind="recovery", code=it.recovery[0]),
@@ -429,6 +437,12 @@ CHAPTERS = [
         "a reset",
         lambda it: it.run("user", "reset", it.user, "--reason", "phone in the lake"),
         ((E.RESET, "", "phone in the lake", "", ""), (E.INVITED, "", "", "", "")),
+        CLI,
+    ),
+    Chapter(
+        "removed",
+        lambda it: it.run("user", "remove", it.user),
+        ((E.REMOVED, "", "", "", ""),),
         CLI,
     ),
     Chapter(

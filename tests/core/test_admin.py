@@ -11,6 +11,7 @@ from gateway.core.audit import Event
 from gateway.core.errors import Refusal
 from gateway.core.flow import Enrolment
 from gateway.core.keys import KeyRing
+from gateway.core.lacking import Lacking, lacking
 from gateway.core.notices import Notice
 from gateway.core.rotation import Resealed, reseal
 from gateway.core.tries import PERSON
@@ -70,6 +71,38 @@ async def test_a_reset_takes_everything_away(world: World, admin: Admin) -> None
     assert world.ledger.links == [reset.invitation.link]
     seen = await admin.show("alice")
     assert (seen.protected, seen.recovery_left, seen.sessions, seen.devices) == (False, 0, 0, 0)
+
+
+async def test_who_is_removed_is_forgotten_and_comes_back_by_invitation(
+    world: World, admin: Admin
+) -> None:
+    alice = Person("alice")
+    await world.enrol(alice)
+    passed = await world.login(alice, remember=True)
+    before = await world.flow._.accounts.get("alice")
+    assert await admin.remove("ALICE") == 1
+    assert world.ledger.names()[-1] is Event.REMOVED
+    assert await world.flow.session(passed.session_cookie) is None
+    assert await world.flow.verified(passed.held.issued[0].credential) is None
+    assert await admin.people() == []
+    for work in (admin.show("alice"), admin.reset("alice", "why"), admin.remove("alice")):
+        with pytest.raises(Refusal, match="no_such_person"):
+            await work
+    after = await world.flow._.accounts.get("alice")
+    assert before is not None
+    assert after is not None
+    assert after.epoch > before.epoch
+    assert (after.known, after.agents, after.handle, after.devices) == ((), (), "", ())
+    assert await lacking(world.flow._.accounts, ["Alice", "bob"], now=world.clock()) == (
+        Lacking("bob", seen=False),
+    )
+    with pytest.raises(Refusal, match="invite_required"):
+        await world.flow.begin("alice", earned("alice"), alice.caller)
+    await admin.invite("alice")
+    assert [person.id for person in await admin.people()] == ["alice"]
+    assert [one.user for one in await lacking(world.flow._.accounts, [], now=world.clock())] == [
+        "alice"
+    ]
 
 
 EVERY_MODE = {
