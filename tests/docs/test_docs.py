@@ -21,6 +21,7 @@ PAGES = [
     ROOT / "README.md",
     ROOT / "benchmarks" / "README.md",
     ROOT / "CHANGELOG.md",
+    ROOT / "SECURITY.md",
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 BASE = """\
@@ -116,3 +117,21 @@ def test_commands_exist_with_their_options(page: Path) -> None:
 def test_nothing_secret_or_local_stands_in_a_page(page: Path) -> None:
     text = page.read_text("utf-8")
     assert not re.search(r"/work/|/root/\.|/tmp/", text)
+
+
+def promises() -> list[tuple[str, list[str]]]:
+    """The promises of the page on security, and the tests each names."""
+    text = (ROOT / "docs/security.md").read_text("utf-8").partition("## Promises\n")[2]
+    rows = re.findall(r"^\| (?!-)(.+?) \| (.+?) \|$", text.partition("\n## ")[0], re.M)
+    return [(promise, re.findall(r"`([^`]+)`", tests)) for promise, tests in rows]
+
+
+def test_every_promise_names_tests_that_there_are() -> None:
+    told = [(promise, tests) for promise, tests in promises() if not promise.endswith("…")]
+    assert len(told) > 25
+    for promise, tests in told:
+        assert tests, f"nothing tries that whoever {promise}"
+        for test in tests:
+            file, _, name = test.partition("::")
+            source = (ROOT / "tests" / file).read_text("utf-8")
+            assert not name or re.search(rf"^(async )?def {name}\(", source, re.M), test
