@@ -13,6 +13,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import NamedTuple
 
+import aiohttp
+import httpx
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -620,6 +622,30 @@ def test_what_twine_sends_is_read() -> None:
     assert (
         judge(encoder.read(), encoder.content_type, piece=4096).fields[":action"] == "file_upload"
     )
+
+
+def test_what_httpx_sends_is_read() -> None:
+    built = httpx.Request(
+        "POST",
+        "http://x/",
+        data={"name": "pkg", ":action": "file_upload", "description": "é\r\n" * 1000},
+        files={"content": ("pkg-1.0.tar.gz", b"\x00\r\n--" * 1000)},
+    )
+    read = judge(built.read(), built.headers["content-type"], piece=1000)
+    assert read.fields == {":action": "file_upload"}
+    assert read.files == [FilePart("content", "pkg-1.0.tar.gz")]
+
+
+async def test_what_aiohttp_sends_is_read(recorder: Recording) -> None:
+    form = aiohttp.FormData({":action": "file_upload", "name": "pkg"})
+    form.add_field("description", "é" * 1000, content_type="text/plain; charset=utf-8")
+    form.add_field("content", b"\x00\r\n--" * 1000, filename="pkg-1.0.tar.gz")
+    async with aiohttp.ClientSession() as session, session.post(recorder.url, data=form) as told:
+        assert told.status == 200
+    (type_, body), *_ = recorder.bodies
+    read = judge(body, type_, piece=1000)
+    assert read.fields == {":action": "file_upload"}
+    assert read.files == [FilePart("content", "pkg-1.0.tar.gz")]
 
 
 class _Recorder(BaseHTTPRequestHandler):

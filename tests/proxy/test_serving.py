@@ -24,6 +24,7 @@ from gateway.proxy.listen import Listener
 from gateway.proxy.upstream import Endpoint
 from tests.proxy.conversation import talk
 from tests.support.certificates import certificate_for_localhost
+from tests.support.memory import children_of
 
 BODY = os.urandom(2_000_000)
 
@@ -343,3 +344,27 @@ def test_other_addresses_are_refused(text: str) -> None:
 def test_addresses_that_are_no_upstream_are_refused(url: str) -> None:
     with pytest.raises(ValueError):
         Endpoint.parse(url)
+
+
+@pytest.mark.parametrize("kind", ["sized", "chunked"])
+def test_a_killed_gateway_leaves_no_request_that_looks_complete(kind: str) -> None:
+    """A server that acts on what it has must not take the end of a process for that of a body."""
+    framing = "Content-Length: 10" if kind == "sized" else "Transfer-Encoding: chunked"
+    body = b"12345" if kind == "sized" else b"5\r\n12345\r\n"
+    port = free_port()
+    with socket.create_server(("127.0.0.1", 0)) as index:
+        url = f"http://127.0.0.1:{index.getsockname()[1]}"
+        with (
+            gateway(url, f"127.0.0.1:{port}", "1") as process,
+            socket.create_connection(("127.0.0.1", port), timeout=10) as client,
+        ):
+            client.sendall(f"POST / HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n".encode() + body)
+            line, _ = index.accept()
+            line.settimeout(10)
+            got = b""
+            while not got.endswith(body):
+                got += line.recv(65536)
+            for process_id in [*children_of(process.pid), process.pid]:
+                os.kill(process_id, signal.SIGKILL)
+            with line, pytest.raises(ConnectionResetError):
+                line.recv(100)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gateway.cli.demo.children import Children, free_port
-from tests.support.servers import Index
+from tests.support.servers import Index, wait_for
 
 # What `--server` is called, and what has to be done before pypiserver is imported. `auto` takes
 # waitress first, and cheroot for cherrypy, which has no server of its own any more.
@@ -30,18 +30,45 @@ SERVERS = {
 }
 
 
-def start_pypiserver_on(server: str, children: Children, place: Path) -> Index:
-    """pypiserver without passwords; its packages are in `place / "packages"`."""
+# Which speak TLS by themselves, and how they are told to: (before the import, environment).
+TLS_SERVERS = {
+    "gunicorn": ("", "--certfile={0} --keyfile={1}"),
+    "cheroot": (
+        "\nclass Secure(b.CherootServer):"
+        "\n    def run(self, handler):"
+        "\n        self.options.update(certfile={0!r}, keyfile={1!r}); super().run(handler)"
+        "\nb.server_names['cherrypy'] = Secure",
+        "",
+    ),
+}
+
+
+def start_pypiserver_on(
+    server: str, children: Children, place: Path, *, tls: tuple[str, str] | None = None
+) -> Index:
+    """pypiserver without passwords; its packages are in `place / "packages"`.
+
+    Args:
+        tls: certificate and key, for one of `TLS_SERVERS`.
+    """
     packages = place / "packages"
     packages.mkdir(parents=True)
     name, before = SERVERS[server]
     port = free_port()
+    env = {}
+    if tls is not None:
+        more, arguments = TLS_SERVERS[server]
+        before += more.format(*tls)
+        env = {"GUNICORN_CMD_ARGS": arguments.format(*tls)}
     code = f"{before}\nfrom pypiserver.__main__ import main\nmain()"
     argv = [sys.executable, "-c", code, "run", "-i", "127.0.0.1", "-p", str(port)]
     argv += ["-P", ".", "-a", ".", "--disable-fallback", "--health-endpoint", "/health"]
     argv += ["--server", name, str(packages)]
-    child = children.start(f"pypiserver-{server}", argv, place / "log")
-    child.ready(port, "/health")
+    child = children.start(f"pypiserver-{server}", argv, place / "log", env)
+    if tls is None:
+        child.ready(port, "/health")
+    else:
+        wait_for(port, child)
     return Index("pypiserver", port, place, child)
 
 
