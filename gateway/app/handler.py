@@ -63,9 +63,9 @@ class Handler:
     async def _work(self, request: web.BaseRequest, plan: HandOver) -> Answer:
         work = plan.context
         if isinstance(work, LoginWork):
-            body = await read_body(request, self._parts.login_body)
+            body = await read_body(request, plan.facts, self._parts.login_body)
             return await self._logins.answer(plan.facts, work, body)
         if isinstance(work, GuardedWork):
-            body = await read_body(request, MAX_GUARDED_BODY)
+            body = await read_body(request, plan.facts, MAX_GUARDED_BODY)
             return await self._changes.answer(plan.facts, work, body)
         raise AssertionError(f"handed over without work: {type(work).__name__}")

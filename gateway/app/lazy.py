@@ -95,11 +95,10 @@ class LazyPages:
 
     def _handed(self) -> HandOvers:
         if self._handovers is None:
-            from aiohttp import web
-
             from gateway.app.changes import Changes
             from gateway.app.handler import Handler
             from gateway.app.logins import Logins
+            from gateway.app.server import Server
             from gateway.proxy.handover import HandOvers
 
             assert self._parts is not None and self._holding is not None
@@ -109,9 +108,7 @@ class LazyPages:
             async def answer(request: web.BaseRequest) -> web.StreamResponse:
                 return await handler(request)
 
-            self._server = web.Server(
-                answer, auto_decompress=False, access_log=None, lingering_time=0
-            )
+            self._server = Server(answer, parts.replies)
             self._handovers = handovers = HandOvers(self._server)
             handler = Handler(
                 parts,

@@ -9,6 +9,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from gateway.core.errors import Refusal
+from gateway.core.facts import Facts
 from gateway.core.upstream import Reply
 from gateway.proxy.bodies import BODY_ENDS
 from gateway.proxy.calls import answer_fields
@@ -18,14 +19,14 @@ _BODY_WITHIN: Final = 30.0  # seconds for a login or a small change to arrive
 _SERVER = ("Server", "index-gateway")
 
 
-async def read_body(request: web.BaseRequest, limit: int) -> bytes:
+async def read_body(request: web.BaseRequest, facts: Facts, limit: int) -> bytes:
     """The whole body of a request.
 
     Raises:
         Refusal: `body_too_large`, `request_timeout`; `bad_request` for one that is compressed,
             because the upstream may not read it as it is read here.
     """
-    codings = request.headers.getall("Content-Encoding", [])
+    codings = [value for name, value in facts.fields if name == "content-encoding"]
     if any(coding.strip().lower() != "identity" for coding in codings):
         why = "a compressed body is not accepted here"
         raise Refusal("bad_request", why=why, fix="Send it as it is.")

@@ -70,6 +70,9 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with 0 (fine), 1 (refused or failed) or 2 (misuse)."""
+    from gateway.app.logs import install
+
+    install()
     code = run(arguments)
     try:
         sys.stdout.flush()

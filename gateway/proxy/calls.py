@@ -22,6 +22,9 @@ from gateway.core.upstream import Call, Reply
 if TYPE_CHECKING:
     import aiohttp
 
+LONGEST_HEAD: Final = 65536
+"""Bytes of a field of an answer: as many as the forwarder takes of a whole head."""
+
 MAX_ANSWER: Final = 1024 * 1024
 """Bytes of an answer that are read, where nobody says otherwise."""
 
@@ -126,6 +129,8 @@ class Calls:
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
+                max_line_size=LONGEST_HEAD,
+                max_field_size=LONGEST_HEAD,
                 trust_env=False,
                 timeout=aiohttp.ClientTimeout(self._answer, sock_connect=self._connect),
             )

@@ -121,14 +121,18 @@ def _cut_own_cookies(block: bytes) -> tuple[bytes, bytes]:
 
 
 def handed_head(head: RequestHead) -> bytes:
-    """The head for the pages: judged fields, one request per connection."""
-    names = {b"connection", b"expect", b"transfer-encoding", b"upgrade"}
-    extra = b"Transfer-Encoding: chunked\r\n" if head.said.length is None else b""
-    return b"%s\r%s\n%sConnection: close\r\n\r\n" % (
-        head.line,
-        without(head.block, names),
-        extra,
-    )
+    """The head for the pages: what frames their body and their answer, and nothing else.
+
+    All else they know from `Facts`. So no second parser, with limits and opinions of its own,
+    meets what a client has sent.
+    """
+    length = head.said.length
+    framing = b"Content-Length: %d\r\n" % length if length else b""
+    if length is None:
+        framing = b"Transfer-Encoding: chunked\r\n"
+    # Our own version whatever the client's is (RFC 9110 section 2.5): no page is chunked.
+    line = b"%s / HTTP/1.1\r\nHost: index\r\n" % head.method
+    return line + framing + b"Connection: close\r\n\r\n"
 
 
 def answer_head(

@@ -14,6 +14,7 @@ from gateway.cli.demo import configuration
 from tests.conftest import PYPISERVER_USERS
 from tests.support.codes import Authenticator
 from tests.support.gateways import Gateway, configure
+from tests.support.http import raw
 from tests.support.pages import form, log_in
 from tests.support.servers import Index
 from tests.support.traces import Traces
@@ -81,11 +82,18 @@ def test_no_process_shows_a_secret_and_none_is_logged(gateway: Gateway, tmp_path
     given = form(page, "/+auth/login") | {"user": "bob", "password": PASSWORD}
     fields = {"Origin": gateway.url, "Host": gateway.url.partition("//")[2]}
     assert stranger.browse("POST", "/+auth/login", form=given, fields=fields).status == 303
+    for field in (b"Cookie: %s", b"User-Agent: %s", b"Referer: %s", b"Sec-WebSocket-Key1: %s"):
+        session = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+        filled = field % (session.encode() + b"x" * 12_000)
+        host = b"Host: %s\r\n" % fields["Host"].encode()
+        told = raw(gateway.port, b"GET /+auth/ HTTP/1.1\r\n%s%s\r\n\r\n" % (host, filled))
+        assert told.startswith(b"HTTP/1.1 ") and b"index-gateway" in told
     traces.add("code", code)
     processes = family(gateway.process_id)
     assert len(processes) == 3
     assert not traces.found(b"".join(shown(one) for one in processes))
     assert "DEBUG:root:all levels" in gateway.logged()
+    assert "WARNING: asyncio: a message that is left out" in gateway.logged()
     assert not traces.found(gateway.logged())
     for command in ("export", "tail"):
         assert not traces.found(gateway.command("audit", command).stdout)
