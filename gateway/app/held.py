@@ -18,7 +18,7 @@ from gateway.core.errors import Refusal
 from gateway.core.facts import Facts, Field
 from gateway.core.logins import Held, Step
 from gateway.core.path import local_path
-from gateway.core.set_cookie import SetCookie, read_set_cookie
+from gateway.core.set_cookie import SetCookie, read_set_cookie, with_same_site
 from gateway.core.typed import header_code
 from gateway.core.upstream import Issued
 from gateway.proxy.ports import Answer
@@ -89,7 +89,8 @@ class Holding:
             await self._parts.flow.prove_now(user, code or None, tuple(issued), caller_of(facts))
             return None
         goto = local_location(fields, self._parts.public_url)
-        held = Held(tuple(issued), set_cookie, goto, issued[0].credential)
+        cookies_on = tuple(map(with_same_site, set_cookie))
+        held = Held(tuple(issued), cookies_on, goto, issued[0].credential)
         return await begin(self._parts, facts, user, held)
 
 

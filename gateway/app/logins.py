@@ -16,6 +16,7 @@ from gateway.core.evidence import Site, site_of
 from gateway.core.facts import Facts, Field
 from gateway.core.identity import user_id
 from gateway.core.logins import Caller, Held
+from gateway.core.set_cookie import with_same_site
 from gateway.core.typed import header_code, split_code
 from gateway.core.upstream import Attempt, Credential, Issued, Reply
 from gateway.proxy.calls import passing
@@ -96,7 +97,7 @@ class Logins:
         self, facts: Facts, attempt: Attempt, issued: tuple[Issued, ...], reply: Reply
     ) -> Answer:
         goto = attempt.goto or local_location(reply.fields, self._parts.public_url)
-        cookies = tuple(reply.all("set-cookie"))
+        cookies = tuple(map(with_same_site, reply.all("set-cookie")))
         held = Held(issued, cookies, goto, issued[0].credential)
         return await begin(self._parts, facts, attempt.credential.user, held)
 

@@ -1,6 +1,7 @@
 """Read a Set-Cookie of the upstream (RFC 6265 section 5.2), as far as holding it back needs.
 
-A cookie that only ends a session has no value left; everything else hands one out.
+A cookie that only ends a session has no value left; everything else hands one out. What passes
+is kept from requests that foreign pages start (`with_same_site`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import Final
 # What frameworks write instead of an empty value when they delete a cookie (with an expiry in
 # the past beside it).
 _ENDED: Final = frozenset({"", '""', "deleted", "deleteMe"})
+_SAME_SITE: Final = frozenset({"strict", "lax", "none"})
+_BLANK: Final = " \t"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,20 @@ def read_set_cookie(header: str) -> SetCookie:
             past = True
     ended = max_age <= 0 if max_age is not None else past
     return SetCookie(name.strip(), value.strip(), ended, max_age)
+
+
+def with_same_site(header: str) -> str:
+    """A Set-Cookie field value with `SameSite=Lax` (RFC 6265bis section 5.6.7) where it says
+    nothing of SameSite that a browser understands: not every one takes Lax for granted.
+
+    Of several the last one counts (section 5.7), so ours goes to the end.
+    """
+    said = ""
+    for attribute in header.split(";")[1:]:
+        key, _, value = attribute.partition("=")
+        if key.strip(_BLANK).lower() == "samesite":
+            said = value.strip(_BLANK).lower()
+    return header if said in _SAME_SITE else f"{header}; SameSite=Lax"
 
 
 def _whole(text: str) -> bool:

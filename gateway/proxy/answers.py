@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 
 from gateway.core.facts import Field
 from gateway.core.headers import HOP_BY_HOP
+from gateway.core.set_cookie import with_same_site
 from gateway.proxy.blocks import BARE, DIGITS, FIELDS, TOKENS, VALUE, Cut, fields, kept, without
 from gateway.proxy.layouts import Found, Layouts, in_order
 from gateway.proxy.shapes import Shapes
@@ -19,6 +20,7 @@ from gateway.proxy.shapes import Shapes
 _STATUS: Final = rb"HTTP/1\.([01]) (([1-9][0-9][0-9])(?: " + VALUE + rb")?\r)"
 _ANSWER: Final = re.compile(_STATUS + rb"(" + FIELDS + rb")\n\r\n")
 _CONNECTION: Final = b"\nconnection:"
+_SET_COOKIE: Final = re.compile(rb"(\n(?i:set-cookie):)([^\r]*+)")
 # Options of a connection, and what Connection cannot take from an answer.
 _NOT_CUT: Final = frozenset(
     {b"close", b"keep-alive", b"content-length", b"content-type", b"set-cookie", b"location"}
@@ -97,8 +99,17 @@ class AnswerHead:
         """Every field, in order."""
         return fields(self.block)
 
+    def keep_cookies_here(self) -> None:
+        """No cookie goes on without a SameSite."""
+        self.whole = False
+        self.kept = _SET_COOKIE.sub(_same_site, self.kept)
+
 
 _made: Final = AnswerHead.of
+
+
+def _same_site(found: re.Match[bytes]) -> bytes:
+    return found[1] + with_same_site(found[2].decode("latin-1")).encode("latin-1")
 
 
 def read_answer(data: bytes, limit: int) -> AnswerHead | None:

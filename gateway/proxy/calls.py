@@ -17,6 +17,7 @@ from gateway.core.cookies import without_own_cookies
 from gateway.core.errors import Refusal
 from gateway.core.facts import Facts, Field
 from gateway.core.headers import HOP_BY_HOP, dropped
+from gateway.core.set_cookie import with_same_site
 from gateway.core.upstream import Call, Reply
 
 if TYPE_CHECKING:
@@ -170,4 +171,8 @@ def answer_fields(reply: Reply, *, without: frozenset[str] = frozenset()) -> tup
     """The fields of an upstream's answer as far as they pass to the client."""
     named = frozenset(t.lower() for v in reply.all("connection") for t in _TOKEN.findall(v))
     gone = HOP_BY_HOP | named | without | {"content-length"}
-    return tuple((name, value) for name, value in reply.fields if name not in gone)
+    return tuple(
+        (name, with_same_site(value) if name == "set-cookie" else value)
+        for name, value in reply.fields
+        if name not in gone
+    )

@@ -204,6 +204,7 @@ class Relay:
 
     def _cookies(self, answer: AnswerHead, data: bytes) -> None:
         """The answer sets cookies: the gate may have to look at it."""
+        answer.keep_cookies_here()
         try:
             if hands_out_session(self.client.forwarder.gate, answer):
                 self._hold = Hold(self, answer, data)

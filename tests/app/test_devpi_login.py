@@ -325,6 +325,7 @@ def test_no_program_gets_such_a_cookie_without_a_code(
     told = unseen.client().post("/+login", form=form, fields=fields)
     assert told.status == 302
     assert told.all("set-cookie")
+    assert all(cookie.endswith("; SameSite=Lax") for cookie in told.all("set-cookie"))
 
 
 def test_taking_a_cookie_away_is_no_login(devpi: Served) -> None:

@@ -52,7 +52,7 @@ def test_nor_in_the_answer_to_a_login(serve: Serve, cookie: str) -> None:
 def test_other_cookies_of_the_upstream_pass(serve: Serve, cookie: str) -> None:
     with Recorder(answering(cookie)) as upstream:
         told = serve("devpi", upstream.url).client().get("/alice")
-    assert (told.status, told.all("set-cookie")) == (200, [cookie])
+    assert (told.status, told.all("set-cookie")) == (200, [f"{cookie}; SameSite=Lax"])
 
 
 @pytest.mark.parametrize(

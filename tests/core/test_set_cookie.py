@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core.set_cookie import read_set_cookie
+from gateway.core.set_cookie import read_set_cookie, with_same_site
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,36 @@ def test_a_cookie_without_name_or_value_hands_out_nothing(header: str) -> None:
 )
 def test_whether_a_cookie_ends_a_session(header: str) -> None:
     assert read_set_cookie(header).ends is ("x" not in header.split(";")[0])
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "sid=v; SameSite=Strict",
+        "sid=v; samesite=LAX",
+        "sid=v;SAMESITE = None ; Secure",
+        "sid=v; SameSite=bogus; SameSite=Lax",
+    ],
+)
+def test_a_cookie_that_says_its_same_site_stays_as_it_is(header: str) -> None:
+    assert with_same_site(header) == header
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "sid=v",
+        "sid=v; Path=/; HttpOnly",
+        "sid=v;",
+        "SameSite=Lax",
+        "sid=SameSite=None",
+        "sid=v; SameSite",
+        "sid=v; SameSite=",
+        "sid=v; SameSite=bogus",
+        "sid=v; SameSite=None; SameSite=bogus",
+        "",
+    ],
+)
+def test_a_cookie_that_says_nothing_of_it_gets_lax(header: str) -> None:
+    """The last of several attributes counts (RFC 6265bis section 5.7)."""
+    assert with_same_site(header) == f"{header}; SameSite=Lax"

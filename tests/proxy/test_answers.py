@@ -337,17 +337,20 @@ async def test_an_answer_that_sets_a_session_is_held_back() -> None:
         assert ("set-cookie", "auth_tkt=Secret; Path=/") not in gate.asked[-1].fields
 
 
-async def test_an_answer_the_gate_lets_through_is_not_changed() -> None:
+async def test_an_answer_the_gate_lets_through_is_changed_in_its_cookies_only() -> None:
+    """Each gets a SameSite, or a foreign page could send it with a form of its own."""
     gate = PassGate()
     gate.session_cookie = "auth_tkt="
     async with talk(gate) as t:
         client, upstream = await t.asked(GET)
         upstream.send(LOGIN)
-        assert await client.get(len(LOGIN)) == LOGIN
+        kept = LOGIN.replace(b"other=1", b"other=1; SameSite=Lax")
+        kept = kept.replace(b"Path=/", b"Path=/; SameSite=Lax")
+        assert await client.get(len(kept)) == kept
         client.send(GET)
         await upstream.head()
         upstream.send(LOGIN.replace(b"auth_tkt", b"different"))
-        assert b"different=Secret" in await client.head()
+        assert b"different=Secret; Path=/; SameSite=Lax\r\n" in await client.head()
 
 
 async def test_a_failing_gate_holds_the_answer_back() -> None:

@@ -51,8 +51,8 @@ ANSWERS = {
     "gzip": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nX-Odd:   spaces \r\n"
     b"Content-Length: %d\r\n\r\n%s" % (len(PACKED), PACKED),
     "not modified": b'HTTP/1.1 304 Not Modified\r\nETag: "a"\r\n\r\n',
-    "cookies": b"HTTP/1.1 302 Found\r\nSet-Cookie: a=1; Path=/\r\nSet-Cookie: b=\"2,3\"\r\n"
-    b"Location: /x\r\nContent-Length: 0\r\n\r\n",
+    "cookies": b"HTTP/1.1 302 Found\r\nSet-Cookie: a=1; Path=/; SameSite=Lax\r\n"
+    b"set-cookie: b=\"2,3\"; samesite=strict\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n",
     "refusal": b"HTTP/1.1 403 Kein Zutritt\r\nContent-Type: text/plain\r\n"
     b"Content-Length: 2\r\n\r\nno",
 }  # fmt: skip
