@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from gateway.app.chores import Chores
+from gateway.app.documentation import Documentation
 from gateway.app.domain import limits_of, ring_of
 from gateway.app.gate import RuleGate
 from gateway.app.lazy import LazyPages
@@ -25,6 +26,7 @@ from gateway.factors import make_factors
 from gateway.proxy.calls import Calls
 from gateway.proxy.forwarder import Forwarder
 from gateway.proxy.limits import Limits
+from gateway.proxy.said import watch_host
 from gateway.proxy.upstream import Endpoint
 from gateway.stores import open_store
 from gateway.upstreams import UPSTREAMS, FormOptions
@@ -84,25 +86,34 @@ async def build(
         random=random,
     )
     pages = LazyPages(flow, passwords, jar, ring, limits, clock, random)
+    replies = Replies(
+        public_url,
+        upstream.refusal_fields(),
+        pages.refusal,
+        shield.fields(secure=jar.secure),
+    )
+    rules = settings.ruleset()
+    its_url = str(settings.documentation_url or "")
+    if its_url:
+        watch_host(its_url.partition("//")[2])
     parts = Parts(
         upstream=upstream,
-        rules=settings.ruleset(),
+        rules=rules,
         flow=flow,
         audit=audit,
         calls=calls,
         passwords=passwords,
         mailboxes=chores.mailboxes,
-        replies=Replies(
-            public_url,
-            upstream.refusal_fields(),
-            pages.refusal,
-            shield.fields(secure=jar.secure),
-        ),
+        replies=replies,
         jar=jar,
         clock=clock,
         public_url=public_url,
         max_age=settings.second_factor.max_age,
         login_body=settings.limits.login_body,
+        documentation=Documentation(
+            upstream, rules, replies, ring, clock, public_url=public_url, url=its_url
+        ),
+        response=settings.response,
     )
     gate = RuleGate(parts)
     pages.serve(parts, gate.holding)

@@ -22,18 +22,17 @@ from gateway.core.errors import Refusal
 from gateway.core.evidence import Site, site_of
 from gateway.core.facts import Facts, Field, IPAddress
 from gateway.core.path import parse_target
+from gateway.core.responses import FIELDS, Response, taken_in
 from gateway.core.rules import Policy, Rule
 from gateway.core.store import StoreUnavailable
 from gateway.proxy.ports import Answer, Forward, HandOver, Inspect, Plan
-
-# A page written by a user runs without the origin's cookies and storage (CSP sandbox).
-SANDBOX: Final = (("Content-Security-Policy", "sandbox allow-scripts"),)
-
 
 # What only browsers send, where they send a form.
 _BROWSERS: Final = frozenset({"origin", "sec-fetch-mode", "sec-fetch-site"})
 # What the server behind `HandOver` can read (llhttp knows no others).
 _HANDED: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+# Written by whoever may upload.
+_UPLOADED: Final = frozenset({Response.INERT, Response.DOCUMENTATION})
 
 
 class RuleGate:
@@ -44,8 +43,9 @@ class RuleGate:
         self._guard: Final = Guard(parts)
         self.holding: Final = Holding(parts)
         self.presented: Final = Presented(parts)
-        self._plain: Final = Forward()
-        self._sandboxed: Final = Forward(answer_add=SANDBOX)
+        self._ways: Final = {
+            response: Forward(answer_add=fields) for response, fields in FIELDS.items()
+        }
 
     # -- requests -------------------------------------------------------------------------
 
@@ -58,9 +58,11 @@ class RuleGate:
             return None
         candidates = self._parts.rules.candidates(method, path)
         if not candidates:
-            return self._plain if self._parts.rules.default is Policy.PASS else None
+            return self._base(None) if self._parts.rules.default is Policy.PASS else None
         first = candidates[0]
         if first.conditional or first.policy is not Policy.PASS:
+            return None
+        if first.response is Response.DOCUMENTATION:  # where and how is read, the head tells
             return None
         return self._base(first)
 
@@ -74,11 +76,15 @@ class RuleGate:
             return self._parts.replies.refusal(facts, refusal)
 
     def _plan(self, facts: Facts) -> Plan | Awaitable[Plan]:
+        if self._parts.documentation.hosts(facts):
+            return self._parts.documentation.at_home(facts)
         if facts.method != facts.method.upper():  # some servers fold it, others do not
             raise Refusal("bad_request", why="its method is not in capitals")
         if own(facts.path):
             return self._hand_over(facts)
         matched = self._parts.rules.match(facts)
+        if taken_in(facts) and self._parts.response_of(matched.rule) in _UPLOADED:
+            raise Refusal("not_part_of_a_page")
         if matched.needs_form:
             parts = self._parts
             refuse = parts.replies.refusal
@@ -95,6 +101,11 @@ class RuleGate:
                 return self.refusal(facts, "nothing_to_upload_to", address=address)
         if policy is Policy.DENY:
             return self.refusal(facts, "denied")
+        if rule is not None and rule.response is Response.DOCUMENTATION:
+            elsewhere = self._parts.documentation.elsewhere(facts, rule)
+            if elsewhere is not None:
+                return elsewhere
+            base = self._parts.documentation.here(facts, base)
         if policy is Policy.LOGIN and (not facts.safe or _has_body(facts)):
             return self._hand_over(facts, LoginWork(rule))
         if policy in (Policy.PASS, Policy.LOGIN):
@@ -130,7 +141,7 @@ class RuleGate:
             await self._parts.flow.end(cookie, caller_of(facts))
 
     def _base(self, rule: Rule | None) -> Forward:
-        return self._sandboxed if rule is not None and rule.sandbox else self._plain
+        return self._ways[self._parts.response_of(rule)]
 
     # -- answers --------------------------------------------------------------------------
 

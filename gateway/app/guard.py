@@ -7,6 +7,7 @@ it needs, in the order password, code, act.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from gateway.app.parts import Parts, guarded
@@ -148,7 +149,7 @@ class Guard:
         plan = base
         if code.cut and code.carrier is not None and code.credential is not None:
             changed = parts.upstream.with_secret(facts, code.carrier, code.credential.secret)
-            plan = Forward({**base.replace, **_cleaned(changed)}, base.add, base.answer_add)
+            plan = replace(base, replace={**base.replace, **_cleaned(changed)})
         return Verified(who, parts.clock(), factor), plan
 
     def _forward(self, facts: Facts, base: Forward, evidence: Evidence) -> Forward:
@@ -162,7 +163,7 @@ class Guard:
             _merged(facts, name, value)
             for name, value in self._parts.upstream.present(session.upstream)
         )
-        return Forward(base.replace, (*base.add, *added), base.answer_add)
+        return replace(base, add=(*base.add, *added))
 
     async def _act(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gateway.app.documentation import Documentation
 from gateway.app.mailbox import Mailboxes
 from gateway.app.passwords import Passwords
 from gateway.app.replies import Replies
@@ -14,6 +15,7 @@ from gateway.core.cookies import Jar
 from gateway.core.facts import Facts, Field
 from gateway.core.flow import Flow
 from gateway.core.logins import Session, Verified
+from gateway.core.responses import Response
 from gateway.core.rules import Rule, RuleSet
 from gateway.core.upstream import Upstream
 from gateway.proxy.calls import Calls
@@ -26,6 +28,7 @@ class Parts:
 
     public_url: without a trailing slash. max_age: seconds; how old a second factor may be where
     a rule does not say. login_body: bytes of a login at most.
+    response: how browsers are to treat answers where a rule does not say.
     """
 
     upstream: Upstream
@@ -41,6 +44,13 @@ class Parts:
     public_url: str
     max_age: float
     login_body: int
+    documentation: Documentation
+    response: Response
+
+    def response_of(self, rule: Rule | None) -> Response:
+        """How browsers are to treat the answer to a request that a rule decided on."""
+        found = rule.response if rule is not None else None
+        return found or self.response
 
     def own_fields(self, facts: Facts) -> tuple[Field, ...]:
         """What every request to the upstream carries from the gateway."""

@@ -12,6 +12,7 @@ from gateway.cli.options import config_option
 
 if TYPE_CHECKING:
     from gateway.core.facts import IPAddress
+    from gateway.core.responses import Response
     from gateway.core.rules import Policy
     from gateway.core.trial import Verdict
     from gateway.settings import Settings
@@ -101,11 +102,24 @@ def _told(settings: Settings, verdict: Verdict) -> list[str]:
     else:
         age = rule.max_age if rule and rule.max_age else settings.second_factor.max_age
         lines.append(f"needs: {_needs(policy, age)}")
-    if rule and rule.sandbox:
-        lines.append("answer: in a sandbox (Content-Security-Policy)")
+    said = rule.response if rule is not None else None
+    lines.append(f"answer: {_answer(said or settings.response)}")
     if rule and rule.unpacked:
         lines.append("files: only ZIP archives whose members stay in their folder")
     return lines
+
+
+def _answer(response: Response) -> str:
+    """What a browser does with the answer."""
+    from gateway.core.responses import Response
+
+    told = {
+        Response.INERT: "inert; nothing in it runs in a browser",
+        Response.PAGES: "pages; only script files of the index run",
+        Response.DOCUMENTATION: "documentation; its scripts run in an origin of their own",
+        Response.PLAIN: "plain; as the index sends it",
+    }
+    return told[response]
 
 
 def _needs(policy: Policy, age: float) -> str:

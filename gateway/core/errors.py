@@ -98,6 +98,12 @@ MESSAGES: Final = MappingProxyType(
             "This request carries credentials of more than one kind or person.",
             "Send just one, or log in again.",
         ),
+        "not_part_of_a_page": Message(
+            403,
+            "Uploaded file",
+            "This is an uploaded file; no page of this index runs it or takes its style from it.",
+            "Open it by itself.",
+        ),
         "cross_site": Message(
             403,
             "Request from another site",

@@ -77,9 +77,9 @@ SINGLE: Final = frozenset(
         "expect",
         "origin",
         "x-otp",
+        "sec-fetch-dest",
         "sec-fetch-site",
         "sec-fetch-mode",
-        "sec-fetch-dest",
         # Defined as one by RFC 9110; the pages' own parser refuses a second.
         "content-location",
         "content-range",

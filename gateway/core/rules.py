@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from gateway.core.errors import Refusal
 from gateway.core.facts import Facts, IPAddress
 from gateway.core.regexes import Regex, compile_regex
+from gateway.core.responses import Response
 from gateway.core.templates import Template, Tree, parse_template, split
 
 
@@ -39,6 +40,7 @@ class Rule:
     networks: where the client is; of one whose address is not known see `RuleSet.match`.
     max_age: seconds; how old a second factor may be.
     unpacked: the index unpacks the files of the form, so they are looked into; goes with `form`.
+    response: how browsers are to treat the answer; None where the rule does not say.
     position: where it stands in the configuration, for messages.
     """
 
@@ -51,8 +53,8 @@ class Rule:
     form: tuple[tuple[str, frozenset[str]], ...] | None = None
     networks: tuple[IPv4Network | IPv6Network, ...] | None = None
     max_age: float | None = None
-    sandbox: bool = False
     unpacked: bool = False
+    response: Response | None = None
     position: str = field(default="", compare=False)
 
     @property

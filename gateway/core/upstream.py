@@ -201,3 +201,20 @@ class Listing(Protocol):
             Refusal: `upstream_broken` for one that is no list of users.
         """
         ...
+
+
+@runtime_checkable
+class Documenting(Protocol):
+    """A kind of index server that serves uploaded documentation, in a frame of its own page."""
+
+    def unframed(self, target: str) -> str | None:
+        """The target of what a page with a frame shows in it, None for other targets."""
+        ...
+
+    def documentation_of(self, path: str) -> str | None:
+        """Which documentation a canonical path is a file of: the path all its files are below."""
+        ...
+
+    def beside_documentation(self, path: str) -> bool:
+        """Whether its page with the frame needs what is at a canonical path (scripts, styles)."""
+        ...

@@ -77,7 +77,7 @@ class Exchange(Relay):
     def _bodiless(self, wire: bytes) -> None:
         head = self.head
         kind = head.kind
-        self.plain = kind.plain and head.persistent and not self.route.answer.names
+        self.plain = kind.plain and head.persistent and not self.route.page_start
         if not kind.repeatable:
             self._connect(wire)
             return

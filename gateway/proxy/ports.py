@@ -52,12 +52,15 @@ class Forward:
     answer_add: fields to add to the answer (Content-Security-Policy, say), in place of the
         upstream's fields of that name.
     watch: told of the answer.
+    page_start: what an HTML page in the answer begins with, before what the upstream sends. Such a
+        request goes on without the fields that ask for less than the whole page, plain.
     """
 
     replace: Mapping[str, str | None] = field(default_factory=dict)
     add: tuple[Field, ...] = ()
     answer_add: tuple[Field, ...] = ()
     watch: Watch | None = None
+    page_start: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

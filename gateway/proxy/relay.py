@@ -14,6 +14,7 @@ from gateway.proxy.connection import Why
 from gateway.proxy.grammar import RequestHead
 from gateway.proxy.hold import Hold, hands_out_session
 from gateway.proxy.late import Late
+from gateway.proxy.page_start import begin_with
 from gateway.proxy.ports import Answer
 from gateway.proxy.splice import AVAILABLE, Mover, Outcome
 from gateway.proxy.upstream import UpstreamConnection
@@ -93,8 +94,10 @@ class Relay:
             if found is not None:  # as nearly always; all below would do the same
                 size, length = found
                 left = size + length - len(data)
-                if left >= 0:
-                    client.write(data)
+                ours = self.route.answer
+                whole = ours.into(data, size) if ours.names else data
+                if left >= 0 and whole:
+                    client.write(whole)
                     if left:
                         self.answering = self.reusable = True
                         self.left = left
@@ -150,6 +153,9 @@ class Relay:
     def _begin(self, answer: AnswerHead, data: bytes) -> None:
         """Pass on the head, and what `data` holds of the body behind it."""
         client, head = self.client, self.head
+        start = self.route.page_start
+        if start:
+            data = begin_with(start, answer, data, bodiless=head.method == b"HEAD")
         length = answer.length
         if answer.bodiless or head.method == b"HEAD":
             length = 0

@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 from gateway.core.cookies import OWN_NAMES
 from gateway.core.errors import Refusal
 from gateway.core.headers import CREDENTIALS, SINGLE, dropped
+from gateway.core.responses import TAKEN_IN
 from gateway.proxy.blocks import DIGITS, FIELDS, TOKENS, Cut, kept, without
 from gateway.proxy.faults import doubled, field_fault, refuse
 from gateway.proxy.layouts import Found, Layout, Layouts, in_order
@@ -22,12 +23,14 @@ _BLOCK: Final = re.compile(FIELDS)
 # uri-host of RFC 3986 section 3.2.2 without percent-escapes, with an optional port.
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9_.~!$&'()*+,;=-]++|\[[0-9A-Fa-f:.]++\])(?::[0-9]{1,5})?")
 HOSTS: Final[set[bytes]] = set()  # judged before: nearly always one and the same
+_WATCHED: Final[set[bytes]] = set()  # never among those
 # At a cookie of the gateway's own, within the value of a Cookie field.
 _OWN_COOKIE: Final = re.compile(
     rb"(?<![^;: \t])(?:"
     + b"|".join(re.escape(name.encode()) for name in sorted(OWN_NAMES))
     + rb")[ \t]*="
 )
+_TAKEN_IN: Final = frozenset(name.encode() for name in TAKEN_IN)
 _SINGLE: Final = frozenset(name.encode() for name in SINGLE)
 _OPTIONS: Final = frozenset({b"close", b"keep-alive"})
 
@@ -66,6 +69,18 @@ _PLAIN_SIZE: Final = 2048
 NOBODY: Final = 0
 COOKIE: Final = 1  # a Cookie field with none of the gateway's own
 CREDENTIAL: Final = 2
+WATCHED: Final = 3  # whoever asks, the gate looks at it
+
+
+def watch_host(authority: str) -> None:
+    """Have the gate look at every request to a host that is not the usual one.
+
+    Args:
+        authority: as browsers write it, in lower case.
+    """
+    _WATCHED.add(authority.encode("ascii"))
+    HOSTS.clear()
+    PLAIN.clear()
 
 
 class Said:
@@ -193,7 +208,9 @@ def _host(said: Said, value: bytes) -> None:
     if value not in HOSTS:
         if not _HOST.fullmatch(value):
             raise refuse("Host is not a host")
-        if len(HOSTS) < 64:
+        if value.lower() in _WATCHED:
+            said.personal = WATCHED
+        elif len(HOSTS) < 64:
             HOSTS.add(value)
     said.has_host = True
 
@@ -222,6 +239,12 @@ def _cookie(said: Said, value: bytes) -> None:
 
 def _credential(said: Said, value: bytes) -> None:
     said.personal = CREDENTIAL
+
+
+def _destination(said: Said, value: bytes) -> None:
+    """Fetch Metadata: a page wants to take the answer in."""
+    if value in _TAKEN_IN:
+        said.personal = WATCHED
 
 
 def _expect(said: Said, value: bytes) -> None:
@@ -256,6 +279,7 @@ _JUDGES: Final[dict[bytes, _Judge]] = {
     b"content-length": _length,
     b"transfer-encoding": _coding,
     b"cookie": _cookie,
+    b"sec-fetch-dest": _destination,
     b"expect": _expect,
     b"connection": _connection,
     b"upgrade": _upgrade,

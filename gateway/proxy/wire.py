@@ -17,8 +17,9 @@ from gateway.core.cookies import without_own_cookies
 from gateway.core.facts import Field
 from gateway.core.headers import dropped
 from gateway.proxy.answers import AnswerHead
-from gateway.proxy.blocks import TCHAR, VALUE, without
+from gateway.proxy.blocks import TCHAR, VALUE, fields, without
 from gateway.proxy.grammar import Kind, RequestHead
+from gateway.proxy.page_start import ASKS_FOR_LESS
 from gateway.proxy.ports import Answer, Forward
 
 _NAME: Final = re.compile(TCHAR + rb"++")
@@ -32,9 +33,10 @@ class Rendered:
     """Fields to set: `block` as lines ready to send, `names` of what they take the place of.
 
     end: the same as the end of a head whose last line still lacks its line feed.
+    marks: where a block of fields holds one of those names.
     """
 
-    __slots__ = ("block", "end", "names")
+    __slots__ = ("block", "end", "marks", "names")
 
     def __init__(self, fields: Iterable[Field], absent: Iterable[str] = ()) -> None:
         lines = [(name.encode("ascii"), value.encode("latin-1")) for name, value in fields]
@@ -47,6 +49,26 @@ class Rendered:
         self.block = b"".join(b"%s: %s\r\n" % line for line in lines)
         self.end = b"\n%s\r\n" % self.block
         self.names = names
+        self.marks = tuple(b"\n%s:" % name for name in names)
+
+    def meets(self, block: bytes) -> bool:
+        """Whether a block has fields that these take the place of."""
+        lower = block.lower()
+        return any(mark in lower for mark in self.marks)
+
+    def into(self, data: bytes, size: int) -> bytes:
+        """An answer with these added to its head of that size; nothing where they would have to
+        take the place of others."""
+        head = data[: size - 2]
+        if self.meets(head):
+            return b""
+        return b"".join((head, self.block, memoryview(data)[size - 2 :]))
+
+    def less(self, names: set[bytes]) -> Rendered:
+        """The same without the fields of these lower-case names."""
+        pairs = fields(b"".join(b"\n%s\r" % line for line in self.block.split(b"\r\n")[:-1]))
+        kept = Rendered(pair for pair in pairs if pair[0].encode() not in names)
+        return kept.beyond_hygiene()
 
     def beyond_hygiene(self) -> Rendered:
         """The same for requests: names that never pass need not be looked for again."""
@@ -57,18 +79,22 @@ class Rendered:
 class Route:
     """A `Forward`, rendered once. lasting: for many requests, whoever sends them."""
 
-    __slots__ = ("_kinds", "answer", "forward", "lasting", "request")
+    __slots__ = ("_kinds", "answer", "forward", "lasting", "outranks", "page_start", "request")
 
     def __init__(self, forward: Forward, *, lasting: bool = False) -> None:
         self._kinds: dict[tuple[bytes, bytes], Kind] = {}
         self.forward = forward
         self.lasting = lasting
+        self.page_start = forward.page_start
+        absent = {*forward.replace, *(ASKS_FOR_LESS if forward.page_start else ())}
         replaced = [
             (name, without_own_cookies(value) if name == "cookie" else value)
             for name, value in forward.replace.items()
             if value is not None
         ]
-        self.request = Rendered([*replaced, *forward.add], forward.replace).beyond_hygiene()
+        self.request = Rendered([*replaced, *forward.add], absent).beyond_hygiene()
+        # Of what only the gateway says, the route's is said instead of the client's.
+        self.outranks = {n.lower().encode() for n, _ in forward.add if dropped(n.lower())}
         self.answer = Rendered(forward.answer_add)
 
     def kind(self, other: Kind) -> Kind:
@@ -89,6 +115,8 @@ def request_head(head: RequestHead, route: Route, client: Rendered, authority: b
     kind = head.kind
     if said.route is route and not client.names and not kind.last:
         return head.line + said.tail + client.end
+    if route.outranks:
+        client = client.less(route.outranks)
     block = said.kept
     extra = b"" if said.length is not None else b"Transfer-Encoding: chunked\r\n"
     names = route.request.names
@@ -150,7 +178,7 @@ def answer_head(
     block = answer.kept
     ours = route.answer
     end = ours.end
-    if ours.names:
+    if ours.names and ours.meets(block):
         block = without(block, ours.names)
     if close:
         block = without(block, {b"connection"})

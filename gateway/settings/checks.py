@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateway.core.addresses import PREFIX, own
+from gateway.core.responses import Response
 from gateway.core.rules import RuleSet
 from gateway.core.shadow import shadowed
 from gateway.settings.addresses import is_address
@@ -105,6 +106,7 @@ def _check_addresses(document: Document, settings: Settings) -> None:
         )
     if settings.tls is not None and not public.secure:
         _warn(document, at, f"{public} is http, though tls is set", "an https address")
+    _check_documentation(document, settings)
     _check_listeners(document, settings)
 
 
@@ -126,6 +128,26 @@ def _check_listeners(document: Document, settings: Settings) -> None:
                 f"{upstream} is where the gateway itself listens",
                 "the address of the index server",
             )
+
+
+def _check_documentation(document: Document, settings: Settings) -> None:
+    """Cookies tell hosts apart, not ports, and a host may set them for those above it."""
+    public, its = settings.public_url, settings.documentation_url
+    if its is None:
+        return
+    at: Loc = ("documentation_url",)
+    if its.host == public.host or its.host.endswith(f".{public.host}"):
+        _add(
+            document,
+            at,
+            "",
+            f"{its}: scripts of documentation could set cookies of {public}",
+            "another host name, not one below it, such as https://docs.example.net",
+        )
+    if public.secure and not its.secure:
+        _add(document, at, "", f"{its} is http, though public_url is https", "an https address")
+    if not any(rule.rule().response is Response.DOCUMENTATION for rule in settings.rules):
+        _add(document, at, "", "no rule has response: documentation", "one that has")
 
 
 def _add(document: Document, loc: Loc, rule: str, found: str, allowed: str) -> None:

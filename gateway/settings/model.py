@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from gateway.core.logins import Enrolment
+from gateway.core.responses import Response
 from gateway.core.rules import Policy, RuleSet
 from gateway.settings.addresses import (
     ENDPOINT,
@@ -30,7 +31,7 @@ from gateway.settings.amounts import DURATION, DURATION_OR_OFF, SIZE
 from gateway.settings.files import FILE, SECRET, STORE, Source
 from gateway.settings.nodes import Loc, Mark
 from gateway.settings.problems import Problem
-from gateway.settings.rules import RuleModel, TestModel
+from gateway.settings.rules import RESPONSE, RuleModel, TestModel
 from gateway.settings.sections import Section, setting
 from gateway.settings.shape import Choice, Day, Flag, Mapped, OrWord, Several, Text, Whole
 
@@ -212,6 +213,11 @@ class Settings:
     public_url: PublicUrl = setting(
         PUBLIC_URL, "The address people use, such as https://packages.example.org."
     )
+    documentation_url: PublicUrl | None = setting(
+        PUBLIC_URL,
+        "A host of its own for uploaded documentation, served here too, without any cookie.",
+        None,
+    )
     tls: Tls | None = setting(Section(Tls), "Own TLS; without it stand behind a TLS proxy.", None)
     upstream: Upstream = setting(
         Section(Upstream), "The index server behind the gateway: kind and url."
@@ -234,6 +240,9 @@ class Settings:
         Several(Section(RuleModel), called="rule", named="name"),
         "The first rule that matches decides.",
         [],
+    )
+    response: Response = setting(
+        RESPONSE, "How browsers are to treat answers where no rule says.", "plain"
     )
     default: Literal["second_factor", "deny", "pass"] = setting(
         Choice(("second_factor", "deny", "pass")),

@@ -9,6 +9,7 @@ from typing import Final
 
 from gateway.core.facts import IPAddress
 from gateway.core.regexes import TemplateError, compile_regex
+from gateway.core.responses import Response
 from gateway.core.rules import Policy, Rule
 from gateway.core.templates import parse_template
 from gateway.settings.addresses import ADDRESS, NETWORK
@@ -58,6 +59,7 @@ _PATHS: Final = Several(Text("^/", parse=_template), least=1)
 _TYPE: Final = Text(f"^{_MEDIA_TYPE.pattern}$", parse=_media_type)
 _MEDIA_TYPES: Final = Several(_TYPE, least=1)
 _VALUES: Final = Several(Text(), least=1)
+RESPONSE: Final = Choice(tuple(one.value for one in Response), Response)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,11 +114,10 @@ class RuleModel:
     max_age: float | None = setting(
         DURATION, "With second_factor: how old the second factor may be.", None
     )
-    sandbox: bool = setting(
-        Flag(),
-        "The answer is a page written by users: browsers give it an origin of its own.",
-        False,
+    response: Response | None = setting(
+        RESPONSE, "How browsers are to treat the answer; the file's `response` if not said.", None
     )
+    sandbox: bool = setting(Flag(), "The older way to write `response: documentation`.", False)
 
     unpacked: bool = setting(
         Flag(),
@@ -128,6 +129,8 @@ class RuleModel:
     def problem(self) -> str:
         if self.unpacked and self.match.form is None:
             return "unpacked without match.form; only the files of a form are looked into"
+        if self.sandbox and self.response is not None:
+            return "both response and sandbox; response alone"
         if self.max_age is not None and self.policy is not Policy.SECOND_FACTOR:
             return f"max_age with policy {self.policy}; only second_factor has one"
         return ""
@@ -145,8 +148,8 @@ class RuleModel:
             form=None if form is None else tuple((k, frozenset(v)) for k, v in form.items()),
             networks=match.networks,
             max_age=self.max_age,
-            sandbox=self.sandbox,
             unpacked=self.unpacked,
+            response=Response.DOCUMENTATION if self.sandbox else self.response,
             position=position,
         )
 

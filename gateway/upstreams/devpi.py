@@ -33,6 +33,7 @@ LOGIN: Final = "/+login"
 _ACCEPT_JSON: Final = (("accept", "application/json"),)
 _JSON: Final = (*_ACCEPT_JSON, ("content-type", "application/json"))
 _HTML: Final = (("accept", "text/html"), ("content-type", FORM))
+_FRAME: Final = 5  # where "+d" stands in "/user/index/project/version/+d/…".split("/")
 _API_VERSION: Final = (("X-Devpi-Api-Version", "2"),)
 
 
@@ -162,6 +163,25 @@ class Devpi:
 
     def logs_out(self, facts: Facts) -> bool:
         return facts.method.upper() == "POST" and facts.path == "/+logout"
+
+    def unframed(self, target: str) -> str | None:
+        """`…/{version}/+d/FILE` frames `…/{version}/+doc/FILE` (devpi-web)."""
+        raw, mark, query = target.partition("?")
+        segments = raw.split("/")
+        if len(segments) < _FRAME + 2 or unquote_to_bytes(segments[_FRAME]) != b"+d":
+            return None
+        segments[_FRAME] = "+doc"
+        return "/".join(segments) + mark + query
+
+    def documentation_of(self, path: str) -> str | None:
+        segments = path.split("/")
+        if len(segments) < _FRAME + 2 or segments[_FRAME] != "+doc":
+            return None
+        return "/".join(segments[: _FRAME + 1])
+
+    def beside_documentation(self, path: str) -> bool:
+        first = path[1:].partition("/")[0]
+        return path == "/favicon.ico" or first.startswith(("+static-", "+theme-static-"))
 
     def users_call(self) -> Call:
         return Call("GET", "/", _ACCEPT_JSON)

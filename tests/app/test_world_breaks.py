@@ -132,13 +132,6 @@ def test_the_clock_was_set_back(devpi: Served, devpi_server: servers.Index) -> N
     assert told.status == 401
 
 
-def test_documents_written_by_users_run_in_a_sandbox(devpi: Served) -> None:
-    """A script in them would otherwise act as its reader."""
-    for path in ("+doc/index.html", "+d/index.html"):
-        told = devpi.client().get(f"/root/pypi/x/1.0/{path}")
-        assert told.first("content-security-policy") == "sandbox allow-scripts", path
-
-
 def test_headers_that_move_the_route_are_ours(devpi: Served) -> None:
     """devpi strips the path of X-Outside-URL and builds its links from it."""
     fields = {

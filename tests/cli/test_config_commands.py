@@ -265,7 +265,7 @@ EXPLAINED = {
         "rule: login in disguise",
         "refused: denied (403)",
     ),
-    "documentation": (["GET", "/u/i/p/1/+doc/x"], "answer: in a sandbox"),
+    "documentation": (["GET", "/u/i/p/1/+doc/x"], "answer: documentation"),
     "the default": (
         ["POST", "/+new"],
         "No rule matches; the default decides: second_factor\n  not login: ",

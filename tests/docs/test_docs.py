@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from enum import StrEnum
 from pathlib import Path
 
 import click
@@ -13,6 +14,7 @@ import pytest
 
 from gateway.cli import COMMANDS, cli
 from gateway.core.errors import MESSAGES
+from gateway.core.responses import Response
 from gateway.core.rules import Policy
 from gateway.settings import loads, run_tests
 
@@ -77,10 +79,15 @@ def test_every_slug_is_explained() -> None:
     assert set(re.findall(r"^### `(\w+)`", text, re.M)) == set(MESSAGES)
 
 
-def test_every_policy_that_a_rule_may_have_is_explained() -> None:
-    text = (ROOT / "docs/rules.md").read_text("utf-8")
-    explained = set(re.findall(r"^\| `(\w+)` \|", text, re.M))
-    assert explained == {policy.value for policy in Policy}
+@pytest.mark.parametrize(
+    ("heading", "words"),
+    [("Policies", Policy), ("What browsers do with answers", Response)],
+    ids=["policy", "response"],
+)
+def test_everything_that_a_rule_may_say_is_explained(heading: str, words: type[StrEnum]) -> None:
+    text = (ROOT / "docs/rules.md").read_text("utf-8").partition(f"## {heading}\n")[2]
+    explained = re.findall(r"^\| `(\w+)` \|", text.partition("\n## ")[0], re.M)
+    assert explained == [word.value for word in words]
 
 
 @pages

@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 
 from gateway.core.facts import Facts
 from gateway.core.path import parse_target
+from gateway.core.responses import Response
 from gateway.core.rules import Policy
 from gateway.settings import (
     ConfigError,
@@ -121,12 +122,70 @@ def test_changes_need_more_than_a_password(kind: str) -> None:
     assert settings.default == "second_factor"
 
 
-def test_documentation_is_in_a_sandbox() -> None:
-    rules = load(CONFIG / "devpi.yaml").ruleset()
-    for path in ("/u/i/p/1.0/+doc/index.html", "/u/i/p/1.0/+d/index.html", "/u/i/p/1.0/+doc"):
-        matched = rules.match(Facts("GET", path, *parse_target(path), fields=(), client=None))
-        assert matched.rule is not None
-        assert matched.rule.sandbox
+SHOWN = {
+    "devpi": {
+        "/u/i/p/1.0/+doc/index.html": Response.DOCUMENTATION,
+        "/u/i/p/1.0/+d/index.html": Response.DOCUMENTATION,
+        "/u/i/p/1.0/+doc": Response.DOCUMENTATION,
+        "/u/i/+f/d1e/2f3/p-1.0.tar.gz": Response.INERT,
+        "/u/i/+e/https_files/p-1.0.tar.gz": Response.INERT,
+        "/u/i/+simple/p/": Response.INERT,
+        "/u/i/p": Response.PAGES,
+        "/+login": Response.PAGES,
+        "/+something": Response.PAGES,
+    },
+    "pypiserver": {
+        "/": Response.INERT,
+        "/simple/p/": Response.INERT,
+        "/packages/p-1.0-py3.1-x.html": Response.INERT,
+        "/something/else/again": Response.INERT,
+    },
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_whatever_people_upload_runs_nowhere_near_sessions(kind: str) -> None:
+    settings = load(CONFIG / f"{kind}.yaml")
+    for path, response in SHOWN[kind].items():
+        facts = Facts("GET", path, *parse_target(path), fields=(), client=None)
+        rule = settings.ruleset().match(facts).rule
+        assert ((rule and rule.response) or settings.response) is response, path
+
+
+def test_the_older_way_to_write_a_sandbox() -> None:
+    text = (CONFIG / "devpi.yaml").read_text()
+    old = text.replace("response: documentation", "sandbox: true")
+    facts = Facts("GET", "/u/i/p/1/+doc/x", *parse_target("/u/i/p/1/+doc/x"), (), None)
+    rule = loads(old.encode(), base=CONFIG).ruleset().match(facts).rule
+    assert rule is not None and rule.response is Response.DOCUMENTATION
+    both = text.replace("response: documentation", "response: documentation\n    sandbox: true")
+    with pytest.raises(ConfigError, match="both response and sandbox"):
+        loads(both.encode(), base=CONFIG)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://localhost:9090",  # cookies do not tell ports apart
+        "http://docs.localhost:8080",  # it could set cookies for localhost
+        "ftp://docs.example.net",
+        "http://docs.example.net/path",
+    ],
+)
+def test_a_host_of_documentation_that_would_reach_cookies_is_refused(url: str) -> None:
+    text = (CONFIG / "devpi.yaml").read_text()
+    changed = text.replace("# documentation_url: https://docs.example.net", "documentation_url: ")
+    with pytest.raises(ConfigError, match=r"another host name|has a path|no http"):
+        loads(
+            changed.replace("documentation_url: ", f"documentation_url: {url}").encode(),
+            base=CONFIG,
+        )
+
+
+def test_a_host_of_documentation_needs_a_rule() -> None:
+    text = (CONFIG / "pypiserver.yaml").read_text()
+    with pytest.raises(ConfigError, match="no rule has response: documentation"):
+        loads(f"documentation_url: http://docs.example.net\n{text}".encode(), base=CONFIG)
 
 
 # -- the settings themselves -------------------------------------------------------------------
