@@ -62,7 +62,7 @@ class ClientConnection(Connection):
         peer = transport.get_extra_info("peername")
         if isinstance(peer, tuple):
             self._peer = read_address(peer[0].partition("%")[0])
-        sock = transport.get_extra_info("socket")
+        sock = self.sock
         if sock is not None:
             self.forwarder.descriptors.arrived(sock.fileno())
         self.forwarder.clients[self] = None

@@ -48,6 +48,12 @@ class Connection(asyncio.Protocol):
         if sock is not None and sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
+    @property
+    def sock(self) -> socket.socket | None:
+        """The socket below the transport, for its descriptor."""
+        transport = self.transport
+        return None if transport is None else transport.get_extra_info("socket")
+
     def stop_reading(self, why: int) -> None:
         if not self.stopped and self.transport is not None and not self.transport.is_closing():
             self.transport.pause_reading()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import fcntl
 import logging
 import os
 import resource
+import socket
 import termios
 from collections.abc import Callable
 from typing import Final
@@ -43,9 +43,8 @@ def backlog(most: int, listeners: int) -> int:
     return max(4, min(1024, kept(most) // (2 * max(1, listeners))))
 
 
-def pending(transport: asyncio.BaseTransport | None) -> bool:
+def pending(sock: socket.socket | None) -> bool:
     """Whether something has come on a connection that nobody has read yet."""
-    sock = None if transport is None else transport.get_extra_info("socket")
     if sock is None or sock.fileno() < 0:
         return False
     try:

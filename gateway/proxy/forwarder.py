@@ -18,6 +18,7 @@ from gateway.core.facts import Facts, IPAddress
 from gateway.proxy.client import ClientConnection
 from gateway.proxy.descriptors import Descriptors, pending
 from gateway.proxy.grammar import Kind, RequestHead
+from gateway.proxy.greeting import Greeting
 from gateway.proxy.limits import Limits
 from gateway.proxy.ports import Answer, Forward, Gate, Pages
 from gateway.proxy.room import Room
@@ -62,7 +63,8 @@ class Forwarder:
         self.room: Final = Room(self.limits.held)
         self.clients: Final[dict[ClientConnection, None]] = {}
         """All connections of clients, the first that came first."""
-        self._waiting: list[tuple[float, ClientConnection]] = []
+        self._greetings: dict[Greeting, None] = {}
+        self._waiting: list[tuple[float, ClientConnection | Greeting]] = []
         self._looked = -1.0
         self.bare: Final = Route(Forward())
         self.stopping = False
@@ -84,6 +86,17 @@ class Forwarder:
             self._tick()
         return ClientConnection(self)
 
+    def greet(self, greeting: Greeting) -> None:
+        """A connection that has to speak TLS first."""
+        if self._timer is None:
+            self._tick()
+        self.descriptors.arrived(greeting.sock.fileno())
+        self._greetings[greeting] = None
+
+    def greeted(self, greeting: Greeting) -> None:
+        """It has, or it never will."""
+        self._greetings.pop(greeting, None)
+
     def gone(self, client: ClientConnection) -> None:
         self.clients.pop(client, None)
         if self._empty is not None and not self.clients:
@@ -91,20 +104,23 @@ class Forwarder:
 
     def _open(self) -> int:
         """Descriptors of connections and what belongs to them."""
-        return len(self.clients) + len(self.pool.open) + self.pipes.open
+        lines = len(self.clients) + len(self._greetings) + len(self.pool.open)
+        return lines + self.pipes.open
 
     def _close_one(self) -> None:
         """Close the client's connection that has waited longest, for others to come."""
         while True:
             while self._waiting:
                 since, client = self._waiting.pop()
-                if client.waits and client.since == since and not pending(client.transport):
+                here = client in self.clients or client in self._greetings
+                if here and client.waits and client.since == since and not pending(client.sock):
                     client.leave()
                     return
             if self._looked == self.now:
                 return
-            found = [(client.since, client) for client in self.clients if client.waits]
-            if _WORTH_A_LOOK * len(found) < len(self.clients) or not found:
+            every: list[ClientConnection | Greeting] = [*self.clients, *self._greetings]
+            found = [(client.since, client) for client in every if client.waits]
+            if _WORTH_A_LOOK * len(found) < len(every) or not found:
                 self._looked = self.now  # nearly all of them are busy: not again in this tick
             found.sort(key=itemgetter(0))  # of the same moment, the one that came first
             self._waiting = found[::-1]
@@ -127,6 +143,8 @@ class Forwarder:
         what is left then is cut off."""
         self.stopping = True
         self._empty = asyncio.Event()
+        for greeting in list(self._greetings):
+            greeting.leave()
         for client in list(self.clients):
             if client.stage is None:
                 client.finish()

@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from gateway.proxy.descriptors import backlog, limit, raise_limit
 from gateway.proxy.forwarder import Forwarder
+from gateway.proxy.greeting import SecureListener
 from gateway.proxy.listen import Listener
 from gateway.proxy.workers import stop_signals, supervise
 
@@ -117,15 +118,19 @@ def close_all(sockets: Iterable[socket.socket]) -> None:
         sock.close()
 
 
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
 async def _accept(
     forwarder: Forwarder, sock: socket.socket, tls: ssl.SSLContext | None, most: int
-) -> asyncio.AbstractServer:
+) -> _Closable:
     loop = asyncio.get_running_loop()
-    within = forwarder.limits.head_time if tls else None
-    make = loop.create_unix_server if sock.family == socket.AF_UNIX else loop.create_server
-    return await make(
-        forwarder.client, sock=sock, ssl=tls, backlog=most, ssl_handshake_timeout=within
-    )
+    if tls is not None:
+        return SecureListener(forwarder, sock, tls, most)
+    if sock.family == socket.AF_UNIX:
+        return await loop.create_unix_server(forwarder.client, sock=sock, backlog=most)
+    return await loop.create_server(forwarder.client, sock=sock, backlog=most)
 
 
 def run(main: Coroutine[Any, Any, int]) -> int:

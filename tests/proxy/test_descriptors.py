@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 import socket
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from gateway.cli.demo.children import free_port
 from gateway.proxy.descriptors import backlog, kept
 from tests.proxy.test_serving import BODY, gateway
 from tests.proxy.test_serving import index as index  # a fixture
+from tests.support.certificates import certificate_for_localhost
 
 GET = b"GET /%d HTTP/1.1\r\nHost: index\r\n\r\n"
 WAITING = {
@@ -101,6 +103,31 @@ def test_a_new_client_is_served_though_more_wait_than_fit(
         said = process.stderr.read()
         assert said.count("LimitNOFILE") == 1, said
         assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_connections_that_never_speak_tls_shut_nobody_out(
+    index: str, loop: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if loop == "asyncio":
+        monkeypatch.setenv("ASYNCIO", "1")
+    cert, key = map(str, certificate_for_localhost(tmp_path))
+    context = ssl.create_default_context(cafile=cert)
+    port = free_port()
+    arguments = (index, f"127.0.0.1:{port}", "1", cert, key)
+    with gateway(*arguments, before=["prlimit", "--nofile=256:256"]) as process:
+        with waiting(port, 150, b""), waiting(port, 150, b"\x16\x03\x01\x02\x00\x01"):
+            for _ in range(3):
+                began = time.monotonic()
+                line = http.client.HTTPSConnection("localhost", port, timeout=20, context=context)
+                line.request("GET", "/big")
+                assert line.getresponse().read() == BODY
+                line.close()
+                assert time.monotonic() - began < 3
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+        assert process.stderr is not None
+        assert "Traceback" not in process.stderr.read()
 
 
 @pytest.mark.parametrize(
