@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.app.chores import Chores
@@ -15,7 +15,7 @@ from gateway.app.lazy import LazyPages
 from gateway.app.parts import Parts
 from gateway.app.passwords import Passwords
 from gateway.app.replies import Replies
-from gateway.app.upstream import calls_to
+from gateway.app.upstream import calls_to, form_of
 from gateway.core.audit_chain import Trail
 from gateway.core.clock import Clock, Random
 from gateway.core.cookies import jar_of
@@ -29,7 +29,7 @@ from gateway.proxy.limits import Limits
 from gateway.proxy.said import watch_host
 from gateway.proxy.upstream import Endpoint
 from gateway.stores import open_store
-from gateway.upstreams import UPSTREAMS, FormOptions
+from gateway.upstreams import UPSTREAMS
 from gateway.web import shield
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ async def build(
     )
     flow = Flow(domain)
     public_url = limits.public_url
-    upstream = UPSTREAMS[settings.upstream.kind](_form(settings))
+    upstream = UPSTREAMS[settings.upstream.kind](form_of(settings))
     jar = jar_of(ring, secure=public_url.startswith("https:"))
     passwords = Passwords(
         upstream,
@@ -127,12 +127,6 @@ async def build(
     )
     chores.start(flow.sweep)
     return Running(forwarder, store, calls, pages, parts, chores)
-
-
-def _form(settings: Settings) -> FormOptions:
-    """How the login of a `form` upstream looks; the other kinds need no telling."""
-    wanted = settings.upstream.form
-    return FormOptions() if wanted is None else FormOptions(**asdict(wanted))
 
 
 def _endpoint(settings: Settings) -> Endpoint:

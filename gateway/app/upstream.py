@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from gateway.proxy.calls import MAX_ANSWER, Address, Calls
+from gateway.upstreams import FormOptions
 
 if TYPE_CHECKING:
     from gateway.settings import Settings
@@ -16,3 +18,9 @@ def calls_to(settings: Settings, *, longest: int = MAX_ANSWER) -> Calls:
     address = Address("http://localhost", where.unix) if where.unix else Address(str(where))
     limits = settings.limits
     return Calls(address, connect=limits.connect, answer=limits.answer, longest=longest)
+
+
+def form_of(settings: Settings) -> FormOptions:
+    """How the login of a `form` upstream looks; the other kinds need no telling."""
+    wanted = settings.upstream.form
+    return FormOptions() if wanted is None else FormOptions(**asdict(wanted))

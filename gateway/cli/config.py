@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from gateway.cli import interpreter, output
+from gateway.cli import live as cli_live
 from gateway.cli.options import WRITABLE, config_option
 
 if TYPE_CHECKING:
@@ -68,23 +69,40 @@ def init(kind: str, target: Path, force: bool) -> int:
     help="With --who: a file of user names, one a line, such as pypiserver's htpasswd; - for "
     "stdin.",
 )
-def check(config: Path, who: bool, users: Path | None) -> int:
+@click.option(
+    "--live",
+    is_flag=True,
+    help="See that what it names works: index, passwords, store, keys, public address.",
+)
+@click.option("--json", "as_json", is_flag=True, help="With --live: what was found, as JSON.")
+@click.option("--quiet", is_flag=True, help="With --live: tell only what does not work.")
+def check(
+    config: Path, who: bool, users: Path | None, live: bool, as_json: bool, quiet: bool
+) -> int:
     """Validate a configuration, run its tests and look at its store.
+
+    With --live it fails where something does not work. Run it as the user of the gateway, while
+    the gateway runs: no other has the same rights, and the public address has to lead to it.
 
     With --who it fails where somebody is refused today, or where the index server, which knows
     its users, did not tell them.
     """
     if users and not who:
         raise click.UsageError("--users goes with --who.")
+    if (as_json or quiet) and not live:
+        raise click.UsageError("--json and --quiet go with --live.")
     from gateway.settings import ConfigError, load, run_tests
 
     interpreter.require()
     settings = load(config)
-    for problem in settings.warnings:
-        output.warning(str(problem))
+    if not quiet:
+        for problem in settings.warnings:
+            output.warning(str(problem))
     failed = run_tests(settings)
     if failed:
         raise ConfigError(tuple(failed))
+    if as_json or quiet:
+        return cli_live.look(settings, json=as_json, quiet=quiet)
     _look_at_keys(settings)
     _look_at_store(settings)
     _look_at_documentation(settings)
@@ -92,7 +110,8 @@ def check(config: Path, who: bool, users: Path | None) -> int:
         f"{config}: {len(settings.rules)} rules and {len(settings.tests)} tests hold; "
         f"{settings.public_url} -> {settings.upstream.kind} at {settings.upstream.url}"
     )
-    return _look_at_people(settings, users) if who else output.OK
+    works = cli_live.look(settings) if live else output.OK
+    return max(works, _look_at_people(settings, users) if who else output.OK)
 
 
 def _look_at_people(settings: Settings, users: Path | None) -> int:

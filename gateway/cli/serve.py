@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from gateway.cli import interpreter, output
+from gateway.cli import interpreter, live, output
 from gateway.cli.options import WRITABLE, config_option
 
 
@@ -19,7 +19,12 @@ from gateway.cli.options import WRITABLE, config_option
     type=click.IntRange(1, 256),
     help="Processes that share the listener; one per core is plenty.",
 )
-def serve(config: Path, workers: int) -> int:
+@click.option(
+    "--look/--no-look",
+    default=True,
+    help="Tell at start what of `check --live` fails (in the background).",
+)
+def serve(config: Path, workers: int, look: bool) -> int:
     """Run the gateway until SIGTERM or Ctrl-C.
 
     Running transfers finish within the limit of the configuration, then it ends.
@@ -43,6 +48,9 @@ def serve(config: Path, workers: int) -> int:
     def ready(listening: list[str]) -> None:
         behind = f"{settings.upstream.kind} at {settings.upstream.url}"
         output.note(f"Serving {settings.public_url} on {', '.join(listening)}, before {behind}.")
+        if look:
+            begin()
 
-    code = run(settings, workers=workers, ready=ready)
+    with live.beside(config, alone=workers <= 1) as begin:
+        code = run(settings, workers=workers, ready=ready)
     return output.FAILED if code else output.OK

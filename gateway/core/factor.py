@@ -131,6 +131,14 @@ class Sealing(Protocol):
         """The account with every secret under the active key; itself if they all are."""
         ...
 
+    def opened(self, account: Account) -> int:
+        """How many secrets there are, each opened to see that one of the keys fits.
+
+        Raises:
+            SealBroken: none does.
+        """
+        ...
+
 
 @runtime_checkable
 class Issuable(Factor, Protocol):

@@ -107,6 +107,9 @@ class Totp:
         fresh = tuple(self._reseal(account, device) for device in account.totp)
         return account if fresh == account.totp else replace(account, totp=fresh)
 
+    def opened(self, account: Account) -> int:
+        return sum(bool(self._secret(account, device)) for device in account.totp)
+
     def _reseal(self, account: Account, device: TotpDevice) -> TotpDevice:
         if self._ring.sealed_under(base64.b64decode(device.secret)) == self._ring.active:
             return device

@@ -75,7 +75,9 @@ class _Supervisor:
             while len(self._born) < self._count:
                 self._fork()
             pid, status = os.wait()
-            lived = time.monotonic() - self._born.pop(pid, 0.0)
+            if pid not in self._born:  # another child: what looks around at start, or an orphan
+                continue
+            lived = time.monotonic() - self._born.pop(pid)
             _LOG.error(
                 "worker %d ended with status %d; starting another",
                 pid,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateway import NAME
+from gateway.core.liveness import NONCE, PARAMETER, PURPOSE
 from gateway.core.store import StoreUnavailable
 from gateway.web.kit import Ask, Kit
 from gateway.web.reply import Reply, as_json
@@ -18,4 +19,8 @@ async def show(kit: Kit, ask: Ask) -> Reply:
         store = "ok"
     except StoreUnavailable:
         store = "failed"
-    return as_json(200, {"name": NAME, "status": "ok", "store": store})
+    answer = {"name": NAME, "status": "ok", "store": store}
+    nonce = ask.asked(PARAMETER)
+    if NONCE.fullmatch(nonce):
+        answer["proof"] = kit.prove(PURPOSE, nonce)
+    return as_json(200, answer)

@@ -5,7 +5,7 @@ Handlers take these and return a `Reply`; the aiohttp request stays in `pages.py
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qs
@@ -82,6 +82,8 @@ class Kit:
     config: PagesConfig
     clock: Clock
     random: Random
+    prove: Callable[[str, str], str]
+    """The keyed hash of a nonce for a purpose: this gateway has the keys."""
 
     def cookie(self, ask: Ask, name: str) -> str:
         return self.jar.read(ask.facts, name)

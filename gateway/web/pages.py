@@ -53,7 +53,15 @@ class Pages:
         config: PagesConfig,
     ) -> None:
         self._kit = Kit(
-            flow, checker, activity, jar, tokens.FormTokens(keys, clock), config, clock, random
+            flow=flow,
+            checker=checker,
+            activity=activity,
+            jar=jar,
+            tokens=tokens.FormTokens(keys, clock),
+            config=config,
+            clock=clock,
+            random=random,
+            prove=keys.digest,
         )
 
     async def handle(self, request: web.BaseRequest, facts: Facts) -> web.StreamResponse:

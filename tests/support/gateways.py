@@ -84,6 +84,7 @@ class Gateway:
         argv = [
             *configuration.PROGRAM,
             "serve",
+            "--no-look",
             "-c",
             str(self.config),
             "--workers",

@@ -20,6 +20,7 @@ import click
 from gateway.cli import interpreter, output
 from gateway.cli.demo import guide, indexes
 from gateway.cli.demo.children import ENDING, Children, listens, signals_held
+from gateway.cli.demo.proof import prove
 from gateway.cli.demo.stage import build
 
 
@@ -86,6 +87,7 @@ def _remove(place: Path) -> None:
 def _run(children: Children, place: Path, upstream: str, port: int) -> None:
     output.note(f"Starting {upstream} and the gateway …")
     stage = build(children, place, upstream, port)
+    prove(stage)
     shown = guide.codes(stage.otpauth)
     click.echo(guide.welcome(stage, shown(time.time())[0]))
     live = output.is_terminal()

@@ -63,7 +63,8 @@ def enrol(config: Path, user: str) -> Enrolled:
 
 def serve(children: Children, config: Path, port: int, log: Path, *, workers: int = 1) -> Child:
     """Start the gateway and wait until it is healthy."""
-    argv = [*PROGRAM, "serve", "-c", str(config), "--workers", str(workers)]
+    argv = [*PROGRAM, "serve", "--no-look", "-c", str(config)]
+    argv += ["--workers", str(workers)]
     child = children.start("index-gateway", argv, log)
     child.ready(port, HEALTH, within=60)
     return child

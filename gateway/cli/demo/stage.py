@@ -25,13 +25,15 @@ FRESH: Final = Package("fresh", "1.0", "Uploaded through the gateway.")
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A demo that runs. uploads: where packages go, index: where installers read."""
+    """A demo that runs. uploads: where packages go, index: where installers read, config: the
+    gateway's configuration."""
 
     kind: str
     url: str
     uploads: str
     index: str
     fresh: Path
+    config: Path
     password: str = field(repr=False)
     otpauth: str = field(repr=False)
 
@@ -65,7 +67,9 @@ def build(children: Children, place: Path, kind: str, port: int) -> Stage:
     configuration.make_keys(config)
     enrolled = configuration.enrol(config, USER)
     configuration.serve(children, config, port, place / "gateway.log")
-    return Stage(kind, url, url + upload_path, url + index_path, fresh, password, enrolled.uri)
+    return Stage(
+        kind, url, url + upload_path, url + index_path, fresh, config, password, enrolled.uri
+    )
 
 
 def _pypiserver(children: Children, place: Path, port: int, password: str) -> tuple[str, str]:
