@@ -124,6 +124,7 @@ async def build(
         limits=_limits(settings),
         trusted=tuple(settings.trusted_proxies),
         credential_cookies=upstream.session_cookies,
+        stranger=chores.stranger,
     )
     chores.start(flow.sweep)
     return Running(forwarder, store, calls, pages, parts, chores)

@@ -15,10 +15,12 @@ from gateway.app.mailbox import AddressOf, Mailboxes
 from gateway.core.audit_chain import Trail
 from gateway.core.clock import Clock, Random
 from gateway.core.errors import Refusal
+from gateway.core.facts import IPAddress
 from gateway.core.flow import SWEEP_EVERY
 from gateway.core.keys import KeyRing
 from gateway.core.notice_queue import NoticeQueue
 from gateway.core.store import Store, StoreUnavailable
+from gateway.core.strangers import note
 from gateway.core.upstream import Call
 from gateway.proxy.calls import Calls
 from gateway.stores.outage import refusal_for
@@ -52,6 +54,7 @@ class Chores:
         self._channels: Final = tuple(_channels(settings, ask_index, clock))
         self._store: Final = store
         self._trail: Final = trail
+        self._clock: Final = clock
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self, sweep: Callable[[], Awaitable[None]]) -> None:
@@ -65,6 +68,20 @@ class Chores:
 
             courier = Courier(self.queue, self._channels, self._trail)
             self._tasks.append(loop.create_task(courier.run()))
+
+    def stranger(self, peer: IPAddress) -> None:
+        """Keep for `check` that a peer sends X-Forwarded-For and is no trusted proxy."""
+        task = asyncio.get_running_loop().create_task(self._note(peer))
+        self._tasks.append(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        with contextlib.suppress(ValueError):  # `close` has taken it
+            self._tasks.remove(task)
+
+    async def _note(self, peer: IPAddress) -> None:
+        with contextlib.suppress(StoreUnavailable):  # the log has it
+            await note(self._store, self._clock, peer)
 
     async def close(self) -> None:
         tasks, self._tasks = self._tasks, []

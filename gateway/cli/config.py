@@ -162,6 +162,7 @@ def _look_at_store(settings: Settings) -> None:
     import time
 
     from gateway.core.store import StoreUnavailable
+    from gateway.core.strangers import noted
     from gateway.settings.files import unmade_store, unwritable_store
     from gateway.stores import BadStoreAddress, open_store
 
@@ -175,21 +176,39 @@ def _look_at_store(settings: Settings) -> None:
     if unmade_store(settings.store) is not None:  # made by the first start; looking would make it
         return
 
-    async def look() -> list[str]:
+    async def look() -> tuple[list[str], list[str]]:
         store = await open_store(settings.store, time.time)
         try:
-            return await store.warnings()
+            return await store.warnings(), await noted(store)
         finally:
             await store.close()
 
+    strangers: list[str] = []
     try:
-        found = asyncio.run(look())
+        found, strangers = asyncio.run(look())
     except BadStoreAddress as error:
         raise output.CommandFailed(f"{where} {error}") from None
     except StoreUnavailable as error:
         found = [f"the store cannot be reached from here ({error or 'no answer'})"]
     for text in found:
         output.warning(f"{where} {text}")
+    _tell_strangers(settings, strangers)
+
+
+def _tell_strangers(settings: Settings, strangers: list[str]) -> None:
+    """Peers whose X-Forwarded-For the running gateway has not believed in the last week."""
+    from ipaddress import ip_address
+
+    from gateway.core.client_address import is_trusted
+
+    line, column = settings.place(("trusted_proxies",))
+    for peer in strangers:
+        if not is_trusted(ip_address(peer), settings.trusted_proxies):
+            output.warning(
+                f"{settings.file}:{line}:{column}: trusted_proxies: {peer} sends X-Forwarded-For "
+                "or Forwarded and is not named here; if it is a proxy of yours, all people behind "
+                "it are one network, and the wrong passwords of one hold back everybody"
+            )
 
 
 @click.command()

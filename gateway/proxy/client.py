@@ -243,6 +243,8 @@ class ClientConnection(Connection):
             self._address = address
             self.fields = forwarder.client_fields(address)
             self._known = not forwarder.trusted
+            if head.said.proxied and address is self._peer:
+                forwarder.proxied(address, by_name=bool(values))
         return address
 
     # -- answers ------------------------------------------------------------------------------

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from operator import itemgetter
 from typing import Final
 
-from gateway.core.client_address import Networks
+from gateway.core.client_address import Networks, is_trusted
 from gateway.core.errors import MESSAGES
 from gateway.core.facts import Facts, IPAddress
 from gateway.proxy.client import ClientConnection
@@ -29,6 +29,8 @@ from gateway.proxy.wire import Rendered, Route
 
 _MEMO: Final = 8192
 _MEMO_LINE: Final = 256
+_TELL_AGAIN: Final = 3600.0  # seconds
+_STRANGERS: Final = 20  # peers told of in that time: any client can send the field
 _WORTH_A_LOOK: Final = 64  # one in so many has to wait, or looking costs more than it brings
 
 
@@ -38,6 +40,7 @@ class Forwarder:
     Args:
         trusted: networks of proxies whose X-Forwarded-For is believed.
         credential_cookies: names of the cookies in which the upstream takes a credential.
+        stranger: told of peers that send X-Forwarded-For and are no trusted proxies.
     """
 
     def __init__(
@@ -49,12 +52,15 @@ class Forwarder:
         limits: Limits | None = None,
         trusted: Networks = (),
         credential_cookies: Iterable[str] = (),
+        stranger: Callable[[IPAddress], None] = lambda _: None,
     ) -> None:
         self.gate: Final = gate
         self.authority: Final = endpoint.authority
         self.pages: Final = pages
         self.limits: Final = limits or Limits()
         self.trusted: Final = trusted
+        self._stranger: Final = stranger
+        self._strangers: dict[IPAddress, float] = {}
         self._credential_cookies: Final = [name.encode() for name in credential_cookies]
         self.log: Final = logging.getLogger("gateway.proxy")
         self.descriptors: Final = Descriptors(self._open, self._close_one)
@@ -214,6 +220,35 @@ class Forwarder:
                 "outside of all networks, and all as one when tries are counted",
                 what,
             )
+
+    def proxied(self, peer: IPAddress | None, *, by_name: bool) -> None:
+        """A peer said whose request it brings and was not believed: once an hour for each.
+
+        Args:
+            by_name: it did so in X-Forwarded-For, the field that is read.
+        """
+        trusted = peer is not None and is_trusted(peer, self.trusted)
+        if peer is None or (trusted and by_name):
+            return
+        recent = {one: at for one, at in self._strangers.items() if self.now - at < _TELL_AGAIN}
+        if peer in recent or len(recent) >= _STRANGERS:
+            return
+        self._strangers = {**recent, peer: self.now}
+        if trusted:
+            self.log.warning(
+                "%s is in trusted_proxies but sends Forwarded only, which is not read: all people "
+                "behind it are one network; let it send X-Forwarded-For",
+                peer,
+            )
+            return
+        self.log.warning(
+            "%s sends %s but is not in trusted_proxies: if it is a proxy of yours, all people "
+            "behind it are one network and are held back together; set trusted_proxies: [%s]",
+            peer,
+            "X-Forwarded-For" if by_name else "Forwarded",
+            peer,
+        )
+        self._stranger(peer)
 
     def refusal(self, facts: Facts | None, slug: str, detail: Mapping[str, str]) -> Answer:
         try:

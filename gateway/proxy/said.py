@@ -90,13 +90,14 @@ class Said:
     length: of the body; None when it is chunked. framed: a body was declared, be it empty.
     closes: no other request will follow.
     personal: what may say who asks, see the constants.
+    proxied: somebody says whose request it is, in a field that is read or not.
     forwarded_for: X-Forwarded-For values, in order. shared: many requests say just this.
     route, tail: where one of these went, and what went there of their fields (`wire.py`).
     """
 
     __slots__ = (
         "block", "closes", "expects", "forwarded_for", "framed", "has_host", "kept", "length",
-        "named", "own_cookie", "personal", "route", "shared", "tail",
+        "named", "own_cookie", "personal", "proxied", "route", "shared", "tail",
     )  # fmt: skip
 
     def __init__(self, block: bytes, kept: bytes) -> None:
@@ -109,6 +110,7 @@ class Said:
         self.has_host = False
         self.own_cookie = False
         self.personal = NOBODY
+        self.proxied = False
         self.forwarded_for: list[bytes] | None = None
         self.named: set[bytes] | None = None
         self.shared = False
@@ -271,6 +273,11 @@ def _service_worker(said: Said, value: bytes) -> None:
 
 def _forwarded_for(said: Said, value: bytes) -> None:
     said.forwarded_for = [*(said.forwarded_for or ()), value]
+    said.proxied = True
+
+
+def _forwarded(said: Said, value: bytes) -> None:
+    said.proxied = True
 
 
 _Judge: TypeAlias = Callable[[Said, bytes], None]
@@ -285,6 +292,7 @@ _JUDGES: Final[dict[bytes, _Judge]] = {
     b"upgrade": _upgrade,
     b"service-worker": _service_worker,
     b"x-forwarded-for": _forwarded_for,
+    b"forwarded": _forwarded,
     **{name.encode(): _credential for name in CREDENTIALS},
 }
 _LAYOUTS: Final = Layouts(dropped, _JUDGES, _check, _PLAIN_NAMES)

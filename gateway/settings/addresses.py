@@ -26,11 +26,14 @@ def parse_network(text: str) -> IPv4Network | IPv6Network:
         if "host bits" in str(error):
             hint = f" ({ip_network(text, strict=False)} is meant?)"
         raise ValueError(
-            f"{show(text)} is no network{hint}; a CIDR such as 10.0.0.0/8 or 2001:db8::/32"
+            f"{show(text)} is no network{hint}; "
+            "an address or a CIDR, such as 192.0.2.10 or 2001:db8::/32"
         ) from None
 
 
-NETWORK: Final = Text(r"^[0-9a-fA-F:.]+(/[0-9]+)?$", "a CIDR such as 10.0.0.0/8", parse_network)
+NETWORK: Final = Text(
+    r"^[0-9a-fA-F:.]+(/[0-9]+)?$", "an address or a CIDR, such as 192.0.2.10", parse_network
+)
 
 
 def parse_address(text: str) -> IPAddress:

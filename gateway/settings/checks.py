@@ -106,6 +106,15 @@ def _check_addresses(document: Document, settings: Settings) -> None:
         )
     if settings.tls is not None and not public.secure:
         _warn(document, at, f"{public} is http, though tls is set", "an https address")
+    unix = any(listen.unix for listen in settings.listen)
+    if public.secure and settings.tls is None and not settings.trusted_proxies and not unix:
+        _warn(
+            document,
+            at,
+            f"{public} is https, but there is neither tls nor a proxy in trusted_proxies: behind a "
+            "proxy that is not named, the wrong passwords of one person hold back everybody",
+            "trusted_proxies: with the proxy's address, such as 192.0.2.10",
+        )
     _check_documentation(document, settings)
     _check_listeners(document, settings)
 

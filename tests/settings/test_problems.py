@@ -40,8 +40,29 @@ def told(text: str | bytes) -> list[str]:
     return out
 
 
-def test_a_small_configuration_is_enough() -> None:
-    assert problems(HEAD) == []
+def no_proxy(host: str) -> str:
+    return (
+        f"2:13: https://{host} is https, but there is neither tls nor a proxy in trusted_proxies: "
+        "behind a proxy that is not named, the wrong passwords of one person hold back everybody; "
+        "trusted_proxies: with the proxy's address, such as 192.0.2.10"
+    )
+
+
+NO_PROXY = no_proxy("packages.example.org")
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ("trusted_proxies: [192.0.2.10]\n", []),
+        ("tls: {certificate: a, key: b}\n", []),
+        ("", [NO_PROXY]),
+        ("trusted_proxies: []\n", [NO_PROXY]),
+    ],
+)
+def test_a_small_configuration_is_enough(more: str, expected: list[str]) -> None:
+    assert told(HEAD + more) == expected
+    assert problems(HEAD.replace("https://packages.example.org", "http://localhost")) == []
 
 
 RULE = "rules:\n  - name: a\n    match: {path: /a}\n    policy: pass\n"
@@ -179,7 +200,8 @@ MISTAKES: dict[str, tuple[str | bytes, list[str]]] = {
         HEAD.replace("packages.example.org", "192.0.2.1"),
         [
             "2:13: https://192.0.2.1 is an IP address, so there can be no passkeys or security "
-            "keys; a host name (http://localhost:PORT for trying out)"
+            "keys; a host name (http://localhost:PORT for trying out)",
+            no_proxy("192.0.2.1"),
         ],
     ),
     "upstream with a path": (
@@ -258,7 +280,7 @@ MISTAKES: dict[str, tuple[str | bytes, list[str]]] = {
         HEAD + "trusted_proxies: [10.0.0.1/8]\n",
         [
             "+1:19: trusted_proxies: '10.0.0.1/8' is no network (10.0.0.0/8 is meant?); "
-            "a CIDR such as 10.0.0.0/8 or 2001:db8::/32"
+            "an address or a CIDR, such as 192.0.2.10 or 2001:db8::/32"
         ],
     ),
     "everybody as a proxy": (
@@ -422,11 +444,11 @@ MISTAKES: dict[str, tuple[str | bytes, list[str]]] = {
     # -- tests -----------------------------------------------------------------------------------
     "a test that fails": (
         HEAD + RULE + "tests:\n  - {request: GET /a/, expect: b}\n",
-        ["+6:5: test 1 'GET /a/': it meets a / pass; expected b"],
+        [NO_PROXY, "+6:5: test 1 'GET /a/': it meets a / pass; expected b"],
     ),
     "a test of a refusal that fails": (
         HEAD + "tests:\n  - {request: GET //a, expect: pass}\n",
-        ["+2:5: test 1 'GET //a': it meets ambiguous_target; expected pass"],
+        [NO_PROXY, "+2:5: test 1 'GET //a': it meets ambiguous_target; expected pass"],
     ),
     "a test that is no request": (
         HEAD + "tests:\n  - {request: /a, expect: b}\n",
