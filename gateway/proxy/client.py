@@ -99,7 +99,8 @@ class ClientConnection(Connection):
         Not within TLS, where the event loops end both directions at once.
         """
         transport, stage = self.transport, self.stage
-        idle = stage is _GONE or (stage is None and not self._buffer)
+        pending = self._turns is not None and self._turns.pending
+        idle = stage is _GONE or (stage is None and not self._buffer and not pending)
         if (
             transport is None or idle or self.vanished
             or transport.get_extra_info("sslcontext") is not None
@@ -109,18 +110,12 @@ class ClientConnection(Connection):
         self.stop_reading(Why.ENDED)
         self.since = self.forwarder.now
         self.watch()
-        if stage is None:
-            self._cut_short()
-        else:
-            stage.client_ended()
+        self.no_more()
         return True
 
     @property
     def sends_no_more(self) -> bool:
         return bool(self.stopped & Why.ENDED)
-
-    def _cut_short(self) -> None:
-        self.refuse("bad_request", None, unread=True, why="its head ends too early")
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._gone()
@@ -304,7 +299,7 @@ class ClientConnection(Connection):
         if self.stopped:
             self.go_on_reading(Why.ANY)
             if self.stopped and not self._buffer:
-                self.finish()
+                self.no_more()
                 return
         if self._buffer or self.full:
             self.stage = Between(self)
@@ -323,11 +318,15 @@ class ClientConnection(Connection):
             self.finish()
 
     def no_more(self) -> None:
-        """A stage has begun, and the client had sent its last before."""
+        """Nothing more comes, and what came is looked at: but for what waits for its turn."""
+        if self._turns is not None and self._turns.pending:
+            return
         if self.stage is not None:
             self.stage.client_ended()
         elif self._buffer:
-            self._cut_short()
+            self.refuse("bad_request", None, unread=True, why="its head ends too early")
+        else:
+            self.finish()
 
     def finish(self) -> None:
         """End the connection once the client has what was written to it."""

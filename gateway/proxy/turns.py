@@ -53,6 +53,11 @@ class Turns:
         if self._handle is None:
             self._take()
 
+    @property
+    def pending(self) -> bool:
+        """Something has come that nobody has looked at."""
+        return self._handle is not None
+
     def drop(self) -> None:
         """Nobody looks at them any more."""
         self._data = b""
@@ -76,3 +81,5 @@ class Turns:
             self._at = 0
             self._client.go_on_reading(Why.TURN)
         self._deliver(piece)
+        if self._client.sends_no_more:
+            self._client.no_more()

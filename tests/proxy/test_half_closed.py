@@ -26,6 +26,7 @@ BODIES = {
     "HTTP/1.0": (b"GET / HTTP/1.0\r\n\r\n", b""),
     "sized": (SIZED, b"hello"),
     "chunked": (CHUNKED, b"0\r\n\r\n"),
+    "many chunks": (CHUNKED, b"1\r\nx\r\n" * 9_000 + b"0\r\n\r\n"),
     "spliced": (LARGE, bytes(1_000_000)),
 }
 SHORT = {
@@ -63,18 +64,21 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> obje
 
 @kinds
 @pytest.mark.usefixtures("way")
-async def test_a_request_is_answered(kind: str) -> None:
+@pytest.mark.parametrize("wait", [0.0, 0.005], ids=["at once", "later"])
+async def test_a_request_is_answered(kind: str, wait: float) -> None:
     for head, body in BODIES.values():
         async with talk(gate_of(kind)) as t:
             client = await t.client()
             client.send(head)
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(wait)
             client.send(body)
             client.half_close()
             upstream = await t.upstream()
             await upstream.head()
-            if body:
-                assert (await upstream.get(len(body) + head.endswith(b"o\r\n") * 10))[-5:]
+            if b"chunked" in head:
+                await upstream.until(b"\r\n0\r\n\r\n")
+            else:
+                assert await upstream.get(len(body)) == body
             await asyncio.sleep(0.02)
             upstream.send(OK)
             assert (await client.answer())[2] == b"ok"
@@ -155,6 +159,11 @@ async def test_a_page_is_answered() -> None:
             client.half_close()
             assert (await client.answer())[0] == 200
             assert await client.rest() == b""
+        client = await t.client()
+        client.send(to("/", 0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked"))
+        client.send(b"1\r\n\1\r\n" * 9_000 + b"0\r\n\r\n")
+        client.half_close()
+        assert (await client.answer())[2] == b"context / 9000 9000"
         client = await t.client()
         client.send(to("/", 3) + b"\1\1")
         client.half_close()
