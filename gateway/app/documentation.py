@@ -105,7 +105,7 @@ class Documentation:
         if facts.first("origin") == "null" and whole and self._asked_by(whole, facts):
             added.append(("Access-Control-Allow-Origin", "null"))
         start = b""
-        if whole and "text/html" in (facts.first("accept") or ""):
+        if whole and "text/html" in facts.joined("accept"):
             start = _sandbox().replace("{mark}", self._marks(whole)[0]).encode()
         return replace(base, answer_add=tuple(added), page_start=start)
 

@@ -62,7 +62,7 @@ class Replies:
         if facts is not None and facts.navigates:
             return self._lead(facts, full) or Answer(*self._page(facts, full))
         answer = self.json(full)
-        if facts is None or "json" in (facts.first("accept") or ""):
+        if facts is None or "json" in facts.joined("accept"):
             return answer
         # twine and `devpi upload` show the reason of the status line and never the body.
         return replace(answer, reason=full.text)
