@@ -21,13 +21,15 @@ from tests.support.http import Client
 class Demo:
     """A demo that runs with a directory of its own for temporary files."""
 
-    def __init__(self, place: Path, upstream: str, **env: str) -> None:
+    def __init__(
+        self, place: Path, upstream: str, python: str = sys.executable, **env: str
+    ) -> None:
         self.temporary = place / "temporary"
         self.temporary.mkdir()
         self.home = place / "home"
         self.port = free_port()
         self._log = place / "log"
-        argv = [sys.executable, "-m", "gateway", "demo", "--upstream", upstream]
+        argv = [python, "-m", "gateway", "demo", "--upstream", upstream]
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
                 [*argv, "--port", str(self.port)],
@@ -92,9 +94,43 @@ def processes_with(marks: tuple[bytes, ...]) -> list[int]:
     return found
 
 
+OURS = "the tests' own"
+
+
+def interpreters() -> dict[str, str]:
+    """The tests' own, and the distribution's where that is another and new enough."""
+    found = {OURS: ""}
+    tell = "import sys; print(sys.version_info[:2] >= (3, 11), sys.version)"
+    for python in ("/usr/bin/python3",):
+        if Path(python).exists():
+            done = subprocess.run([python, "-c", tell], capture_output=True, text=True, timeout=30)
+            if done.stdout.startswith("True") and done.stdout.strip() != f"True {sys.version}":
+                found["the distribution's"] = python
+    return found
+
+
+INTERPRETERS = interpreters()
+
+
+@pytest.fixture(scope="module")
+def installed(request: pytest.FixtureRequest) -> str:
+    """An interpreter that has the gateway and both indexes, installed as `make test` does."""
+    python = INTERPRETERS[request.param]
+    if not python:
+        return sys.executable
+    tell = "import sys; print('%s-%d.%d.%d' % (sys.implementation.name, *sys.version_info[:3]))"
+    named = subprocess.run([python, "-c", tell], capture_output=True, text=True, check=True)
+    place = f".cache/{named.stdout.strip()}"
+    env = {**os.environ, "PYTHON": python, "VENV": place}
+    subprocess.run(["tools/install", "dev"], env=env, check=True, timeout=600)
+    return str(Path(place).absolute() / "bin/python")
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("installed", list(INTERPRETERS), indirect=True)
 @pytest.mark.parametrize("upstream", ["pypiserver", "devpi"])
-def test_the_five_commands_work_as_printed(upstream: str, tmp_path: Path) -> None:
-    demo = Demo(tmp_path, upstream)
+def test_the_five_commands_work_as_printed(upstream: str, installed: str, tmp_path: Path) -> None:
+    demo = Demo(tmp_path, upstream, installed)
     try:
         demo.wait_for("/+auth/login\n")
         assert demo.value("address") == f"http://localhost:{demo.port}"
