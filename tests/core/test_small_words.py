@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from gateway.core.agents import device_name
 from gateway.core.durations import in_words, time_left
 from gateway.core.errors import Refusal
+from gateway.core.facts import Facts
 from gateway.core.keys import KeyRing
 from gateway.core.labels import usable_label
 from gateway.core.tickets import Tickets
@@ -140,3 +141,10 @@ def test_a_changed_ticket_is_none(at: int, flip: int) -> None:
     at %= len(made) - 1  # base64 leaves two bits of the last character unused
     changed = made[:at] + chr(ord(made[at]) ^ flip) + made[at + 1 :]
     assert tickets(clock).read(changed) is None
+
+
+def test_a_list_over_several_fields_is_read_in_their_order() -> None:
+    fields = (("accept", "text/html"), ("a", "1"), ("accept", "application/json;q=0.1"))
+    facts = Facts("GET", "/", "/", "", fields, None)
+    assert facts.joined("accept") == "text/html, application/json;q=0.1"
+    assert facts.joined("b") == ""
