@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from gateway.core.addresses import PREFIX, own
+from gateway.core.facts import Facts
 from gateway.core.responses import Response
-from gateway.core.rules import RuleSet
+from gateway.core.rules import Policy, RuleSet
 from gateway.core.shadow import shadowed
 from gateway.settings.addresses import is_address
 from gateway.settings.model import Settings
 from gateway.settings.nodes import Document, Loc
 from gateway.settings.problems import Problem
 from gateway.settings.rules import RuleModel
+
+_JSON: Final = (("content-type", "application/json"),)
 
 
 def check_rules(document: Document, rules: list[tuple[int, RuleModel]]) -> None:
@@ -61,6 +66,7 @@ def check_settings(document: Document, settings: Settings) -> None:
             "second_factor or deny (or allow_open_default: true)",
         )
     _check_addresses(document, settings)
+    _check_pushes(document, settings)
     for network in settings.trusted_proxies:
         if network.prefixlen == 0:
             _warn(
@@ -84,6 +90,23 @@ def check_settings(document: Document, settings: Settings) -> None:
             ("notices",),
             "pypiserver knows no mail addresses",
             "addresses: a map of user name to address",
+        )
+
+
+def _check_pushes(document: Document, settings: Settings) -> None:
+    """A rule that is meant for uploads to devpi and says nothing of the body covers more."""
+    if settings.upstream.kind != "devpi":
+        return
+    pushed = Facts("POST", "/user/index", "/user/index", "", _JSON, None)
+    rule = settings.ruleset().match(pushed).rule
+    if rule is not None and rule.policy is Policy.PASS and rule.content_types is None:
+        number = next(at for at, each in enumerate(settings.rules) if each.name == rule.name)
+        _warn(
+            document,
+            ("rules", number),
+            f"rule {number + 1} {rule.name!r} lets pushes and documentation through with the "
+            "password alone, too",
+            'form: {":action": [submit, file_upload]}, as `index-gateway init devpi` writes it',
         )
 
 

@@ -44,8 +44,8 @@ MUTANTS = {
     "canonical path: dot segments stay": Mutant(
         "gateway/core/path.py", 'if text in (".", ".."):', "if False:", PATHS
     ),
-    "hygiene: a field moves devpi's route": Mutant(
-        "gateway/core/headers.py", '        "x-outside-url",\n', "", HYGIENE
+    "hygiene: a field changes the method": Mutant(
+        "gateway/core/headers.py", '        "x-http-method-override",\n', "", HYGIENE
     ),
     "hygiene: underscores go on": Mutant(
         "gateway/core/headers.py", 'or "_" in name', "or False", HYGIENE

@@ -276,6 +276,13 @@ MISTAKES: dict[str, tuple[str | bytes, list[str]]] = {
             "trusted_proxies, so that X-Forwarded-For is believed"
         ],
     ),
+    "uploads to devpi that say nothing of the body": (
+        HEAD + RULE.replace("path: /a", 'methods: [POST], path: "/{user}/{index}"'),
+        [
+            "+2:5: rule 1 'a' lets pushes and documentation through with the password alone, too; "
+            'form: {":action": [submit, file_upload]}, as `index-gateway init devpi` writes it'
+        ],
+    ),
     "a CIDR with host bits": (
         HEAD + "trusted_proxies: [10.0.0.1/8]\n",
         [
