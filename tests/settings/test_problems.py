@@ -277,7 +277,8 @@ MISTAKES: dict[str, tuple[str | bytes, list[str]]] = {
         ],
     ),
     "uploads to devpi that say nothing of the body": (
-        HEAD + RULE.replace("path: /a", 'methods: [POST], path: "/{user}/{index}"'),
+        HEAD.replace("https://packages.example.org", "http://localhost")
+        + RULE.replace("path: /a", 'methods: [POST], path: "/{user}/{index}"'),
         [
             "+2:5: rule 1 'a' lets pushes and documentation through with the password alone, too; "
             'form: {":action": [submit, file_upload]}, as `index-gateway init devpi` writes it'
