@@ -53,6 +53,14 @@ def test_the_wait_is_until_the_oldest_leaves() -> None:
     assert guesses.delay(found, "b", NOW) == 0
 
 
+def test_the_wait_of_a_third_is_until_the_noisy_one_counts_for_less() -> None:
+    noisy = [wrong(NOW - 100 + second, "noisy", f"n{second}") for second in range(LIMIT)]
+    room = LIMIT - PASSWORDS_OF_ONE_NAME[0]
+    other = [wrong(NOW - 50, "other", f"o{number}") for number in range(room)]
+    found = tuple(sorted([*noisy, *other]))
+    assert guesses.delay(found, "third", NOW) == WINDOW - 100 + room
+
+
 @pytest.mark.parametrize("names", [1, 2, 3, 30, 200])
 def test_a_network_has_no_more_than_stated(names: int) -> None:
     """Guessing as fast as it is allowed, with as many names as one likes, for a day."""
