@@ -11,6 +11,7 @@ from gateway.app.held import Holding, begin, local_location
 from gateway.app.messages import passed_on
 from gateway.app.parts import LoginWork, Parts
 from gateway.core.callers import caller_of
+from gateway.core.cookies import without_named
 from gateway.core.errors import Refusal
 from gateway.core.evidence import Site, site_of
 from gateway.core.facts import Facts, Field
@@ -87,7 +88,10 @@ class Logins:
         parts = self._parts
         fields = passing(facts, without=_REWRITTEN | parts.upstream.carrier_fields())
         kept = [
-            (name, _without(value, parts.upstream.session_cookies) if name == "cookie" else value)
+            (
+                name,
+                without_named(value, parts.upstream.session_cookies) if name == "cookie" else value,
+            )
             for name, value in fields
         ]
         own = parts.own_fields(facts)
@@ -116,8 +120,3 @@ def _take_code(facts: Facts, attempt: Attempt) -> tuple[Attempt, str | None]:
     password, code = parts
     credential = Credential(attempt.credential.user, password)
     return Attempt(credential, attempt.interactive, attempt.goto, attempt.extra), code
-
-
-def _without(header: str, names: frozenset[str]) -> str:
-    parts = [part.strip(" ") for part in header.split(";")]
-    return "; ".join(p for p in parts if p and not any(name in p for name in names))
