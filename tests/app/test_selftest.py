@@ -28,6 +28,8 @@ ELSEWHERE = {
     "gateway.core.path": {"_PLAIN"},  # a shorter way to the same
     "gateway.web.forms": {"_CONTENT_TYPE"},
     "gateway.proxy.faults": {"_LINE", "_NAME", "_VALUE"},  # words for what was refused
+    "gateway.proxy.answers": {"_SET_COOKIE"},  # these two write anew what was judged
+    "gateway.proxy.page_start": {"_LENGTH"},
     "gateway.proxy.wire": {"_NAME", "_VALUE", "_COOKIE"},
     "gateway.proxy.blocks": {"BARE", "TOKENS"},  # imported where they are used
 }
