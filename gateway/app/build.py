@@ -16,6 +16,7 @@ from gateway.app.parts import Parts
 from gateway.app.passwords import Passwords
 from gateway.app.replies import Replies
 from gateway.app.upstream import calls_to, form_of
+from gateway.core.addresses import base_of
 from gateway.core.audit_chain import Trail
 from gateway.core.clock import Clock, Random
 from gateway.core.cookies import jar_of
@@ -25,6 +26,7 @@ from gateway.core.store import Store
 from gateway.factors import make_factors
 from gateway.proxy.calls import Calls
 from gateway.proxy.forwarder import Forwarder
+from gateway.proxy.grammar import Base
 from gateway.proxy.limits import Limits
 from gateway.proxy.said import watch_host
 from gateway.proxy.upstream import Endpoint
@@ -77,7 +79,7 @@ async def build(
     flow = Flow(domain)
     public_url = limits.public_url
     upstream = UPSTREAMS[settings.upstream.kind](form_of(settings))
-    jar = jar_of(ring, secure=public_url.startswith("https:"))
+    jar = jar_of(ring, public_url)
     passwords = Passwords(
         upstream,
         calls,
@@ -96,6 +98,7 @@ async def build(
     its_url = str(settings.documentation_url or "")
     if its_url:
         watch_host(its_url.partition("//")[2])
+        its_url += base_of(public_url)
     parts = Parts(
         upstream=upstream,
         rules=rules,
@@ -114,7 +117,6 @@ async def build(
             upstream, rules, replies, ring, clock, public_url=public_url, url=its_url
         ),
         response=settings.response,
-        acts_by_session=settings.upstream.acts_by_session,
     )
     gate = RuleGate(parts)
     pages.serve(parts, gate.holding)
@@ -126,9 +128,15 @@ async def build(
         trusted=tuple(settings.trusted_proxies),
         credential_cookies=upstream.session_cookies,
         stranger=chores.stranger,
+        base=_base(public_url, keeps=upstream.cuts_base),
     )
     chores.start(flow.sweep)
     return Running(forwarder, store, calls, pages, parts, chores)
+
+
+def _base(public_url: str, *, keeps: bool) -> Base | None:
+    path = base_of(public_url)
+    return Base(path.encode("ascii"), keeps) if path else None
 
 
 def _endpoint(settings: Settings) -> Endpoint:

@@ -11,6 +11,7 @@ from typing import Final
 from gateway.app.held import Holding
 from gateway.app.messages import passed_on
 from gateway.app.parts import GuardedWork, Parts
+from gateway.core.addresses import base_of
 from gateway.core.callers import caller_of
 from gateway.core.facts import Facts, Field
 from gateway.core.logins import Caller
@@ -34,7 +35,8 @@ class Changes:
 
     async def answer(self, facts: Facts, work: GuardedWork, body: bytes) -> Answer:
         parts = self._parts
-        call = Call(facts.method, facts.target, self._fields(facts, work), body)
+        base = base_of(parts.public_url) if parts.upstream.cuts_base else ""
+        call = Call(facts.method, base + facts.target, self._fields(facts, work), body)
         caller = caller_of(facts, work.rule)
         mailbox = await parts.mailboxes.before(work.user)
         reply = await parts.calls.ask(call)

@@ -37,7 +37,8 @@ class Documentation:
     """Where documentation is read, and how.
 
     Args:
-        public_url, url: origins; url is "" without a host of its own.
+        public_url, url: where they are, both with the same path; url is "" without a host of its
+            own.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class Documentation:
         self._clock: Final = clock
         self._public_url: Final = public_url
         self._url: Final = url
-        self._authority: Final = url.partition("//")[2].lower()
+        self._authority: Final = origin_of(url).partition("//")[2] if url else ""
 
     def hosts(self, facts: Facts) -> bool:
         """Whether a request came to the documentation's own host."""

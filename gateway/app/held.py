@@ -12,11 +12,12 @@ from urllib.parse import urlsplit
 
 from gateway.app.parts import Parts
 from gateway.core import cookies
-from gateway.core.addresses import ENROL, VERIFY
+from gateway.core.addresses import ENROL, VERIFY, base_of, without_base
 from gateway.core.callers import caller_of
 from gateway.core.errors import Refusal
 from gateway.core.facts import Facts, Field
 from gateway.core.logins import Held, Step
+from gateway.core.own_origin import origin_of
 from gateway.core.path import local_path
 from gateway.core.set_cookie import SetCookie, read_set_cookie, with_same_site
 from gateway.core.typed import header_code
@@ -119,8 +120,8 @@ def local_location(fields: tuple[Field, ...], public_url: str) -> str:
         if name.lower() == "location":
             parts = urlsplit(value)
             origin = f"{parts.scheme}://{parts.netloc}"
-            if parts.netloc and origin.lower() != public_url.lower():
+            if parts.netloc and origin.lower() != origin_of(public_url):
                 return ""
             target = parts.path + (f"?{parts.query}" if parts.query else "")
-            return local_path(target) or ""
+            return local_path(without_base(base_of(public_url), target)) or ""
     return ""

@@ -10,8 +10,8 @@ from typing import Final
 from gateway.app.held import Holding, begin, local_location
 from gateway.app.messages import passed_on
 from gateway.app.parts import LoginWork, Parts
+from gateway.core.addresses import base_of, without_base
 from gateway.core.callers import caller_of
-from gateway.core.cookies import without_named
 from gateway.core.errors import Refusal
 from gateway.core.evidence import Site, site_of
 from gateway.core.facts import Facts, Field
@@ -88,10 +88,7 @@ class Logins:
         parts = self._parts
         fields = passing(facts, without=_REWRITTEN | parts.upstream.carrier_fields())
         kept = [
-            (
-                name,
-                without_named(value, parts.upstream.session_cookies) if name == "cookie" else value,
-            )
+            (name, _without(value, parts.upstream.session_cookies) if name == "cookie" else value)
             for name, value in fields
         ]
         own = parts.own_fields(facts)
@@ -100,7 +97,9 @@ class Logins:
     async def _lead(
         self, facts: Facts, attempt: Attempt, issued: tuple[Issued, ...], reply: Reply
     ) -> Answer:
-        goto = attempt.goto or local_location(reply.fields, self._parts.public_url)
+        public_url = self._parts.public_url
+        goto = without_base(base_of(public_url), attempt.goto)
+        goto = goto or local_location(reply.fields, public_url)
         cookies = tuple(map(with_same_site, reply.all("set-cookie")))
         held = Held(issued, cookies, goto, issued[0].credential)
         return await begin(self._parts, facts, attempt.credential.user, held)
@@ -120,3 +119,8 @@ def _take_code(facts: Facts, attempt: Attempt) -> tuple[Attempt, str | None]:
     password, code = parts
     credential = Credential(attempt.credential.user, password)
     return Attempt(credential, attempt.interactive, attempt.goto, attempt.extra), code
+
+
+def _without(header: str, names: frozenset[str]) -> str:
+    parts = [part.strip(" ") for part in header.split(";")]
+    return "; ".join(p for p in parts if p and not any(name in p for name in names))

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Final, TypeVar
 
-from gateway.core.addresses import LOGIN, login_for, step_up_for
+from gateway.core.addresses import LOGIN, base_of, below, login_for, step_up_for
 from gateway.core.errors import Refusal
 from gateway.core.facts import Facts, Field
 from gateway.core.store import StoreUnavailable
@@ -24,9 +24,7 @@ _log = logging.getLogger("gateway.refusals")
 
 # RFC 9110 section 11.6.1 wants a challenge with each 401. Browsers pass over a scheme they do
 # not know; Basic is named only where a name and a password would help.
-_CHALLENGES: Final = {
-    "credential_required": 'Basic realm="index"',
-}
+_CHALLENGES: Final = {"credential_required": 'Basic realm="index"'}
 _CHALLENGE: Final = "OTP"
 # Setting up a second factor begins with a login, too.
 _LEADS_TO_LOGIN: Final = frozenset(
@@ -55,6 +53,7 @@ class Replies:
         shield: tuple[Field, ...],
     ) -> None:
         self._public_url: Final = public_url
+        self._base: Final = base_of(public_url)
         self._command_line: Final = command_line
         self._page: Final = page
         self._shield: Final = shield
@@ -96,7 +95,7 @@ class Replies:
 
     def see(self, location: str, *cookies: str) -> Answer:
         """Lead a browser on (RFC 9110 section 15.4.4)."""
-        fields: list[Field] = [("Location", location), *self._shield]
+        fields: list[Field] = [("Location", below(self._base, location)), *self._shield]
         fields += [("Set-Cookie", cookie) for cookie in cookies]
         return Answer(303, tuple(fields), b"")
 

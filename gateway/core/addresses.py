@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 PREFIX: Final = "/+auth"
 OVERVIEW: Final = "/+auth/"
@@ -16,6 +16,26 @@ APPROVE: Final = "/+auth/approve"
 INVITE: Final = "/+auth/invite"
 HEALTH: Final = "/+auth/health"
 STATIC: Final = "/+auth/static"
+
+
+def base_of(public_url: str) -> str:
+    """The path of the address people use, without a slash at its end; "" for a host's root."""
+    return urlsplit(public_url).path.rstrip("/")
+
+
+def below(base: str, target: str) -> str:
+    """A local target as browsers have it, from one as the rules have it."""
+    return base + target if target.startswith("/") else target
+
+
+def without_base(base: str, target: str) -> str:
+    """The other way round; "" for a target that lies elsewhere on the host."""
+    if not base:
+        return target
+    inside = target.removeprefix(base)
+    if inside == target:
+        return ""
+    return inside if inside.startswith("/") else "/" + inside if inside[:1] in ("", "?") else ""
 
 
 def own(path: str) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.core.addresses import base_of
 from gateway.core.facts import Facts
 from gateway.core.keys import KeyRing
 from gateway.core.set_cookie import read_set_cookie
@@ -17,9 +18,10 @@ DEVICE: Final = "ig-device"
 FORM: Final = "ig-form"
 _OWN: Final = (SESSION, PENDING, DEVICE, FORM)
 _HOST: Final = "__Host-"
-OWN_NAMES: Final = frozenset({*_OWN, *(_HOST + name for name in _OWN)})
-"""What never reaches the upstream: just these, with the prefix and without (a deployment may have
-changed from http to https). Cookies of similar names are somebody else's."""
+_SECURE: Final = "__Secure-"
+OWN_NAMES: Final = frozenset(f"{prefix}{name}" for prefix in ("", _HOST, _SECURE) for name in _OWN)
+"""What never reaches the upstream: just these, with each prefix and without (a deployment may have
+changed its address). Cookies of similar names are somebody else's."""
 _MOST_DOUBLES: Final = 8
 _BLANKS: Final = " \t"
 
@@ -31,20 +33,25 @@ class Jar:
     secure: the public address is https; names then carry the `__Host-` prefix
         (RFC 6265bis section 4.1.3.2), so no sibling host can plant them.
     signed: whether a value of a cookie may have been made here.
+    base: the path of the public address; cookies are bound to it. `__Host-` is for the root only,
+        so it is `__Secure-` then.
     """
 
     secure: bool
     signed: Callable[[str, str], bool] = lambda cookie, value: True
+    base: str = ""
 
     def name(self, cookie: str) -> str:
-        return _HOST + cookie if self.secure else cookie
+        if not self.secure:
+            return cookie
+        return (_SECURE if self.base else _HOST) + cookie
 
     def read(self, facts: Facts, cookie: str) -> str:
         """The value of an own cookie, "" when there is none.
 
-        On plain http a sibling host can plant another of the same name. That must neither keep
-        people out nor choose whose session it is: of several values only one that was made here
-        counts, and none if there are two of these.
+        On plain http, and below a path, a sibling host can plant another of the same name. That
+        must neither keep people out nor choose whose session it is: of several values only one
+        that was made here counts, and none if there are two of these.
         """
         wanted = self.name(cookie)
         values = list(dict.fromkeys(value for name, value in pairs(facts) if name == wanted))
@@ -60,7 +67,7 @@ class Jar:
     def set(self, cookie: str, value: str, *, max_age: int | None = None) -> str:
         """A Set-Cookie value: host-only, HttpOnly, SameSite=Lax; max_age in seconds, None
         for as long as the browser runs."""
-        parts = [f"{self.name(cookie)}={value}", "Path=/", "HttpOnly", "SameSite=Lax"]
+        parts = [f"{self.name(cookie)}={value}", f"Path={self.base}/", "HttpOnly", "SameSite=Lax"]
         if self.secure:
             parts.append("Secure")
         if max_age is not None:
@@ -71,9 +78,13 @@ class Jar:
         return self.set(cookie, "", max_age=0)
 
 
-def jar_of(ring: KeyRing, *, secure: bool) -> Jar:
+def jar_of(ring: KeyRing, public_url: str) -> Jar:
     """The jar of a deployment whose cookies are signed by a key ring."""
-    return Jar(secure, lambda cookie, value: signed(ring, cookie.removeprefix("ig-"), value))
+    return Jar(
+        public_url.startswith("https:"),
+        lambda cookie, value: signed(ring, cookie.removeprefix("ig-"), value),
+        base_of(public_url),
+    )
 
 
 def pairs(facts: Facts) -> list[tuple[str, str]]:
@@ -97,13 +108,6 @@ def without_own_cookies(header: str) -> str:
     return "; ".join(
         part for part in parts if part and not is_own(part.partition("=")[0].rstrip(_BLANKS))
     )
-
-
-def without_named(header: str, names: frozenset[str]) -> str:
-    """A Cookie field less every part in which one of these names occurs, however a server may
-    take it apart; "" when nothing is left."""
-    parts = [part.strip(" \t") for part in header.split(";")]
-    return "; ".join(part for part in parts if part and not any(name in part for name in names))
 
 
 def planted(set_cookie: str) -> bool:

@@ -86,6 +86,9 @@ class Upstream(Protocol):
     """One kind of index server."""
 
     kind: str
+    cuts_base: bool
+    """It takes the path of the public address off requests itself, so that they are sent with it:
+    taken off twice it would be another path."""
     session_cookies: frozenset[str]
     """Cookies whose setting, by any answer, counts as a login."""
 

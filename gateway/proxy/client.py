@@ -164,6 +164,12 @@ class ClientConnection(Connection):
         self._buffer = b""
         self._served = True
         rest = data[head.size :] if len(data) > head.size else b""
+        if forwarder.base is not None:
+            inside = forwarder.base.off(head)
+            if inside is None:
+                self.refuse("not_here", head, unread=True)
+                return
+            head = inside
         said = head.said
         route = None if said.personal else head.kind.route or forwarder.quick(head)
         if route is None:

@@ -17,7 +17,7 @@ from gateway.core.errors import MESSAGES
 from gateway.core.facts import Facts, IPAddress
 from gateway.proxy.client import ClientConnection
 from gateway.proxy.descriptors import Descriptors, pending
-from gateway.proxy.grammar import Kind, RequestHead
+from gateway.proxy.grammar import Base, Kind, RequestHead
 from gateway.proxy.greeting import Greeting
 from gateway.proxy.limits import Limits
 from gateway.proxy.ports import Answer, Forward, Gate, Pages
@@ -39,6 +39,7 @@ class Forwarder:
 
     Args:
         trusted: networks of proxies whose X-Forwarded-For is believed.
+        base: the path of the public address; None for the root of a host.
         credential_cookies: names of the cookies in which the upstream takes a credential.
         stranger: told of peers that send X-Forwarded-For and are no trusted proxies.
     """
@@ -53,6 +54,7 @@ class Forwarder:
         trusted: Networks = (),
         credential_cookies: Iterable[str] = (),
         stranger: Callable[[IPAddress], None] = lambda _: None,
+        base: Base | None = None,
     ) -> None:
         self.gate: Final = gate
         self.authority: Final = endpoint.authority
@@ -61,6 +63,7 @@ class Forwarder:
         self.trusted: Final = trusted
         self._stranger: Final = stranger
         self._strangers: dict[IPAddress, float] = {}
+        self.base: Final = base
         self._credential_cookies: Final = [name.encode() for name in credential_cookies]
         self.log: Final = logging.getLogger("gateway.proxy")
         self.descriptors: Final = Descriptors(self._open, self._close_one)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.core.errors import Refusal
 from gateway.proxy.blocks import BARE, TCHAR
@@ -48,13 +48,15 @@ class Kind:
 class RequestHead:
     """A judged request head.
 
-    line: the first line as it came. said: what its fields say. size: bytes of the whole head.
+    line: the first line as it came. sent: the one that goes upstream. said: what its fields say.
+    size: bytes of the whole head.
     persistent: the client allows another request on this connection (never in HTTP/1.0).
     """
 
-    __slots__ = ("kind", "line", "persistent", "said", "size")
+    __slots__ = ("kind", "line", "persistent", "said", "sent", "size")
 
     line: bytes
+    sent: bytes
     kind: Kind
     said: Said
     size: int
@@ -64,7 +66,7 @@ class RequestHead:
     def of(line: bytes, kind: Kind, said: Said, size: int) -> RequestHead:
         """Make one; a function costs less than __init__ here."""
         head = RequestHead()
-        head.line = line
+        head.line = head.sent = line
         head.kind = kind
         head.said = said
         head.size = size
@@ -95,6 +97,43 @@ class RequestHead:
     def drop_expect(self) -> None:
         """The body is here already, so nothing is expected of the upstream any more."""
         self.said.drop_expect()
+
+
+class BasedHead(RequestHead):
+    """A head below the path of the public address, which its `target` is without."""
+
+    __slots__ = ("_cut",)
+
+    def __init__(self, head: RequestHead, cut: int, *, keeps: bool) -> None:
+        """Args: cut: bytes of that path. keeps: the upstream gets it, too."""
+        self.line = head.line
+        self.kind = head.kind
+        self.said = head.said
+        self.size = head.size
+        self.persistent = head.persistent
+        self._cut = cut
+        self.sent = self.line if keeps else b"%s %s%s" % (
+            self.method, self.target, self.line[-len(b" HTTP/1.1") :]
+        )  # fmt: skip
+
+    @property
+    def target(self) -> bytes:
+        return self.line[len(self.kind.method) + 1 + self._cut : -len(b" HTTP/1.1")]
+
+
+class Base(NamedTuple):
+    """The path of the public address. keeps: the upstream gets it, and takes it off itself."""
+
+    path: bytes
+    keeps: bool
+
+    def off(self, head: RequestHead) -> RequestHead | None:
+        """The head without it; None for one that asks for something else on this host."""
+        at = len(head.kind.method) + 1
+        end = at + len(self.path)
+        if head.line[at:end] != self.path or head.line[end : end + 1] != b"/":
+            return None
+        return BasedHead(head, len(self.path), keeps=self.keeps)
 
 
 _made: Final = RequestHead.of

@@ -114,7 +114,7 @@ def request_head(head: RequestHead, route: Route, client: Rendered, authority: b
     said = head.said
     kind = head.kind
     if said.route is route and not client.names and not kind.last:
-        return head.line + said.tail + client.end
+        return head.sent + said.tail + client.end
     if route.outranks:
         client = client.less(route.outranks)
     block = said.kept
@@ -132,10 +132,10 @@ def request_head(head: RequestHead, route: Route, client: Rendered, authority: b
     lines = route.request.block + extra
     tail = b"\r%s\n%s" % (block, lines[:-1]) if lines else b"\r" + block
     if kind.last:
-        return b"%s %s HTTP/1.1%s%s" % (head.method, head.target, tail, client.end)
+        return b"%s1.1%s%s" % (head.sent[:-3], tail, client.end)
     if said.shared and route.lasting and not client.names:
         said.route, said.tail = route, tail
-    return head.line + tail + client.end
+    return head.sent + tail + client.end
 
 
 def _cut_own_cookies(block: bytes) -> tuple[bytes, bytes]:

@@ -127,11 +127,13 @@ ENDPOINT: Final = Text(
 
 @dataclass(frozen=True, slots=True)
 class PublicUrl:
-    """The address people use: an origin (RFC 6454), without a slash at its end."""
+    """The address people use: an origin (RFC 6454) and perhaps a path, without a slash at its
+    end."""
 
     scheme: str
     host: str
     port: int
+    path: str = ""
 
     @property
     def secure(self) -> bool:
@@ -151,18 +153,39 @@ class PublicUrl:
         return is_address(self.host) and ip_address(self.host).is_loopback
 
     def __str__(self) -> str:
-        return self.origin
+        return self.origin + self.path
+
+
+_PATH: Final = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*/?")
 
 
 def parse_public_url(text: str) -> PublicUrl:
     parts = parse_url(text)
-    if parts.path not in ("", "/"):
-        raise ValueError(f"{show(text)} has a path; scheme and host only: the index is at its root")
+    if not _PATH.fullmatch(parts.path):
+        raise ValueError(
+            f"{show(text)} has a path that servers may read in different ways; "
+            "letters, digits and .-_~ between single slashes"
+        )
     default = 443 if parts.scheme == "https" else 80
-    return PublicUrl(parts.scheme, (parts.hostname or "").rstrip("."), parts.port or default)
+    host = (parts.hostname or "").rstrip(".")
+    return PublicUrl(parts.scheme, host, parts.port or default, parts.path.rstrip("/"))
 
 
-PUBLIC_URL: Final = Text(r"^https?://[^/?#@]+/?$", "https://packages.example.org", parse_public_url)
+PUBLIC_URL: Final = Text(
+    r"^https?://[^/?#@]+(/[^?#]*)?$",
+    "https://packages.example.org, or https://example.org/devpi",
+    parse_public_url,
+)
+
+
+def parse_origin(text: str) -> PublicUrl:
+    origin = parse_public_url(text)
+    if origin.path:
+        raise ValueError(f"{show(text)} has a path; scheme and host only")
+    return origin
+
+
+ORIGIN: Final = Text(r"^https?://[^/?#@]+/?$", "https://packages.example.org", parse_origin)
 
 
 def parse_url(text: str, allowed: str = "http://host:port or https://host") -> SplitResult:

@@ -21,6 +21,7 @@ from gateway.settings.addresses import (
     ENDPOINT,
     LISTEN,
     NETWORK,
+    ORIGIN,
     PUBLIC_URL,
     WEBHOOK,
     Endpoint,
@@ -75,12 +76,6 @@ class Upstream:
         Section(LoginForm), "How the login of a server of kind form looks.", None
     )
 
-    @property
-    def acts_by_session(self) -> bool:
-        """Whether its own pages change things by their session: no page of devpi or pypiserver
-        does, and a script in what people upload could."""
-        return self.kind == "form"
-
     def problem(self) -> str:
         if (self.kind == "form") != (self.form is not None):
             return "only one of kind form and the section form; both or neither"
@@ -96,7 +91,7 @@ class Session:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebAuthn:
     origins: tuple[PublicUrl, ...] = setting(
-        Several(PUBLIC_URL),
+        Several(ORIGIN),
         "Origins keys may be used from, besides public_url, which names the RP.",
         [],
     )
@@ -217,10 +212,11 @@ class Settings:
         "127.0.0.1:8080",
     )
     public_url: PublicUrl = setting(
-        PUBLIC_URL, "The address people use, such as https://packages.example.org."
+        PUBLIC_URL,
+        "The address people use, such as https://packages.example.org.",
     )
     documentation_url: PublicUrl | None = setting(
-        PUBLIC_URL,
+        ORIGIN,
         "A host of its own for uploaded documentation, served here too, without any cookie.",
         None,
     )
@@ -276,10 +272,7 @@ class Settings:
     @cached_property
     def _ruleset(self) -> RuleSet:
         rules = (
-            rule.rule(
-                "{}:{}:{}".format(self.file, *self.place(("rules", number))),
-                session=self.upstream.acts_by_session,
-            )
+            rule.rule("{}:{}:{}".format(self.file, *self.place(("rules", number))))
             for number, rule in enumerate(self.rules)
         )
         return RuleSet(rules, Policy(self.default))

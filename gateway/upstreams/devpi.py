@@ -41,6 +41,7 @@ class Devpi:
     """The adapter; it keeps nothing."""
 
     kind: str = "devpi"
+    cuts_base: bool = True
     session_cookies: frozenset[str] = frozenset({COOKIE})
 
     def carriers(self, facts: Facts) -> tuple[Carrier, ...]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.core.addresses import base_of
 from gateway.core.errors import Refusal
 from gateway.core.facts import Facts, Field, IPAddress
 from gateway.core.path import local_path
@@ -41,6 +42,7 @@ class Form:
     """The adapter. Basic and every other Authorization count as carriers never verified."""
 
     kind: str = "form"
+    cuts_base: bool = False
 
     def __init__(self, options: FormOptions) -> None:
         self._options: Final = options
@@ -68,6 +70,8 @@ class Form:
     def own_fields(self, public_url: str, client: IPAddress | None) -> tuple[Field, ...]:
         scheme, _, rest = public_url.partition("://")
         fields = [("X-Forwarded-Proto", scheme), ("X-Forwarded-Host", rest.partition("/")[0])]
+        if base_of(public_url):
+            fields.append(("X-Forwarded-Prefix", base_of(public_url)))
         if client is not None:
             fields.append(("X-Forwarded-For", str(client)))
         return tuple(fields)

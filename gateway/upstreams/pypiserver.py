@@ -19,6 +19,7 @@ class Pypiserver:
     """The adapter; it keeps nothing."""
 
     kind: str = "pypiserver"
+    cuts_base: bool = False
     session_cookies: frozenset[str] = frozenset()
 
     def carriers(self, facts: Facts) -> tuple[Carrier, ...]:
@@ -38,9 +39,13 @@ class Pypiserver:
         return {"authorization": basic_field(Credential(carrier.credential.user, secret))}
 
     def own_fields(self, public_url: str, client: IPAddress | None) -> tuple[Field, ...]:
-        # It builds absolute links from Host, which passes unchanged, and from this.
-        scheme = public_url.partition(":")[0]
-        return (("X-Forwarded-Proto", scheme),)
+        # It builds absolute links from Host, which passes unchanged, and from these; the path of
+        # its own address it knows from the end of X-Forwarded-Host alone.
+        scheme, _, rest = public_url.partition("://")
+        fields = [("X-Forwarded-Proto", scheme)]
+        if "/" in rest:
+            fields.append(("X-Forwarded-Host", rest))
+        return tuple(fields)
 
     def password_check(self, credential: Credential) -> Call:
         return Call("POST", "/", (("content-type", FORM), *self.present(credential)), _VERIFY)

@@ -108,6 +108,7 @@ class Kit:
             status = error.status
         body = render(
             template,
+            self.config.base,
             issuer=self.config.issuer,
             session=session,
             error=error.text if error else "",

@@ -90,12 +90,19 @@ class Pages:
             return refusals.for_script(refusal)
         if facts is not None and refusal.slug == "step_up_required":
             return see_other(addresses.step_up_for(_back(facts)))
-        reply = refusals.page(self._kit.config.issuer, facts, refusal)
+        reply = refusals.page(self._kit.config, facts, refusal)
         if refusal.slug == "pending_expired":
             return reply.plus(*set_cookies(self._kit.jar.clear(cookies.PENDING)))
         return reply
 
     def _fields(self, facts: Facts | None, reply: Reply) -> tuple[Field, ...]:
+        base = self._kit.config.base
+        fields = reply.fields
+        if base:
+            fields = tuple(
+                (name, addresses.below(base, value) if name == "location" else value)
+                for name, value in fields
+            )
         shown = (("content-type", reply.content_type),) if reply.body else ()
         return (
             *shown,
@@ -105,7 +112,7 @@ class Pages:
                 lasting=reply.lasting,
                 opener=shield.opener_policy(facts),
             ),
-            *reply.fields,
+            *fields,
         )
 
     async def _answer(self, request: web.BaseRequest, facts: Facts) -> Reply:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.core.addresses import base_of
 from gateway.core.audit_entry import Entry
 from gateway.core.facts import Facts
 from gateway.core.flow import Held
@@ -52,3 +53,8 @@ class PagesConfig:
     @property
     def secure(self) -> bool:
         return self.public_url.startswith("https:")
+
+    @property
+    def base(self) -> str:
+        """The path in front of every address of ours, as browsers have it."""
+        return base_of(self.public_url)

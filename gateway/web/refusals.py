@@ -8,6 +8,7 @@ from gateway.core.addresses import ENROL, LOGIN, login_for
 from gateway.core.errors import Refusal
 from gateway.core.facts import Facts
 from gateway.web.kit import error_fields, safe_next
+from gateway.web.ports import PagesConfig
 from gateway.web.render import render
 from gateway.web.reply import Reply, as_json
 
@@ -17,11 +18,12 @@ _LOG_IN: Final = frozenset(
 _START_AGAIN: Final = frozenset({"pending_expired", "otp_invalid", "mixed_credentials"})
 
 
-def page(issuer: str, facts: Facts | None, refusal: Refusal) -> Reply:
+def page(config: PagesConfig, facts: Facts | None, refusal: Refusal) -> Reply:
     """The page for a refusal. facts: None where the request's head could not be read."""
     body = render(
         "refusal.html",
-        issuer=issuer,
+        config.base,
+        issuer=config.issuer,
         session=None,
         title=refusal.message.title,
         text=refusal.text,

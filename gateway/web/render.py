@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 _FOLDER: Final = Path(__file__).parent / "templates"
+_LOCAL: Final = re.compile(r' (?:href|src|action|data-options)="(?=/)')
 
 
 @cache
@@ -40,6 +42,12 @@ def _environment() -> Environment:
     return found
 
 
-def render(template: str, **values: object) -> bytes:
-    """One page. Every name a template uses must be given (StrictUndefined)."""
-    return _environment().get_template(template).render(**values).encode()
+def render(template: str, public_path: str, /, **values: object) -> bytes:
+    """One page. Every name a template uses must be given (StrictUndefined).
+
+    Args:
+        public_path: what stands in front of every local address. Text cannot look like an
+            attribute: autoescape leaves no quotation mark in it.
+    """
+    page = _environment().get_template(template).render(**values)
+    return (_LOCAL.sub(rf"\g<0>{public_path}", page) if public_path else page).encode()

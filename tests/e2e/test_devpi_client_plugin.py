@@ -86,14 +86,17 @@ GATEWAY = b'{"name": "index-gateway", "status": "ok", "store": "failed"}'
 
 
 @contextmanager
-def server(status: int, body: bytes, *fields: tuple[str, str]) -> Iterator[tuple[str, list[str]]]:
-    """Answers everything alike; its address, and the head of every request it was sent."""
+def server(
+    status: int, body: bytes, *fields: tuple[str, str], only: str = ""
+) -> Iterator[tuple[str, list[str]]]:
+    """Answers everything alike, or all but one path with 404; its address, and the head of every
+    request it was sent."""
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.append(f"{self.requestline}\n{self.headers}")
-            self.send_response(status)
+            self.send_response(404 if only and self.path != only else status)
             for name, value in fields:
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(body)))
@@ -207,10 +210,18 @@ def test_an_address_nobody_answers_at_changes_nothing(url: str, typed: list[str]
     assert typed == []
 
 
-def test_a_push_to_another_index_asks_nothing(typed: list[str]) -> None:
-    with server(200, GATEWAY) as (url, asked):
+def test_a_push_to_another_index_asks_for_no_code(typed: list[str]) -> None:
+    with server(200, GATEWAY, only=HEALTH) as (url, _):
         assert ask(url + "legacy/") == "secret"
-    assert (typed, asked) == ([], [])
+        assert ask(url + "alice/dev/") == "secret"
+    assert typed == []
+
+
+def test_a_gateway_under_a_path_is_found(typed: list[str]) -> None:
+    with server(200, GATEWAY, only=f"/devpi{HEALTH}") as (url, asked):
+        assert ask(url + "devpi/") == "secret,123456"
+        assert ask(url) == "secret"
+    assert len(asked) == 2
 
 
 def test_a_server_that_hangs_holds_up_only_for_a_moment(

@@ -161,11 +161,11 @@ MISTAKES: dict[str, tuple[str | bytes, list[str]]] = {
     "tag": (HEAD + "audit: {retention: !x 1d}\n", ["+1:20: the tag !x; plain values"]),
     "merge key": (HEAD + "<<: {tls: 1}\n", ["+1:1: a merge key (<<); everything written out"]),
     # -- addresses -------------------------------------------------------------------------------
-    "public_url with a path": (
-        HEAD.replace("example.org", "example.org/index"),
+    "public_url with an odd path": (
+        HEAD.replace("example.org", "example.org/a//b"),
         [
-            "2:13: public_url: 'https://packages.example.org/index' has a path; "
-            "scheme and host only: the index is at its root"
+            "2:13: public_url: 'https://packages.example.org/a//b' has a path that servers may "
+            "read in different ways; letters, digits and .-_~ between single slashes"
         ],
     ),
     "public_url with a query": (

@@ -103,7 +103,7 @@ class Site:
             flow=self.world.flow,
             checker=self.doorman,
             activity=self.trail,
-            jar=jar_of(self.world.ring, secure=self.secure),
+            jar=jar_of(self.world.ring, self.public),
             keys=self.world.ring,
             clock=self.world.clock,
             random=lambda size: bytes(range(size)),

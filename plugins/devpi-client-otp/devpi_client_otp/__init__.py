@@ -38,8 +38,8 @@ hookimpl = HookimplMarker("devpiclient")
 def devpiclient_get_password(url: str, username: str) -> Generator[None, str | None, str | None]:
     """Put a code behind the password that devpi-client's prompt, or another plugin, has given.
 
-    Called at `devpi login` without --password, and at `devpi push` to another index; there the
-    address has a path, and nobody is asked: uploads go with the password alone.
+    Called at `devpi login` without --password, and at `devpi push` to another index, whose address
+    is no gateway's: uploads go with the password alone.
 
     Returns:
         "PASSWORD,CODE"; the password as it is where no code was typed, nobody is at a terminal,
@@ -55,7 +55,7 @@ def devpiclient_get_password(url: str, username: str) -> Generator[None, str | N
 
 
 def is_gateway(url: str) -> bool:
-    """Whether an index-gateway answers at the root of this address. Never raises."""
+    """Whether an index-gateway answers below this address. Never raises."""
     try:
         found = _health(url)
     except (OSError, ValueError):  # every failure of requests is one or the other
@@ -65,10 +65,11 @@ def is_gateway(url: str) -> bool:
 
 def _health(url: str) -> object:
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or parts.path not in ("", "/"):
+    if parts.scheme not in ("http", "https"):
         return None
     # A name and password in the address are for the index, not for this question.
-    address = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{HEALTH}"
+    place = parts.netloc.rpartition("@")[2] + parts.path.rstrip("/")
+    address = f"{parts.scheme}://{place}{HEALTH}"
     import requests  # what devpi-client uses, so the same certificates and proxies count
 
     with requests.Session() as session:
