@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from gateway.proxy.answers import AnswerHead, BadAnswer, read_answer, sized
+from gateway.proxy.answers import SHAPES, AnswerHead, BadAnswer, read_answer, sized
 from gateway.proxy.bodies import EndlessBody
 from gateway.proxy.chunked import BadChunk, ChunkDecoder
 from gateway.proxy.connection import Why
@@ -95,7 +95,7 @@ class Relay:
                 size, length = found
                 left = size + length - len(data)
                 ours = self.route.answer
-                whole = ours.into(data, size) if ours.names else data
+                whole = ours.into(data, size, SHAPES.sized) if ours.names else data
                 if left >= 0 and whole:
                     client.write(whole)
                     if left:

@@ -36,7 +36,7 @@ class Rendered:
     marks: where a block of fields holds one of those names.
     """
 
-    __slots__ = ("block", "end", "marks", "names")
+    __slots__ = ("_met", "block", "end", "marks", "names")
 
     def __init__(self, fields: Iterable[Field], absent: Iterable[str] = ()) -> None:
         lines = [(name.encode("ascii"), value.encode("latin-1")) for name, value in fields]
@@ -49,6 +49,7 @@ class Rendered:
         self.block = b"".join(b"%s: %s\r\n" % line for line in lines)
         self.end = b"\n%s\r\n" % self.block
         self.names = names
+        self._met: dict[object, bool] = {}
         self.marks = tuple(b"\n%s:" % name for name in names)
 
     def meets(self, block: bytes) -> bool:
@@ -56,13 +57,20 @@ class Rendered:
         lower = block.lower()
         return any(mark in lower for mark in self.marks)
 
-    def into(self, data: bytes, size: int) -> bytes:
+    def into(self, data: bytes, size: int, shape: object) -> bytes:
         """An answer with these added to its head of that size; nothing where they would have to
-        take the place of others."""
+        take the place of others.
+
+        Args:
+            shape: what stands for the names of the fields in the head: asked once for each.
+        """
         head = data[: size - 2]
-        if self.meets(head):
-            return b""
-        return b"".join((head, self.block, memoryview(data)[size - 2 :]))
+        meets = self._met.get(shape)
+        if meets is None:
+            if len(self._met) >= _KINDS:
+                self._met.clear()
+            meets = self._met[shape] = self.meets(head)
+        return b"" if meets else head + self.block + data[size - 2 :]
 
     def less(self, names: set[bytes]) -> Rendered:
         """The same without the fields of these lower-case names."""

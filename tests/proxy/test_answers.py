@@ -120,6 +120,20 @@ async def test_what_is_added_to_an_answer_is_added_to_a_usual_one() -> None:
             assert await client.get(len(head) + 2) == head + b"ok"
 
 
+async def test_what_is_added_takes_the_place_of_the_upstreams_own_whatever_came_before() -> None:
+    """Whether it has to is worked out once for each list of names."""
+    own = OK.replace(b"\r\n\r\n", b"\r\nx-OURS: weaker\r\n\r\n")
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Ours: 1\r\n\r\n"
+    async with talk() as t:
+        t.gate.decide = lambda facts: Forward(answer_add=(("X-Ours", "1"),))
+        client, upstream = await t.asked(GET)
+        for answer in [OK, own] * 20 + [OK] * 20 + [own] * 20:
+            upstream.send(answer)
+            assert await client.get(len(head) + 2) == head + b"ok"
+            client.send(GET)
+            await upstream.head()
+
+
 @pytest.mark.parametrize("cut", [1, 20, len(OK) - 3, len(OK) - 1])
 async def test_a_usual_answer_may_come_in_pieces(cut: int) -> None:
     async with talk() as t:
