@@ -24,6 +24,7 @@ from gateway.core.audit import Event
 from gateway.core.audit_verify import verify
 from tests.app.recorder import Recorder
 from tests.app.served import Served
+from tests.app.yaml_config import by_session
 from tests.factors.authenticator import SecurityKey
 from tests.support import servers
 from tests.support.gateways import command
@@ -494,7 +495,8 @@ def story(
     }
     told = Recorder(lambda _: NO_CONTENT).__enter__()
     changes["notices.webhook"] = {"url": told.url, "key": f"file:{tmp_path}/webhook.key"}
-    served = serve("devpi", devpi_server.url, **changes)
+    rules = by_session("devpi", "account")  # a browser stands for whoever acts
+    served = serve("devpi", devpi_server.url, rules=rules, **changes)
     keys: dict[str, Any] = {"listen": f"127.0.0.1:{served.port}", "public_url": served.url}
     keys |= {"upstream.url": devpi_server.url, "keys": "file:gateway.keys", **changes}
     configuration.write(served.place / "gateway.yaml", "devpi", keys)

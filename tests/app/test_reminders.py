@@ -10,6 +10,7 @@ import pytest
 from tests.app.served import Served
 from tests.app.test_devpi_evidence import carried, patch
 from tests.app.test_devpi_login import form_login, json_login
+from tests.app.yaml_config import by_session
 from tests.support import servers
 
 Serve = Callable[..., Served]
@@ -19,7 +20,8 @@ Serve = Callable[..., Served]
 def gentle(serve: Serve, devpi_server: servers.Index) -> Served:
     """A second factor is required in three days."""
     day = datetime.now(UTC).date() + timedelta(3)
-    return serve("devpi", devpi_server.url, second_factor__required_from=str(day))
+    rules = by_session("devpi", "account")
+    return serve("devpi", devpi_server.url, rules=rules, second_factor__required_from=str(day))
 
 
 def test_devpis_own_form_leads_over_the_countdown(

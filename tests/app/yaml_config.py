@@ -33,3 +33,9 @@ def shipped(base: Path, kind: str, changes: Mapping[str, Any]) -> Settings:
         else:
             place[last] = value
     return from_data(data, base=base)
+
+
+def by_session(kind: str, name: str) -> list[dict[str, Any]]:
+    """The shipped rules, one of which takes sessions for changes."""
+    rules = json.loads(_read(kind))["rules"]
+    return [rule | {"session": True} if rule["name"] == name else rule for rule in rules]
