@@ -254,9 +254,10 @@ async def _keys(settings: Settings) -> str:
 async def _public_url(settings: Settings) -> str:
     url = str(settings.public_url)
     nonce = secrets.token_hex(16)
-    endpoint = Endpoint.parse(url)
+    endpoint = Endpoint.parse(settings.public_url.origin)
+    target = f"{settings.public_url.path}{HEALTH}?{PARAMETER}={nonce}"
     try:
-        head, body = await exchange(endpoint, Call("GET", f"{HEALTH}?{PARAMETER}={nonce}"))
+        head, body = await exchange(endpoint, Call("GET", target))
     except ssl.SSLError as error:
         raise _Wrong(
             f"{url}: {tls(error)}", "Clients will say the same: renew or replace the certificate."

@@ -99,6 +99,18 @@ def test_all_is_well_before_devpi(tmp_path: Path, devpi_plain: Index) -> None:
     assert found[1]["said"] == "devpi refuses a wrong one (401)"
 
 
+def test_a_public_address_with_a_path(gateway: Gateway, tmp_path: Path) -> None:
+    found = looked(gateway.config, public_url=f"{gateway.url}/elsewhere")
+    assert failed(found) == ["public_url"], "the gateway that runs has no path"
+    with running(tmp_path, "pypiserver", found["index"].said.split()[0]) as other:
+        text = other.config.read_text()
+        other.stop()
+        other.config.write_text(text.replace(other.url, f"{other.url}/packages"))
+        other.ready_path = "/packages/+auth/health"
+        other.start()
+        assert other.command("check", "--live", "--quiet").stderr == ""
+
+
 def test_an_index_that_does_not_run(gateway: Gateway) -> None:
     found = looked(gateway.config, url=f"http://127.0.0.1:{free_port()}")
     assert failed(found) == ["index", "passwords"]
