@@ -76,7 +76,7 @@ def refusals() -> str:
     """Every refusal: slug, status and the words people read."""
     parts = []
     for slug, message in MESSAGES.items():
-        words = f"{message.text} {message.hint}".strip()
+        words = " ".join(filter(None, (message.text, message.hint, message.other)))
         shown = re.sub(r"\{(\w+)\}", lambda field: field[1].upper(), words)
         parts.append(f"### `{slug}`\n\n{message.status} · {message.title}\n\n> {shown}")
     return "\n\n".join(parts)

@@ -117,6 +117,7 @@ async def build(
             upstream, rules, replies, ring, clock, public_url=public_url, url=its_url
         ),
         response=settings.response,
+        acts_by_session=settings.upstream.acts_by_session,
     )
     gate = RuleGate(parts)
     pages.serve(parts, gate.holding)

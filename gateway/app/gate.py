@@ -109,9 +109,10 @@ class RuleGate:
         if policy is Policy.LOGIN and (not facts.safe or _has_body(facts)):
             return self._hand_over(facts, LoginWork(rule))
         if policy in (Policy.PASS, Policy.LOGIN):
+            cut = self._guard.cut(facts, rule, base)
             if has_own_cookie(facts):
-                return self._with_session(facts, rule, base)
-            return self.presented.plan(facts, rule, base)
+                return self._with_session(facts, rule, base, cut)
+            return self.presented.plan(facts, rule, cut)
         judge = GUARDED[policy]
         return self._parts.replies.worded(facts, judge(self._guard, facts, rule, base))
 
@@ -120,25 +121,33 @@ class RuleGate:
             return self.refusal(facts, "method_not_allowed")
         return HandOver(facts, work)
 
-    async def _with_session(self, facts: Facts, rule: Rule | None, base: Forward) -> Plan:
-        """A `pass` route goes on whatever happens to the store or the session."""
+    async def _with_session(
+        self, facts: Facts, rule: Rule | None, base: Forward, cut: Forward
+    ) -> Plan:
+        """A `pass` route goes on whatever happens to the store or the session.
+
+        cut: `base` less what a browser added by itself, where that does not count.
+        """
         parts = self._parts
-        plan = base
+        plan = cut
         try:
             if parts.upstream.logs_out(facts):
-                await self._log_out(facts)
+                if await self._log_out(facts):
+                    plan = base  # so that the index's own session ends, too
             else:
-                plan = await self._guard.with_session(facts, base)
+                plan = await self._guard.with_session(facts, rule, cut)
         except (Refusal, StoreUnavailable):
             pass
         presented = self.presented.plan(facts, rule, plan)
         return await presented if isinstance(presented, Awaitable) else presented
 
-    async def _log_out(self, facts: Facts) -> None:
-        """Logging out at the upstream ends the gateway's session too."""
+    async def _log_out(self, facts: Facts) -> bool:
+        """Logging out at the upstream ends the gateway's session too; whether it may."""
         cookie = self._parts.jar.read(facts, cookies.SESSION)
-        if cookie and site_of(facts, self._parts.public_url) is Site.OWN:
+        ours = site_of(facts, self._parts.public_url) is Site.OWN
+        if cookie and ours:
             await self._parts.flow.end(cookie, caller_of(facts))
+        return ours
 
     def _base(self, rule: Rule | None) -> Forward:
         return self._ways[self._parts.response_of(rule)]

@@ -16,13 +16,26 @@ from gateway.core import cookies
 from gateway.core.audit import Event
 from gateway.core.callers import caller_of
 from gateway.core.durations import in_words
-from gateway.core.errors import Refusal
-from gateway.core.evidence import Code, Evidence, Shown, Site, Verdict, find_code, judge, site_of
+from gateway.core.errors import EARNED_ONLY, IN_THE_REQUEST, Refusal, credential_detail
+from gateway.core.evidence import (
+    Code,
+    Evidence,
+    Shown,
+    Site,
+    Verdict,
+    find_code,
+    from_ours,
+    judge,
+    places,
+    site_of,
+)
 from gateway.core.facts import Facts
 from gateway.core.identity import user_id
 from gateway.core.logins import Caller, Session, Verified
 from gateway.core.rules import Policy, Rule
 from gateway.proxy.ports import Forward, HandOver, Plan
+
+_BY_LOGIN: Final = frozenset({"second_factor_required", "second_factor_stale"})
 
 
 class Guard:
@@ -33,7 +46,7 @@ class Guard:
 
     async def second_factor(self, facts: Facts, rule: Rule | None, base: Forward) -> Plan:
         """Forward only with evidence of a second factor that is young enough."""
-        evidence = await self._evidence(facts)
+        evidence = await self._evidence(facts, rule)
         proof: Verified | Session
         try:
             code = find_code(facts, evidence)
@@ -49,25 +62,50 @@ class Guard:
 
     async def token(self, facts: Facts, rule: Rule | None, base: Forward) -> Plan:
         """Forward only what a login with a second factor earned, however long ago."""
-        evidence = await self._evidence(facts)
+        evidence = await self._evidence(facts, rule)
         verdict = judge(evidence, max_age=None, now=self._parts.clock())
         if not verdict.passes:
-            raise Refusal(verdict.slug)
+            home = self._parts.public_url + "/"
+            detail = {"fix": EARNED_ONLY} if verdict.slug == "second_factor_required" else {}
+            raise Refusal(verdict.slug, retry_after=None, home=home, **verdict.detail, **detail)
         return self._forward(facts, base, evidence)
 
     async def authenticated(self, facts: Facts, rule: Rule | None, base: Forward) -> Plan:
         """Forward with any credential the upstream itself accepts, or a session."""
-        evidence = await self._evidence(facts)
+        evidence = await self._evidence(facts, rule)
+        if not evidence.explicit and (evidence.carriers or evidence.session is not None):
+            self._check_ambient(evidence)
         people = set()
         for shown in evidence.carriers:
-            people.add(await self._accepted(shown, caller_of(facts, rule)))
+            try:
+                people.add(await self._accepted(shown, caller_of(facts, rule)))
+            except Refusal as refusal:
+                if refusal.slug != "credential_required":
+                    raise
+                detail = credential_detail((shown.carrier.place,))
+                raise Refusal("credential_required", retry_after=None, **detail) from None
         if evidence.session is not None:
             people.add(evidence.session.user_id)
         if not people:
             raise Refusal("credential_required")
         if len(people) > 1:
-            raise Refusal("mixed_credentials")
+            raise Refusal(
+                "mixed_credentials", retry_after=None, **credential_detail(places(evidence))
+            )
         return self._forward(facts, base, evidence)
+
+    def _check_ambient(self, evidence: Evidence) -> None:
+        """A request with nothing but what a browser sends by itself.
+
+        Raises:
+            Refusal: `session_not_enough`, `cross_site`.
+        """
+        home = self._parts.public_url + "/"
+        if evidence.shut:
+            detail = credential_detail(places(evidence))
+            raise Refusal(evidence.closed, retry_after=None, home=home, **detail)
+        if not from_ours(evidence, explicit=False):
+            raise Refusal("cross_site", home=home)
 
     async def _accepted(self, shown: Shown, caller: Caller) -> str:
         """The user id of a carrier that the upstream accepts.
@@ -88,17 +126,38 @@ class Guard:
                 await attempt.right()
         return user_id(user)
 
-    async def with_session(self, facts: Facts, base: Forward) -> Forward:
+    async def with_session(self, facts: Facts, rule: Rule | None, base: Forward) -> Forward:
         """A `pass` request of a browser that has a session: lend it the session's credential.
 
         Never fails: without a session (or a store) the request goes on as it is.
         """
-        evidence = await self._evidence(facts, verify=False)
+        evidence = await self._evidence(facts, rule, verify=False)
         return self._forward(facts, base, evidence)
+
+    def cut(self, facts: Facts, rule: Rule | None, base: Forward) -> Forward:
+        """An unsafe `pass` request without what a browser added to it by itself, where a foreign
+        page started it, or a page of ours by a rule that takes no sessions for changes."""
+        site = site_of(facts, self._parts.public_url)
+        if facts.safe or site is Site.UNKNOWN:
+            return base
+        if site is Site.OWN and self._by_session(rule):
+            return base
+        replaced = dict(base.replace)
+        header = facts.first("cookie")
+        if header is not None:
+            kept = cookies.without_named(header, self._parts.upstream.session_cookies)
+            replaced["cookie"] = cookies.without_own_cookies(kept) or None
+        if site is Site.FOREIGN and facts.first("sec-fetch-mode") in ("navigate", "no-cors"):
+            # No script may add a field to these: the browser remembers a name and password.
+            replaced["authorization"] = None
+        return replace(base, replace=replaced)
+
+    def _by_session(self, rule: Rule | None) -> bool:
+        return self._parts.acts_by_session if rule is None else rule.session
 
     # -- steps ----------------------------------------------------------------------------
 
-    async def _evidence(self, facts: Facts, *, verify: bool = True) -> Evidence:
+    async def _evidence(self, facts: Facts, rule: Rule | None, *, verify: bool = True) -> Evidence:
         parts = self._parts
         carriers = []
         for carrier in parts.upstream.carriers(facts):
@@ -109,7 +168,7 @@ class Guard:
         cookie = parts.jar.read(facts, cookies.SESSION)
         session = await parts.flow.session(cookie) if cookie else None
         site = site_of(facts, parts.public_url)
-        return Evidence(tuple(carriers), session, site, facts.safe)
+        return Evidence(tuple(carriers), session, site, facts.safe, self._by_session(rule))
 
     def _max_age(self, rule: Rule | None) -> float:
         own = rule.max_age if rule is not None else None
@@ -124,10 +183,15 @@ class Guard:
         verdict: Verdict,
     ) -> tuple[Verified | Session, Forward]:
         if not verdict.passes or verdict.proof is None:
+            # Where sessions do not count, a login in a browser would lead nowhere.
+            fix = {"fix": IN_THE_REQUEST} if evidence.shut and verdict.slug in _BY_LOGIN else {}
             raise Refusal(
                 verdict.slug,
+                retry_after=None,
                 max_age=in_words(self._max_age(rule)),
                 home=self._parts.public_url + "/",
+                **verdict.detail,
+                **fix,
             )
         return verdict.proof, self._forward(facts, base, evidence)
 
@@ -156,7 +220,7 @@ class Guard:
         """Lend the session's credential to a request that carries none of its own."""
         session = evidence.session
         lends = session is not None and not evidence.carriers and session.upstream is not None
-        if not lends or not (evidence.safe or evidence.site is Site.OWN):
+        if not lends or evidence.shut or not from_ours(evidence, explicit=False):
             return base
         assert session is not None and session.upstream is not None
         added = tuple(

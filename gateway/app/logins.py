@@ -12,6 +12,7 @@ from gateway.app.messages import passed_on
 from gateway.app.parts import LoginWork, Parts
 from gateway.core.addresses import base_of, without_base
 from gateway.core.callers import caller_of
+from gateway.core.cookies import without_named
 from gateway.core.errors import Refusal
 from gateway.core.evidence import Site, site_of
 from gateway.core.facts import Facts, Field
@@ -88,7 +89,10 @@ class Logins:
         parts = self._parts
         fields = passing(facts, without=_REWRITTEN | parts.upstream.carrier_fields())
         kept = [
-            (name, _without(value, parts.upstream.session_cookies) if name == "cookie" else value)
+            (
+                name,
+                without_named(value, parts.upstream.session_cookies) if name == "cookie" else value,
+            )
             for name, value in fields
         ]
         own = parts.own_fields(facts)
@@ -119,8 +123,3 @@ def _take_code(facts: Facts, attempt: Attempt) -> tuple[Attempt, str | None]:
     password, code = parts
     credential = Credential(attempt.credential.user, password)
     return Attempt(credential, attempt.interactive, attempt.goto, attempt.extra), code
-
-
-def _without(header: str, names: frozenset[str]) -> str:
-    parts = [part.strip(" ") for part in header.split(";")]
-    return "; ".join(p for p in parts if p and not any(name in p for name in names))

@@ -27,7 +27,8 @@ class Parts:
     """Made once per process.
 
     public_url: without a trailing slash. max_age: seconds; how old a second factor may be where
-    a rule does not say. login_body: bytes of a login at most.
+    a rule does not say. acts_by_session: the same for `Rule.session`. login_body: bytes of a login
+    at most.
     response: how browsers are to treat answers where a rule does not say.
     """
 
@@ -46,6 +47,7 @@ class Parts:
     login_body: int
     documentation: Documentation
     response: Response
+    acts_by_session: bool
 
     def response_of(self, rule: Rule | None) -> Response:
         """How browsers are to treat the answer to a request that a rule decided on."""

@@ -24,7 +24,9 @@ _log = logging.getLogger("gateway.refusals")
 
 # RFC 9110 section 11.6.1 wants a challenge with each 401. Browsers pass over a scheme they do
 # not know; Basic is named only where a name and a password would help.
-_CHALLENGES: Final = {"credential_required": 'Basic realm="index"'}
+_CHALLENGES: Final = {
+    "credential_required": 'Basic realm="index"',
+}
 _CHALLENGE: Final = "OTP"
 # Setting up a second factor begins with a login, too.
 _LEADS_TO_LOGIN: Final = frozenset(

@@ -107,6 +107,10 @@ def _told(settings: Settings, verdict: Verdict) -> list[str]:
     else:
         age = rule.max_age if rule and rule.max_age else settings.second_factor.max_age
         lines.append(f"needs: {_needs(policy, age)}")
+    guarded = policy in (Policy.SECOND_FACTOR, Policy.TOKEN, Policy.AUTHENTICATED)
+    if guarded and verdict.changes:
+        counts = rule.session if rule else settings.upstream.acts_by_session
+        lines.append(f"session: {'counts' if counts else 'is not enough'} for a change")
     said = rule.response if rule is not None else None
     lines.append(f"answer: {_answer(said or settings.response)}")
     if rule and rule.unpacked:
@@ -136,10 +140,10 @@ def _needs(policy: Policy, age: float) -> str:
         Policy.PASS: "nothing; what the upstream asks for is its own affair",
         Policy.LOGIN: "name and password, which the upstream judges, then a second factor: a code "
         "after the password (PASSWORD,123456), the header X-OTP, or the page after the form",
-        Policy.SECOND_FACTOR: f"a second factor not older than {write_duration(age)}: a session, "
-        "a token or cookie from a login with a second factor, or a code with the password "
+        Policy.SECOND_FACTOR: f"a second factor not older than {write_duration(age)}: a "
+        "token from a login with a second factor, a session, or a code with the password "
         "(PASSWORD,123456 or X-OTP); otherwise 401 second_factor_required",
-        Policy.TOKEN: "a token or cookie from a login with a second factor, however old; "
+        Policy.TOKEN: "a token from a login with a second factor, however old; "
         "a password is refused",
         Policy.AUTHENTICATED: "a session, or whatever credential the upstream itself accepts",
     }

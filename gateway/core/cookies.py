@@ -110,6 +110,13 @@ def without_own_cookies(header: str) -> str:
     )
 
 
+def without_named(header: str, names: frozenset[str]) -> str:
+    """A Cookie field less every part in which one of these names occurs, however a server may
+    take it apart; "" when nothing is left."""
+    parts = [part.strip(" \t") for part in header.split(";")]
+    return "; ".join(part for part in parts if part and not any(name in part for name in names))
+
+
 def planted(set_cookie: str) -> bool:
     """Whether a Set-Cookie value that is not the gateway's own sets one of its cookies."""
     return is_own(read_set_cookie(set_cookie).name)

@@ -5,6 +5,7 @@ Slugs are stable: tests, logs and clients use them. Nothing else in the project 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -17,7 +18,7 @@ class Message:
     `text` says what happened, `hint` what to do; both may hold `{name}` fields that
     `Refusal.detail` fills in. A detail `fix` is said instead of the hint, where this request
     needs another one. `option` is another way out, said only where `option_field` is among the
-    details.
+    details; `other` is said instead of everything where `other_field` is.
     """
 
     status: int
@@ -26,6 +27,8 @@ class Message:
     hint: str = ""
     option: str = ""
     option_field: str = ""
+    other: str = ""
+    other_field: str = ""
 
 
 MESSAGES: Final = MappingProxyType(
@@ -91,12 +94,20 @@ MESSAGES: Final = MappingProxyType(
             "Log in first",
             "This part of the index is for people who have logged in.",
             "Send your user name and password, or log in at {login}",
+            other="The index does not accept {fault}. Check the name and the password or token, "
+            "or log in at {login}",
+            other_field="fault",
         ),
         "mixed_credentials": Message(
             401,
             "More than one identity",
             "This request carries credentials of more than one kind or person.",
-            "Send just one, or log in again.",
+            "Send just one of them.",
+            option="(It has {fault}.)",
+            option_field="fault",
+            other="Beside {beside} this request carries {fault}. Remove the entry of this host "
+            "from ~/.netrc, or the name from the address; logging in again does not help.",
+            other_field="beside",
         ),
         "not_part_of_a_page": Message(
             403,
@@ -140,12 +151,24 @@ MESSAGES: Final = MappingProxyType(
             "Second factor required",
             "This needs a second factor.",
             "Log in with your password and code as PASSWORD,123456, or at {login}",
+            option="(This request shows none: it has {fault}.)",
+            option_field="fault",
+        ),
+        "session_not_enough": Message(
+            401,
+            "A browser's login is not enough",
+            "A browser's login reads here, it changes nothing.",
+            "Send your password and code as PASSWORD,123456, or the token of a login with them.",
+            option="(This request has {fault}.)",
+            option_field="fault",
         ),
         "second_factor_stale": Message(
             401,
             "Second factor too old",
             "This needs a second factor from the last {max_age}.",
             "Log in again with your password and code as PASSWORD,123456, or at {login}",
+            option="(That of {fault} is older, or a remembered device's.)",
+            option_field="fault",
         ),
         "otp_required": Message(
             401,
@@ -372,6 +395,42 @@ MESSAGES: Final = MappingProxyType(
 )
 
 
+IN_THE_REQUEST: Final = (
+    "Log in with your password and code as PASSWORD,123456, or send them so with this request. "
+    "(A second factor is set up at {login})"
+)
+"""What to do instead where a login in a browser is no evidence."""
+EARNED_ONLY: Final = (
+    "No password does here, with a code or without: log in with them as PASSWORD,123456, and send "
+    "the token you get."
+)
+"""The same where only what a login earned is evidence."""
+
+_CREDENTIALS: Final = MappingProxyType(
+    {
+        "authorization": "a name and password from the address or ~/.netrc (Authorization)",
+        "x-devpi-auth": "devpi's login (X-Devpi-Auth)",
+        "session": "this browser's session",
+    }
+)
+"""The places of credentials, as a sentence names them; else a cookie's name."""
+
+
+def credential_detail(faults: Sequence[str], beside: str = "") -> dict[str, str]:
+    """The details that say which credential a refusal is about; nothing for none.
+
+    Args:
+        faults, beside: as in `gateway.core.evidence.Verdict`.
+    """
+    named = [_credential(place) for place in faults]
+    detail = {"fault": " and ".join(named)} if named else {}
+    return detail | ({"beside": _credential(beside)} if beside else {})
+
+
+def _credential(place: str) -> str:
+    return _CREDENTIALS.get(place) or f"the cookie {place.partition(':')[2]}"
+
+
 class Refusal(Exception):
     """A request is refused, with its reason.
 
@@ -400,6 +459,8 @@ class Refusal(Exception):
     def text(self) -> str:
         """What happened and what to do, as one or two short sentences."""
         message = self.message
+        if message.other and message.other_field in self.detail:
+            return message.other.format_map(_Fields(self.detail))
         hint = self.detail.get("fix", message.hint)
         option = message.option if message.option_field in self.detail else ""
         full = " ".join(part for part in (message.text, hint, option) if part)

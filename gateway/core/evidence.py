@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, NamedTuple
 
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, credential_detail
 from gateway.core.facts import Facts
 from gateway.core.identity import user_id
 from gateway.core.logins import BY_DEVICE, Session, Verified
@@ -20,6 +20,10 @@ from gateway.core.upstream import Carrier, Credential
 
 # How far a proof may lie in the future: gateways on one store have clocks of their own.
 CLOCK_SKEW: Final = 60.0
+
+
+BASIC: Final = "authorization"
+"""Where a name and password travel that a client adds to every request by itself."""
 
 
 class Site(Enum):
@@ -55,22 +59,54 @@ class Shown(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Everything in a request that says who asks. safe: the method changes nothing."""
+    """Everything in a request that says who asks.
+
+    safe: the method changes nothing. by_session: what a browser sends by itself is evidence for
+    changes, too (`Rule.session`): the pages of the index share our origin and may hold a script of
+    whoever uploaded them.
+    """
 
     carriers: tuple[Shown, ...]
     session: Session | None
     site: Site
     safe: bool
+    by_session: bool = False
+
+    @property
+    def shut(self) -> bool:
+        """Whether sessions and cookies do not count."""
+        return not (self.safe or self.by_session)
+
+    @property
+    def closed(self) -> str:
+        """The slug that says so."""
+        return "cross_site" if self.site is Site.FOREIGN else "session_not_enough"
+
+    @property
+    def explicit(self) -> bool:
+        """Whether a credential travels in a header, which no browser adds by itself."""
+        return any(not shown.ambient for shown in self.carriers)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """slug: why not; "" for "it passes". The rest tells the audit trail who and by what."""
+    """slug: why not; "" for "it passes". The rest tells the audit trail who and by what.
+
+    faults: the places of the credentials that the refusal is about; "session" for a session.
+    beside: the place of another credential that the first of them stands in the way of.
+    """
 
     slug: str
     user_id: str = ""
     factor: str = ""
     proof: Verified | Session | None = field(default=None, repr=False)
+    faults: tuple[str, ...] = ()
+    beside: str = ""
+
+    @property
+    def detail(self) -> dict[str, str]:
+        """Whose fault it is, for the words of the refusal."""
+        return credential_detail(self.faults, self.beside)
 
     @property
     def passes(self) -> bool:
@@ -87,14 +123,31 @@ def judge(evidence: Evidence, *, max_age: float | None, now: float) -> Verdict:
         max_age: seconds; None for any age.
         now: seconds since the epoch.
     """
-    if any(shown.verified is None for shown in evidence.carriers):
-        return Verdict("second_factor_required")
+    unverified = tuple(one.carrier.place for one in evidence.carriers if one.verified is None)
+    if unverified:
+        return _in_the_way(evidence) or Verdict("second_factor_required", faults=unverified)
     people = _people(evidence)
     if not people:
         return Verdict("second_factor_required")
     if len(people) > 1:
-        return Verdict("mixed_credentials")
+        return Verdict("mixed_credentials", faults=places(evidence))
     return _newest(evidence, people.pop(), max_age, now)
+
+
+def _in_the_way(evidence: Evidence) -> Verdict | None:
+    """A name and password beside another credential, as ~/.netrc or the address adds them to every
+    request of a client that has logged in: logging in again would not help."""
+    others = [one.carrier.place for one in evidence.carriers if one.verified is not None]
+    for one in evidence.carriers:
+        if one.carrier.place == BASIC and one.verified is None and others:
+            return Verdict("mixed_credentials", faults=(BASIC,), beside=others[0])
+    return None
+
+
+def places(evidence: Evidence) -> tuple[str, ...]:
+    """Where the credentials of a request travel."""
+    session = ("session",) if evidence.session is not None else ()
+    return (*(shown.carrier.place for shown in evidence.carriers), *session)
 
 
 def _people(evidence: Evidence) -> set[str]:
@@ -106,21 +159,24 @@ def _people(evidence: Evidence) -> set[str]:
 
 def _newest(evidence: Evidence, who: str, max_age: float | None, now: float) -> Verdict:
     """The newest proof decides; one that came in a cookie counts only from our own pages."""
-    proofs: list[tuple[float, bool, Verified | Session]] = [
-        (shown.verified.proved_at, not shown.ambient, shown.verified)
-        for shown in evidence.carriers
-        if shown.verified
+    proofs: list[tuple[bool, Verified | Session]] = [
+        (not shown.ambient, shown.verified) for shown in evidence.carriers if shown.verified
     ]
     if evidence.session is not None:
-        proofs.append((evidence.session.proved_at, False, evidence.session))
-    fresh = [entry for entry in proofs if _fresh(entry[2], max_age, now)]
+        proofs.append((False, evidence.session))
+    faults = places(evidence)
+    counting = [(explicit, proof) for explicit, proof in proofs if explicit or not evidence.shut]
+    if not counting:
+        return Verdict(evidence.closed, who, faults=faults)
+    fresh = [entry for entry in counting if _fresh(entry[1], max_age, now)]
     if not fresh:
-        known = any(entry[0] > 0 for entry in proofs)
-        return Verdict("second_factor_stale" if known else "second_factor_required", who)
-    usable = [entry for entry in fresh if _from_ours(evidence, explicit=entry[1])]
+        known = any(proof.proved_at > 0 for _, proof in counting)
+        slug = "second_factor_stale" if known else "second_factor_required"
+        return Verdict(slug, who, faults=faults)
+    usable = [proof for explicit, proof in fresh if from_ours(evidence, explicit=explicit)]
     if not usable:
         return Verdict("cross_site", who)
-    proof = max(usable, key=lambda entry: entry[0])[2]
+    proof = max(usable, key=lambda one: one.proved_at)
     return Verdict("", who, proof.factor, proof)
 
 
@@ -132,7 +188,7 @@ def _fresh(proof: Verified | Session, max_age: float | None, now: float) -> bool
     return max_age is None or (proof.factor != BY_DEVICE and now - proof.proved_at <= max_age)
 
 
-def _from_ours(evidence: Evidence, *, explicit: bool) -> bool:
+def from_ours(evidence: Evidence, *, explicit: bool) -> bool:
     """Whether the request may act on a proof. explicit: it travels in a header that only who
     knows the secret can send, so a request that no browser marks is fine."""
     if evidence.safe or evidence.site is Site.OWN:
@@ -205,10 +261,16 @@ def _for_password(carrier: Carrier) -> Code | None:
 
 
 def _check_others(code: Code, evidence: Evidence, unverified: list[Carrier]) -> None:
-    if any(carrier is not code.carrier for carrier in unverified):
-        raise Refusal("second_factor_required")
+    others = tuple(carrier.place for carrier in unverified if carrier is not code.carrier)
+    if others:
+        verdict = _in_the_way(evidence) or Verdict("second_factor_required", faults=others)
+        raise Refusal(verdict.slug, retry_after=None, **verdict.detail)
     if _people(evidence) - {user_id(code.user)}:
-        raise Refusal("mixed_credentials")
-    ambient = code.carrier is not None and code.carrier.place.startswith("cookie:")
-    if not _from_ours(evidence, explicit=not ambient):
+        raise Refusal("mixed_credentials", retry_after=None, **credential_detail(places(evidence)))
+    explicit = evidence.explicit
+    if code.carrier is not None:
+        explicit = not code.carrier.place.startswith("cookie:")
+    if evidence.shut and not explicit:
+        raise Refusal(evidence.closed, retry_after=None, **credential_detail(places(evidence)))
+    if not from_ours(evidence, explicit=explicit):
         raise Refusal("cross_site")

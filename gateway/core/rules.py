@@ -41,6 +41,7 @@ class Rule:
     max_age: seconds; how old a second factor may be.
     unpacked: the index unpacks the files of the form, so they are looked into; goes with `form`.
     response: how browsers are to treat the answer; None where the rule does not say.
+    session: whether a session or a cookie is evidence for unsafe methods, too.
     position: where it stands in the configuration, for messages.
     """
 
@@ -53,6 +54,7 @@ class Rule:
     form: tuple[tuple[str, frozenset[str]], ...] | None = None
     networks: tuple[IPv4Network | IPv6Network, ...] | None = None
     max_age: float | None = None
+    session: bool = False
     unpacked: bool = False
     response: Response | None = None
     position: str = field(default="", compare=False)

@@ -37,6 +37,7 @@ class Verdict:
     """What became of it: a refusal, one of the gateway's own pages, or a rule's policy.
 
     refusal: a slug, "" when it was not refused at once. said: that refusal in words.
+    changes: the method is not safe.
     steps: the rules before the one that decides, each with why it does not fit.
     """
 
@@ -46,6 +47,7 @@ class Verdict:
     own: bool = False
     matched: Matched | None = None
     steps: tuple[tuple[Rule, str], ...] = ()
+    changes: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -80,7 +82,7 @@ def judge(rules: RuleSet, trial: Trial) -> Verdict:
         if rule is matched.rule:
             break
         steps.append((rule, why_not(rules, rule, facts, form)))
-    return Verdict(target.path, matched=matched, steps=tuple(steps))
+    return Verdict(target.path, matched=matched, steps=tuple(steps), changes=not facts.safe)
 
 
 def why_not(rules: RuleSet, rule: Rule, facts: Facts, form: Mapping[str, tuple[str, ...]]) -> str:

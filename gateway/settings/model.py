@@ -76,6 +76,12 @@ class Upstream:
         Section(LoginForm), "How the login of a server of kind form looks.", None
     )
 
+    @property
+    def acts_by_session(self) -> bool:
+        """Whether its own pages change things by their session: no page of devpi or pypiserver
+        does, and a script in what people upload could."""
+        return self.kind == "form"
+
     def problem(self) -> str:
         if (self.kind == "form") != (self.form is not None):
             return "only one of kind form and the section form; both or neither"
@@ -272,7 +278,10 @@ class Settings:
     @cached_property
     def _ruleset(self) -> RuleSet:
         rules = (
-            rule.rule("{}:{}:{}".format(self.file, *self.place(("rules", number))))
+            rule.rule(
+                "{}:{}:{}".format(self.file, *self.place(("rules", number))),
+                session=self.upstream.acts_by_session,
+            )
             for number, rule in enumerate(self.rules)
         )
         return RuleSet(rules, Policy(self.default))

@@ -119,6 +119,13 @@ class RuleModel:
     )
     sandbox: bool = setting(Flag(), "The older way to write `response: documentation`.", False)
 
+    session: bool | None = setting(
+        Flag(),
+        "Whether a browser's session or a cookie of the index is enough for changes. If not, they "
+        "take a token, or a password with a code. Without this key: only for kind form.",
+        None,
+    )
+
     unpacked: bool = setting(
         Flag(),
         "With match.form: the index unpacks the files of this form. They go on only if they are "
@@ -131,11 +138,14 @@ class RuleModel:
             return "unpacked without match.form; only the files of a form are looked into"
         if self.sandbox and self.response is not None:
             return "both response and sandbox; response alone"
+        if self.session is not None and self.policy in (Policy.DENY, Policy.LOGIN):
+            return f"session with policy {self.policy}, which looks at none"
         if self.max_age is not None and self.policy is not Policy.SECOND_FACTOR:
             return f"max_age with policy {self.policy}; only second_factor has one"
         return ""
 
-    def rule(self, position: str = "") -> Rule:
+    def rule(self, position: str = "", *, session: bool = False) -> Rule:
+        """The rule to match with. session: what holds where the rule does not say."""
         match = self.match
         form = match.form
         return Rule(
@@ -150,6 +160,7 @@ class RuleModel:
             max_age=self.max_age,
             unpacked=self.unpacked,
             response=Response.DOCUMENTATION if self.sandbox else self.response,
+            session=session if self.session is None else self.session,
             position=position,
         )
 

@@ -15,6 +15,7 @@ from tests.app.test_devpi_evidence import carried, patch, token_at_upstream
 from tests.app.test_devpi_login import form_login, json_login
 from tests.conftest import PYPISERVER_USERS
 from tests.support import servers
+from tests.support.http import Client
 
 Serve = Callable[..., Served]
 
@@ -23,6 +24,13 @@ def only(policy: str, path: str = "/**") -> dict[str, Any]:
     """Rules: logins as usual, everything else by one policy."""
     login = {"name": "login", "match": {"methods": ["POST"], "path": "/+login"}, "policy": "login"}
     return {"rules": [login, {"name": "all", "match": {"path": path}, "policy": policy}]}
+
+
+AT_FAULT = {
+    "authorization": "a name and password from the address or ~/.netrc (Authorization)",
+    "x-devpi-auth": "devpi's login (X-Devpi-Auth)",
+    "cookie": "the cookie auth_tkt",
+}
 
 
 def test_a_private_devpi(serve: Serve, devpi_server: servers.Index) -> None:
@@ -39,6 +47,9 @@ def test_a_private_devpi(serve: Serve, devpi_server: servers.Index) -> None:
             assert served.client().get(here, fields=fields).status == 200, (place, secret)
         told = served.client().get(here, fields=carried(place, user, "wrong"))
         assert (told.status, told.slug) == (401, "credential_required")
+        said = told.json["message"]
+        assert said.startswith(f"The index does not accept {AT_FAULT[place]}. Check the name"), said
+        assert told.first("www-authenticate").startswith("Basic ")
     told = served.client().get(here)
     assert (told.status, told.slug) == (401, "credential_required")
     assert told.first("www-authenticate").startswith("Basic ")
@@ -93,6 +104,9 @@ def test_uploads_with_what_a_second_factor_earned(
         told = served.client().post("/tokens/dev", form=form, auth=("tokens", secret))
         return told.status, told.slug
 
+    told = served.client().post("/tokens/dev", form=form, auth=("tokens", password))
+    assert "No password does here" in told.json["message"]
+    assert "~/.netrc" in told.json["message"]
     assert upload(password) == (401, "second_factor_required")
     assert upload(f"{password},{served.code('tokens')}") == (401, "second_factor_required")
     foreign = token_at_upstream(devpi_server, "tokens", password)
@@ -113,7 +127,8 @@ def test_where_a_factor_is_optional(optional: Served, devpi_server: servers.Inde
     told = json_login(optional, "without", password)
     assert told.status == 200, told.body
     token = told.json["result"]["password"]
-    assert patch(optional.client(), "without", **carried("x-devpi-auth", "without", token))
+    passed = patch(optional.client(), "without", **carried("x-devpi-auth", "without", token))
+    assert passed.status == 200
     raw = carried("authorization", "without", password)
     assert patch(optional.client(), "without", **raw).slug == "second_factor_required"
     foreign = token_at_upstream(devpi_server, "without", password)
@@ -122,7 +137,25 @@ def test_where_a_factor_is_optional(optional: Served, devpi_server: servers.Inde
     client = optional.client()
     assert form_login(optional, client, "without", password, "/without").status == 303
     assert {"ig-session", "auth_tkt"} <= set(client.cookies)
-    assert patch(client, "without", **optional.ours()).status == 200
+    assert patch(client, "without", **optional.ours()).slug == "session_not_enough"
+
+
+def test_a_password_that_ends_like_a_code(optional: Served, devpi_server: servers.Index) -> None:
+    """It is one where no code is needed, and the code comes behind it where one is."""
+    devpi_server.person("ends")
+    changed = Client(devpi_server.port).call(
+        "PATCH",
+        "/ends",
+        send={"password": "word,123456"},
+        fields=carried("x-devpi-auth", "root", servers.ROOT_PASSWORD),
+    )
+    assert changed.status == 200, changed.body
+    assert json_login(optional, "ends", "word,123456").status == 200
+    assert json_login(optional, "ends", "word,1234567").status == 401
+    optional.enrol("ends")
+    assert json_login(optional, "ends", "word,123456").slug == "otp_required"
+    code = optional.code("ends")
+    assert json_login(optional, "ends", f"word,123456,{code}").status == 200
 
 
 def test_who_has_a_factor_is_asked_for_it(optional: Served, devpi_server: servers.Index) -> None:
@@ -206,7 +239,7 @@ def test_devpi_without_plugins(serve: Serve, devpi_plain: servers.Index) -> None
     token = served.login("plain", password)
     assert patch(served.client(), "plain", **carried("x-devpi-auth", "plain", token)).status == 200
     browser = served.browse_in("plain", password)
-    assert patch(browser, "plain", **served.ours()).status == 200
+    assert patch(browser, "plain", **served.ours()).slug == "session_not_enough"
     form = {"username": "plain", "password": password, "submit": ""}
     told = served.client().browse("POST", "/+login", form=form, fields=served.ours())
     assert told.status in (400, 404), told.status

@@ -165,8 +165,8 @@ def test_a_wrong_code_deletes_nothing(simple: Served, target: Path) -> None:
     assert target.exists()
 
 
-def test_a_session_deletes_without_a_password(simple: Served, target: Path) -> None:
-    """The gateway's own login page; the session lends its credential to the request."""
+def test_a_session_neither_deletes_nor_uploads(simple: Served, target: Path) -> None:
+    """No page of pypiserver does; a script in what people upload could."""
     browser = simple.browse_in("alice", PYPISERVER_USERS["alice"])
     content_type, body = DELETIONS["plain"]
     fields = {"Content-Type": content_type}
@@ -174,8 +174,12 @@ def test_a_session_deletes_without_a_password(simple: Served, target: Path) -> N
     assert (told.status, told.slug) == (403, "cross_site")
     assert target.exists()
     told = browser.post("/", body=body, fields=fields | simple.ours())
-    assert told.status == 200, told.body
-    assert not target.exists()
+    assert (told.status, told.slug) == (401, "session_not_enough")
+    assert "PASSWORD,123456" in told.json["message"]
+    assert target.exists()
+    body = multipart(part("name", "x"), UPLOAD, part("content", "x", filename="x-1.0.tar.gz"))
+    told = browser.post("/", body=body, fields={"Content-Type": MULTIPART} | simple.ours())
+    assert told.status in (401, 403), "pypiserver's own answer: nothing was lent"
 
 
 def test_an_upload_passes_with_the_password_alone(

@@ -57,8 +57,14 @@ def evidence(
     session: Session | None = None,
     site: Site = Site.UNKNOWN,
     safe: bool = False,
+    by_session: bool = True,
 ) -> Evidence:
-    return Evidence(shown, session, site, safe)
+    return Evidence(shown, session, site, safe, by_session)
+
+
+def shut(*shown: Shown, session: Session | None = None, site: Site = Site.OWN) -> Evidence:
+    """A change by a rule that takes no session."""
+    return evidence(*shown, session=session, site=site, by_session=False)
 
 
 ALICE, BOB = verified("alice"), verified("bob")
@@ -97,6 +103,29 @@ CASES = {
     "a session of another person": (
         evidence(header("alice", ALICE), session=session("bob"), site=Site.OWN),
         "mixed_credentials",
+    ),
+    "netrc beside devpi's login": (
+        evidence(other("alice", ALICE), header("alice", None, "password")),
+        "mixed_credentials",
+    ),
+    "netrc beside a cookie": (
+        evidence(cookie("alice", ALICE), header("alice", None), site=Site.OWN),
+        "mixed_credentials",
+    ),
+    "a change by a session": (shut(session=session("alice")), "session_not_enough"),
+    "a change by a cookie": (shut(cookie("alice", ALICE)), "session_not_enough"),
+    "a change by both": (
+        shut(cookie("alice", ALICE), session=session("alice")),
+        "session_not_enough",
+    ),
+    "a change by a token": (shut(header("alice", ALICE), site=Site.UNKNOWN), ""),
+    "a change by a token, beside a session": (
+        shut(header("alice", ALICE), session=session("alice")),
+        "",
+    ),
+    "a change by an old token, beside a young session": (
+        shut(header("alice", OLD), session=session("alice")),
+        "second_factor_stale",
     ),
     "too old": (evidence(header("alice", OLD)), "second_factor_stale"),
     "just young enough": (evidence(header("alice", verified("alice", HOUR))), ""),
@@ -174,6 +203,7 @@ EVIDENCE = st.builds(
     st.one_of(st.none(), st.builds(session, USERS, AGES)),
     st.sampled_from(Site),
     st.booleans(),
+    st.booleans(),
 )
 
 
@@ -194,6 +224,8 @@ def test_what_passes_has_earned_it(case: Evidence, max_age: float | None) -> Non
     assert max_age is None or age <= max_age
     if not case.safe:
         assert case.site is not Site.FOREIGN
+        if not case.by_session:
+            assert any(not s.ambient and s.verified is verdict.proof for s in case.carriers)
         if case.site is Site.UNKNOWN:  # then a header itself is the proof
             assert any(not s.ambient and s.verified is verdict.proof for s in case.carriers)
 
@@ -210,7 +242,12 @@ def test_a_code_never_speaks_for_somebody_else(case: Evidence, otp: str) -> None
     try:
         code = find_code(request(otp), case)
     except Refusal as refusal:
-        assert refusal.slug in ("second_factor_required", "mixed_credentials", "cross_site")
+        assert refusal.slug in (
+            "second_factor_required",
+            "mixed_credentials",
+            "cross_site",
+            "session_not_enough",
+        )
         return
     if code is None:
         return

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.core.errors import Refusal
 from gateway.core.facts import Facts
-from gateway.core.own_origin import check_own_origin, origin_of
+from gateway.core.own_origin import check_opened, check_own_origin, origin_of
 
 PUBLIC = "https://packages.example.org"
 OWN = ("origin", PUBLIC)
@@ -73,3 +73,59 @@ def test_a_change_from_elsewhere_is_refused(fields: list[tuple[str, str]], metho
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
 def test_safe_methods_may_come_from_anywhere(method: str) -> None:
     check_own_origin(asked(("origin", "https://evil.example"), method=method), PUBLIC)
+
+
+# -- what a person opens ---------------------------------------------------------------------------
+
+OPENED = {
+    "an address opened": ({"sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}, True),
+    "a browser that says nothing": ({}, True),
+    "a link in a mail": (
+        {
+            "sec-fetch-mode": "navigate",
+            "sec-fetch-dest": "document",
+            "sec-fetch-site": "cross-site",
+        },
+        True,
+    ),
+    "fetch": ({"sec-fetch-mode": "cors", "sec-fetch-dest": "empty"}, False),
+    "fetch, same origin": ({"sec-fetch-mode": "same-origin", "sec-fetch-dest": "empty"}, False),
+    "an image": ({"sec-fetch-mode": "no-cors", "sec-fetch-dest": "image"}, False),
+    "a script": ({"sec-fetch-mode": "no-cors", "sec-fetch-dest": "script"}, False),
+    "a module": ({"sec-fetch-mode": "cors", "sec-fetch-dest": "script"}, False),
+    "a websocket": ({"sec-fetch-mode": "websocket", "sec-fetch-dest": "websocket"}, False),
+    "an unknown mode": ({"sec-fetch-mode": "x", "sec-fetch-dest": "document"}, False),
+    "only a destination": ({"sec-fetch-dest": "document"}, False),
+    **{
+        f"a navigation into {place}": (
+            {"sec-fetch-mode": "navigate", "sec-fetch-dest": place},
+            False,
+        )
+        for place in ("iframe", "frame", "embed", "object", "fencedframe", "empty", "worker")
+    },
+    **{
+        f"a prefetch ({name})": (
+            {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document", name: purpose},
+            False,
+        )
+        for name, purpose in (
+            ("sec-purpose", "prefetch"),
+            ("sec-purpose", "prefetch;prerender"),
+            ("purpose", "Prefetch"),
+        )
+    },
+}
+BY_OUR_SCRIPT = {"fetch", "fetch, same origin"}
+
+
+@pytest.mark.parametrize("by_script", [False, True])
+@pytest.mark.parametrize("case", OPENED)
+def test_only_what_a_person_opens_is_answered(case: str, by_script: bool) -> None:
+    fields, opened = OPENED[case]
+    facts = Facts("GET", "/+auth/", "/+auth/", "", tuple(fields.items()), None)
+    if opened or (by_script and case in BY_OUR_SCRIPT):
+        check_opened(facts, "https://index.example.org", by_script=by_script)
+    else:
+        with pytest.raises(Refusal, match="page_only") as refused:
+            check_opened(facts, "https://index.example.org", by_script=by_script)
+        assert "https://index.example.org/+auth/" in refused.value.text

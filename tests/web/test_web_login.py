@@ -9,9 +9,9 @@ import pytest
 from gateway.core.admin import Admin
 from gateway.core.errors import MESSAGES, Refusal
 from gateway.core.facts import Facts
-from gateway.core.logins import Enrolment
+from gateway.core.logins import Enrolment, Held
 from gateway.web.kit import Ask
-from tests.core.world import Person, Phone, World, wrong_code
+from tests.core.world import Person, Phone, World, earned, wrong_code
 from tests.web.conftest import NewBrowser
 from tests.web.site import Browser, Page, Site
 from tests.web.tour import phone_in
@@ -299,3 +299,50 @@ async def test_without_the_store_the_pages_say_so(browser: Browser, world: World
     await world.store.close()
     page = await browser.get("/+auth/enrol")
     assert (page.status, page.reason) == (503, "store_unavailable")
+
+
+# -- a code behind the password, as on a command line ----------------------------------------------
+
+
+@pytest.mark.parametrize("written", ["{}", " {} ", "recovery"])
+async def test_a_code_behind_the_password_is_both_steps(
+    browser: Browser, alice: Person, world: World, written: str
+) -> None:
+    code = alice.codes[0].lower().replace("-", "") if written == "recovery" else world.code(alice)
+    typed = f"right,{code if written == 'recovery' else written.format(code)}"
+    page = await browser.give_password("alice", password=typed, next="/simple/")
+    assert page.goes_to == "/simple/"
+    assert (await browser.get("/+auth/")).status == 200
+
+
+async def test_a_wrong_code_behind_the_password_leaves_the_login_waiting(
+    browser: Browser, alice: Person, world: World
+) -> None:
+    wrong = wrong_code(alice, world.clock())
+    page = await browser.give_password("alice", password=f"right,{wrong}", next="/simple/")
+    assert (page.status, page.alert) == (401, Refusal("otp_invalid").text)
+    done = await browser.fill(page, "/+auth/verify", code=world.code(alice))
+    assert done.goes_to == "/simple/"
+
+
+async def test_a_code_behind_a_wrong_password_says_nothing_of_the_code(
+    browser: Browser, alice: Person, world: World
+) -> None:
+    for code in (world.code(alice), wrong_code(alice, world.clock())):
+        page = await browser.give_password("alice", password=f"wrong,{code}")
+        assert (page.status, page.alert) == (401, Refusal("password_invalid").text)
+
+
+async def test_a_password_that_ends_like_a_code_is_a_password(
+    browser: Browser, alice: Person, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    async def check(user: str, password: str, facts: Facts) -> Held | None:
+        asked.append(password)
+        return earned(user) if password == "word,123456" else None
+
+    monkeypatch.setattr(site.doorman, "check", check)
+    page = await browser.give_password("alice", password="word,123456")
+    assert page.goes_to == "/+auth/verify"
+    assert asked == ["word,123456"]
