@@ -3,7 +3,8 @@
 Requests without a credential never come here, and one that the index took a short while ago
 costs a look into memory. Any other is counted before it goes on, and the status of the answer
 says whether it was a guess. Such a route may take any password unread (pypiserver's `/simple/`
-without `list` in -a), so its yes proves nothing: what comes again is asked about.
+without `list` in -a), so its yes proves nothing: what comes again is asked about. devpi takes a
+wrong one for none and answers 200 (`/+api` then says so): there everything is asked about.
 """
 
 from __future__ import annotations
@@ -28,17 +29,20 @@ from gateway.proxy.ports import Forward, Plan
 _log = logging.getLogger("gateway.presented")
 
 _NO: Final = frozenset({401, 403})
+_FAULTS: Final = 500  # from here on the answer is the fault of a server
 _SEEN: Final = 4096
 _UNSURE: Final = 60.0  # seconds in which an index that does not say is not asked again
 
 
 class Shown(NamedTuple):
-    """A credential of a request. asked: what the index can be asked about, if it can be read."""
+    """A credential of a request. asked: what the index can be asked about, if it can be read.
+    bearer: a token that nobody guesses."""
 
     mark: Mark
     user: str
     secret: str
     asked: Credential | None
+    bearer: bool
 
 
 class Presented:
@@ -92,17 +96,27 @@ class Presented:
 
     async def _judged(self, attempts: Sequence[tuple[Shown, Attempt]], status: int | None) -> None:
         for shown, attempt in attempts:
-            verdict = None
-            if status in _NO:
-                verdict = False
-            elif status is not None and status < 500 and self._again(shown.mark.full):
-                verdict = await self._ask(shown)
+            verdict = False if status in _NO else await self._verdict(shown, status)
             if verdict is None:
                 await attempt.let_go()
             elif verdict:
                 await attempt.right()
             else:
                 await attempt.wrong()
+
+    async def _verdict(self, shown: Shown, status: int | None) -> bool | None:
+        """Whether a credential was right that the answer does not refuse.
+
+        Who leaves before the answer may see by what has happened whether it was.
+        """
+        again = self._again(shown.mark.full)
+        lost = status is None or status >= _FAULTS
+        tells = self._parts.upstream.tells_anyway
+        if shown.mark.full in self._asking or not (again or lost or tells):
+            return None
+        said = await self._ask(shown, anyway=lost)
+        # What nobody can be asked about is a guess where any answer may tell.
+        return False if said is None and tells and not shown.bearer else said
 
     def _again(self, full: str) -> bool:
         """Whether it was here before: for one that comes once the index need not be asked."""
@@ -113,11 +127,17 @@ class Presented:
         self._seen[full] = None
         return again
 
-    async def _ask(self, shown: Shown) -> bool | None:
-        """What the index says of a credential; None where it does not, or is being asked."""
+    async def _ask(self, shown: Shown, *, anyway: bool = False) -> bool | None:
+        """What the index says of a credential; None where it does not, or is being asked.
+
+        Args:
+            anyway: although it did not say a moment ago.
+        """
         full = shown.mark.full
         now = self._parts.clock()
-        if shown.asked is None or full in self._asking or now < self._unsure_until:
+        if shown.asked is None or full in self._asking:
+            return None
+        if now < self._unsure_until and not anyway:
             return None
         self._asking.add(full)
         try:
@@ -148,13 +168,14 @@ class Presented:
 
     def _shown(self, facts: Facts, carrier: Carrier) -> Shown:
         credential = carrier.credential
+        value = facts.first(carrier.place.partition(":")[0]) or ""
         if credential is not None:
             user, secret = credential.user, credential.secret
         else:
-            field = carrier.place.partition(":")[0]
-            user, secret = "", f"{carrier.place} {facts.first(field) or ''}"
+            user, secret = "", f"{carrier.place} {value}"
         mark = self._guessing.mark(facts.client, user, secret)
-        return Shown(mark, user, secret, credential)
+        bearer = carrier.place == "authorization" and value.lower().startswith("bearer ")
+        return Shown(mark, user, secret, credential, bearer)
 
     async def _verified(self, credential: Credential) -> bool:
         if self._guessing.away:

@@ -89,6 +89,8 @@ class Upstream(Protocol):
     cuts_base: bool
     """It takes the path of the public address off requests itself, so that they are sent with it:
     taken off twice it would be another path."""
+    tells_anyway: bool
+    """Where it asks for no password, its answers tell a right one from a wrong one all the same."""
     session_cookies: frozenset[str]
     """Cookies whose setting, by any answer, counts as a login."""
 

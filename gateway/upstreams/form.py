@@ -43,6 +43,7 @@ class Form:
 
     kind: str = "form"
     cuts_base: bool = False
+    tells_anyway: bool = False
 
     def __init__(self, options: FormOptions) -> None:
         self._options: Final = options

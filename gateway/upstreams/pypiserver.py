@@ -20,6 +20,7 @@ class Pypiserver:
 
     kind: str = "pypiserver"
     cuts_base: bool = False
+    tells_anyway: bool = False
     session_cookies: frozenset[str] = frozenset()
 
     def carriers(self, facts: Facts) -> tuple[Carrier, ...]:

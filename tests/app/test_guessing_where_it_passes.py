@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 import time
 from base64 import b64encode
 from collections import Counter
@@ -223,6 +225,53 @@ def test_every_carrier_that_devpi_takes(serve: Serve, devpi_server: servers.Inde
     assert len(seen) == 4
     for place in ("basic", "devpi"):
         assert upload(place, password).status not in (401, 403, 429)
+
+
+def test_answers_that_tell_a_wrong_password_by_a_200(
+    serve: Serve, devpi_server: servers.Index
+) -> None:
+    """devpi takes a wrong password for none and says so, in any status: `/+api`, for one."""
+    served = serve("devpi", devpi_server.url)
+    password = devpi_server.person("told")
+
+    def ask(secret: str) -> int:
+        told = served.client().get("/+api", auth=("told", secret)).status
+        settle(served)
+        return told
+
+    assert [ask(f"guess {number}") for number in range(LIMIT)] == [200] * LIMIT
+    assert ask("one more") == 429
+    gate = serve("devpi", devpi_server.url)
+    for _ in range(3):
+        assert gate.client().get("/+api", auth=("told", password)).status == 200
+    settle(gate)
+    assert gate.running.parts.flow.guessing._seen["127.0.0.1"] == ()
+
+
+def test_spellings_that_only_devpi_reads_count(serve: Serve, devpi_server: servers.Index) -> None:
+    served = serve("devpi", devpi_server.url)
+    for number in range(LIMIT + 5):
+        pair = b64encode(f"root:guess {number}".encode()).decode()
+        served.client().get("/+api", fields={"X-Devpi-Auth": f"{pair[:4]}-{pair[4:]}"})
+        settle(served)
+    assert len(served.running.parts.flow.guessing._seen["127.0.0.1"]) == LIMIT
+    served.client().get("/+api", fields={"Authorization": "Bearer abc"})
+
+
+def test_who_leaves_before_the_answer_has_guessed(gate: Served, private: servers.Index) -> None:
+    """Whether the password was right, a file that is there or not would tell."""
+    for number in range(LIMIT):
+        token = b64encode(f"alice:guess {number}".encode())
+        form = b":action=verify"
+        head = b"POST / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic %s\r\n" % token
+        head += b"Content-Type: application/x-www-form-urlencoded\r\n"
+        with socket.create_connection(("127.0.0.1", gate.port)) as sock:
+            sock.sendall(head + b"Content-Length: %d\r\n\r\n%s" % (len(form), form))
+            time.sleep(0.004)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    time.sleep(0.3)
+    settle(gate)
+    assert held_back(read(gate, "alice", "one more"))
 
 
 # -- what the index sees -----------------------------------------------------------------------
