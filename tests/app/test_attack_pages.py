@@ -23,7 +23,14 @@ from tests.web.chrome import press
 
 Serve = Callable[..., Served]
 
-RULES = [{"name": "reading", "match": {"methods": ["GET"], "path": "/**"}, "policy": "pass"}]
+RULES = [
+    {
+        "name": "reading",
+        "match": {"methods": ["GET"], "path": "/**"},
+        "policy": "pass",
+        "response": "plain",
+    }
+]
 RIGHT = base64.b64encode(b"alice:right").decode()
 OWN = ["/+auth/", "/+auth/recovery", "/+auth/add", "/+auth/login", "/+auth/logout"]
 MARK = "a page of the index"
@@ -73,7 +80,7 @@ def upstream() -> Iterator[Recorder]:
 
 @pytest.fixture
 def served(serve: Serve, upstream: Recorder) -> Served:
-    gateway = serve("pypiserver", upstream.url, rules=RULES, tests=None)
+    gateway = serve("pypiserver", upstream.url, rules=RULES, tests=None, response="plain")
     gateway.enrol("alice")
     return gateway
 
