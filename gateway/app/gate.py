@@ -15,6 +15,7 @@ from gateway.app.inspect import FormInspector
 from gateway.app.parts import LoginWork, Parts
 from gateway.app.presented import Presented
 from gateway.app.words import has_own_cookie
+from gateway.app.xml_body import XmlInspector, called_xml
 from gateway.core import cookies
 from gateway.core.addresses import own
 from gateway.core.callers import caller_of
@@ -89,7 +90,13 @@ class RuleGate:
             parts = self._parts
             refuse = parts.replies.refusal
             return Inspect(FormInspector(facts, matched, parts.rules, self.decide, refuse))
-        return self.decide(facts, matched.rule, matched.policy)
+
+        def decide() -> Plan | Awaitable[Plan]:
+            return self.decide(facts, matched.rule, matched.policy)
+
+        if called_xml(facts, matched):
+            return Inspect(XmlInspector(facts, decide, self._parts.replies.refusal))
+        return decide()
 
     def decide(self, facts: Facts, rule: Rule | None, policy: Policy) -> Plan | Awaitable[Plan]:
         """What a policy means for a request."""

@@ -16,11 +16,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gateway.app.inspect import FormInspector
+from gateway.app.xml_body import XmlInspector, called_xml
 from gateway.core.errors import Refusal
 from gateway.core.facts import Facts, Field
 from gateway.core.path import parse_target
 from gateway.core.rules import Policy, Rule, RuleSet
-from gateway.proxy.ports import Answer, Forward, Plan
+from gateway.proxy.ports import Answer, Forward, Inspector, Plan
 from gateway.settings import load
 from tests.oracle import reading
 
@@ -108,9 +109,15 @@ def through(rules: RuleSet, method: str, fields: list[Field], body: bytes, piece
 
     try:
         matched = rules.match(facts)
-        if not matched.needs_form:
+        inspector: Inspector
+        if called_xml(facts, matched):
+            inspector = XmlInspector(
+                facts, lambda: decide(facts, matched.rule, matched.policy), refuse
+            )
+        elif not matched.needs_form:
             return Sent(matched.policy, body, True)
-        inspector = FormInspector(facts, matched, rules, decide, refuse)
+        else:
+            inspector = FormInspector(facts, matched, rules, decide, refuse)
     except Refusal:
         return Sent(None, None)
     safe = 0
@@ -202,6 +209,10 @@ CASES: dict[str, tuple[str, str | None, bytes, set[str]]] = {
     "a push as a search": ("POST", "Text/XML", PUSH.encode(), set()),
     "a push as a search, with a blank": ("POST", "text/xml ;a=b", PUSH.encode(), set()),
     "a search": ("POST", "text/xml", b"<x/>", {"search"}),
+    "a search in UTF-8": ("POST", "text/xml; charset=utf-8", b"<x/>", {"search"}),
+    "a push that calls itself XML": ("POST", "text/xml", PUSH.encode(), set()),
+    "in another charset": ("POST", "text/xml; charset=punycode", b"<x/>", set()),
+    "an empty search": ("POST", "text/xml", b"", set()),
     "a push without a type": ("POST", None, PUSH.encode(), set()),
     "a push as text": ("POST", "text/plain", PUSH.encode(), set()),
     "a form without an action": ("POST", URLENCODED, b"name=x", set()),
