@@ -22,6 +22,7 @@ from gateway.core.clock import Clock, Random
 from gateway.core.cookies import jar_of
 from gateway.core.flow import Flow
 from gateway.core.parts import assemble
+from gateway.core.responses import fields_of_each
 from gateway.core.store import Store
 from gateway.factors import make_factors
 from gateway.proxy.calls import Calls
@@ -99,6 +100,9 @@ async def build(
     if its_url:
         watch_host(its_url.partition("//")[2])
         its_url += base_of(public_url)
+    documentation = Documentation(
+        upstream, rules, replies, ring, clock, public_url=public_url, url=its_url
+    )
     parts = Parts(
         upstream=upstream,
         rules=rules,
@@ -113,10 +117,9 @@ async def build(
         public_url=public_url,
         max_age=settings.second_factor.max_age,
         login_body=settings.limits.login_body,
-        documentation=Documentation(
-            upstream, rules, replies, ring, clock, public_url=public_url, url=its_url
-        ),
+        documentation=documentation,
         response=settings.response,
+        treatments=fields_of_each(documentation.origin),
         acts_by_session=settings.upstream.acts_by_session,
     )
     gate = RuleGate(parts)

@@ -48,7 +48,7 @@ class Changes:
                 lambda: parts.mailboxes.after(work.user, mailbox, caller),
                 f"the mail address of {work.user!r} changed, but nobody could be told",
             )
-        answer = passed_on(reply, parts.response_of(work.rule))
+        answer = passed_on(reply, parts.treatment_of(work.rule))
         if any(self._holding.concerns(value) for value in reply.all("set-cookie")):
             return await self._holding.hold(facts, answer.fields) or answer
         return answer

@@ -39,6 +39,9 @@ class Documentation:
     Args:
         public_url, url: where they are, both with the same path; url is "" without a host of its
             own.
+
+    Attributes:
+        origin: of that host, "" without one.
     """
 
     def __init__(
@@ -60,7 +63,8 @@ class Documentation:
         self._clock: Final = clock
         self._public_url: Final = public_url
         self._url: Final = url
-        self._authority: Final = origin_of(url).partition("//")[2] if url else ""
+        self.origin: Final = origin_of(url) if url else ""
+        self._authority: Final = self.origin.partition("//")[2]
 
     def hosts(self, facts: Facts) -> bool:
         """Whether a request came to the documentation's own host."""

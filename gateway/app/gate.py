@@ -23,7 +23,7 @@ from gateway.core.errors import Refusal
 from gateway.core.evidence import Site, site_of
 from gateway.core.facts import Facts, Field, IPAddress
 from gateway.core.path import parse_target
-from gateway.core.responses import FIELDS, Response, taken_in
+from gateway.core.responses import Response, taken_in
 from gateway.core.rules import Policy, Rule
 from gateway.core.store import StoreUnavailable
 from gateway.proxy.ports import Answer, Forward, HandOver, Inspect, Plan
@@ -45,7 +45,7 @@ class RuleGate:
         self.holding: Final = Holding(parts)
         self.presented: Final = Presented(parts)
         self._ways: Final = {
-            response: Forward(answer_add=fields) for response, fields in FIELDS.items()
+            response: Forward(answer_add=fields) for response, fields in parts.treatments.items()
         }
 
     # -- requests -------------------------------------------------------------------------

@@ -89,7 +89,9 @@ class LazyPages:
                 keys=self._ring,
                 clock=self._clock,
                 random=self._random,
-                config=PagesConfig(limits.issuer, limits.public_url),
+                config=PagesConfig(
+                    limits.issuer, limits.public_url, self._parts.documentation.origin
+                ),
             )
         return self._pages
 

@@ -53,11 +53,11 @@ class Logins:
             attempt, code = whole, None
             reply, issued = await self._ask(facts, attempt, caller)
         if not issued:
-            return passed_on(reply, parts.response_of(work.rule))
+            return passed_on(reply, parts.treatment_of(work.rule))
         if attempt.interactive and code is None:
             return await self._lead(facts, attempt, issued, reply)
         await parts.flow.prove_now(attempt.credential.user, code, issued, caller)
-        return passed_on(reply, parts.response_of(work.rule))
+        return passed_on(reply, parts.treatment_of(work.rule))
 
     async def _ask(
         self, facts: Facts, attempt: Attempt, caller: Caller

@@ -9,8 +9,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from gateway.core.errors import Refusal
-from gateway.core.facts import Facts
-from gateway.core.responses import FIELDS, Response
+from gateway.core.facts import Facts, Field
 from gateway.core.upstream import Reply
 from gateway.proxy.bodies import BODY_ENDS
 from gateway.proxy.calls import answer_fields
@@ -52,8 +51,7 @@ def response_of(answer: Answer) -> web.Response:
     return web.Response(status=answer.status, body=answer.body, headers=headers)
 
 
-def passed_on(reply: Reply, response: Response) -> Answer:
+def passed_on(reply: Reply, added: tuple[Field, ...]) -> Answer:
     """The upstream's answer as it came, with what tells browsers how to treat it."""
-    added = FIELDS[response]
     names = frozenset(name.lower() for name, _ in added)
     return Answer(reply.status, (*answer_fields(reply, without=names), *added), reply.body)

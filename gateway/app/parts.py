@@ -47,12 +47,17 @@ class Parts:
     login_body: int
     documentation: Documentation
     response: Response
+    treatments: Mapping[Response, tuple[Field, ...]]
     acts_by_session: bool
 
     def response_of(self, rule: Rule | None) -> Response:
         """How browsers are to treat the answer to a request that a rule decided on."""
         found = rule.response if rule is not None else None
         return found or self.response
+
+    def treatment_of(self, rule: Rule | None) -> tuple[Field, ...]:
+        """What says so to them."""
+        return self.treatments[self.response_of(rule)]
 
     def own_fields(self, facts: Facts) -> tuple[Field, ...]:
         """What every request to the upstream carries from the gateway."""

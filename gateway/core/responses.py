@@ -28,6 +28,7 @@ _SANDBOX: Final = (
     "allow-top-navigation-by-user-activation"
 )
 _FRAMES: Final = "frame-ancestors 'self'"
+_FORMS: Final = "form-action 'self'"
 
 # Nothing in it runs. The default pages of servers style themselves within the page.
 _INERT: Final = "; ".join(
@@ -35,7 +36,7 @@ _INERT: Final = "; ".join(
         "default-src 'none'",
         "img-src 'self' data:",
         "style-src 'self' 'unsafe-inline'",
-        "form-action 'self'",
+        _FORMS,
         "base-uri 'none'",
         _FRAMES,
         _SANDBOX,
@@ -53,7 +54,7 @@ _PAGES: Final = "; ".join(
         "media-src *",
         "font-src 'self' data:",
         "connect-src 'self'",
-        "form-action 'self'",
+        _FORMS,
         "base-uri 'none'",
         _FRAMES,
     ]
@@ -64,12 +65,31 @@ _DOCUMENTATION: Final = f"{_FRAMES}; {_SANDBOX} allow-modals allow-scripts"
 
 _NOSNIFF: Final = ("X-Content-Type-Options", "nosniff")
 
-FIELDS: Final[dict[Response, tuple[Field, ...]]] = {
-    Response.INERT: (("Content-Security-Policy", _INERT), _NOSNIFF),
-    Response.PAGES: (("Content-Security-Policy", _PAGES), _NOSNIFF),
-    Response.DOCUMENTATION: (("Content-Security-Policy", _DOCUMENTATION),),
-    Response.PLAIN: (),
-}
+
+def forms_lead_to(origin: str) -> str:
+    """The directive (CSP level 3, section 6.4.1) under which forms stay here, or where their
+    answers lead: a login may lead back to documentation on a host of its own.
+
+    Args:
+        origin: that host's, "" for none.
+    """
+    return f"{_FORMS} {origin}" if origin else _FORMS
+
+
+def fields_of_each(documentation: str = "") -> dict[Response, tuple[Field, ...]]:
+    """The header fields of each kind of answer.
+
+    Args:
+        documentation: the origin of the host that documentation has of its own, "" for none.
+    """
+    pages = _PAGES.replace(_FORMS, forms_lead_to(documentation))
+    return {
+        Response.INERT: (("Content-Security-Policy", _INERT), _NOSNIFF),
+        Response.PAGES: (("Content-Security-Policy", pages), _NOSNIFF),
+        Response.DOCUMENTATION: (("Content-Security-Policy", _DOCUMENTATION),),
+        Response.PLAIN: (),
+    }
+
 
 FRAMED_BY_ITSELF: Final[tuple[Field, ...]] = (("Content-Security-Policy", _FRAMES),)
 """For documentation on a host of its own."""

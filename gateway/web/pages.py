@@ -111,6 +111,7 @@ class Pages:
                 script=reply.script,
                 lasting=reply.lasting,
                 opener=shield.opener_policy(facts),
+                documentation=self._kit.config.documentation,
             ),
             *fields,
         )

@@ -45,10 +45,12 @@ class PagesConfig:
     issuer: how this index calls itself; stands in headings and in authenticator apps.
     public_url: the address people use, without a trailing slash. Its origin is the only one
         changes are taken from.
+    documentation: the origin a login may lead back to beside that one, "" for none.
     """
 
     issuer: str
     public_url: str
+    documentation: str = ""
 
     @property
     def secure(self) -> bool:

@@ -9,6 +9,7 @@ import re
 from typing import Final
 
 from gateway.core.facts import Facts, Field
+from gateway.core.responses import forms_lead_to
 from gateway.web.reply import CODES, WEBAUTHN
 
 _DENIED_FEATURES: Final = (
@@ -33,16 +34,16 @@ _KNOWN_SINCE: Final = 135
 _YEAR: Final = 365 * 24 * 3600
 
 
-def policy(*, script: str) -> str:
-    """The Content-Security-Policy (CSP level 3). script: the one the page runs, "" for none.
+def policy(*, script: str, documentation: str = "") -> str:
+    """The Content-Security-Policy (CSP level 3). script, documentation: see `fields`.
 
-    `form-action 'self'` also governs where the answer to a form may redirect; all of ours
-    stay on this origin.
+    `form-action` also governs where the answer to a form may redirect; all of ours stay on this
+    origin, but for a login that leads back to documentation.
     """
     parts = [
         "default-src 'none'",
         "style-src 'self'",
-        "form-action 'self'",
+        forms_lead_to(documentation),
         "frame-ancestors 'none'",
         "base-uri 'none'",
     ]
@@ -77,7 +78,12 @@ def opener_policy(facts: Facts | None) -> str:
 
 
 def fields(
-    *, secure: bool, script: str = "", lasting: bool = False, opener: str = "same-origin"
+    *,
+    secure: bool,
+    script: str = "",
+    lasting: bool = False,
+    opener: str = "same-origin",
+    documentation: str = "",
 ) -> tuple[Field, ...]:
     """The headers of one answer.
 
@@ -86,6 +92,7 @@ def fields(
         script: the one the page runs, "" for none.
         lasting: a static file named by its content, which may be kept for ever.
         opener: see `opener_policy`.
+        documentation: the origin of the host that documentation has of its own, "" for none.
 
     Referrer-Policy is same-origin, not no-referrer: under no-referrer browsers send
     "Origin: null" with our own forms (Fetch standard, "append a request Origin header"), and
@@ -93,7 +100,7 @@ def fields(
     """
     found = [
         ("server", "index-gateway"),  # no versions of anything
-        ("content-security-policy", policy(script=script)),
+        ("content-security-policy", policy(script=script, documentation=documentation)),
         ("referrer-policy", "same-origin"),
         ("permissions-policy", _features(script=script)),
         ("x-content-type-options", "nosniff"),

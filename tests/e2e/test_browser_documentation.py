@@ -308,6 +308,31 @@ def test_the_host_serves_documentation_and_nothing_else(
     assert docs.get(static) == (200, "")
 
 
+@pytest.mark.parametrize("door", ["/+login?goto_url=", "/+auth/login?next="])
+async def test_a_login_leads_back_to_documentation(
+    tab: Page, with_host: tuple[Gateway, str], author: Person, door: str
+) -> None:
+    """Browsers hold the answer to a form to `form-action`, wherever it leads."""
+    gateway, its_own = with_host
+    phone = gateway.users.get(author.name) or gateway.enrol(author.name)
+    page = f"/{author.index}/furo/1.0/+doc/index.html"
+    await tab.goto(gateway.url + door + page)
+    name = "username" if "goto" in door else "user"
+    await tab.locator(f"[name={name}]").fill(author.name)
+    await tab.locator("[name=password]").fill(author.password)
+    await tab.keyboard.press("Enter")
+    await tab.get_by_label("One-time code").fill(phone.code())
+    await tab.get_by_role("checkbox").first.check()
+    await press(tab, "Log in")
+    await expect(tab).to_have_url(its_own + page)
+
+    await tab.goto(gateway.url + door + page)  # from a browser that is remembered: in one step
+    await tab.locator(f"[name={name}]").fill(author.name)
+    await tab.locator("[name=password]").fill(author.password)
+    await tab.keyboard.press("Enter")
+    await expect(tab).to_have_url(its_own + page)
+
+
 def test_no_credential_goes_on_from_the_host(
     with_host: tuple[Gateway, str], author: Person
 ) -> None:
