@@ -103,11 +103,11 @@ def is_own(name: str) -> bool:
 
 
 def without_own_cookies(header: str) -> str:
-    """A Cookie field less the gateway's own cookies; "" when nothing is left."""
-    parts = [part.strip(_BLANKS) for part in header.split(";")]
-    return "; ".join(
-        part for part in parts if part and not is_own(part.partition("=")[0].rstrip(_BLANKS))
-    )
+    """A Cookie field less the gateway's own cookies, the rest byte for byte; "" when no other
+    cookie is in it."""
+    parts = header.split(";")
+    left = [part for part in parts if not is_own(part.partition("=")[0].strip(_BLANKS))]
+    return header if len(left) == len(parts) else ";".join(left).strip(_BLANKS + ";")
 
 
 def without_named(header: str, names: frozenset[str]) -> str:

@@ -28,7 +28,7 @@ _WATCHED: Final[set[bytes]] = set()  # never among those
 _OWN_COOKIE: Final = re.compile(
     rb"(?<![^;: \t])(?:"
     + b"|".join(re.escape(name.encode()) for name in sorted(OWN_NAMES))
-    + rb")[ \t]*="
+    + rb")[ \t]*(?:[=;]|\Z)"
 )
 _TAKEN_IN: Final = frozenset(name.encode() for name in TAKEN_IN)
 _SINGLE: Final = frozenset(name.encode() for name in SINGLE)
