@@ -16,6 +16,7 @@ from gateway.core.rules import Policy
 from gateway.proxy.ports import Answer, Forward
 from gateway.settings import load
 from tests.core import form_bodies
+from tests.fuzz.share import Share
 from tests.support.form_readers import READERS, Found, Reader, Unread
 
 RULES = load(Path(__file__).parents[2] / "config/pypiserver.yaml").ruleset()
@@ -63,6 +64,11 @@ class Passage:
 class Forms:
     name = "forms"
 
+    def __init__(self) -> None:
+        self.share = Share(0.15)
+
+    def close(self) -> None: ...
+
     def example(self, random: Random) -> bytes:
         body = form_bodies.body(random)
         cuts = form_bodies.pieces(random, len(body))
@@ -77,6 +83,7 @@ class Forms:
         passage = Passage(form_bodies.TYPE)
         passage.send(body, cuts)
         whole = not passage.refused
+        self.share.count(passage.policy is not None)
         sent_on = sorted({*passage.sent})
         for reader in (READERS["bottle"], READERS["webob"]):
             for sent in sent_on[:: 1 + len(sent_on) // MOST] + sent_on[-1:]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from random import Random
+from urllib.parse import quote
+
 from hypothesis import strategies as st
 
 JUNK = [
@@ -15,22 +18,34 @@ FRONTS = ["", "", "", "/", "/x/..", "/.", "http://other", "http://localhost:8080
 Path = tuple[str, ...]
 
 
-@st.composite
-def spellings(draw: st.DrawFn, paths: st.SearchStrategy[Path]) -> str:
-    """A request target that might be meant as one of the paths (tuples of segments)."""
-    segments = [_segment(draw, segment) for segment in draw(paths)]
-    target = draw(st.sampled_from(FRONTS)) + "/" + "/".join(segments)
-    target += draw(st.sampled_from(["", "", "", "/", "//", "/.", "%2f", "?", "?/+login", "/?a=b"]))
-    for _ in range(draw(st.sampled_from([0, 0, 0, 1, 1, 2]))):
-        at = draw(st.integers(0, len(target)))
-        target = target[:at] + draw(st.sampled_from(JUNK)) + target[at:]
+def spelled(random: Random, path: Path) -> str:
+    """A request target that might be meant as this path (a tuple of segments)."""
+    target = random.choice(FRONTS) + "/" + "/".join(_segment(random, each) for each in path)
+    target += random.choice(["", "", "", "/", "//", "/.", "%2f", "?", "?/+login", "/?a=b"])
+    for _ in range(random.choice([0, 0, 0, 1, 1, 2])):
+        at = random.randint(0, len(target))
+        target = target[:at] + random.choice(JUNK) + target[at:]
     return target
 
 
-def _segment(draw: st.DrawFn, text: str) -> str:
-    how = draw(st.sampled_from(["plain"] * 5 + ["some", "all", "twice", "upper", "swapped"]))
+def plainly(random: Random, path: Path) -> str:
+    """The same as clients write it: a slash at the end, an escape that is not needed, a query."""
+    segments = [quote(each, safe=random.choice(["+:@%", "+", ""])) for each in path]
+    at = random.randrange(len(segments)) if segments else -1
+    if at >= 0 and path[at].isalnum() and random.random() < 0.4:
+        segments[at] = _segment(random, path[at], random.choice(["some", "all"]))
+    return "/" + "/".join(segments) + random.choice(["", "", "", "/", "?", "?a=/+login", "/?x"])
+
+
+def spellings(paths: st.SearchStrategy[Path]) -> st.SearchStrategy[str]:
+    """The same for paths that hypothesis chooses."""
+    return st.builds(spelled, st.randoms(use_true_random=False), paths)
+
+
+def _segment(random: Random, text: str, how: str = "") -> str:
+    how = how or random.choice(["plain"] * 5 + ["some", "all", "twice", "upper", "swapped"])
     if how == "some" and text:
-        at = draw(st.integers(0, len(text) - 1))
+        at = random.randint(0, len(text) - 1)
         return text[:at] + f"%{ord(text[at]):02x}" + text[at + 1 :]
     if how == "all":
         return "".join(f"%{ord(char):02X}" for char in text)
