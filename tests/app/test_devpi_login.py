@@ -119,6 +119,7 @@ def test_a_browser_is_led_to_the_second_factor_and_back(devpi: Served, person: P
     assert told.first("location") == f"/{user}/dev"
     assert "auth_tkt" in client.cookies
     assert client.browse("GET", f"/{user}/+tokens").status == 200
+    assert patch(client, user, **devpi.ours()).slug == "session_not_enough"
 
 
 def test_the_cookie_is_worth_nothing_before_the_code(
