@@ -24,6 +24,8 @@ from gateway.proxy.wire import Route, request_head
 if TYPE_CHECKING:
     from gateway.proxy.client import ClientConnection
 
+_AT_ONCE = 65536  # bytes that the system surely takes from us in one piece
+
 
 class Exchange(Relay):
     """A stage of a client connection: forwards until the answer has ended.
@@ -96,12 +98,11 @@ class Exchange(Relay):
         if self.head.said.length != 0:
             with contextlib.suppress(OSError):  # out of descriptors: then it is as it was before
                 self.late = Late(upstream)
+            if self.uploading or len(wire) > _AT_ONCE:
+                upstream.guard()
+        transport.write(wire)
         if self.uploading:
-            upstream.guard()
-            transport.write(wire)
             self._splice_up()
-        else:
-            transport.write(wire)
 
     def _connect(self, wire: bytes) -> None:
         """Through a new connection. Also where an idle one would do, for what may not be sent
