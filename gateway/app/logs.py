@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Final
 
 _OURS: Final = "gateway"
-_GAP: Final = re.compile(r"%(?:\(\w*\))?[-#0 +]*[\d*]*(?:\.[\d*]+)?[a-zA-Z]")
+_GAP: Final = re.compile(r"%(?:\(\w*\))?[-#0 +]*+[\d*]*+(?:\.[\d*]+)?[a-zA-Z]")
 _DEPTH: Final = 8  # exceptions of a chain
 
 

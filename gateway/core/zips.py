@@ -9,6 +9,7 @@ directory before its last byte goes on: whatever went on is no archive, or one w
 
 from __future__ import annotations
 
+import re
 import struct
 import tarfile
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ _END_MARK: Final = b"PK\x05\x06"
 _LOCATOR_MARK: Final = b"PK\x06\x07"  # of ZIP64, 20 bytes before the end record
 _LOCATOR: Final = 20
 _UNICODE_PATH: Final = 0x7075  # a second name, which some readers prefer
+# A control character, a backslash, a root, a drive, a dot segment.
+_LEAVES: Final = re.compile(rb"[\x00-\x1f\x7f\\]|\A/|\A.:|(?:\A|/)\.\.(?:/|\Z)", re.DOTALL)
 _SYMLINK: Final = 0o120000
 _TAR_BLOCK: Final = 512
 DIRECTORY_LIMIT: Final = 8 * 1024 * 1024
@@ -170,11 +173,7 @@ def _leaves(name: bytes) -> bool:
 
     Told by the bytes: in all encodings that names have, these characters are ASCII.
     """
-    if any(byte < 0x20 or byte == 0x7F for byte in name) or b"\\" in name:
-        return True
-    if name.startswith(b"/") or name[1:2] == b":":
-        return True
-    return b".." in name.split(b"/")
+    return _LEAVES.search(name) is not None
 
 
 def _shown(name: bytes) -> str:

@@ -129,6 +129,12 @@ def test_check_warns_of_what_is_odd(says: Says, config: Path) -> None:
     assert err.count("index-gateway: warning: ig.yaml:") == 3  # no TLS, no passkeys, no keys
 
 
+def test_check_asks_for_documentation_that_stays_packed(says: Says, config: Path) -> None:
+    assert "hint: Start devpi-server with --keep-docs-packed" in says("check", "-c", "ig.yaml")[2]
+    says("init", "pypiserver", "-o", "py.yaml")
+    assert "packed" not in says("check", "-c", "py.yaml")[2]
+
+
 def test_check_tells_of_a_store_out_of_reach(says: Says, config: Path) -> None:
     config.write_text(config.read_text().replace("sqlite:state.db", "redis://127.0.0.1:1/0"))
     status, _, err = says("check", "-c", "ig.yaml")

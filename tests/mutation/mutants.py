@@ -90,7 +90,7 @@ MUTANTS = {
         EVIDENCE,
     ),
     "archives: a member leaves its folder": Mutant(
-        "gateway/core/zips.py", 'return b".." in name.split(b"/")', "return False", ARCHIVES
+        "gateway/core/zips.py", r"(?:\A|/)\.\.(?:/|\Z)", r"\A\.\./", ARCHIVES
     ),
     "rules: the last one decides": Mutant(
         "gateway/core/rules.py", "for rule in candidates:", "for rule in candidates[::-1]:", RULES
