@@ -232,7 +232,7 @@ def test_check_without_a_file(says: Says) -> None:
 def test_without_c_the_usual_file_is_taken(
     says: Says, config: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    assert "error: /etc/index-gateway/gateway.yaml: " in says("check")[2]
+    assert "/etc/index-gateway/gateway.yaml" in says("check", "--help")[1]
     monkeypatch.setenv("INDEX_GATEWAY_CONFIG", str(config))
     assert says("check")[0] == 0
     assert "rule: login" in says("explain", "POST", "/+login")[1]

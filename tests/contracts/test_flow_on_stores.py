@@ -90,9 +90,11 @@ async def test_wrong_codes_are_counted_together(pair: tuple[World, World]) -> No
 async def test_a_reset_at_one_ends_sessions_at_the_other(pair: tuple[World, World]) -> None:
     here, there = pair
     passed = await here.enrol(Person("alice"))
-    await Admin(there.flow._).reset("alice", "lost")
+    reset = await Admin(there.flow._).reset("alice", "lost")
     assert await here.flow.session(passed.session_cookie) is None
-    await here.enrol(Person("alice"))
+    with pytest.raises(Refusal, match="invite_required"):
+        await here.enrol(Person("alice"))
+    await here.enrol(Person("alice"), invitation=reset.invitation.link.rpartition("/")[2])
 
 
 async def test_a_challenge_of_one_is_answered_at_the_other(pair: tuple[World, World]) -> None:

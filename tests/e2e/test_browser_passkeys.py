@@ -67,11 +67,24 @@ async def test_elsewhere_it_opens_only_the_gateways_own_pages(
     await expect(tab).to_have_url(f"{home}/+auth/")
 
 
+SESSIONS_COUNT = [
+    {
+        "name": "removals",
+        "match": {"methods": ["POST"], "path": "/"},
+        "policy": "second_factor",
+        "session": True,
+    },
+    {"name": "reading", "match": {"methods": ["GET"], "path": "/**"}, "policy": "pass"},
+]
+
+
 async def test_a_passkey_alone_deletes_at_pypiserver_on_a_remembered_device(
-    tab: Page, before_pypiserver: Gateway
+    tab: Page, start_gateway: StartGateway, pypiserver: Index
 ) -> None:
-    """pypiserver knows only the password, which the remembered device keeps sealed."""
-    home, phone = before_pypiserver.url, before_pypiserver.enrol("bob")
+    """pypiserver knows only the password, which the remembered device keeps sealed; a rule has to
+    say that a session counts, and that scripts of its pages run."""
+    gateway = start_gateway(pypiserver, rules=SESSIONS_COUNT, tests=None, response="plain")
+    home, phone = gateway.url, gateway.enrol("bob")
     await keep_passkey(tab, home, "bob", PYPISERVER_USERS["bob"], phone)
     await tab.goto(f"{home}/+auth/login?next=/simple/")
     await expect(tab).to_have_url(f"{home}/simple/")
