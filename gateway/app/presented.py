@@ -115,8 +115,9 @@ class Presented:
         if shown.mark.full in self._asking or not (again or lost or tells):
             return None
         said = await self._ask(shown, anyway=lost)
-        # What nobody can be asked about is a guess where any answer may tell.
-        return False if said is None and tells and not shown.bearer else said
+        if said is None and shown.asked is None and not shown.bearer:  # nobody can be asked
+            return False if tells or lost else None
+        return False if said is None and tells and not (lost or shown.bearer) else said
 
     def _again(self, full: str) -> bool:
         """Whether it was here before: for one that comes once the index need not be asked."""
