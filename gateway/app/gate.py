@@ -116,6 +116,8 @@ class RuleGate:
         if policy is Policy.LOGIN and (not facts.safe or _has_body(facts)):
             return self._hand_over(facts, LoginWork(rule))
         if policy in (Policy.PASS, Policy.LOGIN):
+            if self._parts.upstream.logs_out(facts) and self._by_a_page(facts):
+                return self.refusal(facts, "cross_site")
             cut = self._guard.cut(facts, rule, base)
             if has_own_cookie(facts):
                 return self._with_session(facts, rule, base, cut)
@@ -155,6 +157,11 @@ class RuleGate:
         if cookie and ours:
             await self._parts.flow.end(cookie, caller_of(facts))
         return ours
+
+    def _by_a_page(self, facts: Facts) -> bool:
+        """Whether a page made the browser ask, not a person: another site's, or as a picture."""
+        foreign = site_of(facts, self._parts.public_url) is Site.FOREIGN
+        return foreign or facts.first("sec-fetch-mode") == "no-cors"
 
     def _base(self, rule: Rule | None) -> Forward:
         return self._ways[self._parts.response_of(rule)]

@@ -15,6 +15,7 @@ from gateway.core import cookies
 from gateway.core.addresses import ENROL, VERIFY, base_of, without_base
 from gateway.core.callers import caller_of
 from gateway.core.errors import Refusal
+from gateway.core.evidence import Site, site_of
 from gateway.core.facts import Facts, Field
 from gateway.core.logins import Held, Step
 from gateway.core.own_origin import origin_of
@@ -55,7 +56,7 @@ class Holding:
 
         Raises:
             Refusal: `second_factor_required` for a credential that cannot be read, and for a
-                client that is no browser and sent no code; `upstream_broken` as in
+                client that is no browser and sent no code; `cross_site`; `upstream_broken` as in
                 `check_planted`.
         """
         issued = []
@@ -72,6 +73,9 @@ class Holding:
                 issued.append(Issued(credential, cookie.max_age))
         if not issued:
             return None
+        if site_of(facts, self._parts.public_url) is Site.FOREIGN:
+            # Another site would have this browser logged in as whomever it likes.
+            raise Refusal("cross_site")
         return await self._log_in(facts, fields, every, issued)
 
     async def _log_in(

@@ -331,3 +331,30 @@ def test_taking_a_cookie_away_is_no_login(devpi: Served) -> None:
     told = devpi.client().post("/+logout", form={"submit": ""}, fields={"Accept": "text/html"})
     assert told.status == 302
     assert told.first("set-cookie").startswith("auth_tkt=;")
+
+
+FOREIGN = {
+    "another site": {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"},
+    "a sandboxed page": {"Origin": "null"},
+    "a neighbour": {"Origin": "http://localhost:1", "Sec-Fetch-Site": "same-site"},
+}
+
+
+@pytest.mark.parametrize("who", FOREIGN)
+def test_no_foreign_page_logs_anybody_in_or_out(
+    unseen: Served, devpi: Served, devpi_server: servers.Index, person: Person, who: str
+) -> None:
+    user, password = person()
+    form = {"username": user, "password": password, "submit": ""}
+    told = unseen.client().browse("POST", "/+login", form=form, fields=FOREIGN[who])
+    assert (told.status, told.all("set-cookie")) == (403, []), "by a way nobody thought of"
+    client = devpi.client()
+    form_login(devpi, client, user, password)
+    devpi.verify(client, user)
+    kept = dict(client.cookies)
+    assert {"auth_tkt", "ig-session"} <= set(kept)
+    told = client.browse("POST", "/+logout", form={"submit": ""}, fields=FOREIGN[who])
+    assert (told.status, told.all("set-cookie")) == (403, [])
+    told = client.call("POST", "/+logout", body=b"", fields={"Sec-Fetch-Mode": "no-cors"})
+    assert (told.status, told.slug) == (403, "cross_site")
+    assert client.cookies == kept
