@@ -18,6 +18,7 @@ from gateway.core.callers import caller_of
 from gateway.core.durations import in_words
 from gateway.core.errors import EARNED_ONLY, IN_THE_REQUEST, Refusal, credential_detail
 from gateway.core.evidence import (
+    BASIC,
     Code,
     Evidence,
     Shown,
@@ -27,6 +28,7 @@ from gateway.core.evidence import (
     from_ours,
     judge,
     places,
+    remembered,
     site_of,
 )
 from gateway.core.facts import Facts
@@ -147,9 +149,8 @@ class Guard:
         if header is not None:
             kept = cookies.without_named(header, self._parts.upstream.session_cookies)
             replaced["cookie"] = cookies.without_own_cookies(kept) or None
-        if site is Site.FOREIGN and facts.first("sec-fetch-mode") in ("navigate", "no-cors"):
-            # No script may add a field to these: the browser remembers a name and password.
-            replaced["authorization"] = None
+        if remembered(facts, site):
+            replaced[BASIC] = None
         return replace(base, replace=replaced)
 
     def _by_session(self, rule: Rule | None) -> bool:
@@ -159,15 +160,16 @@ class Guard:
 
     async def _evidence(self, facts: Facts, rule: Rule | None, *, verify: bool = True) -> Evidence:
         parts = self._parts
+        site = site_of(facts, parts.public_url)
+        by_itself = remembered(facts, site)
         carriers = []
         for carrier in parts.upstream.carriers(facts):
             known = None
             if verify and carrier.credential is not None:
                 known = await parts.flow.verified(carrier.credential)
-            carriers.append(Shown(carrier, known))
+            carriers.append(Shown(carrier, known, by_itself))
         cookie = parts.jar.read(facts, cookies.SESSION)
         session = await parts.flow.session(cookie) if cookie else None
-        site = site_of(facts, parts.public_url)
         return Evidence(tuple(carriers), session, site, facts.safe, self._by_session(rule))
 
     def _max_age(self, rule: Rule | None) -> float:

@@ -63,7 +63,11 @@ class Presented:
 
     def plan(self, facts: Facts, rule: Rule | None, base: Forward) -> Plan | Awaitable[Plan]:
         """`base`, watched or refused where that is needed."""
-        shown = [self._shown(facts, one) for one in self._carriers(facts)]
+        shown = [
+            self._shown(facts, one)
+            for one in self._carriers(facts)
+            if one.place.partition(":")[0] not in base.replace  # the index does not get it
+        ]
         unknown = [one for one in shown if not self._guessing.spared(one.mark)]
         for one in shown:
             self._renew(one)

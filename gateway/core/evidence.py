@@ -45,16 +45,31 @@ def site_of(facts: Facts, public_url: str) -> Site:
     return Site.OWN
 
 
+def remembered(facts: Facts, site: Site) -> bool:
+    """Whether a name and password in the request are what a browser remembers and adds by itself.
+
+    No script may add a field to what a window opens or a page takes in (Fetch standard, "request
+    mode"). A foreign page's request without Fetch Metadata (plain http) cannot be told from these.
+    """
+    mode = facts.first("sec-fetch-mode")
+    return mode in ("navigate", "no-cors") or (mode is None and site is Site.FOREIGN)
+
+
 class Shown(NamedTuple):
-    """A carrier of the request with what is known of its credential."""
+    """A carrier of the request with what is known of its credential.
+
+    remembered: see there; what is said of the request holds for a name and password in it.
+    """
 
     carrier: Carrier
     verified: Verified | None
+    remembered: bool = False
 
     @property
     def ambient(self) -> bool:
         """Whether a browser sends it by itself, whoever started the request."""
-        return self.carrier.place.startswith("cookie:")
+        place = self.carrier.place
+        return place.startswith("cookie:") or (self.remembered and place == BASIC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +99,7 @@ class Evidence:
 
     @property
     def explicit(self) -> bool:
-        """Whether a credential travels in a header, which no browser adds by itself."""
+        """Whether a credential travels in a header that no browser adds by itself."""
         return any(not shown.ambient for shown in self.carriers)
 
 
@@ -267,9 +282,8 @@ def _check_others(code: Code, evidence: Evidence, unverified: list[Carrier]) -> 
         raise Refusal(verdict.slug, retry_after=None, **verdict.detail)
     if _people(evidence) - {user_id(code.user)}:
         raise Refusal("mixed_credentials", retry_after=None, **credential_detail(places(evidence)))
-    explicit = evidence.explicit
-    if code.carrier is not None:
-        explicit = not code.carrier.place.startswith("cookie:")
+    shown = [one for one in evidence.carriers if code.carrier in (None, one.carrier)]
+    explicit = any(not one.ambient for one in shown)
     if evidence.shut and not explicit:
         raise Refusal(evidence.closed, retry_after=None, **credential_detail(places(evidence)))
     if not from_ours(evidence, explicit=explicit):

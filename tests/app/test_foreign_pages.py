@@ -14,6 +14,12 @@ Serve = Callable[..., Served]
 
 RULES = [
     {"name": "open", "match": {"path": "/open/**"}, "policy": "pass", "session": True},
+    {
+        "name": "with any password",
+        "match": {"path": "/closed/**"},
+        "policy": "authenticated",
+        "session": True,
+    },
     {"name": "uploads", "match": {"methods": ["POST", "GET"], "path": "/**"}, "policy": "pass"},
 ]
 COOKIES = "theme=dark; auth_tkt=alice%3Atoken; other=1"
@@ -74,17 +80,66 @@ def test_what_is_left_of_nothing_is_no_field(served: Served, upstream: Recorder)
     assert last(upstream).all("cookie") == []
 
 
-@pytest.mark.parametrize("mode", ["navigate", "no-cors"])
+EVIL = {"Origin": "https://evil.example"}
+NULL = {"Origin": "null"}
+REMEMBERED = {
+    "a foreign form": {**EVIL, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"},
+    "a foreign picture": {**EVIL, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
+    "a foreign form, plain http": EVIL,
+    "a sandboxed form": {**NULL, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"},
+    "a sandboxed form, plain http": NULL,
+    "a form of the index": {
+        "Origin": "{url}",
+        "Sec-Fetch-Site": "same-origin",
+        "Sec-Fetch-Mode": "navigate",
+    },
+}
+"""Who has a browser send what it remembers of a name and password."""
+
+GIVEN = {
+    "a program": {},
+    "a foreign script, which the index allowed by CORS itself": {
+        **EVIL,
+        "Sec-Fetch-Site": "cross-site",
+        "Sec-Fetch-Mode": "cors",
+    },
+}
+
+
+def asked_by(served: Served, fields: dict[str, str], password: str) -> dict[str, str]:
+    who = {"Authorization": basic("alice", password)}
+    return who | {name: value.format(url=served.url) for name, value in fields.items()}
+
+
+@pytest.mark.parametrize("who", REMEMBERED)
 def test_a_name_and_password_that_the_browser_remembers_stay_behind(
-    served: Served, upstream: Recorder, mode: str
+    served: Served, upstream: Recorder, who: str
 ) -> None:
-    fields = {"Authorization": basic("alice", "right"), "Sec-Fetch-Site": "cross-site"}
-    foreign = {**fields, "Sec-Fetch-Mode": mode, "Origin": "https://evil.example"}
-    assert served.client().call("POST", "/up", fields=foreign, body=b"").status == 200
+    fields = asked_by(served, REMEMBERED[who], "right")
+    assert served.client().call("POST", "/up", fields=fields, body=b"").status == 200
     assert last(upstream).all("authorization") == []
-    allowed = {**foreign, "Sec-Fetch-Mode": "cors"}
-    assert served.client().call("POST", "/up", fields=allowed, body=b"").status == 200
-    assert last(upstream).all("authorization"), "which the index allowed by CORS itself"
-    program = {"Authorization": basic("alice", "right")}
-    assert served.client().call("POST", "/up", fields=program, body=b"").status == 200
+    if "foreign" in who or "sandboxed" in who:
+        told = served.client().call("POST", "/closed/up", fields=fields, body=b"")
+        assert told.status == 403, "nor are they a credential where one is needed"
+
+
+@pytest.mark.parametrize("who", GIVEN)
+def test_a_name_and_password_that_are_given_go_on(
+    served: Served, upstream: Recorder, who: str
+) -> None:
+    fields = asked_by(served, GIVEN[who], "right")
+    assert served.client().call("POST", "/up", fields=fields, body=b"").status == 200
     assert last(upstream).all("authorization")
+
+
+def test_what_stays_behind_is_no_guess(serve: Serve) -> None:
+    """A foreign page names whom it likes in an address; the index judges none of it."""
+    no = b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n"
+    with Recorder(lambda _: no) as closed:
+        served = serve("devpi", closed.url, rules=RULES, tests=None)
+        for number in range(40):
+            fields = asked_by(served, REMEMBERED["a foreign form"], f"wrong {number}")
+            assert served.client().call("POST", "/up", fields=fields, body=b"").status == 401
+        program = {"Authorization": basic("bob", "wrong, too")}
+        told = served.client().call("POST", "/up", fields=program, body=b"")
+        assert told.status == 401, "nobody waits for it"
