@@ -112,20 +112,31 @@ async def _index(settings: Settings) -> str:
 
 async def _passwords(settings: Settings) -> str:
     kind = settings.upstream.kind
-    upstream = _upstream(settings)
     nobody = Credential(f"check-{secrets.token_hex(4)}", secrets.token_hex(16))
-    head, body = await _asked(settings, upstream.password_check(nobody))
+    status, taken = await _judged(settings, nobody)
+    if taken:
+        raise _Wrong(f"{kind} takes a wrong password for a right one", _ASKS_NOT[kind])
+    if kind == "devpi" and (await _judged(settings, Credential("root", "")))[1]:
+        # So devpi-init leaves it, and the gateway lets nobody log in with an empty password.
+        raise _Wrong(
+            "devpi's root has no password", f"Give it one, at {settings.upstream.url} itself."
+        )
+    return f"{kind} refuses a wrong one ({status})"
+
+
+async def _judged(settings: Settings, credential: Credential) -> tuple[int, bool]:
+    """The status that the index answers to a login, and whether it took the password."""
+    upstream = _upstream(settings)
+    head, body = await _asked(settings, upstream.password_check(credential))
     reply = Reply(head.status, tuple((name.lower(), value) for name, value in head.fields), body)
     try:
-        issued = upstream.password_answer(nobody, reply)
+        return head.status, upstream.password_answer(credential, reply) is not None
     except Refusal:
         raise _Wrong(
-            f"{kind} answers {head.status} to a login, which means neither yes nor no",
+            f"{settings.upstream.kind} answers {head.status} to a login, which means neither yes "
+            "nor no",
             f"See that upstream.kind is right, and that {settings.upstream.url} is that server.",
         ) from None
-    if issued is not None:
-        raise _Wrong(f"{kind} takes a wrong password for a right one", _ASKS_NOT[kind])
-    return f"{kind} refuses a wrong one ({head.status})"
 
 
 _ASKS_NOT: Final = {

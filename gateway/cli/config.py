@@ -149,7 +149,10 @@ def _look_at_keys(settings: Settings) -> None:
 def _look_at_documentation(settings: Settings) -> None:
     """Ask for what makes documentation harmless that did not come through the gateway."""
     if settings.upstream.kind == "devpi" and any(rule.unpacked for rule in settings.rules):
-        output.hint("Start devpi-server with --keep-docs-packed: it then unpacks no documentation.")
+        output.hint(
+            "With devpi-web start devpi-server with --keep-docs-packed: it then unpacks no "
+            "documentation."
+        )
 
 
 def _readable(name: str) -> bool:

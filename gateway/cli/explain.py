@@ -106,11 +106,11 @@ def _told(settings: Settings, verdict: Verdict) -> list[str]:
         lines.append(f"refused: denied ({MESSAGES['denied'].status}): {MESSAGES['denied'].text}")
     else:
         age = rule.max_age if rule and rule.max_age else settings.second_factor.max_age
-        lines.append(f"needs: {_needs(policy, age)}")
-    guarded = policy in (Policy.SECOND_FACTOR, Policy.TOKEN, Policy.AUTHENTICATED)
-    if guarded and verdict.changes:
-        counts = rule.session if rule else settings.upstream.acts_by_session
-        lines.append(f"session: {'counts' if counts else 'is not enough'} for a change")
+        acts = rule.session if rule else settings.upstream.acts_by_session
+        session = acts or not verdict.changes
+        lines.append(f"needs: {_needs(settings, policy, age, session=session)}")
+        if policy in (Policy.SECOND_FACTOR, Policy.TOKEN, Policy.AUTHENTICATED) and not session:
+            lines.append("session: is not enough for a change")
     said = rule.response if rule is not None else None
     lines.append(f"answer: {_answer(said or settings.response)}")
     if rule and rule.unpacked:
@@ -131,20 +131,27 @@ def _answer(response: Response) -> str:
     return told[response]
 
 
-def _needs(policy: Policy, age: float) -> str:
-    """The evidence a policy accepts (and the slug of the refusal without it)."""
+def _needs(settings: Settings, policy: Policy, age: float, *, session: bool) -> str:
+    """The evidence a policy accepts here (and the slug of the refusal without it).
+
+    Args:
+        age: how old a second factor may be, in seconds.
+        session: whether a browser's session is evidence for this request.
+    """
     from gateway.core.rules import Policy
     from gateway.settings.amounts import write_duration
 
+    by_session = ", or a session" if session else ""
+    by_token = ", or a token from a login with one" if settings.upstream.kind == "devpi" else ""
     told = {
         Policy.PASS: "nothing; what the upstream asks for is its own affair",
         Policy.LOGIN: "name and password, which the upstream judges, then a second factor: a code "
         "after the password (PASSWORD,123456), the header X-OTP, or the page after the form",
-        Policy.SECOND_FACTOR: f"a second factor not older than {write_duration(age)}: a "
-        "token from a login with a second factor, a session, or a code with the password "
-        "(PASSWORD,123456 or X-OTP); otherwise 401 second_factor_required",
+        Policy.SECOND_FACTOR: f"a second factor not older than {write_duration(age)}: a code "
+        f"with the password (PASSWORD,123456 or X-OTP){by_token}{by_session}; "
+        "otherwise 401 second_factor_required",
         Policy.TOKEN: "a token from a login with a second factor, however old; "
         "a password is refused",
-        Policy.AUTHENTICATED: "a session, or whatever credential the upstream itself accepts",
+        Policy.AUTHENTICATED: f"whatever credential the upstream itself accepts{by_session}",
     }
     return told[policy]

@@ -85,7 +85,8 @@ MESSAGES: Final = MappingProxyType(
             400,
             "Login not accepted",
             "This login cannot be read in exactly one way.",
-            "Send the user name and the password once each, as JSON or as a plain form.",
+            "Send the user name and the password once each, and neither empty, as JSON or as a "
+            "plain form.",
         ),
         # -- the rules ----------------------------------------------------------------------
         "denied": Message(403, "Not allowed", "The rules of this gateway do not allow this."),

@@ -99,6 +99,18 @@ def test_all_is_well_before_devpi(tmp_path: Path, devpi_plain: Index) -> None:
     assert found[1]["said"] == "devpi refuses a wrong one (401)"
 
 
+def test_a_root_without_a_password(tmp_path: Path, children: Children) -> None:
+    """As devpi-init leaves it, and devpi's own first steps show it."""
+    place, port = tmp_path / "devpi", free_port()
+    indexes.init_devpi(place, "")
+    indexes.start_devpi(children, port, place, tmp_path / "devpi.log")
+    with running(tmp_path, "devpi", f"http://127.0.0.1:{port}") as gateway:
+        assert failed(looked(gateway.config)) == ["passwords"]
+        told = gateway.client().post("/+login", body=b'{"user": "root", "password": ""}')
+    assert (told.status, told.slug) == (400, "unreadable_login")
+    assert "neither empty" in told.json["message"]
+
+
 def test_a_public_address_with_a_path(gateway: Gateway, tmp_path: Path) -> None:
     found = looked(gateway.config, public_url=f"{gateway.url}/elsewhere")
     assert failed(found) == ["public_url"], "the gateway that runs has no path"

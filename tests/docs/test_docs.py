@@ -17,6 +17,7 @@ from gateway.core.errors import MESSAGES
 from gateway.core.responses import Response
 from gateway.core.rules import Policy
 from gateway.settings import loads, run_tests
+from tests.support.servers import WITHOUT_PLUGINS
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [
@@ -118,6 +119,54 @@ def test_commands_exist_with_their_options(page: Path) -> None:
         known = {option for parameter in command.params for option in parameter.opts}
         used = {word.partition("=")[0] for word in words[1:] if word.startswith("-")}
         assert used <= known | {"--help"}, line
+
+
+def explained() -> list[tuple[str, str, str]]:
+    """Calls of `explain` in the pages that show what it prints: the kind of index, the rest of the
+    line, the output."""
+    shown = "\n".join(block for page in PAGES for block in blocks(page, "console"))
+    calls = re.findall(r"^\$ index-gateway explain (.+?) +# (\w+)\n((?:[^$].*\n)*)", shown, re.M)
+    return [(kind, line, output) for line, kind, output in calls]
+
+
+@pytest.mark.parametrize(("kind", "line", "output"), explained())
+def test_explain_prints_what_a_page_shows(
+    tmp_path: Path, kind: str, line: str, output: str
+) -> None:
+    config = tmp_path / "gateway.yaml"
+    argv = [sys.executable, "-m", "gateway"]
+    subprocess.run([*argv, "init", kind, "-o", str(config)], check=True, capture_output=True)
+    explain = [*argv, "explain", "-c", str(config), *shlex.split(line)]
+    said = subprocess.run(explain, check=True, capture_output=True, text=True).stdout
+    assert "\nrule: release deletion (" in said
+    if output:
+        assert said.replace(str(config), "/etc/index-gateway/gateway.yaml") == output
+
+
+def test_some_page_shows_what_explain_prints() -> None:
+    assert {kind for kind, _, _ in explained()} == {"devpi", "pypiserver"}
+    assert any(output for _, _, output in explained())
+
+
+INDEXES = {
+    # Without its plugins: an option of devpi-web's is none of the server's.
+    "devpi-server": ("-c", WITHOUT_PLUGINS, "devpi-lockdown,devpi-web,devpi-tokens"),
+    "devpi-gen-secret": ("-c", "from devpi_server.config import gensecret; gensecret()"),
+    "pypi-server": ("-m", "pypiserver", "run"),
+}
+"""The servers behind, as a plain installation has them."""
+
+
+@pytest.mark.parametrize("name", INDEXES)
+def test_the_index_servers_know_the_options_that_pages_give_them(name: str) -> None:
+    shown = "\n".join(block for page in PAGES for block in blocks(page, "sh"))
+    lines = re.findall(rf"^{name} (.+)", shown.replace("\\\n", " "), re.M)
+    assert lines, "a page tells how it is started"
+    argv = [sys.executable, *INDEXES[name], "--help"]
+    told = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    known = set(re.findall(r"(?<![\w-])--?\w[\w-]*", told))
+    used = {word for line in lines for word in shlex.split(line, comments=True) if word[0] == "-"}
+    assert used <= known, used - known
 
 
 @pages
