@@ -208,7 +208,7 @@ async def _store(settings: Settings) -> str:
 
 
 _OTHER_STORE: Final = (
-    "See that it runs and that 'store:' names it, or name a place this user may write."
+    "See that it runs and that 'store:' names it, and that this user may write there (chown)."
 )
 
 

@@ -13,7 +13,7 @@ CONFIG_FILE: Final = Path("/etc/index-gateway/gateway.yaml")
 
 WRITABLE: Final = (
     "Name a place this user may write, such as sqlite:/var/lib/index-gateway/state.db "
-    "(StateDirectory=index-gateway of systemd makes the directory)."
+    "(StateDirectory=index-gateway of systemd makes the directory), or give it the files (chown)."
 )
 
 config_option = click.option(

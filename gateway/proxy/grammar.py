@@ -112,9 +112,15 @@ class BasedHead(RequestHead):
         self.size = head.size
         self.persistent = head.persistent
         self._cut = cut
-        self.sent = self.line if keeps else b"%s %s%s" % (
-            self.method, self.target, self.line[-len(b" HTTP/1.1") :]
-        )  # fmt: skip
+        version = self.line[-len(b" HTTP/1.1") :]
+        if not keeps:
+            self.sent = b"%s %s%s" % (self.method, self.target, version)
+        elif self.target == b"/" or self.target.startswith(b"/?"):
+            # devpi-web has its first page there; from the one with a slash it leads back to it.
+            path = self.line[len(self.method) + 1 :][:cut]
+            self.sent = b"%s %s%s%s" % (self.method, path, self.target[1:], version)
+        else:
+            self.sent = self.line
 
     @property
     def target(self) -> bytes:

@@ -105,8 +105,19 @@ def unwritable_store(address: str) -> str:
         return f"this user cannot write into {path.parent}"
     for file in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
         if file.exists() and not os.access(file, os.R_OK | os.W_OK):
-            return f"this user cannot write {file}"
+            owner = _owner(file)
+            return f"this user cannot write {file}" + (
+                f", which belongs to {owner}" if owner else ""
+            )
     return ""
+
+
+def _owner(file: Path) -> str:
+    """Whose a file is; "" where that cannot be told."""
+    try:
+        return file.owner()
+    except (KeyError, OSError):
+        return ""
 
 
 STORE: Final = Text(

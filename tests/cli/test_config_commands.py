@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import pwd
 import re
 import subprocess
 import sys
@@ -187,7 +188,9 @@ def test_who_cannot_write_the_store_is_told_which_file(
     (tmp_path / "state.db").touch(0o444)
     done = without_privilege("serve", "-c", "ig.yaml", cwd=tmp_path)
     assert done.returncode == 1
-    assert "store: this user cannot write state.db\n" in done.stderr
+    owner = pwd.getpwuid(os.getuid()).pw_name
+    assert f"store: this user cannot write state.db, which belongs to {owner}\n" in done.stderr
+    assert "or give it the files (chown)" in done.stderr
 
 
 def test_a_list_of_users_that_cannot_be_read_says_what_to_do(

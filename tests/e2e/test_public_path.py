@@ -87,6 +87,14 @@ def test_devpi_client_pip_and_twine_work_below_a_path(
     assert devpi.client().get("/devpi/devpi/dev/+simple/later/").text.count("later-1.0") == 0
 
 
+@pytest.mark.parametrize("target", ["/devpi/", "/devpi/?x=1"])
+def test_the_first_page_is_there(devpi: Below, target: str) -> None:
+    """devpi-web leads from a path with a slash at its end to one without, the first page too."""
+    page = devpi.client().get(target, fields={"Accept": "text/html"})
+    assert page.status == 200, page.first("location")
+    assert f'action="{devpi.url}/+search"' in page.text
+
+
 @pytest.mark.parametrize("server", ["wsgiref", "gunicorn", "cheroot"])
 def test_pip_and_twine_work_before_pypiserver(
     server: str, children: Children, tmp_path: Path
