@@ -50,6 +50,14 @@ CONFIGURATIONS = [
 ]
 
 
+def test_there_is_something_to_look_at() -> None:
+    """Each of the tests below passes, too, where it finds nothing."""
+    assert len(PAGES) >= 9
+    assert len(CONFIGURATIONS) >= 5
+    assert sum(len(links(page)) for page in PAGES) >= 15
+    assert sum(len(commands(page)) for page in PAGES) >= 30
+
+
 @pytest.mark.parametrize(
     "block", [pytest.param(block, id=f"{page.name}-{at}") for page, at, block in CONFIGURATIONS]
 )
@@ -60,13 +68,16 @@ def test_every_example_of_a_configuration_is_valid(block: str) -> None:
 
 def test_the_tests_of_the_rules_page_hold_for_the_shipped_rules() -> None:
     shipped = (ROOT / "gateway/config/devpi.yaml").read_text("utf-8")
+    tried = 0
     for block in blocks(ROOT / "docs/rules.md", "yaml"):
         if block.startswith("tests:"):
             rules = shipped.partition("\ntests:\n")[0]
             settings = loads(f"{rules}\n{block}".encode())
+            tried += len(settings.tests)
             failed = {problem.where.partition("'")[2] for problem in run_tests(settings)}
             # The pypiserver line and the network line are about other rules.
             assert failed <= {"POST /'", "GET /+changelog/17'"}
+    assert tried >= 3
 
 
 def test_generated_parts_are_current() -> None:
@@ -78,6 +89,7 @@ def test_generated_parts_are_current() -> None:
 def test_every_slug_is_explained() -> None:
     text = (ROOT / "docs/why-refused.md").read_text("utf-8")
     assert set(re.findall(r"^### `(\w+)`", text, re.M)) == set(MESSAGES)
+    assert len(MESSAGES) > 30
 
 
 @pytest.mark.parametrize(
@@ -91,21 +103,29 @@ def test_everything_that_a_rule_may_say_is_explained(heading: str, words: type[S
     assert explained == [word.value for word in words]
 
 
+def links(page: Path) -> list[str]:
+    """The addresses within the project that a page leads to."""
+    found = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
+    return [target for target in found if "://" not in target]
+
+
+def commands(page: Path) -> list[str]:
+    """What stands behind `index-gateway` on a page."""
+    return [
+        *re.findall(r"^(?:\$ )?index-gateway ([^#\n]+)", "\n".join(blocks(page, r"\w+")), re.M),
+        *re.findall(r"`index-gateway ([^`…]+)`", page.read_text("utf-8")),
+    ]
+
+
 @pages
 def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
-        if "://" not in target:
-            assert (page.parent / target).exists(), target
+    for target in links(page):
+        assert (page.parent / target).exists(), target
 
 
 @pages
 def test_commands_exist_with_their_options(page: Path) -> None:
-    text = page.read_text("utf-8")
-    found = [
-        *re.findall(r"^(?:\$ )?index-gateway ([^#\n]+)", "\n".join(blocks(page, r"\w+")), re.M),
-        *re.findall(r"`index-gateway ([^`…]+)`", text),
-    ]
-    for line in found:
+    for line in commands(page):
         words = shlex.split(line)
         if words[0].startswith("-"):
             continue

@@ -32,6 +32,11 @@ BETWEEN = ["; "] * 8 + [";", ";;", "; ;", " ; ", ";\t", ",", ", ", " ", ";  "]
 EQUALS = ["="] * 12 + [" = ", "= ", " =", "", "=="]
 SCHEMES = ["Basic "] * 4 + ["basic ", "BASIC  ", "Basic\t", "Basic", "Bearer ", "Digest ", ""]
 JUNK = ["", "", "", " ", "=", "==", "-", "_", "\t", '"', "!", ",", "\xa0", "%3D", "\x85"]
+PLACES: Final = (
+    ("authorization", "HTTP_AUTHORIZATION", "authorization"),
+    ("x-devpi-auth", "HTTP_X_DEVPI_AUTH", "x-devpi-auth"),
+    ("cookie", "HTTP_COOKIE", "cookie:auth_tkt"),
+)
 _PREFIX: Final = "GET / HTTP/1.1\r\nHost: index\r\n"
 
 
@@ -87,7 +92,8 @@ class Cookies:
         (facts,), (raw,) = said.judged, said.requests
         sent_on = goes_on(facts.first("cookie") or "", bytes(raw))
         jars(facts)
-        return f"{len(facts.fields)} {carriers(facts)} {len(sent_on)}"
+        read = carriers(facts, ";".join(sent_on))
+        return f"{len(facts.fields)} {read} {len(sent_on)}"
 
     def close(self) -> None:
         self._stage.close()
@@ -127,23 +133,23 @@ def jars(facts: Facts) -> None:
                 assert value in ("", "x.y"), named
 
 
-def carriers(facts: Facts) -> str:
-    """How the credentials of a request are read here and by the servers' own code."""
+def carriers(facts: Facts, sent_on: str) -> str:
+    """How the credentials of a request are read here, and by the servers' own code in what went
+    on. sent_on: the Cookie field there."""
     found = []
     for upstream in (Devpi(), Pypiserver()):
-        for name, key in (("authorization", "HTTP_AUTHORIZATION"), ("x-devpi-auth",
-        "HTTP_X_DEVPI_AUTH"),
-                          ("cookie", "HTTP_COOKIE")):  # fmt: skip
+        for name, key, place in PLACES:
             value = facts.first(name)
-            place = "cookie:auth_tkt" if name == "cookie" else name
             if value is None:
                 continue
             try:
                 carrier = only(upstream, place, (name, value))
             except Refusal:
                 continue
-            seen = _seen(upstream, key, value)
-            agree(carrier, seen)
+            seen = _seen(upstream, key, sent_on if name == "cookie" else value)
+            # A cookie that stands within the quotes of another is one to us, and none to devpi.
+            if seen is not None or name != "cookie":
+                agree(carrier, seen)
             found.append(carrier is not None and carrier.credential is not None)
     return "".join("+" if each else "-" for each in found)
 

@@ -51,7 +51,8 @@ def fuzz(target: Target, seconds: float, seed: int, folder: Path, found_in: Path
             _keep(folder, "kept", data)
     print(
         f"{target.name}: {tried} tried from seed {seed}, {target.share}, "
-        f"{len(seen)} outcomes, {found} found"
+        f"{len(seen)} outcomes, {found} found",
+        flush=True,
     )
     if not target.share.suffices():
         print(f"{target.name}: {target.share.least:.0%} have to get through", file=sys.stderr)
