@@ -23,7 +23,7 @@ _DISPOSITION: Final = re.compile(
 _PLAIN_TYPE: Final = re.compile(
     r'text/plain(?:; ?charset=(?:([\w-]+)|"([\w-]+)"))?', re.IGNORECASE | re.ASCII
 )
-_MEDIA_TYPE: Final = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+(?:; ?charset=[\w-]+)?", re.ASCII)
+_MEDIA_TYPE: Final = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+(?:; ?charset=([\w-]+))?", re.ASCII)
 # Types that `cgi.FieldStorage` goes on parsing inside a part.
 _NESTING: Final = ("multipart/", "message/", "application/x-www-form-urlencoded")
 _TRANSFER: Final = frozenset({"binary", "8bit", "7bit"})
@@ -108,26 +108,29 @@ class HeadLines:
         length = head.get("content-length")
         if length is not None and not _LENGTH.fullmatch(length):
             raise unreadable("the length of a field cannot be read")
-        ascii_only = _typed(head.get("content-type", ""), is_file=filename is not None)
+        charset = _charset(head.get("content-type", ""), is_file=filename is not None)
+        if charset and not (name + (filename or "")).isascii():  # devpi decodes them by it, too
+            raise unreadable("a field does not plainly say its name")
         return PartHead(
-            name, filename, None if length is None else int(length), ascii_only, bare is not None
+            name,
+            filename,
+            None if length is None else int(length),
+            ascii_only=bool(charset) and not filename,
+            bare=bare is not None,
         )
 
 
-def _typed(content_type: str, *, is_file: bool) -> bool:
-    """Whether what has this type means the same to all only where it is ASCII."""
+def _charset(content_type: str, *, is_file: bool) -> str:
+    """The charset, where what has this type means the same to all only as long as it is ASCII;
+    "" where it means the same to all in any case."""
     if not content_type:
-        return False
+        return ""
     if content_type.lower().startswith(_NESTING):
         raise unreadable("a field holds a form itself")
-    if is_file:
-        if not _MEDIA_TYPE.fullmatch(content_type):
-            raise unreadable("a field has a type that does not belong in a form")
-        return False
-    plain = _PLAIN_TYPE.fullmatch(content_type)
-    charset = (plain[1] or plain[2] or "utf-8").lower() if plain else ""
+    found = (_MEDIA_TYPE if is_file else _PLAIN_TYPE).fullmatch(content_type)
+    charset = (next(filter(None, found.groups()), "utf-8")).lower() if found else "none"
     if charset == "utf-8":
-        return False
+        return ""
     if charset not in _ASCII_SUPERSETS:
         raise unreadable("a field has a type that does not belong in a form")
-    return True
+    return charset

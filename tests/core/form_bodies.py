@@ -36,13 +36,16 @@ DISPOSITIONS = [b'Content-Disposition: form-data; name="%s"'] * 8 + [
     b'Content-Disposition: form-data; filename="f"; name="%s"',
 ]
 FILES = [b'; filename="pkg-1.0.tar.gz"'] * 4 + [
+    b'; filename="+AHY-ictim-1.0.zip"', "; filename=\"päckage-1.0.zip\"".encode(),
     b'; filename=""', b";filename=x", b'; filename="a;b"', b'; filename="%22"',
     b'; filename="x"; filename="y"', b"; filename*=utf-8''x",
 ]  # fmt: skip
 FIELDS = [
     b"Content-Type: text/plain", b"Content-Type: text/plain; charset=utf-8",
     b'Content-Type: text/plain; charset="UTF-8"', b"Content-Type: text/plain; charset=iso-8859-1",
-    b"Content-Type: text/plain; charset=utf-16", b"Content-Type: application/octet-stream",
+    b"Content-Type: text/plain; charset=utf-16", b"Content-Type: text/plain; charset=utf-7",
+    b"Content-Type: application/zip; charset=utf-7",
+    b"Content-Type: x/y; charset=latin1", b"Content-Type: application/octet-stream",
     b"Content-Type: multipart/mixed; boundary=" + BOUNDARY, b"Content-Type: message/rfc822",
     b"Content-Type: application/x-www-form-urlencoded", b"Content-Length: 4",
     b"Content-Length: 10", b"Content-Length: 11", b"Content-Length: 0",

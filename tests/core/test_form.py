@@ -300,6 +300,14 @@ REFUSED: dict[str, bytes] = {
     "nested message": disposition(
         b'Content-Disposition: form-data; name="x"; filename="y"\r\nContent-Type: message/rfc822'
     ),
+    "charset of a file": disposition(
+        b'Content-Disposition: form-data; name="content"; filename="+AHY-ictim-1.0.zip"\r\n'
+        b"Content-Type: application/zip; charset=utf-7"
+    ),
+    "charset of a file's name": disposition(
+        'Content-Disposition: form-data; name="content"; filename="päckage-1.0.zip"\r\n'.encode()
+        + b"Content-Type: application/zip; charset=iso-8859-1"
+    ),
     "charset of a value": disposition(
         b'Content-Disposition: form-data; name=":action"\r\n'
         b"Content-Type: text/plain; charset=utf-16"

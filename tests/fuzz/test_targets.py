@@ -15,6 +15,7 @@ from gateway.proxy import wire
 from gateway.settings import load
 from tests.fuzz.answers import Answers
 from tests.fuzz.cookies import Cookies
+from tests.fuzz.forms import Forms
 from tests.fuzz.heads import Heads
 from tests.fuzz.paths import CONFIGS, Paths
 from tests.fuzz.share import Share
@@ -29,6 +30,7 @@ MAKE: dict[str, Callable[[], Target]] = {
     "cookies": Cookies,
     "paths": lambda: Paths(PLUGINS),
 }
+FOUND: dict[str, Callable[[], Target]] = {**MAKE, "forms": Forms}
 COUNTS = {"heads": 150, "answers": 100, "cookies": 300, "paths": 600}
 
 
@@ -57,9 +59,14 @@ def test_no_difference_is_found(target: Target) -> None:
     assert target.share.suffices(100), str(target.share)
 
 
-def test_what_was_found_once_is_not_found_again(target: Target) -> None:
-    for data in corpus(target.name):
-        target.check(data)
+@pytest.mark.parametrize("name", [name for name in FOUND if corpus(name)])
+def test_what_was_found_once_is_not_found_again(name: str) -> None:
+    target = FOUND[name]()
+    try:
+        for data in corpus(name):
+            target.check(data)
+    finally:
+        target.close()
 
 
 def test_every_folder_of_the_corpus_is_a_targets() -> None:
