@@ -19,7 +19,7 @@ from tests.support.servers import DevpiMaker, Index
 from tests.support.wsgi_servers import start_pypiserver_on
 
 SEED = 20
-INPUTS = 3
+INPUTS = 3  # of six requests each
 WITHOUT_PLUGINS = ("devpi-lockdown", "devpi-web", "devpi-tokens")
 _numbers = itertools.count()
 StartIndex = Callable[[], Index]
