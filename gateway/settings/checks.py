@@ -176,10 +176,34 @@ def _check_documentation(document: Document, settings: Settings) -> None:
             f"{its}: scripts of documentation could set cookies of {public}",
             "another host name, not one below it, such as https://docs.example.net",
         )
+    elif shared := _shared_domain(public.host, its.host):
+        _warn(
+            document,
+            at,
+            f"{its}: scripts of documentation can set cookies for all of {shared}",
+            "a domain of its own, such as https://docs.example.net",
+        )
     if public.secure and not its.secure:
         _add(document, at, "", f"{its} is http, though public_url is https", "an https address")
     if not any(rule.rule().response is Response.DOCUMENTATION for rule in settings.rules):
         _add(document, at, "", "no rule has response: documentation", "one that has")
+
+
+def _shared_domain(one: str, other: str) -> str:
+    """The domain that two hosts are below, "" for none but a registry's.
+
+    Which are registries' only a long list tells (RFC 6265bis section 5.5); "co.uk" is taken for one
+    by its look.
+    """
+    if is_address(one) or is_address(other):
+        return ""
+    labels: list[str] = []
+    for label, its in zip(reversed(one.split(".")), reversed(other.split(".")), strict=False):
+        if label != its:
+            break
+        labels.insert(0, label)
+    registry = len(labels) == 2 and len(labels[1]) == 2 and len(labels[0]) <= 3
+    return "" if len(labels) < 2 or registry else ".".join(labels)
 
 
 def _add(document: Document, loc: Loc, rule: str, found: str, allowed: str) -> None:

@@ -182,6 +182,34 @@ def test_a_host_of_documentation_that_would_reach_cookies_is_refused(url: str) -
         )
 
 
+@pytest.mark.parametrize(
+    ("public", "url", "shared"),
+    [
+        ("pypi.example.org", "docs.example.org", "example.org"),
+        ("pypi.example.org", "example.org", "example.org"),
+        ("pypi.in.example.org", "docs.example.org", "example.org"),
+        ("pypi.example.org", "docs.example.net", ""),
+        ("pypi.org", "docs.org", ""),
+        ("pypi.co.uk", "docs.co.uk", ""),
+        ("pypi.firm.co.uk", "docs.firm.co.uk", "firm.co.uk"),
+        ("pypi", "127.0.0.1", ""),
+        ("10.0.0.1", "127.0.0.1", ""),
+    ],
+)
+def test_a_host_of_documentation_beside_the_index_is_warned_of(
+    public: str, url: str, shared: str
+) -> None:
+    text = (CONFIG / "devpi.yaml").read_text().replace("http://localhost:8080", f"https://{public}")
+    text = text.replace(
+        "# documentation_url: https://docs.example.net", f"documentation_url: https://{url}"
+    )
+    said = [str(one) for one in loads(text.encode(), base=CONFIG).warnings]
+    assert [one for one in said if "set cookies for all of" in one] == [
+        one for one in said if shared and f"all of {shared};" in one
+    ]
+    assert any("set cookies" in one for one in said) is bool(shared)
+
+
 def test_a_host_of_documentation_needs_a_rule() -> None:
     text = (CONFIG / "pypiserver.yaml").read_text()
     with pytest.raises(ConfigError, match="no rule has response: documentation"):
