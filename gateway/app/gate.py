@@ -55,7 +55,7 @@ class RuleGate:
             path = parse_target(target).path
         except Refusal:
             return None
-        if own(path):
+        if own(path) or self._parts.upstream.logs_out(method, path):
             return None
         candidates = self._parts.rules.candidates(method, path)
         if not candidates:
@@ -116,7 +116,7 @@ class RuleGate:
         if policy is Policy.LOGIN and (not facts.safe or _has_body(facts)):
             return self._hand_over(facts, LoginWork(rule))
         if policy in (Policy.PASS, Policy.LOGIN):
-            if self._parts.upstream.logs_out(facts) and self._by_a_page(facts):
+            if self._parts.upstream.logs_out(facts.method, facts.path) and self._by_a_page(facts):
                 return self.refusal(facts, "cross_site")
             cut = self._guard.cut(facts, rule, base)
             if has_own_cookie(facts):
@@ -140,7 +140,7 @@ class RuleGate:
         parts = self._parts
         plan = cut
         try:
-            if parts.upstream.logs_out(facts):
+            if parts.upstream.logs_out(facts.method, facts.path):
                 if await self._log_out(facts):
                     plan = base  # so that the index's own session ends, too
             else:

@@ -176,8 +176,8 @@ class Upstream(Protocol):
         """Whether the answer says so, and the credential it handed out."""
         ...
 
-    def logs_out(self, facts: Facts) -> bool:
-        """Whether this request ends the upstream's own browser session."""
+    def logs_out(self, method: str, path: str) -> bool:
+        """Whether a request to a canonical path ends the upstream's own browser session."""
         ...
 
     def upload_address(self, facts: Facts) -> str:

@@ -163,8 +163,8 @@ class Devpi:
         changed = answer is None or answer.get("type") == "userpassword"
         return changed, _proxy_auth(user, reply, "userpassword")
 
-    def logs_out(self, facts: Facts) -> bool:
-        return facts.method.upper() == "POST" and facts.path == "/+logout"
+    def logs_out(self, method: str, path: str) -> bool:
+        return method.upper() == "POST" and path == "/+logout"
 
     def unframed(self, target: str) -> str | None:
         """`…/{version}/+d/FILE` frames `…/{version}/+doc/FILE` (devpi-web)."""

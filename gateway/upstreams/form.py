@@ -127,8 +127,8 @@ class Form:
     def fresh_credential(self, facts: Facts, reply: Reply) -> tuple[bool, Issued | None]:
         return False, None
 
-    def logs_out(self, facts: Facts) -> bool:
-        return facts.path == self._options.logout
+    def logs_out(self, method: str, path: str) -> bool:
+        return path == self._options.logout
 
     def upload_address(self, facts: Facts) -> str:
         return ""

@@ -82,7 +82,7 @@ class Pypiserver:
     def fresh_credential(self, facts: Facts, reply: Reply) -> tuple[bool, Issued | None]:
         return False, None
 
-    def logs_out(self, facts: Facts) -> bool:
+    def logs_out(self, method: str, path: str) -> bool:
         return False
 
     def upload_address(self, facts: Facts) -> str:

@@ -358,3 +358,5 @@ def test_no_foreign_page_logs_anybody_in_or_out(
     told = client.call("POST", "/+logout", body=b"", fields={"Sec-Fetch-Mode": "no-cors"})
     assert (told.status, told.slug) == (403, "cross_site")
     assert client.cookies == kept
+    told = devpi.client().browse("POST", "/+logout", form={"submit": ""}, fields=FOREIGN[who])
+    assert (told.status, told.all("set-cookie")) == (403, []), "from a page that gets no cookies"
