@@ -152,7 +152,7 @@ MESSAGES: Final = MappingProxyType(
             "Second factor required",
             "This needs a second factor.",
             "Log in with your password and code as PASSWORD,123456, or at {login}",
-            option="(This request shows none: it has {fault}.)",
+            option="(This request has only {fault}.)",
             option_field="fault",
         ),
         "session_not_enough": Message(
@@ -397,8 +397,8 @@ MESSAGES: Final = MappingProxyType(
 
 
 IN_THE_REQUEST: Final = (
-    "Log in with your password and code as PASSWORD,123456, or send them so with this request. "
-    "(A second factor is set up at {login})"
+    "Log in with your password and code as PASSWORD,123456, or send them so with this request; "
+    "one is set up at {login}"
 )
 """What to do instead where a login in a browser is no evidence."""
 EARNED_ONLY: Final = (
@@ -409,7 +409,7 @@ EARNED_ONLY: Final = (
 
 _CREDENTIALS: Final = MappingProxyType(
     {
-        "authorization": "a name and password from the address or ~/.netrc (Authorization)",
+        "authorization": "a name and password",
         "x-devpi-auth": "devpi's login (X-Devpi-Auth)",
         "session": "this browser's session",
     }

@@ -27,7 +27,7 @@ def only(policy: str, path: str = "/**") -> dict[str, Any]:
 
 
 AT_FAULT = {
-    "authorization": "a name and password from the address or ~/.netrc (Authorization)",
+    "authorization": "a name and password",
     "x-devpi-auth": "devpi's login (X-Devpi-Auth)",
     "cookie": "the cookie auth_tkt",
 }
@@ -106,7 +106,7 @@ def test_uploads_with_what_a_second_factor_earned(
 
     told = served.client().post("/tokens/dev", form=form, auth=("tokens", password))
     assert "No password does here" in told.json["message"]
-    assert "~/.netrc" in told.json["message"]
+    assert "has only a name and password" in told.json["message"]
     assert upload(password) == (401, "second_factor_required")
     assert upload(f"{password},{served.code('tokens')}") == (401, "second_factor_required")
     foreign = token_at_upstream(devpi_server, "tokens", password)
