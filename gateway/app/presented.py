@@ -36,13 +36,14 @@ _UNSURE: Final = 60.0  # seconds in which an index that does not say is not aske
 
 class Shown(NamedTuple):
     """A credential of a request. asked: what the index can be asked about, if it can be read.
-    bearer: a token that nobody guesses."""
+    bearer: a token that nobody guesses. signed: the same in the place of a password."""
 
     mark: Mark
     user: str
     secret: str
     asked: Credential | None
     bearer: bool
+    signed: bool
 
 
 class Presented:
@@ -68,7 +69,7 @@ class Presented:
             for one in self._carriers(facts)
             if one.place.partition(":")[0] not in base.replace  # the index does not get it
         ]
-        unknown = [one for one in shown if not self._guessing.spared(one.mark)]
+        unknown = [one for one in shown if not (one.signed or self._guessing.spared(one.mark))]
         for one in shown:
             self._renew(one)
         if not unknown:
@@ -180,7 +181,8 @@ class Presented:
             user, secret = "", f"{carrier.place} {value}"
         mark = self._guessing.mark(facts.client, user, secret)
         bearer = carrier.place == "authorization" and value.lower().startswith("bearer ")
-        return Shown(mark, user, secret, credential, bearer)
+        signed = credential is not None and self._parts.upstream.signed(secret)
+        return Shown(mark, user, secret, credential, bearer, signed)
 
     async def _verified(self, credential: Credential) -> bool:
         if self._guessing.away:

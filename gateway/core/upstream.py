@@ -141,6 +141,11 @@ class Upstream(Protocol):
         sort (a token too); None where this kind has no such call."""
         ...
 
+    def signed(self, secret: str) -> bool:
+        """Whether it can only be a token that the upstream has signed, and never a password:
+        one that has ended, which a client still sends, is no guess."""
+        ...
+
     def acceptance_answer(self, credential: Credential, reply: Reply) -> bool:
         """Read that answer.
 

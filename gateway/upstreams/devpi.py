@@ -8,6 +8,7 @@ or an access token.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes
@@ -33,6 +34,8 @@ LOGIN: Final = "/+login"
 _ACCEPT_JSON: Final = (("accept", "application/json"),)
 _JSON: Final = (*_ACCEPT_JSON, ("content-type", "application/json"))
 _HTML: Final = (("accept", "text/html"), ("content-type", FORM))
+# A login token: name and groups in JSON, a moment, 160 bits of signature (itsdangerous).
+_TOKEN: Final = re.compile(r'\[".*\]\.[\w-]{4,16}\.[\w-]{27}', re.ASCII)
 _FRAME: Final = 5  # where "+d" stands in "/user/index/project/version/+d/…".split("/")
 _API_VERSION: Final = (("X-Devpi-Api-Version", "2"),)
 
@@ -93,6 +96,9 @@ class Devpi:
 
     def acceptance_check(self, credential: Credential) -> Call:
         return Call("GET", "/+api", (("accept", "application/json"), *self.present(credential)))
+
+    def signed(self, secret: str) -> bool:
+        return _TOKEN.fullmatch(secret) is not None
 
     def acceptance_answer(self, credential: Credential, reply: Reply) -> bool:
         if reply.status in (401, 403):

@@ -90,6 +90,9 @@ class Form:
     def acceptance_check(self, credential: Credential) -> Call | None:
         return None
 
+    def signed(self, secret: str) -> bool:
+        return False
+
     def acceptance_answer(self, credential: Credential, reply: Reply) -> bool:
         return False
 

@@ -61,6 +61,9 @@ class Pypiserver:
     def acceptance_check(self, credential: Credential) -> Call:
         return self.password_check(credential)
 
+    def signed(self, secret: str) -> bool:
+        return False
+
     def acceptance_answer(self, credential: Credential, reply: Reply) -> bool:
         return self.password_answer(credential, reply) is not None
 

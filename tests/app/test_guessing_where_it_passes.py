@@ -24,7 +24,7 @@ from tests.app.conftest import Serve
 from tests.app.recorder import Recorder, Seen
 from tests.app.served import Served
 from tests.support import servers
-from tests.support.http import Answer
+from tests.support.http import Answer, Client
 
 LIMIT = PASSWORDS_BY_NETWORK[0].limit
 WINDOW = PASSWORDS_BY_NETWORK[0].window
@@ -246,6 +246,22 @@ def test_answers_that_tell_a_wrong_password_by_a_200(
         assert gate.client().get("/+api", auth=("told", password)).status == 200
     settle(gate)
     assert gate.running.parts.flow.guessing._seen["127.0.0.1"] == ()
+
+
+def test_login_tokens_that_have_ended_are_no_guesses(
+    serve: Serve, devpi_server: servers.Index
+) -> None:
+    """A whole office has one each in the morning."""
+    served = serve("devpi", devpi_server.url)
+    sent = {"user": "root", "password": servers.ROOT_PASSWORD}
+    accept = {"Accept": "application/json"}
+    told = Client(devpi_server.port).post("/+login", send=sent, fields=accept)
+    token = told.json["result"]["password"]
+    for number in range(LIMIT + 5):
+        stale = token[:-5] + f"{number:05}"
+        assert served.client().get("/+api", auth=("root", stale)).status == 200
+    settle(served)
+    assert "127.0.0.1" not in served.running.parts.flow.guessing._seen
 
 
 def test_spellings_that_only_devpi_reads_count(serve: Serve, devpi_server: servers.Index) -> None:
