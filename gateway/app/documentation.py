@@ -139,8 +139,8 @@ class Documentation:
 
 @cache
 def _sandbox() -> str:
-    """What a page in a sandbox begins with. A second doctype behind it is passed over (HTML
-    standard, section 13.2.6.4), so it is shown as before."""
+    """What a page in a sandbox begins with; its doctype gives way to the page's own, see
+    `gateway.proxy.page_start`."""
     return (files("gateway.app") / "sandbox.html").read_text("utf-8")
 
 
