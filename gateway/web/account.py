@@ -115,10 +115,8 @@ async def recovery(kit: Kit, ask: Ask, session: Session) -> Reply:
     One shown a moment ago for something else does not do: the codes outlive everything that a
     session can be used for.
     """
-    kind, answer = ask.value("kind"), ask.value("code")
     try:
-        factor_form.check(kind, answer)
-        cookie = await kit.flow.step_up(kit.cookie(ask, cookies.SESSION), kind, answer, ask.caller)
+        cookie = await factor_form.prove(kit, ask)
     except Refusal as refusal:
         if refusal.slug in factor_form.AGAIN:
             return await _recovery_form(kit, ask, session, refusal)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.core import cookies
 from gateway.core.addresses import PREFIX
 from gateway.core.errors import Refusal
-from gateway.web.kit import Ask
+from gateway.web.kit import Ask, Kit
 from gateway.web.reply import WEBAUTHN
 
 KINDS: Final = ("totp", "webauthn", "recovery")
@@ -49,3 +50,14 @@ def check(kind: str, answer: str) -> None:
         raise Refusal("bad_form", why="it names no factor that is known here")
     if not answer:
         raise Refusal("field_missing", what="The code")
+
+
+async def prove(kit: Kit, ask: Ask) -> str:
+    """Judge the factor that was shown; the session goes on under the cookie returned.
+
+    Raises:
+        Refusal: those in `AGAIN`, `throttled`, `bad_form`, `pending_expired`.
+    """
+    kind, answer = ask.value("kind"), ask.value("code")
+    check(kind, answer)
+    return await kit.flow.step_up(kit.cookie(ask, cookies.SESSION), kind, answer, ask.caller)

@@ -19,10 +19,8 @@ async def show(kit: Kit, ask: Ask, session: Session) -> Reply:
 
 async def submit(kit: Kit, ask: Ask, session: Session) -> Reply:
     """Judge the answer; the session goes on under a new id."""
-    kind, answer = ask.value("kind"), ask.value("code")
     try:
-        factor_form.check(kind, answer)
-        cookie = await kit.flow.step_up(kit.cookie(ask, cookies.SESSION), kind, answer, ask.caller)
+        cookie = await factor_form.prove(kit, ask)
     except Refusal as refusal:
         if refusal.slug in factor_form.AGAIN:
             return await _form(kit, ask, session, refusal)
