@@ -10,6 +10,7 @@ import pytest
 
 from tests.app.recorder import Recorder, Seen
 from tests.app.served import Served, hidden
+from tests.app.yaml_config import by_session
 from tests.support.http import basic
 
 Serve = Callable[..., Served]
@@ -131,10 +132,14 @@ def test_the_code_is_taken_out(
     assert upstream.seen[-1].body == b'{"title": "x"}'
 
 
-@pytest.mark.parametrize("target", ["/alice/dev", "/alice"])
+@pytest.mark.parametrize(
+    ("target", "rule"), [("/alice/dev", "index settings"), ("/alice", "account")]
+)
 def test_a_cookie_with_its_code_taken_out_carries_none_of_ours(
-    served: Served, upstream: Recorder, target: str
+    serve: Serve, upstream: Recorder, target: str, rule: str
 ) -> None:
+    served = serve("devpi", upstream.url, rules=by_session("devpi", rule))
+    served.enrol("alice")
     cookie = f"ig-device=secret; auth_tkt=alice%3Aright%2C{served.code('alice')}; other=1"
     fields = {"Cookie": cookie, **served.ours()}
     told = served.client().call("PATCH", target, fields=fields, body=b"{}")

@@ -131,7 +131,8 @@ def test_check_warns_of_what_is_odd(says: Says, config: Path) -> None:
 
 
 def test_check_asks_for_documentation_that_stays_packed(says: Says, config: Path) -> None:
-    assert "hint: Start devpi-server with --keep-docs-packed" in says("check", "-c", "ig.yaml")[2]
+    said = says("check", "-c", "ig.yaml")[2]
+    assert "hint: With devpi-web start devpi-server with --keep-docs-packed" in said
     says("init", "pypiserver", "-o", "py.yaml")
     assert "packed" not in says("check", "-c", "py.yaml")[2]
 

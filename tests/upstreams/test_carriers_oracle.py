@@ -7,6 +7,7 @@ adapter names is the one the server sees.
 from __future__ import annotations
 
 import base64
+from importlib import import_module
 from typing import Any, cast
 from urllib.parse import quote
 
@@ -20,6 +21,8 @@ from gateway.core.facts import Facts
 from gateway.core.upstream import Carrier, Credential, Upstream
 from gateway.upstreams.devpi import Devpi
 from gateway.upstreams.pypiserver import Pypiserver
+
+import_module("urllib3")  # devpi imports it; at that moment it binds a socket, to look for IPv6
 
 # What the front accepts in a field value; more is refused before any adapter sees it.
 VALUE = st.text(st.characters(min_codepoint=0x20, max_codepoint=0xFF, exclude_characters="\x7f"))
