@@ -29,7 +29,7 @@ ELSEWHERE = {
     "gateway.web.forms": {"_CONTENT_TYPE"},
     "gateway.proxy.faults": {"_LINE", "_NAME", "_VALUE"},  # words for what was refused
     "gateway.proxy.answers": {"_SET_COOKIE"},  # these two write anew what was judged
-    "gateway.proxy.page_start": {"_LENGTH"},
+    "gateway.proxy.page_start": {"_LENGTH", "_HAS_DOCTYPE", "_HAS_NONE"},  # how a page is laid out
     "gateway.proxy.wire": {"_NAME", "_VALUE", "_COOKIE"},
     "gateway.proxy.blocks": {"BARE", "TOKENS"},  # imported where they are used
 }
