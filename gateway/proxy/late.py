@@ -22,15 +22,33 @@ class Readable(ssl.SSLObject):
     """A TLS connection that can be fed by hand, too; see `ssl.SSLContext.sslobject_class`.
 
     incoming: where its event loop puts what came from the socket.
+    unread: what had come when its event loop began to end it. uvloop drops that where the peer
+        closes while reading is paused: the end of a body whose reader is slow.
     """
 
     incoming: ssl.MemoryBIO
+    unread: bytes = b""
 
     @classmethod
     def _create(cls, incoming: ssl.MemoryBIO, *others: Any, **named: Any) -> Readable:
         made: Readable = super()._create(incoming, *others, **named)  # type: ignore[misc]
         made.incoming = incoming
         return made
+
+    def unwrap(self) -> None:
+        self.unread += b"".join(self.rest())
+        super().unwrap()
+
+    def rest(self) -> Iterator[bytes]:
+        """All that has come and was not read."""
+        while True:
+            try:
+                data = self.read(_PIECE)
+            except ssl.SSLError:  # nothing more, the end, or a record that was cut off
+                return
+            if not data:
+                return
+            yield data
 
 
 class Late:
@@ -69,14 +87,7 @@ class Late:
     def _decrypted(self, tls: Readable) -> Iterator[bytes]:
         for data in self._raw():
             tls.incoming.write(data)
-        while True:
-            try:
-                data = tls.read(_PIECE)
-            except ssl.SSLError:  # nothing more, the end, or a record that was cut off
-                return
-            if not data:
-                return
-            yield data
+        yield from tls.rest()
 
     def close(self) -> None:
         """Let go of the connection. Safe to call twice."""

@@ -86,15 +86,26 @@ class UpstreamConnection(Connection):
             self.drop()
 
     def eof_received(self) -> bool:
+        self._read_unread()
         self._ended(None)
         return False
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.pool.open.discard(self)
+        self._read_unread()
         if self.exchange is not None and exc is not None:
             self.exchange.read_late()
         self._ended(exc)
         self.transport = None
+
+    def _read_unread(self) -> None:
+        """Pass on what the event loop did not, see `Readable`."""
+        tls = None if self.transport is None else self.transport.get_extra_info("ssl_object")
+        if not isinstance(tls, Readable):
+            return
+        data, tls.unread = tls.unread + b"".join(tls.rest()), b""
+        if data and self.exchange is not None:
+            self.exchange.answer_data(data)
 
     def _ended(self, exc: BaseException | None) -> None:
         exchange = self.exchange

@@ -174,3 +174,13 @@ def test_a_large_body_is_not_kept(passage: Passage, way: Callable[[Passage, int]
         way(passage, SIZE)
     assert memory.most - warm.most < 2 * MIB
     assert memory.grown < 8 * MIB
+
+
+@pytest.mark.parametrize("passage", [KINDS[1]], ids=["tls"], indirect=True)
+def test_the_end_of_a_body_reaches_a_slow_reader(
+    passage: Passage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The index closes right behind its last byte, while reading from it is paused."""
+    for slowly in [0.0, 0.05, 0.1] * 10:
+        monkeypatch.setattr("tests.proxy.test_memory.SLOWLY", slowly)
+        passage.download(5 * MIB)
