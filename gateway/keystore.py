@@ -1,7 +1,7 @@
 """Where the gateway's keys are kept: a file only its owner can read, or an environment variable.
 
-Knows files; what keys are for is in `gateway.core.keys`. A key file may be rotated under a
-running gateway: `KeySource` looks at it again every second.
+Knows files; what keys are for is in `gateway.core.crypto.keyring`. A key file may be rotated
+under a running gateway: `KeySource` looks at it again every second.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
-from gateway.core.keys import BadKeys, RootKeys, format_keys, parse_keys
+from gateway.core.crypto.keyring import BadKeys, RootKeys, format_keys, parse_keys
 
 _log = logging.getLogger("gateway.keys")
 

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from gateway.cli.demo.children import Children
+from gateway.cli.demo.processes import Children
 from tests.support import gateways, servers, starting
 
 StartGateway: TypeAlias = Callable[..., gateways.Gateway]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway import keystore
-from gateway.core.keys import format_keys
+from gateway.core.crypto.keyring import format_keys
 from gateway.keystore import KeySource, KeysUnusable, create_key_file, replace_key_file
 
 ONE = (("k1", bytes(32)),)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.core.errors import MESSAGES
-from gateway.core.headers import (
+from gateway.core.http.headers import (
     HOP_BY_HOP,
     IDENTITY_AND_ROUTE,
     IDENTITY_AND_ROUTE_PREFIXES,

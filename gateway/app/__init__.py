@@ -34,10 +34,10 @@ def run(
     """
     from functools import partial
 
-    from gateway.app.build import build
     from gateway.app.domain import ring_of
-    from gateway.proxy.listen import Listener, tls_context
-    from gateway.proxy.server import Serving, serve
+    from gateway.app.wiring import build
+    from gateway.serving.server import Serving, serve
+    from gateway.serving.sockets import Listener, tls_context
 
     ring_of(settings)  # a missing key file is said before anything listens
     tls = settings.tls

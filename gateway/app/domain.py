@@ -9,14 +9,14 @@ from datetime import UTC, datetime, time
 from time import time as now
 from typing import TYPE_CHECKING
 
-from gateway.core.keys import KeyRing
-from gateway.core.logins import FlowLimits
+from gateway.core.crypto.keyring import KeyRing
+from gateway.core.login.models import FlowLimits
 from gateway.keystore import KeySource
 
 if TYPE_CHECKING:
     from gateway.core.clock import Clock, Random
-    from gateway.core.notice_queue import NoticeQueue
-    from gateway.core.parts import Parts
+    from gateway.core.login.services import Parts
+    from gateway.core.notices.queue import NoticeQueue
     from gateway.core.store import Store
     from gateway.settings import Settings
 
@@ -52,7 +52,7 @@ def queue_of(
     settings: Settings, store: Store, clock: Clock, random: Random, ring: KeyRing
 ) -> NoticeQueue:
     """Where notices wait, for the channels the configuration names; workers deliver them."""
-    from gateway.core.notice_queue import NoticeQueue
+    from gateway.core.notices.queue import NoticeQueue
 
     wanted = settings.notices
     named = (("mail", wanted.smtp), ("webhook", wanted.webhook))
@@ -68,8 +68,8 @@ async def open_domain(settings: Settings) -> AsyncIterator[Parts]:
     Raises:
         KeysUnusable, StoreUnavailable
     """
-    from gateway.core.audit_chain import Trail
-    from gateway.core.parts import assemble
+    from gateway.core.audit.trail import Trail
+    from gateway.core.login.services import assemble
     from gateway.factors import make_factors
     from gateway.stores import open_store
 

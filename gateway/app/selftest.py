@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 from typing import Final, TypeVar
 
 from gateway.core.errors import Refusal
-from gateway.core.form import FormJudge
-from gateway.core.path import parse_target
-from gateway.proxy import answers, grammar, said
-from gateway.proxy.chunked import BadChunk, ChunkDecoder
+from gateway.core.http.forms import FormJudge
+from gateway.core.http.path import parse_target
+from gateway.proxy.http1 import request, request_fields, response
+from gateway.proxy.http1.chunked import BadChunk, ChunkDecoder
 from gateway.proxy.limits import Limits
 from gateway.web import forms
 
@@ -161,10 +161,10 @@ def misread() -> Iterator[str]:
         yield from _compared("the head of a request", REQUESTS, _request)
         yield from _compared("the head of an answer", ANSWERS, _answer)
     finally:
-        said.PLAIN.clear()
-        said.HOSTS.clear()
-        said.SHAPES.forget()
-        answers.SHAPES.forget()
+        request_fields.PLAIN.clear()
+        request_fields.HOSTS.clear()
+        request_fields.SHAPES.forget()
+        response.SHAPES.forget()
     yield from _compared("a chunked body", CHUNKS, _chunks)
     yield from _compared("a target", TARGETS, _target)
     yield from _compared("a form", FORMS, _form)
@@ -178,7 +178,7 @@ def _compared(
         for _ in range(_OFTEN):
             try:
                 found = read(text)
-            except (Refusal, answers.BadAnswer, BadChunk):
+            except (Refusal, response.BadAnswer, BadChunk):
                 found = _REFUSED
             except Exception as error:  # whatever a wrong match leads to
                 found = repr(error)
@@ -188,15 +188,15 @@ def _compared(
 
 
 def _request(data: bytes) -> Reading:
-    head = grammar.read_request(data, _LIMITS)
+    head = request.read_request(data, _LIMITS)
     if head is None:
-        grammar.unfinished(data, 0, _LIMITS)
+        request.unfinished(data, 0, _LIMITS)
         return None
     return (head.method, head.target, head.said.length, head.persistent, head.said.kept)
 
 
 def _answer(data: bytes) -> Reading:
-    head = answers.read_answer(data, _LIMITS.head)
+    head = response.read_answer(data, _LIMITS.head)
     if head is None:
         return None
     return (head.status, head.length, head.chunked, head.persistent, head.kept, head.size)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from gateway.proxy.calls import MAX_ANSWER, Address, Calls
 from gateway.upstreams import FormOptions
+from gateway.upstreams.client import MAX_ANSWER, Address, Calls
 
 if TYPE_CHECKING:
     from gateway.settings import Settings

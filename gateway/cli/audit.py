@@ -17,7 +17,7 @@ from gateway.cli import output
 from gateway.cli.options import config_option
 
 if TYPE_CHECKING:
-    from gateway.core.audit_chain import Trail
+    from gateway.core.audit.trail import Trail
 
 _POLL: Final = 1.0
 
@@ -89,7 +89,7 @@ def verify(config: Path, known: tuple[int, str] | None) -> int:
 
 
 async def show_tail(trail: Trail, count: int, *, follow: bool = False) -> int:
-    from gateway.core.audit_chain import LOG
+    from gateway.core.audit.trail import LOG
     from gateway.core.store import StoreUnavailable
 
     last = await trail.store.last(LOG)
@@ -120,7 +120,7 @@ async def show_export(trail: Trail, since: float | None, until: float | None) ->
 
 
 async def show_verdict(trail: Trail, known: tuple[int, str] | None = None) -> int:
-    from gateway.core.audit_verify import verify as check
+    from gateway.core.audit.verify import verify as check
 
     verdict = await check(trail, known=known)
     if verdict.sound:
@@ -136,7 +136,7 @@ async def show_verdict(trail: Trail, known: tuple[int, str] | None = None) -> in
 def in_words(raw: bytes) -> str:
     """One entry as one line; what others wrote cannot steer the terminal."""
     from gateway.core.agents import device_name
-    from gateway.core.audit_entry import NotAuthentic, parse
+    from gateway.core.audit.entry import NotAuthentic, parse
 
     try:
         entry = parse(raw)
@@ -162,7 +162,7 @@ def in_words(raw: bytes) -> str:
 
 def _with_trail(config: Path, work: Callable[[Trail], Awaitable[int]]) -> int:
     from gateway.app.domain import open_domain
-    from gateway.core.audit_chain import Trail
+    from gateway.core.audit.trail import Trail
     from gateway.settings import load
 
     async def run() -> int:

@@ -118,7 +118,7 @@ def _look_at_people(settings: Settings, users: Path | None) -> int:
     import asyncio
     import time
 
-    from gateway.app.who import call_roll
+    from gateway.app.enrolment_report import call_roll
     from gateway.cli.who import names_in, tell
 
     named = names_in(users) if users else None
@@ -165,7 +165,7 @@ def _look_at_store(settings: Settings) -> None:
     import time
 
     from gateway.core.store import StoreUnavailable
-    from gateway.core.strangers import noted
+    from gateway.core.unnamed_proxies import noted
     from gateway.settings.files import unmade_store, unwritable_store
     from gateway.stores import BadStoreAddress, open_store
 
@@ -202,7 +202,7 @@ def _tell_strangers(settings: Settings, strangers: list[str]) -> None:
     """Peers whose X-Forwarded-For the running gateway has not believed in the last week."""
     from ipaddress import ip_address
 
-    from gateway.core.client_address import is_trusted
+    from gateway.core.http.client_address import is_trusted
 
     line, column = settings.place(("trusted_proxies",))
     for peer in strangers:

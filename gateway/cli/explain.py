@@ -11,10 +11,10 @@ from gateway.cli import output
 from gateway.cli.options import config_option
 
 if TYPE_CHECKING:
-    from gateway.core.facts import IPAddress
-    from gateway.core.responses import Response
-    from gateway.core.rules import Policy
-    from gateway.core.trial import Verdict
+    from gateway.core.http.facts import IPAddress
+    from gateway.core.http.responses import Response
+    from gateway.core.rules.explain import Verdict
+    from gateway.core.rules.rules import Policy
     from gateway.settings import Settings
 
 
@@ -33,7 +33,7 @@ def explain(
     TARGET is the address as on the request line, from the first slash on; of a whole address
     (https://…) that part is taken.
     """
-    from gateway.core.trial import Trial, judge
+    from gateway.core.rules.explain import Trial, judge
     from gateway.settings import load
 
     settings = load(config)
@@ -54,7 +54,7 @@ def _on_the_line(settings: Settings, target: str) -> str:
     """The target as a client of the gateway would send it (RFC 9112 section 3.2.1)."""
     from urllib.parse import urlsplit
 
-    from gateway.core.addresses import without_base
+    from gateway.core.urls import without_base
 
     if target.lower().startswith(("http://", "https://")):
         parts = urlsplit(target)
@@ -91,7 +91,7 @@ def _address(text: str) -> IPAddress | None:
 def _told(settings: Settings, verdict: Verdict) -> list[str]:
     """What becomes of the request, line by line."""
     from gateway.core.errors import MESSAGES
-    from gateway.core.rules import Policy
+    from gateway.core.rules.rules import Policy
 
     if verdict.refusal:
         status = MESSAGES[verdict.refusal].status
@@ -120,7 +120,7 @@ def _told(settings: Settings, verdict: Verdict) -> list[str]:
 
 def _answer(response: Response) -> str:
     """What a browser does with the answer."""
-    from gateway.core.responses import Response
+    from gateway.core.http.responses import Response
 
     told = {
         Response.INERT: "inert; nothing in it runs in a browser",
@@ -138,7 +138,7 @@ def _needs(settings: Settings, policy: Policy, age: float, *, session: bool) -> 
         age: how old a second factor may be, in seconds.
         session: whether a browser's session is evidence for this request.
     """
-    from gateway.core.rules import Policy
+    from gateway.core.rules.rules import Policy
     from gateway.settings.amounts import write_duration
 
     by_session = ", or a session" if session else ""

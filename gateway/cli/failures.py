@@ -9,11 +9,11 @@ from __future__ import annotations
 import errno
 
 from gateway.cli.output import CommandFailed
+from gateway.core.crypto.keyring import SealBroken
 from gateway.core.errors import Refusal
-from gateway.core.keys import SealBroken
 from gateway.core.store import StoreUnavailable
 from gateway.keystore import KeysUnusable
-from gateway.proxy.listen import ListenError
+from gateway.serving.sockets import ListenError
 from gateway.settings import ConfigError
 from gateway.stores import BadStoreAddress
 

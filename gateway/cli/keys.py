@@ -15,7 +15,7 @@ import click
 
 from gateway.cli import output
 from gateway.cli.options import config_option, usual_config
-from gateway.core.keys import new_key
+from gateway.core.crypto.keyring import new_key
 from gateway.keystore import (
     LOOK_EVERY,
     create_key_file,
@@ -116,7 +116,7 @@ def _key_file(config: Path) -> Path:
 
 async def _reseal(config: Path) -> tuple[int, int]:
     from gateway.app.domain import open_domain
-    from gateway.core.audit import Event, Origin
+    from gateway.core.audit.events import Event, Origin
     from gateway.core.rotation import reseal
     from gateway.settings import load
 

@@ -18,7 +18,7 @@ import click
 from gateway.cli import output
 
 if TYPE_CHECKING:
-    from gateway.app.live import Finding
+    from gateway.app.live_check import Finding
     from gateway.settings import Settings
 
 
@@ -28,9 +28,9 @@ def look(settings: Settings, *, json: bool = False, quiet: bool = False) -> int:
     Args:
         json: for scripts. quiet: tell only what does not work, as warnings.
     """
-    from gateway.app import live
+    from gateway.app import live_check
 
-    found = asyncio.run(live.look(settings))
+    found = asyncio.run(live_check.look(settings))
     if json:
         import json as writer
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gateway.core.admin import NewFactor, NewInvitation, Person, Reset
+    from gateway.core.administration import NewFactor, NewInvitation, Person, Reset
 
 _COLUMNS = ("USER", "FACTORS", "RECOVERY CODES", "LAST USED", "WRONG CODES")
 

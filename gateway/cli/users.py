@@ -1,7 +1,7 @@
 """`index-gateway user`: enrol, invite, list, show, reset, remove and unlock people.
 
-Knows options and wording; what is done stands in `gateway.core.admin`, and how it is shown in
-`gateway.cli.people`.
+Knows options and wording; what is done stands in `gateway.core.administration`, and how it
+is shown in `gateway.cli.people`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gateway.cli import output, people
 from gateway.cli.options import config_option
 
 if TYPE_CHECKING:
-    from gateway.core.admin import Admin
+    from gateway.core.administration import Admin
 
 T = TypeVar("T")
 
@@ -149,7 +149,7 @@ def ask_about_stranger(config: Path, name: str) -> None:
     Raises:
         CommandFailed: the person says no, or nobody is there to ask.
     """
-    from gateway.app.who import users_of
+    from gateway.app.enrolment_report import users_of
     from gateway.core.errors import Refusal
     from gateway.core.lacking import id_or_name
     from gateway.settings import load
@@ -174,7 +174,7 @@ def ask_about_stranger(config: Path, name: str) -> None:
 def run(config: Path, work: Callable[[Admin], Awaitable[T]]) -> T:
     """Do something with the administrator's view of the gateway a configuration describes."""
     from gateway.app.domain import open_domain
-    from gateway.core.admin import Admin
+    from gateway.core.administration import Admin
     from gateway.settings import load
 
     async def done() -> T:

@@ -12,7 +12,7 @@ import click
 from gateway.cli import output
 
 if TYPE_CHECKING:
-    from gateway.app.who import Roll
+    from gateway.app.enrolment_report import Roll
     from gateway.core.lacking import Lacking
     from gateway.settings import Settings
 

@@ -11,12 +11,12 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 from gateway.core.errors import Refusal, credential_detail
-from gateway.core.facts import Facts
-from gateway.core.identity import user_id
-from gateway.core.logins import BY_DEVICE, Session, Verified
-from gateway.core.own_origin import check_own_origin
+from gateway.core.http.facts import Facts
+from gateway.core.http.origin import check_own_origin
+from gateway.core.login.models import BY_DEVICE, Session, Verified
 from gateway.core.typed import header_code, split_code
 from gateway.core.upstream import Carrier, Credential
+from gateway.core.user_id import user_id
 
 # How far a proof may lie in the future: gateways on one store have clocks of their own.
 CLOCK_SKEW: Final = 60.0
@@ -35,7 +35,7 @@ class Site(Enum):
 
 
 def site_of(facts: Facts, public_url: str) -> Site:
-    """Judged by Sec-Fetch-Site and Origin, see `gateway.core.own_origin`."""
+    """Judged by Sec-Fetch-Site and Origin, see `gateway.core.http.origin`."""
     if facts.first("sec-fetch-site") is None and facts.first("origin") is None:
         return Site.UNKNOWN
     try:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gateway.core.account_store import Accounts
+from gateway.core.accounts.repository import Accounts
 from gateway.core.errors import Refusal
-from gateway.core.identity import user_id
+from gateway.core.user_id import user_id
 
 
 @dataclass(frozen=True, slots=True)

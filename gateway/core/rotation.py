@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from gateway.core.account_store import Accounts
-from gateway.core.accounts import Account
-from gateway.core.factor import Factor, Sealing
+from gateway.core.accounts.factor import Factor, Sealing
+from gateway.core.accounts.records import Account
+from gateway.core.accounts.repository import Accounts
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from gateway.core.facts import Facts
+from gateway.core.http.facts import Facts
 
 LONGEST: Final = 64
 """Characters of a code as it is typed, blanks and hyphens included."""

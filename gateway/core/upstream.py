@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from gateway.core.facts import Facts, Field, IPAddress
+from gateway.core.http.facts import Facts, Field, IPAddress
 
 
 @dataclass(frozen=True, slots=True)

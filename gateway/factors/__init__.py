@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from gateway.core.factor import Factor
-from gateway.core.keys import KeyRing
-from gateway.core.logins import FlowLimits
+from gateway.core.accounts.factor import Factor
+from gateway.core.crypto.keyring import KeyRing
+from gateway.core.login.models import FlowLimits
 from gateway.factors.recovery import RecoveryCodes
 from gateway.factors.totp import Totp
 from gateway.factors.webauthn import Webauthn

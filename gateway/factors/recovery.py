@@ -7,10 +7,10 @@ import hmac
 from dataclasses import replace
 from typing import Final
 
-from gateway.core.accounts import Account
+from gateway.core.accounts.factor import Proof, WrongAnswer
+from gateway.core.accounts.records import Account
 from gateway.core.clock import Random
-from gateway.core.factor import Proof, WrongAnswer
-from gateway.core.keys import KeyRing
+from gateway.core.crypto.keyring import KeyRing
 from gateway.core.typed import recovery_code
 
 COUNT: Final = 10

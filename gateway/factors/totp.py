@@ -14,10 +14,10 @@ from urllib.parse import quote
 
 import pyotp
 
-from gateway.core.accounts import Account, TotpDevice
+from gateway.core.accounts.factor import ClockOff, Offer, Proof, WrongAnswer
+from gateway.core.accounts.records import Account, TotpDevice
 from gateway.core.clock import Random
-from gateway.core.factor import ClockOff, Offer, Proof, WrongAnswer
-from gateway.core.keys import KeyRing, SealBroken
+from gateway.core.crypto.keyring import KeyRing, SealBroken
 from gateway.core.store import StoreUnavailable
 from gateway.core.typed import one_time_code
 

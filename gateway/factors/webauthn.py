@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from gateway.core.accounts import Account, WebauthnKey
+from gateway.core.accounts.factor import Offer, Proof, WrongAnswer
+from gateway.core.accounts.records import Account, WebauthnKey
 from gateway.core.clock import Random
-from gateway.core.factor import Offer, Proof, WrongAnswer
 from gateway.factors.webauthn_answers import (
     discoverable,
     known_transports,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway.core.accounts import Account, WebauthnKey
-from gateway.core.factor import WrongAnswer
+from gateway.core.accounts.factor import WrongAnswer
+from gateway.core.accounts.records import Account, WebauthnKey
 
 if TYPE_CHECKING:
     from webauthn.helpers.structs import AuthenticatorTransport

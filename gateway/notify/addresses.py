@@ -7,7 +7,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from gateway.core.identity import user_id
+from gateway.core.user_id import user_id
 
 # Deliberately narrow: no quoting, comments, groups or lists, nothing a header could misread.
 _ADDRESS: Final = re.compile(

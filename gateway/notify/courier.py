@@ -2,7 +2,7 @@
 
 One runs in every worker. It blocks nothing and nothing waits for it: deliveries go side by side,
 so a slow one holds up no other. What is given up is recorded in the audit trail. Knows the queue
-and the channels' one method; the rules of claims and retries are in `gateway.core.notice_queue`.
+and the channels' one method; the rules of claims and retries are in `gateway.core.notices.queue`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import logging
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from gateway.core.audit import AuditSink, Event
-from gateway.core.notice_queue import CLAIMED_FOR, Letter, NoticeQueue
+from gateway.core.audit.events import AuditSink, Event
+from gateway.core.notices.queue import CLAIMED_FOR, Letter, NoticeQueue
 from gateway.core.store import StoreUnavailable
 
 log = logging.getLogger(__name__)

@@ -16,8 +16,8 @@ from email.policy import SMTP, SMTPUTF8
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from gateway.core.notice_queue import Letter
-from gateway.core.notice_text import subject, text
+from gateway.core.notices.queue import Letter
+from gateway.core.notices.text import subject, text
 from gateway.notify.addresses import mail_address
 from gateway.notify.courier import Undeliverable, Undelivered
 

@@ -18,8 +18,8 @@ from typing import Final
 
 from gateway.core.agents import device_name
 from gateway.core.clock import Clock
-from gateway.core.notice_queue import Letter
-from gateway.core.notice_text import subject, text
+from gateway.core.notices.queue import Letter
+from gateway.core.notices.text import subject, text
 from gateway.notify.courier import Undelivered
 
 ID: Final = "Index-Gateway-Id"

@@ -11,19 +11,19 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Final
 
-from gateway.core.client_address import Unreadable, client_address, read_address
 from gateway.core.errors import Refusal
-from gateway.core.facts import Facts, IPAddress
-from gateway.core.path import parse_target
-from gateway.proxy.blocks import fields
+from gateway.core.http.client_address import Unreadable, client_address, read_address
+from gateway.core.http.facts import Facts, IPAddress
+from gateway.core.http.path import parse_target
 from gateway.proxy.connection import Connection, Why
+from gateway.proxy.dispatch import forward, plan
 from gateway.proxy.exchange import Exchange
-from gateway.proxy.grammar import RequestHead, read_request, unfinished
-from gateway.proxy.plans import forward, plan
+from gateway.proxy.http1.request import RequestHead, read_request, unfinished
+from gateway.proxy.http1.syntax import fields
 from gateway.proxy.ports import Answer
+from gateway.proxy.rewrite import Rendered, own_answer
 from gateway.proxy.stages import Between, Gone, Linger, Stage
 from gateway.proxy.turns import Turns
-from gateway.proxy.wire import Rendered, own_answer
 
 if TYPE_CHECKING:
     from gateway.proxy.forwarder import Forwarder

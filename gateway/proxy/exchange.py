@@ -11,15 +11,15 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
-from gateway.proxy.bodies import BODY_ENDS, Body, SizedBody
-from gateway.proxy.chunked import BadChunk
 from gateway.proxy.connection import Why
-from gateway.proxy.grammar import RequestHead
+from gateway.proxy.http1.body import BODY_ENDS, Body, SizedBody
+from gateway.proxy.http1.chunked import BadChunk
+from gateway.proxy.http1.request import RequestHead
 from gateway.proxy.late import Late
 from gateway.proxy.relay import Relay
+from gateway.proxy.rewrite import Route, request_head
 from gateway.proxy.splice import AVAILABLE, Mover, Outcome
-from gateway.proxy.upstream import UpstreamConnection
-from gateway.proxy.wire import Route, request_head
+from gateway.proxy.upstream_pool import UpstreamConnection
 
 if TYPE_CHECKING:
     from gateway.proxy.client import ClientConnection

@@ -12,20 +12,20 @@ from collections.abc import Callable, Iterable, Mapping
 from operator import itemgetter
 from typing import Final
 
-from gateway.core.client_address import Networks, is_trusted
 from gateway.core.errors import MESSAGES
-from gateway.core.facts import Facts, IPAddress
+from gateway.core.http.client_address import Networks, is_trusted
+from gateway.core.http.facts import Facts, IPAddress
 from gateway.proxy.client import ClientConnection
 from gateway.proxy.descriptors import Descriptors, pending
-from gateway.proxy.grammar import Base, Kind, RequestHead
 from gateway.proxy.greeting import Greeting
+from gateway.proxy.http1.request import Base, Kind, RequestHead
+from gateway.proxy.http1.request_fields import COOKIE
 from gateway.proxy.limits import Limits
 from gateway.proxy.ports import Answer, Forward, Gate, Pages
+from gateway.proxy.rewrite import Rendered, Route
 from gateway.proxy.room import Room
-from gateway.proxy.said import COOKIE
 from gateway.proxy.splice import Pipes
-from gateway.proxy.upstream import Endpoint, Pool
-from gateway.proxy.wire import Rendered, Route
+from gateway.proxy.upstream_pool import Endpoint, Pool
 
 _MEMO: Final = 8192
 _MEMO_LINE: Final = 256

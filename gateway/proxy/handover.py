@@ -1,40 +1,167 @@
-"""Which plan a request belongs to that was handed over to the aiohttp application."""
+"""A request handed over to the pages: their protocol speaks, and our connection stays ours.
+
+Framing stays ours: the pages get the judged head written anew and the judged body, and nothing
+that comes after it. How the connection ends stays ours too, so that the client can read the last
+answer, and one that never does is let go.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING
 
+from gateway.proxy.connection import Why
+from gateway.proxy.http1.body import BODY_ENDS, Body
+from gateway.proxy.http1.chunked import BadChunk
+from gateway.proxy.http1.request import RequestHead
 from gateway.proxy.ports import HandOver
+from gateway.proxy.rewrite import handed_head
+
+if TYPE_CHECKING:
+    from gateway.proxy.client import ClientConnection
 
 
-class HandOvers:
-    """A `ports.Pages` over an aiohttp server.
+class Handed:
+    """The stage from the hand-over to the end of the answer."""
 
-    Args:
-        server: makes a protocol per connection: an aiohttp `web.Server`, or the `server` of a
-            `web.AppRunner`, made with `auto_decompress=False` and `lingering_time=0` (what a
-            client still sends after its answer is the forwarder's to drop).
-    """
+    __slots__ = ("_body", "_client", "_full", "_handler", "_head", "_line", "_told", "_touched")
 
-    def __init__(self, server: Callable[[], asyncio.Protocol]) -> None:
-        self._server: Final = server
-        # aiohttp's handlers take no weak reference, so the forwarder says when one has ended.
-        self._plans: Final[dict[object, HandOver]] = {}
+    def __init__(self, client: ClientConnection, head: RequestHead, plan: HandOver) -> None:
+        self._client = client
+        self._head = head
+        self._body: Body | None = None
+        self._line: Line | None = None
+        self._full = False  # the client does not read
+        self._told = False  # the pages know that the connection has ended
+        self._touched = client.forwarder.now
+        self._handler = client.forwarder.pages.open(plan)
 
-    def open(self, plan: HandOver) -> asyncio.Protocol:
-        handler = self._server()
-        self._plans[handler] = plan
-        return handler
+    def start(self, rest: bytes, body: Body | None) -> None:
+        """Begin with the head and what has come of the body, not judged yet."""
+        transport = self._client.transport
+        assert transport is not None
+        self._body = body
+        if self._head.expects and body is not None and not rest:
+            transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._line = line = Line(self, self._client, transport)
+        self._handler.connection_made(line)
+        self._handler.data_received(handed_head(self._head))
+        if rest:
+            self.client_data(rest)
 
-    def done(self, protocol: asyncio.Protocol) -> None:
-        self._plans.pop(protocol, None)
+    def client_data(self, data: bytes) -> None:
+        self._touched = self._client.forwarder.now
+        body = self._body
+        if body is None:
+            self._client.keep(data)  # never answered, but not a reason to reset the answer away
+            return
+        try:
+            framed, _ = body.feed(data)
+        except BadChunk as exc:
+            self._refuse("bad_request", why=str(exc))
+            return
+        if body.done:
+            self._body = None
+            self._client.keep(body.rest)
+        self._handler.data_received(b"".join(framed))
 
-    def plan(self, protocol: object) -> HandOver:
-        """The plan of the request that `web.Request.protocol` belongs to.
+    def resume(self, framed: bytes, body: Body | None) -> None:
+        """Begin with body bytes that were judged already."""
+        self.start(b"", None)
+        self._body = body
+        if framed:
+            self._handler.data_received(framed)
 
-        Raises:
-            KeyError: that connection did not come through the forwarder.
-        """
-        return self._plans[protocol]
+    def client_writable(self, writable: bool) -> None:
+        self._full = not writable
+        self._touched = self._client.forwarder.now
+        if writable:
+            self._handler.resume_writing()
+        else:
+            self._handler.pause_writing()
+
+    def _refuse(self, slug: str, **detail: str) -> None:
+        """Instead of the pages' answer, where that has not begun."""
+        line = self._line
+        if line is None or line.began:
+            self._client.leave()
+            return
+        line.closed = True
+        self._tell()
+        self._client.refuse(slug, self._head, unread=True, **detail)
+
+    def answered(self) -> None:
+        """The pages have written their answer, or given up."""
+        self._tell()
+        if self._client.stage is self:
+            self._client.answered(close=True, unread=self._body is not None)
+
+    def client_ended(self) -> None:
+        if self._body is not None and not (self._line is not None and self._line.began):
+            self._refuse("bad_request", why=BODY_ENDS)
+
+    def client_gone(self) -> None:
+        self._tell()
+
+    def _tell(self) -> None:
+        if not self._told:
+            self._told = True
+            # In its own turn: a protocol that is told within the turn of `connection_made`,
+            # before its first step, fails.
+            asyncio.get_running_loop().call_soon(self._lost)
+
+    def _lost(self) -> None:
+        self._handler.connection_lost(None)
+        self._client.forwarder.pages.done(self._handler)
+
+    def sweep(self, now: float) -> None:
+        if now - self._touched <= self._client.forwarder.limits.stall:
+            return
+        if self._full:
+            self._client.leave()
+        elif self._body is not None:
+            self._refuse("request_timeout")
+
+
+class Line(asyncio.Transport):
+    """The client's transport as the pages see it. They end their answer by closing it; that it is
+    the connection which ends is ours to do.
+
+    began: something of their answer has been written. closed: nothing more of it is taken."""
+
+    def __init__(
+        self, handed: Handed, client: ClientConnection, transport: asyncio.Transport
+    ) -> None:
+        super().__init__()
+        self._handed = handed
+        self._client = client
+        self._transport = transport
+        self.began = False
+        self.closed = False
+
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        return self._transport.get_extra_info(name, default)
+
+    def is_closing(self) -> bool:
+        return self.closed or self._transport.is_closing()
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if not self.closed:
+            self.began = True
+            self._transport.write(data)
+
+    def pause_reading(self) -> None:
+        self._client.stop_reading(Why.OTHER_SIDE)
+
+    def resume_reading(self) -> None:
+        self._client.go_on_reading(Why.OTHER_SIDE)
+
+    def close(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self._handed.answered()
+
+    def abort(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self._client.leave()

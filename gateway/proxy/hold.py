@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
-from gateway.proxy.answers import AnswerHead
 from gateway.proxy.connection import Why
+from gateway.proxy.http1.response import AnswerHead
 from gateway.proxy.ports import Answer, Gate
 
 if TYPE_CHECKING:

@@ -11,15 +11,15 @@ import asyncio
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
-from gateway.proxy.bodies import BODY_ENDS, Body
-from gateway.proxy.chunked import BadChunk, ChunkDecoder, chunk
 from gateway.proxy.connection import Why
 from gateway.proxy.exchange import Exchange
-from gateway.proxy.grammar import RequestHead
-from gateway.proxy.handed import Handed
+from gateway.proxy.handover import Handed
+from gateway.proxy.http1.body import BODY_ENDS, Body
+from gateway.proxy.http1.chunked import BadChunk, ChunkDecoder, chunk
+from gateway.proxy.http1.request import RequestHead
 from gateway.proxy.ports import Answer, Forward, HandOver, Inspect, Inspector, Plan
+from gateway.proxy.rewrite import Route
 from gateway.proxy.watched import exchange_for
-from gateway.proxy.wire import Route
 
 if TYPE_CHECKING:
     from gateway.proxy.client import ClientConnection

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from gateway.proxy.answers import AnswerHead
+from gateway.proxy.http1.response import AnswerHead
 
 ASKS_FOR_LESS: Final = frozenset(
     {"accept-encoding", "if-match", "if-modified-since", "if-none-match", "if-range",

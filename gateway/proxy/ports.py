@@ -5,7 +5,7 @@ The forwarder knows bytes, framing and connections; it knows no users, rules or 
 
 What is called when, for one request:
 
-1. The head is judged by `gateway.proxy.grammar`. What it does not accept is answered with
+1. The head is judged by `gateway.proxy.http1.request`. What it does not accept is answered with
    `Gate.refusal(None, slug, …)` and the connection closes; nothing else is asked.
 2. `Gate.quick(method, target)`, unless the request carries a cookie of the gateway's own. Its
    answers are kept in a bounded memo keyed by the request line, so it must be pure.
@@ -28,7 +28,7 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
-from gateway.core.facts import Facts, Field, IPAddress
+from gateway.core.http.facts import Facts, Field, IPAddress
 
 
 class Watch(Protocol):

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from gateway.proxy.answers import SHAPES, AnswerHead, BadAnswer, read_answer, sized
-from gateway.proxy.bodies import EndlessBody
-from gateway.proxy.chunked import BadChunk, ChunkDecoder
 from gateway.proxy.connection import Why
-from gateway.proxy.grammar import RequestHead
 from gateway.proxy.hold import Hold, hands_out_session
+from gateway.proxy.http1.body import EndlessBody
+from gateway.proxy.http1.chunked import BadChunk, ChunkDecoder
+from gateway.proxy.http1.request import RequestHead
+from gateway.proxy.http1.response import SHAPES, AnswerHead, BadAnswer, read_answer, sized
 from gateway.proxy.late import Late
 from gateway.proxy.page_start import begin_with
 from gateway.proxy.ports import Answer
+from gateway.proxy.rewrite import Route, answer_head
 from gateway.proxy.splice import AVAILABLE, Mover, Outcome
-from gateway.proxy.upstream import UpstreamConnection
-from gateway.proxy.wire import Route, answer_head
+from gateway.proxy.upstream_pool import UpstreamConnection
 
 if TYPE_CHECKING:
     from gateway.proxy.client import ClientConnection

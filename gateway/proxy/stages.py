@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.proxy.connection import Why
-from gateway.proxy.grammar import RequestHead
+from gateway.proxy.http1.request import RequestHead
 from gateway.proxy.ports import Plan
 
 if TYPE_CHECKING:

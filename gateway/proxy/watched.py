@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.proxy.answers import AnswerHead
 from gateway.proxy.exchange import Exchange
-from gateway.proxy.grammar import RequestHead
-from gateway.proxy.wire import Route
+from gateway.proxy.http1.request import RequestHead
+from gateway.proxy.http1.response import AnswerHead
+from gateway.proxy.rewrite import Route
 
 if TYPE_CHECKING:
     from gateway.proxy.client import ClientConnection

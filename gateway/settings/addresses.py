@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-from gateway.core.facts import IPAddress
+from gateway.core.http.facts import IPAddress
 from gateway.settings.files import path_in
 from gateway.settings.shape import Text, show
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.core.addresses import PREFIX, own
-from gateway.core.facts import Facts
-from gateway.core.responses import Response
-from gateway.core.rules import Policy, RuleSet
-from gateway.core.shadow import shadowed
+from gateway.core.http.facts import Facts
+from gateway.core.http.responses import Response
+from gateway.core.rules.rules import Policy, RuleSet
+from gateway.core.rules.shadowing import shadowed
+from gateway.core.urls import PREFIX, own
 from gateway.settings.addresses import is_address
 from gateway.settings.model import Settings
 from gateway.settings.nodes import Document, Loc

@@ -14,9 +14,9 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Final, Literal
 
-from gateway.core.logins import Enrolment
-from gateway.core.responses import Response
-from gateway.core.rules import Policy, RuleSet
+from gateway.core.http.responses import Response
+from gateway.core.login.models import Enrolment
+from gateway.core.rules.rules import Policy, RuleSet
 from gateway.settings.addresses import (
     ENDPOINT,
     LISTEN,

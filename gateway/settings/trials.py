@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.core.trial import Trial, judge
+from gateway.core.rules.explain import Trial, judge
 from gateway.settings.model import Settings
 from gateway.settings.problems import Problem
 from gateway.settings.rules import TestModel

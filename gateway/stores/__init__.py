@@ -19,13 +19,13 @@ Opener: TypeAlias = Callable[[str, Clock], Store]
 
 
 def _sqlite(url: str, clock: Clock) -> Store:
-    from gateway.stores.sqlite import open_sqlite
+    from gateway.stores.sqlite.store import open_sqlite
 
     return open_sqlite(url, clock)
 
 
 def _redis(url: str, clock: Clock) -> Store:
-    from gateway.stores.redis import open_redis
+    from gateway.stores.redis.store import open_redis
 
     return open_redis(url, clock)
 

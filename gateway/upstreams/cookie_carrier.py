@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from gateway.core.errors import Refusal
-from gateway.core.facts import Facts
+from gateway.core.http.facts import Facts
 
 # What every parser reads alike: no quotes, no escapes, no separators, no spaces.
 _PLAIN = re.compile(r"[A-Za-z0-9!#$%&'()*+./:<>?@^_`{|}~=-]++")

@@ -14,11 +14,12 @@ from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
 from gateway.core.errors import Refusal
-from gateway.core.facts import Facts, Field, IPAddress
-from gateway.core.path import local_path
-from gateway.core.set_cookie import read_set_cookie
+from gateway.core.http.facts import Facts, Field, IPAddress
+from gateway.core.http.path import local_path
+from gateway.core.http.set_cookie import read_set_cookie
 from gateway.core.upstream import Attempt, Call, Carrier, Credential, Issued, Reply
-from gateway.upstreams.basic import (
+from gateway.upstreams.bodies import FORM, query_value, read_form, write_form
+from gateway.upstreams.carriers import (
     basic_field,
     decode_pair,
     encode_pair,
@@ -26,7 +27,6 @@ from gateway.upstreams.basic import (
     split_pair,
 )
 from gateway.upstreams.cookie_carrier import find_cookie, replace_cookie
-from gateway.upstreams.form_body import FORM, query_value, read_form, write_form
 from gateway.upstreams.json_body import read_object, text_of
 
 COOKIE: Final = "auth_tkt"

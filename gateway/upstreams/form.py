@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.core.addresses import base_of
 from gateway.core.errors import Refusal
-from gateway.core.facts import Facts, Field, IPAddress
-from gateway.core.path import local_path
-from gateway.core.set_cookie import read_set_cookie
+from gateway.core.http.facts import Facts, Field, IPAddress
+from gateway.core.http.path import local_path
+from gateway.core.http.set_cookie import read_set_cookie
 from gateway.core.upstream import Attempt, Call, Carrier, Credential, Issued, Reply
+from gateway.core.urls import base_of
+from gateway.upstreams.bodies import FORM, query_value, read_form, write_form
 from gateway.upstreams.cookie_carrier import find_cookie
-from gateway.upstreams.form_body import FORM, query_value, read_form, write_form
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from gateway.core.errors import Refusal
-from gateway.core.facts import Facts, Field, IPAddress
+from gateway.core.http.facts import Facts, Field, IPAddress
 from gateway.core.upstream import Attempt, Call, Carrier, Credential, Issued, Reply
-from gateway.upstreams.basic import basic_field, read_authorization
-from gateway.upstreams.form_body import FORM, write_form
+from gateway.upstreams.bodies import FORM, write_form
+from gateway.upstreams.carriers import basic_field, read_authorization
 
 # Does nothing at pypiserver but is authenticated as an upload is; needs `update` in its -a.
 _VERIFY: Final = write_form(((":action", "verify"),))

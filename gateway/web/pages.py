@@ -14,21 +14,22 @@ from typing import Final
 from aiohttp import web
 from multidict import CIMultiDict
 
-from gateway.core import addresses, cookies
+from gateway.core import urls
 from gateway.core.clock import Clock, Random
+from gateway.core.crypto.keyring import KeyRing
 from gateway.core.errors import Refusal
-from gateway.core.facts import Facts, Field
-from gateway.core.flow import Flow, Step
-from gateway.core.keys import KeyRing
-from gateway.core.own_origin import check_opened, check_own_origin
+from gateway.core.http import cookies
+from gateway.core.http.facts import Facts, Field
+from gateway.core.http.origin import check_opened, check_own_origin
+from gateway.core.login.flow import Flow, Step
 from gateway.core.store import StoreUnavailable
 from gateway.stores.outage import refusal_for
-from gateway.web import assets, forms, refusals, shield, table, tokens
-from gateway.web.kit import Ask, Kit
+from gateway.web import assets, csrf, forms, refusals, routes, shield
+from gateway.web.context import Ask, Kit
 from gateway.web.ports import Activity, PagesConfig, PasswordChecker
-from gateway.web.reply import Reply, see_other
-from gateway.web.reply import cookies as set_cookies
-from gateway.web.routes import ForPending, ForSession, Open, Route, allowed
+from gateway.web.responses import Reply, see_other
+from gateway.web.responses import cookies as set_cookies
+from gateway.web.route import ForPending, ForSession, Open, Route, allowed
 
 _BODY_WITHIN: Final = 30.0  # seconds for a form to arrive
 
@@ -57,7 +58,7 @@ class Pages:
             checker=checker,
             activity=activity,
             jar=jar,
-            tokens=tokens.FormTokens(keys, clock),
+            tokens=csrf.FormTokens(keys, clock),
             config=config,
             clock=clock,
             random=random,
@@ -86,10 +87,10 @@ class Pages:
         return reply.status, self._fields(facts, reply), reply.body
 
     def _refused(self, facts: Facts | None, refusal: Refusal) -> Reply:
-        if facts is not None and table.answers_script(facts):
+        if facts is not None and routes.answers_script(facts):
             return refusals.for_script(refusal)
         if facts is not None and refusal.slug == "step_up_required":
-            return see_other(addresses.step_up_for(_back(facts)))
+            return see_other(urls.step_up_for(_back(facts)))
         reply = refusals.page(self._kit.config, facts, refusal)
         if refusal.slug == "pending_expired":
             return reply.plus(*set_cookies(self._kit.jar.clear(cookies.PENDING)))
@@ -100,7 +101,7 @@ class Pages:
         fields = reply.fields
         if base:
             fields = tuple(
-                (name, addresses.below(base, value) if name == "location" else value)
+                (name, urls.below(base, value) if name == "location" else value)
                 for name, value in fields
             )
         shown = (("content-type", reply.content_type),) if reply.body else ()
@@ -117,11 +118,11 @@ class Pages:
         )
 
     async def _answer(self, request: web.BaseRequest, facts: Facts) -> Reply:
-        route, tail = table.find(facts.path)
+        route, tail = routes.find(facts.path)
         if route is None:
             return _static(facts)
-        if facts.path != addresses.HEALTH:  # that one is for programs
-            check_opened(facts, self._kit.config.public_url, by_script=table.answers_script(facts))
+        if facts.path != urls.HEALTH:  # that one is for programs
+            check_opened(facts, self._kit.config.public_url, by_script=routes.answers_script(facts))
         handler = route.get if facts.method in ("GET", "HEAD") else None
         if facts.method == "POST":
             handler = route.post
@@ -162,14 +163,14 @@ class Pages:
         pending = await self._kit.flow.pending(cookie) if cookie else None
         if pending is None:
             if ask.facts.safe and not cookie:  # nobody has begun: this is where to begin
-                return see_other(addresses.LOGIN)
+                return see_other(urls.LOGIN)
             raise Refusal("pending_expired")
         if route.step not in (None, pending.step):
             # Neither may enrolling go around a factor, nor a factor be asked of who has none.
-            if table.answers_script(ask.facts):
+            if routes.answers_script(ask.facts):
                 raise Refusal("pending_expired")
             verifies = pending.step is Step.VERIFY
-            return see_other(addresses.VERIFY if verifies else addresses.ENROL)
+            return see_other(urls.VERIFY if verifies else urls.ENROL)
         if ask.facts.safe:
             assert route.get is not None
             return await route.get(self._kit, replace(ask, bound_to=cookie), pending)
@@ -180,12 +181,12 @@ class Pages:
         cookie = self._kit.cookie(ask, cookies.SESSION)
         session = await self._kit.flow.session(cookie) if cookie else None
         if session is None:
-            if table.answers_script(ask.facts):
+            if routes.answers_script(ask.facts):
                 raise Refusal("pending_expired")
             if route.nobody is not None:
                 reply = await route.nobody(self._kit, ask)
             else:
-                reply = see_other(addresses.login_for(_back(ask.facts)))
+                reply = see_other(urls.login_for(_back(ask.facts)))
             gone = set_cookies(self._kit.jar.clear(cookies.SESSION)) if cookie else ()
             return reply.plus(*gone)
         if ask.facts.method in route.fresh:
@@ -197,7 +198,7 @@ class Pages:
         return await route.post(self._kit, self._checked(ask, cookie), session)
 
     def _checked(self, ask: Ask, bound_to: str) -> Ask:
-        token = ask.form.get(tokens.FIELD, "")
+        token = ask.form.get(csrf.FIELD, "")
         self._kit.tokens.check(token, bound_to, ask.facts.path)
         return replace(ask, bound_to=bound_to)
 
@@ -206,13 +207,13 @@ def _back(facts: Facts) -> str:
     """Where to lead a person back to: the page asked for, or the one its form was on."""
     if facts.safe:
         return facts.target
-    route, _ = table.find(facts.path)
-    return facts.path if route is not None and route.get is not None else addresses.OVERVIEW
+    route, _ = routes.find(facts.path)
+    return facts.path if route is not None and route.get is not None else urls.OVERVIEW
 
 
 def _static(facts: Facts) -> Reply:
     folder, _, name = facts.path.rpartition("/")
-    asset = assets.find(name) if folder == addresses.STATIC else None
+    asset = assets.find(name) if folder == urls.STATIC else None
     if asset is None:
         raise Refusal("not_found")
     if facts.method not in ("GET", "HEAD"):

@@ -1,6 +1,6 @@
 """What the pages are given and what they ask of the parts they must not know.
 
-The pages know the login flow (`gateway.core.flow`); they know no upstream and no store.
+The pages know the login flow (`gateway.core.login.flow`); they know no upstream and no store.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.core.addresses import base_of
-from gateway.core.audit_entry import Entry
-from gateway.core.facts import Facts
-from gateway.core.flow import Held
+from gateway.core.audit.entry import Entry
+from gateway.core.http.facts import Facts
+from gateway.core.login.flow import Held
+from gateway.core.urls import base_of
 
 
 class PasswordChecker(Protocol):
@@ -31,7 +31,7 @@ class PasswordChecker(Protocol):
 
 
 class Activity(Protocol):
-    """The audit trail, as far as people see their own (`gateway.core.audit_chain.Trail`)."""
+    """The audit trail, as far as people see their own (`gateway.core.audit.trail.Trail`)."""
 
     async def of_user(self, user_id: str, since: float) -> Sequence[Entry]:
         """A person's entries since a moment (seconds since the epoch), newest first."""

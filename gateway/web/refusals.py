@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.core.addresses import ENROL, LOGIN, login_for
 from gateway.core.errors import Refusal
-from gateway.core.facts import Facts
-from gateway.web.kit import error_fields, safe_next
+from gateway.core.http.facts import Facts
+from gateway.core.urls import ENROL, LOGIN, login_for
+from gateway.web.context import error_fields, safe_next
 from gateway.web.ports import PagesConfig
-from gateway.web.render import render
-from gateway.web.reply import Reply, as_json
+from gateway.web.rendering import render
+from gateway.web.responses import Reply, as_json
 
 _LOG_IN: Final = frozenset(
     {"second_factor_required", "second_factor_stale", "otp_required", "password_invalid"}

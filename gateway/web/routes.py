@@ -1,62 +1,92 @@
-"""What kinds of page there are: who may ask, and what a handler is given.
-
-A route says it in its type, so no handler can forget to check: `Open` for anybody,
-`ForPending` for a login whose second factor is missing, `ForSession` for a live session.
-Form tokens hold to the cookie that goes with the kind.
-"""
+"""Every page by its canonical path: who may ask, and what answers."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Final, TypeAlias
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
 
-from gateway.core.flow import Pending, Session, Step
-from gateway.web.kit import Ask, Kit
-from gateway.web.reply import Reply
+from gateway.core import urls
+from gateway.core.http.facts import Facts
+from gateway.core.login.flow import Step
+from gateway.web.handlers import (
+    account,
+    activity,
+    approval,
+    enrolment,
+    factor_form,
+    health,
+    login,
+    second_factor,
+    step_up,
+    webauthn,
+)
+from gateway.web.route import SEEN, SENT, ForPending, ForSession, Open, Route
 
-Handler: TypeAlias = Callable[[Kit, Ask], Awaitable[Reply]]
-PendingHandler: TypeAlias = Callable[[Kit, Ask, Pending], Awaitable[Reply]]
-SessionHandler: TypeAlias = Callable[[Kit, Ask, Session], Awaitable[Reply]]
+ROUTES: Final[Mapping[str, Route]] = MappingProxyType(
+    {
+        # -- logging in ---------------------------------------------------------------------
+        urls.LOGIN: Open(get=login.show, post=login.submit),
+        login.PASSKEY: Open(post=webauthn.passkey),
+        urls.VERIFY: ForPending(Step.VERIFY, get=second_factor.show, post=second_factor.submit),
+        second_factor.CANCEL: ForPending(None, post=second_factor.cancel),
+        urls.LOGOUT: ForSession(
+            get=account.logout_form, post=account.logout, nobody=account.logged_out
+        ),
+        # -- setting up factors, within a login or on a session -----------------------------
+        **{
+            f"{urls.ENROL}{end}": ForPending(Step.ENROL, get=get, post=post)
+            for end, get, post in enrolment.STEPS
+        },
+        # What was begun with a recent factor may be finished when that is no longer recent: to
+        # scan a picture and to save codes takes its time.
+        **{
+            f"{enrolment.ADD}{end}": ForSession(get=get, post=post, fresh=enrolment.FRESH[end])
+            for end, get, post in enrolment.STEPS
+        },
+        f"{urls.ENROL}/key": ForPending(Step.ENROL, get=webauthn.add_form, post=webauthn.add),
+        f"{enrolment.ADD}/key": ForSession(get=webauthn.add_form, post=webauthn.add, fresh=SEEN),
+        # -- what the WebAuthn script asks for, as JSON -------------------------------------
+        login.PASSKEY_OPTIONS: Open(post=webauthn.passkey_options),
+        factor_form.VERIFY_OPTIONS: ForPending(Step.VERIFY, post=webauthn.ask_options),
+        factor_form.STEP_UP_OPTIONS: ForSession(post=webauthn.ask_options),
+        webauthn.ENROL_OPTIONS: ForPending(Step.ENROL, post=webauthn.create_options),
+        webauthn.ADD_OPTIONS: ForSession(post=webauthn.create_options, fresh=SENT),
+        # -- a person's own account ---------------------------------------------------------
+        urls.PREFIX: ForSession(get=account.overview),
+        account.ACTIVITY: ForSession(get=activity.show),
+        urls.STEP_UP: ForSession(get=step_up.show, post=step_up.submit),
+        account.RENAME: ForSession(post=account.rename, fresh=SENT),
+        account.REMOVE: ForSession(post=account.remove, fresh=SENT),
+        enrolment.RECOVERY: ForSession(get=account.recovery_form, post=account.recovery),
+        account.END_SESSION: ForSession(post=account.end_session),
+        account.END_OTHERS: ForSession(post=account.end_others),
+        account.FORGET: ForSession(post=account.forget),
+        account.REMEMBER: ForSession(post=account.remember, fresh=SENT),
+        # -- machines -----------------------------------------------------------------------
+        urls.HEALTH: Open(get=health.show),
+    }
+)
+"""Pages of one address."""
 
-SEEN: Final = frozenset({"GET", "HEAD"})
-SENT: Final = frozenset({"POST"})
+WITH_TAIL: Final[Mapping[str, Route]] = MappingProxyType(
+    {
+        urls.INVITE: Open(get=login.show, post=login.submit),
+        urls.APPROVE: ForSession(get=approval.show, post=approval.submit, fresh=SEEN | SENT),
+        account.FACTOR: ForSession(get=account.factor, fresh=SEEN),
+    }
+)
+"""Pages whose address ends in one more segment."""
 
 
-@dataclass(frozen=True, slots=True)
-class Open:
-    """A page for anybody."""
-
-    get: Handler | None = None
-    post: Handler | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ForPending:
-    """A page within a login. step: the only step it is for; None for any."""
-
-    step: Step | None
-    get: PendingHandler | None = None
-    post: PendingHandler | None = None
+def find(path: str) -> tuple[Route | None, str]:
+    """The route of a canonical path and its last segment where the route has one."""
+    if path in ROUTES:
+        return ROUTES[path], ""
+    folder, _, tail = path.rpartition("/")
+    return WITH_TAIL.get(folder), tail
 
 
-@dataclass(frozen=True, slots=True)
-class ForSession:
-    """A page of a person who is logged in.
-
-    fresh: the methods that take a recent second factor.
-    nobody: what answers where nobody is logged in; None leads to the login.
-    """
-
-    get: SessionHandler | None = None
-    post: SessionHandler | None = None
-    fresh: frozenset[str] = frozenset()
-    nobody: Handler | None = None
-
-
-Route: TypeAlias = Open | ForPending | ForSession
-
-
-def allowed(route: Route) -> str:
-    """The Allow header of a route (RFC 9110 section 10.2.1)."""
-    return ", ".join((["GET", "HEAD"] if route.get else []) + (["POST"] if route.post else []))
+def answers_script(facts: Facts) -> bool:
+    """Whether the WebAuthn script reads the answer, so that it has to be JSON."""
+    return facts.path.startswith(webauthn.OPTIONS + "/")

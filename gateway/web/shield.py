@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from gateway.core.facts import Facts, Field
-from gateway.core.responses import forms_lead_to
-from gateway.web.reply import CODES, WEBAUTHN
+from gateway.core.http.facts import Facts, Field
+from gateway.core.http.responses import forms_lead_to
+from gateway.web.responses import CODES, WEBAUTHN
 
 _DENIED_FEATURES: Final = (
     "accelerometer",

@@ -14,12 +14,12 @@ from typing import Any, TypeVar
 
 import pyotp
 
-from gateway.app.build import Running, build
-from gateway.cli.demo.children import free_port
-from gateway.core.admin import Admin
+from gateway.app.wiring import Running, build
+from gateway.cli.demo.processes import free_port
+from gateway.core.administration import Admin
 from gateway.keystore import create_key_file
-from gateway.proxy.listen import Listener
-from gateway.proxy.server import Serving, work
+from gateway.serving.server import Serving, work
+from gateway.serving.sockets import Listener
 from gateway.settings import Settings
 from tests.app.yaml_config import shipped
 from tests.support.http import Answer, Client

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 
-from gateway.core.admin import Admin
+from gateway.core.administration import Admin
 from tests.app.recorder import Recorder, Seen
 from tests.app.served import Served
 from tests.web import chrome

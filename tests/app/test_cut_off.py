@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.demo.children import Children
+from gateway.cli.demo.processes import Children
 from tests.app.served import Served
 from tests.support.certificates import certificate_for_localhost
 from tests.support.servers import Index

@@ -20,8 +20,8 @@ import pytest
 import redis
 
 from gateway.cli.demo import configuration
-from gateway.core.audit import Event
-from gateway.core.audit_verify import verify
+from gateway.core.audit.events import Event
+from gateway.core.audit.verify import verify
 from tests.app.recorder import Recorder
 from tests.app.served import Served
 from tests.app.yaml_config import by_session

@@ -9,12 +9,12 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from gateway.app.build import Running, build
 from gateway.app.domain import limits_of
-from gateway.core.accounts import Account
-from gateway.core.at_once import fresh_proof
+from gateway.app.wiring import Running, build
+from gateway.core.accounts.factor import Enrollable, WrongAnswer
+from gateway.core.accounts.records import Account
 from gateway.core.errors import Refusal
-from gateway.core.factor import Enrollable, WrongAnswer
+from gateway.core.login.in_request import fresh_proof
 from gateway.keystore import create_key_file
 from gateway.settings.model import SecondFactor
 from gateway.settings.sections import Section, keys_of

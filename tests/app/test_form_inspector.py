@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.app.inspect import HOLD, FormInspector
 from gateway.core.errors import Refusal
-from gateway.core.facts import Facts
-from gateway.core.rules import Policy, Rule, RuleSet
+from gateway.core.http.facts import Facts
+from gateway.core.rules.rules import Policy, Rule, RuleSet
+from gateway.gate.form_inspector import HOLD, FormInspector
 from gateway.proxy.ports import Answer, Forward, Plan
 
 TYPE = "multipart/form-data; boundary=xYzZY"

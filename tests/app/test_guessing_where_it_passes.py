@@ -15,11 +15,11 @@ from urllib.parse import quote
 
 import pytest
 
-from gateway.app.gate import RuleGate
 from gateway.cli.demo import indexes
-from gateway.cli.demo.children import Children, free_port
 from gateway.cli.demo.packages import Package, write
-from gateway.core.tries import PASSWORDS_BY_NETWORK
+from gateway.cli.demo.processes import Children, free_port
+from gateway.core.throttle.limits import PASSWORDS_BY_NETWORK
+from gateway.gate.gate import RuleGate
 from tests.app.conftest import Serve
 from tests.app.recorder import Recorder, Seen
 from tests.app.served import Served

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 import pytest
 import redis
 
-from gateway.core.tries import PENDING
-from gateway.stores import lane
+from gateway.core.throttle.limits import PENDING
+from gateway.stores.sqlite import lane
 from tests.app.recorder import Recorder
 from tests.app.served import Served, hidden
 from tests.app.test_hygiene import as_devpi

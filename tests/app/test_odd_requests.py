@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from gateway.app import messages
+from gateway.gate import messages
 from tests.app.served import Served
 from tests.support.http import raw
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from gateway.core.audit_chain import Trail
-from gateway.core.audit_entry import parse
-from gateway.core.tries import PASSWORDS_BY_NETWORK
+from gateway.core.audit.entry import parse
+from gateway.core.audit.trail import Trail
+from gateway.core.throttle.limits import PASSWORDS_BY_NETWORK
 from tests.app.served import Served
 from tests.app.test_devpi_evidence import carried, patch, token_at_upstream
 from tests.app.test_devpi_login import form_login, json_login

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gateway.web.table import ROUTES, WITH_TAIL
+from gateway.web.routes import ROUTES, WITH_TAIL
 from tests.conftest import PYPISERVER_USERS
 from tests.support.certificates import certificate_for_localhost
 from tests.support.gateways import Gateway, configure

@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from gateway.cli.demo.children import Children
 from gateway.cli.demo.packages import Package, write
+from gateway.cli.demo.processes import Children
 from tests.app.served import Served
 from tests.conftest import PYPISERVER_USERS
 from tests.support import servers

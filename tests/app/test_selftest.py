@@ -13,25 +13,25 @@ import pytest
 import gateway.proxy
 from gateway.app.selftest import misread
 from gateway.cli import run
-from gateway.proxy import answers
+from gateway.proxy.http1 import response
 
 MODULES = [
     *(f"gateway.proxy.{module.name}" for module in pkgutil.iter_modules(gateway.proxy.__path__)),
-    "gateway.core.form_dialects",
-    "gateway.core.path",
+    "gateway.core.http.form_dialects",
+    "gateway.core.http.path",
     "gateway.web.forms",
 ]
 # Patterns that judge nothing a stranger sends, or only what was judged before.
 ELSEWHERE = {
-    "gateway.proxy.calls": {"_TOKEN"},
-    "gateway.proxy.said": {"_OWN_COOKIE"},  # whose a cookie is, not where it ends
-    "gateway.core.path": {"_PLAIN"},  # a shorter way to the same
+    "gateway.upstreams.client": {"_TOKEN"},
+    "gateway.proxy.http1.request_fields": {"_OWN_COOKIE"},  # whose a cookie is, not where it ends
+    "gateway.core.http.path": {"_PLAIN"},  # a shorter way to the same
     "gateway.web.forms": {"_CONTENT_TYPE"},
-    "gateway.proxy.faults": {"_LINE", "_NAME", "_VALUE"},  # words for what was refused
-    "gateway.proxy.answers": {"_SET_COOKIE"},  # these two write anew what was judged
+    "gateway.proxy.http1.faults": {"_LINE", "_NAME", "_VALUE"},  # words for what was refused
+    "gateway.proxy.http1.response": {"_SET_COOKIE"},  # these two write anew what was judged
     "gateway.proxy.page_start": {"_LENGTH", "_HAS_DOCTYPE", "_HAS_NONE"},  # how a page is laid out
-    "gateway.proxy.wire": {"_NAME", "_VALUE", "_COOKIE"},
-    "gateway.proxy.blocks": {"BARE", "TOKENS"},  # imported where they are used
+    "gateway.proxy.rewrite": {"_NAME", "_VALUE", "_COOKIE"},
+    "gateway.proxy.http1.syntax": {"BARE", "TOKENS"},  # imported where they are used
 }
 
 
@@ -64,8 +64,8 @@ def test_a_pattern_that_is_misread_is_seen(
 def test_no_command_serves_or_approves_on_such_an_interpreter(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("gateway.proxy.answers._ANSWER", re.compile(rb"(?!)"))
-    answers.SHAPES.forget()  # what came often has a pattern of its own
+    monkeypatch.setattr("gateway.proxy.http1.response._ANSWER", re.compile(rb"(?!)"))
+    response.SHAPES.forget()  # what came often has a pattern of its own
     arguments = [] if command == "demo" else ["-c", "nothing.yaml"]
     assert run([command, *arguments]) == 1
     said = capsys.readouterr().err

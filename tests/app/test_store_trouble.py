@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from gateway import keystore
-from gateway.cli.demo.children import Children
+from gateway.cli.demo.processes import Children
 from gateway.keystore import create_key_file
 from tests.app.served import Served, hidden
 from tests.app.test_devpi_evidence import carried, patch

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.demo.children import Children
-from gateway.core.audit_verify import verify
+from gateway.cli.demo.processes import Children
+from gateway.core.audit.verify import verify
 from tests.app.served import Served
 from tests.app.test_devpi_evidence import carried, patch
 from tests.app.test_devpi_login import json_login

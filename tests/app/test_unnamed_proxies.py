@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core.strangers import noted
+from gateway.core.unnamed_proxies import noted
 from tests.app.conftest import Serve
 from tests.app.recorder import Recorder
 from tests.app.served import Served

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.cli.demo.children import free_port
+from gateway.cli.demo.processes import free_port
 from gateway.core.store import StoreUnavailable
 from tests.app.served import Served
 from tests.app.test_devpi_evidence import carried, patch

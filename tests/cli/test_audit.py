@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from gateway.cli import run
-from gateway.core.audit import Event, Origin
-from gateway.core.audit_chain import Trail
-from gateway.core.keys import KeyRing, new_key, parse_keys
+from gateway.core.audit.events import Event, Origin
+from gateway.core.audit.trail import Trail
+from gateway.core.crypto.keyring import KeyRing, new_key, parse_keys
 from gateway.keystore import create_key_file
 from gateway.stores import open_store
 

@@ -20,9 +20,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.app import live
+from gateway.app import live_check
 from gateway.cli.demo import indexes, proof
-from gateway.cli.demo.children import Children, free_port
+from gateway.cli.demo.processes import Children, free_port
 from gateway.cli.demo.stage import Stage
 from gateway.cli.output import CommandFailed
 from gateway.settings import load
@@ -40,7 +40,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, pypiserver: Index) -> Iter
         yield started
 
 
-def looked(config: Path, **changes: str) -> dict[str, live.Finding]:
+def looked(config: Path, **changes: str) -> dict[str, live_check.Finding]:
     """What is found with some values of the configuration changed."""
     text = config.read_text()
     for name, value in changes.items():
@@ -48,10 +48,10 @@ def looked(config: Path, **changes: str) -> dict[str, live.Finding]:
         text = text.replace(line, line.partition(":")[0] + f": {value}", 1)
     changed = config.with_name("changed.yaml")
     changed.write_text(text)
-    return {finding.what: finding for finding in asyncio.run(live.look(load(changed)))}
+    return {finding.what: finding for finding in asyncio.run(live_check.look(load(changed)))}
 
 
-def failed(found: dict[str, live.Finding]) -> list[str]:
+def failed(found: dict[str, live_check.Finding]) -> list[str]:
     assert list(found) == ALL
     assert all(finding.ok or finding.fix for finding in found.values())
     return [finding.what for finding in found.values() if not finding.ok]
@@ -203,7 +203,7 @@ def test_a_public_address_that_leads_elsewhere(gateway: Gateway, answer: bytes, 
 
 
 def test_nothing_waits_for_ever(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.app.single.WITHIN", 0.3)
+    monkeypatch.setattr("gateway.app.probe.WITHIN", 0.3)
     with answering(b"") as url, socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()

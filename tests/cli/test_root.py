@@ -13,8 +13,8 @@ import pytest
 
 from gateway import __version__
 from gateway.cli import COMMANDS, _worded, output, run
+from gateway.core.crypto.keyring import SealBroken
 from gateway.core.errors import Refusal
-from gateway.core.keys import SealBroken
 from gateway.core.store import StoreUnavailable
 from tests.support.gateways import command
 

@@ -15,7 +15,7 @@ import pytest
 
 from gateway.cli import keys as keys_command
 from gateway.cli import run
-from gateway.core.keys import KeyRing, parse_keys
+from gateway.core.crypto.keyring import KeyRing, parse_keys
 from gateway.keystore import KeySource
 
 CONFIG = """\

@@ -12,9 +12,9 @@ import sys
 import time
 from ipaddress import ip_address
 
+from gateway.core.crypto.keyring import KeyRing
 from gateway.core.errors import Refusal
-from gateway.core.guessing import Guessing
-from gateway.core.keys import KeyRing
+from gateway.core.throttle.passwords import Guessing
 from gateway.stores import open_store
 
 TRIES = 40

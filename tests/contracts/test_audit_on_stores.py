@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core import audit_entry
-from gateway.core.audit import Event, Origin
-from gateway.core.audit_chain import DAY, LOG, SHOWN, Trail
-from gateway.core.audit_verify import verify
-from gateway.core.keys import KeyRing
+from gateway.core.audit import entry
+from gateway.core.audit.events import Event, Origin
+from gateway.core.audit.trail import DAY, LOG, SHOWN, Trail
+from gateway.core.audit.verify import verify
+from gateway.core.crypto.keyring import KeyRing
 from gateway.core.store import Store
 from gateway.stores import open_store
-from gateway.stores.redis import RedisStore
-from gateway.stores.sqlite import SqliteStore
+from gateway.stores.redis.store import RedisStore
+from gateway.stores.sqlite.store import SqliteStore
 from tests.contracts.conftest import Clock
 
 OLD, NEW = ("old", b"o" * 32), ("new", b"n" * 32)
@@ -136,7 +136,7 @@ async def test_a_rotation_and_a_removal_break_no_chain(store: Store, clock: Cloc
     assert await rotated.tidy() == 5
     verdict = await verify(rotated)
     assert verdict.sound and verdict.entries == 6
-    told = audit_entry.read((await store.read(LOG))[-1][1], rotated.ring)
+    told = entry.read((await store.read(LOG))[-1][1], rotated.ring)
     assert (told.event, told.detail) == ("retention", "5 entries older than 30 days removed")
     await rewrite(store, (await store.read(LOG))[1:])
     assert (await verify(rotated)).broken == 6, "one more than retention said"
@@ -145,7 +145,7 @@ async def test_a_rotation_and_a_removal_break_no_chain(store: Store, clock: Cloc
 async def test_a_person_with_many_entries_keeps_the_newest(
     store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.core.audit_chain.SHOWN", 20)
+    monkeypatch.setattr("gateway.core.audit.trail.SHOWN", 20)
     trail = Trail(store, ring(), clock)
     await fill(trail, 110)
     found = await trail.of_user("alice", 0)
@@ -156,9 +156,9 @@ async def test_a_person_with_many_entries_keeps_the_newest(
 
 WRITER = """
 import asyncio, secrets, sys, time
-from gateway.core.audit import Event, Origin
-from gateway.core.audit_chain import Trail
-from gateway.core.keys import KeyRing
+from gateway.core.audit.events import Event, Origin
+from gateway.core.audit.trail import Trail
+from gateway.core.crypto.keyring import KeyRing
 from gateway.stores import open_store
 
 async def main(url, user, count):

@@ -10,10 +10,10 @@ from collections.abc import Callable
 import pyotp
 import pytest
 
-from gateway.core.accounts import Account, Recovery
-from gateway.core.factor import Enrollable, Factor, Issuable, Sealing, WrongAnswer
-from gateway.core.keys import KeyRing
-from gateway.core.logins import FlowLimits
+from gateway.core.accounts.factor import Enrollable, Factor, Issuable, Sealing, WrongAnswer
+from gateway.core.accounts.records import Account, Recovery
+from gateway.core.crypto.keyring import KeyRing
+from gateway.core.login.models import FlowLimits
 from gateway.factors import KINDS, make_factors
 from tests.factors.authenticator import SecurityKey
 

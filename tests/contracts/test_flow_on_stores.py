@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.core.admin import Admin
+from gateway.core.administration import Admin
 from gateway.core.errors import Refusal
-from gateway.core.tries import NETWORK
+from gateway.core.throttle.limits import NETWORK
 from gateway.stores import open_store
 from tests.core.world import Clock, Person, World, caller, earned, wrong_code
 from tests.factors.authenticator import SecurityKey

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from gateway.core.tries import PASSWORDS_BY_NETWORK
+from gateway.core.throttle.limits import PASSWORDS_BY_NETWORK
 
 RACER = Path(__file__).with_name("guess_racer.py")
 LIMIT = PASSWORDS_BY_NETWORK[0].limit

@@ -20,9 +20,9 @@ import pytest
 from gateway.core.store import Key, Store, StoreUnavailable
 from gateway.stores import open_store
 from gateway.stores.address import RedisAddress
-from gateway.stores.redis import RedisStore
-from gateway.stores.redis_client import RedisClient
-from gateway.stores.sqlite import SqliteStore
+from gateway.stores.redis.client import RedisClient
+from gateway.stores.redis.store import RedisStore
+from gateway.stores.sqlite.store import SqliteStore
 from tests.contracts.conftest import Clock, Server, free_port, sentinel_group, wait_for
 
 KEY = Key("kind", "alice", "name")

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.core.errors import Refusal
-from gateway.core.facts import Facts
-from gateway.core.headers import dropped
+from gateway.core.http.facts import Facts
+from gateway.core.http.headers import dropped
 from gateway.core.upstream import Attempt, Credential, Reply
 from gateway.upstreams import UPSTREAMS, FormOptions
 from tests.app.recorder import Recorder

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
-from gateway.core.facts import Facts
+from gateway.core.http.facts import Facts
 from gateway.core.upstream import Call, Credential, Upstream
-from gateway.proxy.calls import Address, Calls
+from gateway.upstreams.client import Address, Calls
 from tests.app.recorder import Seen
 
 

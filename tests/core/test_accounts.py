@@ -7,8 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.core.account_store import Accounts
-from gateway.core.accounts import (
+from gateway.core.accounts.records import (
     Account,
     Invitation,
     Recovery,
@@ -17,6 +16,7 @@ from gateway.core.accounts import (
     dump,
     load,
 )
+from gateway.core.accounts.repository import Accounts
 from gateway.core.store import Key, StoreUnavailable
 from tests.core.world import World
 

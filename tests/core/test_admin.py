@@ -6,15 +6,15 @@ import secrets
 
 import pytest
 
-from gateway.core.admin import Admin
-from gateway.core.audit import Event
+from gateway.core.administration import Admin
+from gateway.core.audit.events import Event
+from gateway.core.crypto.keyring import KeyRing
 from gateway.core.errors import Refusal
-from gateway.core.flow import Enrolment
-from gateway.core.keys import KeyRing
 from gateway.core.lacking import Lacking, lacking
-from gateway.core.notices import Notice
+from gateway.core.login.flow import Enrolment
+from gateway.core.notices.events import Notice
 from gateway.core.rotation import Resealed, reseal
-from gateway.core.tries import PERSON
+from gateway.core.throttle.limits import PERSON
 from gateway.factors import make_factors
 from tests.core.world import (
     START,

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.core.admin import Admin
-from gateway.core.approvals import Asked
-from gateway.core.audit import Event
+from gateway.core.administration import Admin
+from gateway.core.audit.events import Event
 from gateway.core.errors import Refusal
-from gateway.core.flow import Caller, Enrolment, Step
-from gateway.core.notices import Notice
+from gateway.core.login.approvals import Asked
+from gateway.core.login.flow import Caller, Enrolment, Step
+from gateway.core.notices.events import Notice
 from tests.core.world import Person, Phone, World, caller, earned, token_of, wrong_code
 
 TWINE = "twine/6.2 requests/2.32"

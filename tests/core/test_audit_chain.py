@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core import audit_entry
-from gateway.core.audit import Event, Origin
-from gateway.core.audit_chain import DAY, LOG, Trail
-from gateway.core.audit_entry import NotAuthentic
-from gateway.core.audit_head import HEAD
-from gateway.core.audit_verify import verify
-from gateway.core.keys import KeyRing
+from gateway.core.audit import entry as entries
+from gateway.core.audit.audit_head import HEAD
+from gateway.core.audit.entry import NotAuthentic
+from gateway.core.audit.events import Event, Origin
+from gateway.core.audit.trail import DAY, LOG, Trail
+from gateway.core.audit.verify import verify
+from gateway.core.crypto.keyring import KeyRing
 from gateway.core.store import Key
-from gateway.stores.sqlite import SqliteStore
+from gateway.stores.sqlite.store import SqliteStore
 
 OLD = ("old", b"o" * 32)
 NEW = ("new", b"n" * 32)
@@ -250,8 +250,8 @@ async def test_a_writer_killed_before_the_head_was_written(trail: Trail) -> None
     await fill(trail, 3)
     last = await trail.store.last(LOG)
     assert last is not None
-    entry = audit_entry.parse(last[1])
-    raw, _ = audit_entry.write(replace(entry, number=4, prev=entry.mac), trail.ring)
+    entry = entries.parse(last[1])
+    raw, _ = entries.write(replace(entry, number=4, prev=entry.mac), trail.ring)
     assert await trail.store.append(LOG, raw, after=3) == 4
     assert (await verify(trail)).sound
     await fill(trail, 1)
@@ -271,7 +271,7 @@ async def test_old_entries_go_and_the_chain_says_so(trail: Trail, clock: Clock) 
     assert await trail.tidy() == 0, "once a day"
     numbers = [number for number, _ in await trail.store.read(LOG)]
     assert numbers == [511, 512, 513, 514, 515, 516]
-    last = audit_entry.read((await trail.store.read(LOG))[-1][1], trail.ring)
+    last = entries.read((await trail.store.read(LOG))[-1][1], trail.ring)
     assert (last.event, last.detail) == ("retention", "510 entries older than 30 days removed")
     assert (await verify(trail)).sound
     clock.now += 60 * DAY
@@ -368,7 +368,7 @@ async def test_export_between_two_moments(trail: Trail, clock: Clock) -> None:
 )
 def test_what_is_no_entry_is_refused(raw: bytes) -> None:
     with pytest.raises(NotAuthentic):
-        audit_entry.read(raw, KeyRing((OLD,), secrets.token_bytes))
+        entries.read(raw, KeyRing((OLD,), secrets.token_bytes))
 
 
 async def test_the_head_is_replaced_under_the_new_key(trail: Trail, store: SqliteStore) -> None:

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core import audit_ration
-from gateway.core.audit import Event, Origin
-from gateway.core.audit_chain import Trail
-from gateway.core.audit_ration import RATIONS, Rations
-from gateway.core.audit_verify import verify
-from gateway.core.keys import KeyRing
-from gateway.core.tries import Tier
-from gateway.stores.sqlite import SqliteStore
+from gateway.core.audit import rationing
+from gateway.core.audit.events import Event, Origin
+from gateway.core.audit.rationing import RATIONS, Rations
+from gateway.core.audit.trail import Trail
+from gateway.core.audit.verify import verify
+from gateway.core.crypto.keyring import KeyRing
+from gateway.core.throttle.limits import Tier
+from gateway.stores.sqlite.store import SqliteStore
 from tests.core.world import Clock
 
 HOME = Origin("198.51.100.7")
@@ -88,7 +88,7 @@ async def test_the_most_that_strangers_write_in_a_day(
     trail: Trail, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = RATIONS[Event.GUARDED_REFUSED]._replace(all=Tier(30, 86400))
-    monkeypatch.setattr(audit_ration, "RATIONS", {Event.GUARDED_REFUSED: small})
+    monkeypatch.setattr(rationing, "RATIONS", {Event.GUARDED_REFUSED: small})
     for number in range(60):
         await refuse(trail, f"user{number}", Origin(f"10.0.{number}.1"))
     count = Counter(event for event, _, _ in await entries(trail))

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.cookies import DEVICE, FORM, OWN_NAMES, PENDING, SESSION, Jar, planted
-from gateway.core.cookies import without_own_cookies as without
-from gateway.core.facts import Facts
-from gateway.proxy.said import read_fields
+from gateway.core.http.cookies import DEVICE, FORM, OWN_NAMES, PENDING, SESSION, Jar, planted
+from gateway.core.http.cookies import without_own_cookies as without
+from gateway.core.http.facts import Facts
+from gateway.proxy.http1.request_fields import read_fields
 
 PLAIN, SECURE = Jar(False), Jar(True)
 NAMES = st.one_of(

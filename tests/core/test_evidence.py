@@ -19,8 +19,8 @@ from gateway.core.evidence import (
     judge,
     site_of,
 )
-from gateway.core.facts import Facts
-from gateway.core.logins import Session, Verified
+from gateway.core.http.facts import Facts
+from gateway.core.login.models import Session, Verified
 from gateway.core.typed import split_code
 from gateway.core.upstream import Carrier, Credential
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.core.audit import Event
+from gateway.core.audit.events import Event
 from gateway.core.errors import Refusal
-from gateway.core.flow import Held, Step
-from gateway.core.notices import Notice
+from gateway.core.login.flow import Held, Step
+from gateway.core.notices.events import Notice
 from gateway.core.upstream import Credential, Issued
 from tests.core.world import Person, Phone, World, caller, earned, wrong_code
 

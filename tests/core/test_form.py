@@ -23,7 +23,7 @@ from requests import Request
 from requests_toolbelt import MultipartEncoder
 
 from gateway.core.errors import Refusal
-from gateway.core.form import FilePart, FormJudge
+from gateway.core.http.forms import FilePart, FormJudge
 from tests.support.form_readers import READERS
 
 BOUNDARY = b"f2b0c7d5a8e94d0d8b2f1c3a4b5c6d7e"

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core import guesses
 from gateway.core.errors import Refusal
-from gateway.core.guesses import Guess, Guesses
-from gateway.core.guessing import Guessing
-from gateway.core.known_good import LIFE
-from gateway.core.logins import Caller
-from gateway.core.tries import PASSWORDS_BY_NETWORK, PASSWORDS_OF_ONE_NAME, SPARED
+from gateway.core.login.models import Caller
+from gateway.core.throttle import guesses
+from gateway.core.throttle.guesses import Guess, Guesses
+from gateway.core.throttle.known_good import LIFE
+from gateway.core.throttle.limits import PASSWORDS_BY_NETWORK, PASSWORDS_OF_ONE_NAME, SPARED
+from gateway.core.throttle.passwords import Guessing
 from tests.core.world import World, caller
 
 LIMIT, WINDOW = PASSWORDS_BY_NETWORK[0]

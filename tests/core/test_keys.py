@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.keys import BadKeys, KeyRing, SealBroken, format_keys, new_key, parse_keys
+from gateway.core.crypto.keyring import (
+    BadKeys,
+    KeyRing,
+    SealBroken,
+    format_keys,
+    new_key,
+    parse_keys,
+)
 
 OLD = ("k1", bytes(range(32)))
 NEW = ("k2", bytes(range(32, 64)))

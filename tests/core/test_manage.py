@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.core.audit import Event
+from gateway.core.audit.events import Event
 from gateway.core.errors import Refusal
-from gateway.core.flow import Enrolment, Session, Step
-from gateway.core.notices import Notice
-from gateway.core.tries import CHANGES
+from gateway.core.login.flow import Enrolment, Session, Step
+from gateway.core.notices.events import Notice
+from gateway.core.throttle.limits import CHANGES
 from tests.core.world import Person, Phone, World, caller, earned
 from tests.factors.authenticator import SecurityKey
 

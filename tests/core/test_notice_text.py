@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.core.audit import Origin
-from gateway.core.notice_queue import Letter
-from gateway.core.notice_text import subject, text
-from gateway.core.notices import Notice
+from gateway.core.audit.events import Origin
+from gateway.core.notices.events import Notice
+from gateway.core.notices.queue import Letter
+from gateway.core.notices.text import subject, text
 
 INDEX = "https://packages.example.org"
 

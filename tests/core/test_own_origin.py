@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gateway.core.errors import Refusal
-from gateway.core.facts import Facts
-from gateway.core.own_origin import check_opened, check_own_origin, origin_of
+from gateway.core.http.facts import Facts
+from gateway.core.http.origin import check_opened, check_own_origin, origin_of
 
 PUBLIC = "https://packages.example.org"
 OWN = ("origin", PUBLIC)

@@ -176,17 +176,17 @@ def test_no_pattern_of_ours_is_slow_on_any_text(place: str) -> None:
 def test_the_places_where_a_strangers_text_is_matched_are_among_them() -> None:
     modules = {place.split(":")[0] for place in PATTERNS}
     assert {
-        "gateway.core.form",
-        "gateway.core.form_dialects",
-        "gateway.core.form_heads",
-        "gateway.core.path",
+        "gateway.core.http.forms",
+        "gateway.core.http.form_dialects",
+        "gateway.core.http.form_heads",
+        "gateway.core.http.path",
         "gateway.core.typed",
         "gateway.notify.addresses",
-        "gateway.proxy.blocks",
-        "gateway.proxy.chunked",
-        "gateway.proxy.grammar",
-        "gateway.proxy.said",
-        "gateway.upstreams.basic",
+        "gateway.proxy.http1.syntax",
+        "gateway.proxy.http1.chunked",
+        "gateway.proxy.http1.request",
+        "gateway.proxy.http1.request_fields",
+        "gateway.upstreams.carriers",
         "gateway.web.forms",
         "agents",
     } <= modules

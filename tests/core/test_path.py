@@ -11,7 +11,7 @@ from waitress.adjustments import Adjustments
 from waitress.parser import HTTPRequestParser
 
 from gateway.core.errors import Refusal
-from gateway.core.path import local_path, parse_target, segment_problem
+from gateway.core.http.path import local_path, parse_target, segment_problem
 
 REFUSED = {
     "double slash in front": "//+login",

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gateway.core.regexes import TemplateError, compile_regex
-from gateway.core.rules import Policy, Rule, RuleSet
-from gateway.core.templates import parse_template
+from gateway.core.rules.regexes import TemplateError, compile_regex
+from gateway.core.rules.rules import Policy, Rule, RuleSet
+from gateway.core.rules.templates import parse_template
 
 # Exponential or polynomial for an engine that backtracks; the text is `letter` again and again.
 HOSTILE = {
@@ -118,5 +118,5 @@ def test_an_expression_of_many_states_stays_right(text: str) -> None:
 
 
 def test_the_engine_is_loaded_only_for_an_expression() -> None:
-    code = "import sys, gateway.core.rules; sys.exit('re2' in sys.modules)"
+    code = "import sys, gateway.core.rules.rules; sys.exit('re2' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from gateway.core.errors import Refusal
-from gateway.core.flow import Held, Step
+from gateway.core.login.flow import Held, Step
 from gateway.core.upstream import Credential
 from tests.core.test_manage import add_key, enrolled
 from tests.core.world import Person, World, caller, earned

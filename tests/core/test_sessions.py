@@ -6,12 +6,12 @@ import asyncio
 
 import pytest
 
-from gateway.core.audit import Event
+from gateway.core.audit.events import Event
+from gateway.core.crypto.signing import Tickets
 from gateway.core.errors import Refusal
-from gateway.core.flow import SWEEP_EVERY, FlowLimits
-from gateway.core.sessions import CHANGED, CROWDED, IDLE, LINGER, OVER
+from gateway.core.login.flow import SWEEP_EVERY, FlowLimits
+from gateway.core.login.sessions import CHANGED, CROWDED, IDLE, LINGER, OVER
 from gateway.core.store import Key
-from gateway.core.tickets import Tickets
 from tests.core.world import Person, World, earned, token_of
 
 

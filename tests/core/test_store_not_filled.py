@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from gateway.core.crypto.signing import SKEW
 from gateway.core.errors import Refusal
-from gateway.core.flow import Step
-from gateway.core.tickets import SKEW
-from gateway.core.tries import PASSWORDS_BY_NETWORK, PENDING
+from gateway.core.login.flow import Step
+from gateway.core.throttle.limits import PASSWORDS_BY_NETWORK, PENDING
 from tests.core.test_manage import add_key, enrolled
 from tests.core.world import Clock, Person, World, caller, earned, token_of
 from tests.factors.authenticator import SecurityKey

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.audit import Event
+from gateway.core.audit.events import Event
 from gateway.core.errors import Refusal
-from gateway.core.facts import IPAddress
-from gateway.core.logins import Caller
-from gateway.core.notices import Notice
-from gateway.core.throttle import Throttle
-from gateway.core.tries import (
+from gateway.core.http.facts import IPAddress
+from gateway.core.login.models import Caller
+from gateway.core.notices.events import Notice
+from gateway.core.throttle.attempts import Throttle
+from gateway.core.throttle.limits import (
     CODES_BY_NETWORK,
     CODES_OVER_ALL,
     KNOWN_NETWORKS,

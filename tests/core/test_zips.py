@@ -23,9 +23,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gateway.core import zips
 from gateway.core.errors import Refusal
-from gateway.core.zips import ZipWatch
+from gateway.core.http import zips
+from gateway.core.http.zips import ZipWatch
 
 Archive: Any = import_module("devpi_common.archive").Archive  # devpi's functions have no types
 
@@ -253,7 +253,7 @@ def test_no_archive_keeps_the_process_busy(mark: bytes) -> None:
     """Every end record over the same large directory would be read again and again."""
     code = (
         "import sys, time; from gateway.core.errors import Refusal\n"
-        "from gateway.core.zips import ZipWatch\n"
+        "from gateway.core.http.zips import ZipWatch\n"
         "entry = b'PK\\1\\2' + bytes(24) + b'\\1\\0' + bytes(16) + b'a'\n"
         "directory = entry * 100_000\n"
         "end = b'PK\\5\\6' + bytes(8) + len(directory).to_bytes(4, 'little') + bytes(6)\n"

@@ -11,15 +11,25 @@ from urllib.parse import parse_qs, urlsplit
 
 import pyotp
 
-from gateway.core.audit import Event, Origin
-from gateway.core.flow import Begun, Caller, Flow, FlowLimits, Held, Passed, Pending, Session, Step
-from gateway.core.keys import KeyRing, RootKeys
-from gateway.core.notices import Notice
-from gateway.core.parts import assemble
+from gateway.core.audit.events import Event, Origin
+from gateway.core.crypto.keyring import KeyRing, RootKeys
+from gateway.core.login.flow import (
+    Begun,
+    Caller,
+    Flow,
+    FlowLimits,
+    Held,
+    Passed,
+    Pending,
+    Session,
+    Step,
+)
+from gateway.core.login.services import assemble
+from gateway.core.notices.events import Notice
 from gateway.core.store import Store
 from gateway.core.upstream import Credential, Issued
 from gateway.factors import make_factors
-from gateway.stores.sqlite import open_sqlite
+from gateway.stores.sqlite.store import open_sqlite
 
 START = 1_800_000_000.0
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"

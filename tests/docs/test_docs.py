@@ -14,8 +14,8 @@ import pytest
 
 from gateway.cli import COMMANDS, cli
 from gateway.core.errors import MESSAGES
-from gateway.core.responses import Response
-from gateway.core.rules import Policy
+from gateway.core.http.responses import Response
+from gateway.core.rules.rules import Policy
 from gateway.settings import loads, run_tests
 from tests.support.servers import WITHOUT_PLUGINS
 

@@ -8,7 +8,7 @@ from typing import Literal
 import aiohttp
 import pytest
 
-from gateway.core.logins import FlowLimits
+from gateway.core.login.models import FlowLimits
 from tests.core.world import Person, make_world
 from tests.web import chrome
 from tests.web.site import Browser, Doorman, Site

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.demo.children import free_port
+from gateway.cli.demo.processes import free_port
 from tests.support.clients import Done, run
 from tests.support.http import Client
 

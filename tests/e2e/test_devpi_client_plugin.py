@@ -21,8 +21,8 @@ from devpi import hookspecs
 from pluggy import HookimplMarker, PluginManager
 
 from gateway import NAME
-from gateway.core.addresses import HEALTH
 from gateway.core.errors import MESSAGES
+from gateway.core.urls import HEALTH
 from tests.e2e.conftest import NewPerson
 from tests.support.gateways import Gateway
 from tests.support.servers import Index

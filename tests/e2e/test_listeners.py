@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.demo.children import Child, Children
 from gateway.cli.demo.packages import Package, wheel, write
+from gateway.cli.demo.processes import Child, Children
 from tests.conftest import PYPISERVER_USERS, StartGateway
 from tests.support.certificates import certificate_for_localhost
 from tests.support.clients import pip, twine, uv

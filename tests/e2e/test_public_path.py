@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.demo.children import Children
 from gateway.cli.demo.packages import Package, wheel, write
-from gateway.core.addresses import HEALTH, LOGIN, OVERVIEW, VERIFY
+from gateway.cli.demo.processes import Children
+from gateway.core.urls import HEALTH, LOGIN, OVERVIEW, VERIFY
 from tests.conftest import PYPISERVER_USERS
 from tests.support.clients import DevpiClient, pip, twine
 from tests.support.gateways import Gateway, configure

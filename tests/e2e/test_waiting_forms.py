@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core.addresses import HEALTH
+from gateway.core.urls import HEALTH
 from tests.support.gateways import Gateway, running
 from tests.support.memory import MIB, Memory
 

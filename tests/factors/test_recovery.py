@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.core.accounts import Account, Recovery, dump
-from gateway.core.factor import WrongAnswer
-from gateway.core.keys import KeyRing
+from gateway.core.accounts.factor import WrongAnswer
+from gateway.core.accounts.records import Account, Recovery, dump
+from gateway.core.crypto.keyring import KeyRing
 from gateway.factors.recovery import RecoveryCodes
 
 OLD = ("k1", bytes(32))

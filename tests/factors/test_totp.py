@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.accounts import Account
-from gateway.core.factor import ClockOff, WrongAnswer
-from gateway.core.keys import KeyRing
+from gateway.core.accounts.factor import ClockOff, WrongAnswer
+from gateway.core.accounts.records import Account
+from gateway.core.crypto.keyring import KeyRing
 from gateway.core.store import StoreUnavailable
 from gateway.core.typed import plain
 from gateway.factors.totp import Totp, otpauth

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from gateway.core.accounts import Account
-from gateway.core.factor import WrongAnswer
+from gateway.core.accounts.factor import WrongAnswer
+from gateway.core.accounts.records import Account
 from gateway.factors.webauthn import Webauthn
 from tests.factors.authenticator import SecurityKey, challenge_of
 

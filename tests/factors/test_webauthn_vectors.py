@@ -15,8 +15,8 @@ from typing import Any, Final
 import pytest
 from webauthn.helpers import bytes_to_base64url
 
-from gateway.core.accounts import Account
-from gateway.core.factor import WrongAnswer
+from gateway.core.accounts.factor import WrongAnswer
+from gateway.core.accounts.records import Account
 from gateway.factors.webauthn import Webauthn
 
 VECTORS: Final = json.loads((Path(__file__).parent / "webauthn_vectors.json").read_text())

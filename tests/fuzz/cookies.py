@@ -8,9 +8,9 @@ from base64 import b64encode
 from random import Random
 from typing import Any, Final
 
-from gateway.core.cookies import DEVICE, FORM, OWN_NAMES, PENDING, SESSION, Jar, pairs
 from gateway.core.errors import Refusal
-from gateway.core.facts import Facts
+from gateway.core.http.cookies import DEVICE, FORM, OWN_NAMES, PENDING, SESSION, Jar, pairs
+from gateway.core.http.facts import Facts
 from gateway.upstreams.devpi import Devpi
 from gateway.upstreams.pypiserver import Pypiserver
 from tests.fuzz.share import Share

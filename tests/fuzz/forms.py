@@ -10,9 +10,9 @@ import json
 from pathlib import Path
 from random import Random
 
-from gateway.app.inspect import FormInspector
-from gateway.core.facts import Facts
-from gateway.core.rules import Policy
+from gateway.core.http.facts import Facts
+from gateway.core.rules.rules import Policy
+from gateway.gate.form_inspector import FormInspector
 from gateway.proxy.ports import Answer, Forward
 from gateway.settings import load
 from tests.core import form_bodies

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import atheris  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
-with atheris.instrument_imports(include=["gateway.proxy", "gateway.core.path"]):
+with atheris.instrument_imports(include=["gateway.proxy", "gateway.core.http.path"]):
     from tests.proxy.heads import CLIENTS, SERVERS
     from tests.proxy.readers import AFTER
     from tests.proxy.test_same_reading import same_answer, same_request

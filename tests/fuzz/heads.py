@@ -7,9 +7,9 @@ import json
 from bisect import bisect_left
 from random import Random
 
-from gateway.core.cookies import without_own_cookies
-from gateway.core.facts import Facts
-from gateway.proxy.grammar import RequestHead
+from gateway.core.http.cookies import without_own_cookies
+from gateway.core.http.facts import Facts
+from gateway.proxy.http1.request import RequestHead
 from tests.fuzz.parsers import NO_CHUNKS, PARSERS, Read, watched
 from tests.fuzz.share import Share
 from tests.fuzz.stage import Stage

@@ -15,7 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import Protocol
 
-from gateway.cli.demo.children import Children
+from gateway.cli.demo.processes import Children
 from tests.fuzz.devpi_site import ACTS as DEVPI_ACTS
 from tests.fuzz.devpi_site import DevpiSite
 from tests.fuzz.pypiserver_site import PypiserverSite, acts

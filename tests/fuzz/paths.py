@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from gateway.core.rules import Matched, Policy, RuleSet
+from gateway.core.rules.rules import Matched, Policy, RuleSet
 from gateway.settings import load
 from tests.fuzz.share import Share
 from tests.oracle import apps, reading

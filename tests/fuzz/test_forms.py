@@ -7,10 +7,10 @@ from random import Random
 
 import pytest
 
-from gateway.app.inspect import FormInspector
-from gateway.core import form_dialects
-from gateway.core.form import FormJudge
-from gateway.core.form_heads import HeadLines
+from gateway.core.http import form_dialects
+from gateway.core.http.form_heads import HeadLines
+from gateway.core.http.forms import FormJudge
+from gateway.gate.form_inspector import FormInspector
 from tests.fuzz.forms import Forms
 
 SEEDS = range(8)

@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from gateway.cli.demo.children import Children
+from gateway.cli.demo.processes import Children
 from tests.fuzz.devpi_site import DevpiSite
 from tests.fuzz.live import Live, LiveDevpi, LivePypiserver, Site
 from tests.fuzz.pypiserver_site import PypiserverSite

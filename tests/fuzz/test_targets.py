@@ -10,8 +10,8 @@ from random import Random
 
 import pytest
 
-from gateway.core import cookies
-from gateway.proxy import wire
+from gateway.core.http import cookies
+from gateway.proxy import rewrite
 from gateway.settings import load
 from tests.fuzz.answers import Answers
 from tests.fuzz.cookies import Cookies
@@ -81,7 +81,7 @@ def test_every_folder_of_the_corpus_is_a_targets() -> None:
 
 def framing_lost(patch: pytest.MonkeyPatch, target: Target) -> None:
     """A body goes on, and what says so does not."""
-    head = wire.request_head
+    head = rewrite.request_head
     patch.setattr(
         "gateway.proxy.exchange.request_head",
         lambda *given: head(*given).replace(b"Transfer-Encoding: chunked\r\n", b""),
@@ -90,7 +90,7 @@ def framing_lost(patch: pytest.MonkeyPatch, target: Target) -> None:
 
 def credential_added(patch: pytest.MonkeyPatch, target: Target) -> None:
     """A field goes on that WSGI servers fold into a credential."""
-    head = wire.request_head
+    head = rewrite.request_head
     patch.setattr(
         "gateway.proxy.exchange.request_head",
         lambda *given: head(*given)[:-2] + b"X_Devpi_Auth: cm9vdDpwdw==\r\n\r\n",
@@ -104,7 +104,7 @@ def sessions_pass(patch: pytest.MonkeyPatch, target: Target) -> None:
 
 def ours_missing(patch: pytest.MonkeyPatch, target: Target) -> None:
     """What the gateway adds to an answer is not added."""
-    head = wire.answer_head
+    head = rewrite.answer_head
     patch.setattr(
         "gateway.proxy.relay.answer_head",
         lambda *given: head(*given).replace(b"X-Ours: 1\r\n", b""),
@@ -112,12 +112,14 @@ def ours_missing(patch: pytest.MonkeyPatch, target: Target) -> None:
 
 
 def cookies_pass(patch: pytest.MonkeyPatch, target: Target) -> None:
-    patch.setattr(wire, "without_own_cookies", lambda header: header)
+    patch.setattr(rewrite, "without_own_cookies", lambda header: header)
 
 
 def cookies_rewritten(patch: pytest.MonkeyPatch, target: Target) -> None:
     plain = cookies.without_own_cookies
-    patch.setattr(wire, "without_own_cookies", lambda header: "; ".join(plain(header).split(";")))
+    patch.setattr(
+        rewrite, "without_own_cookies", lambda header: "; ".join(plain(header).split(";"))
+    )
 
 
 def a_rule_too_narrow(patch: pytest.MonkeyPatch, target: Target) -> None:

@@ -39,16 +39,16 @@ RULES = ("tests/core/test_rules.py",)
 
 MUTANTS = {
     "canonical path: an encoded slash is no separator": Mutant(
-        "gateway/core/path.py", r"\x7f-\x9f/\\#", r"\x7f-\x9f\\#", PATHS
+        "gateway/core/http/path.py", r"\x7f-\x9f/\\#", r"\x7f-\x9f\\#", PATHS
     ),
     "canonical path: dot segments stay": Mutant(
-        "gateway/core/path.py", 'if text in (".", ".."):', "if False:", PATHS
+        "gateway/core/http/path.py", 'if text in (".", ".."):', "if False:", PATHS
     ),
     "hygiene: a field changes the method": Mutant(
-        "gateway/core/headers.py", '        "x-http-method-override",\n', "", HYGIENE
+        "gateway/core/http/headers.py", '        "x-http-method-override",\n', "", HYGIENE
     ),
     "hygiene: underscores go on": Mutant(
-        "gateway/core/headers.py", 'or "_" in name', "or False", HYGIENE
+        "gateway/core/http/headers.py", 'or "_" in name', "or False", HYGIENE
     ),
     "carriers: one of them is not seen": Mutant(
         "gateway/upstreams/devpi.py", 'elif name == "x-devpi-auth":', "elif False:", CARRIERS
@@ -57,22 +57,22 @@ MUTANTS = {
         "gateway/upstreams/devpi.py", "        if there:\n", "        if False:\n", CARRIERS
     ),
     "forms: the last of several fields wins": Mutant(
-        "gateway/core/form.py", "if name in self.fields:", "if False:", FORMS, times=2
+        "gateway/core/http/forms.py", "if name in self.fields:", "if False:", FORMS, times=2
     ),
     "forms: all goes on before it is judged": Mutant(
-        "gateway/app/inspect.py",
+        "gateway/gate/form_inspector.py",
         "return self._judge.safe if self._going else 0",
         "return self._seen",
         ("tests/fuzz/test_forms.py::test_what_goes_on_means_what_was_judged",),
     ),
     "address: the first one is believed": Mutant(
-        "gateway/core/client_address.py",
+        "gateway/core/http/client_address.py",
         "in reversed([part for part in named if part])",
         "in [part for part in named if part]",
         ADDRESSES,
     ),
     "address: everybody is a proxy": Mutant(
-        "gateway/core/client_address.py",
+        "gateway/core/http/client_address.py",
         "if not trusted or (peer is not None and not is_trusted(peer, trusted)):",
         "if not trusted:",
         ADDRESSES,
@@ -90,9 +90,12 @@ MUTANTS = {
         EVIDENCE,
     ),
     "archives: a member leaves its folder": Mutant(
-        "gateway/core/zips.py", r"(?:\A|/)\.\.(?:/|\Z)", r"\A\.\./", ARCHIVES
+        "gateway/core/http/zips.py", r"(?:\A|/)\.\.(?:/|\Z)", r"\A\.\./", ARCHIVES
     ),
     "rules: the last one decides": Mutant(
-        "gateway/core/rules.py", "for rule in candidates:", "for rule in candidates[::-1]:", RULES
+        "gateway/core/rules/rules.py",
+        "for rule in candidates:",
+        "for rule in candidates[::-1]:",
+        RULES,
     ),
 }

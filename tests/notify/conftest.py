@@ -9,9 +9,9 @@ from typing import TypeAlias
 
 import pytest
 
-from gateway.core.audit_chain import Trail
-from gateway.core.keys import KeyRing
-from gateway.stores.sqlite import SqliteStore
+from gateway.core.audit.trail import Trail
+from gateway.core.crypto.keyring import KeyRing
+from gateway.stores.sqlite.store import SqliteStore
 from tests.support.mail import Certificate, MailServer, make_certificate
 
 StartMail: TypeAlias = Callable[..., MailServer]

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core.audit import AuditSink, Event, Origin
-from gateway.core.notice_queue import (
+from gateway.core.audit.events import AuditSink, Event, Origin
+from gateway.core.notices.events import Notice
+from gateway.core.notices.queue import (
     CLAIMED_FOR,
     DAY,
     GIVEN_UP_AFTER,
@@ -22,14 +23,13 @@ from gateway.core.notice_queue import (
     Letter,
     NoticeQueue,
 )
-from gateway.core.notice_text import text
-from gateway.core.notices import Notice
+from gateway.core.notices.text import text
 from gateway.core.store import Store, StoreUnavailable
 from gateway.notify import mail as smtp
 from gateway.notify.courier import Channel, Courier, Undeliverable, Undelivered
 from gateway.notify.mail import Mail
 from gateway.notify.webhook import Webhook
-from gateway.stores.sqlite import SqliteStore
+from gateway.stores.sqlite.store import SqliteStore
 from tests.notify.conftest import Clock, StartMail
 from tests.notify.test_webhook import Receiver, receiver
 
@@ -368,9 +368,9 @@ async def test_what_is_queued_leaves_at_once(store: SqliteStore, clock: Clock) -
 async def test_a_queue_outlives_its_process(tmp_path: Path) -> None:
     program = (
         "import asyncio, os, secrets, signal, time\n"
-        "from gateway.core.audit import Origin\n"
-        "from gateway.core.notice_queue import NoticeQueue\n"
-        "from gateway.core.notices import Notice\n"
+        "from gateway.core.audit.events import Origin\n"
+        "from gateway.core.notices.queue import NoticeQueue\n"
+        "from gateway.core.notices.events import Notice\n"
         "from gateway.stores import open_store\n"
         "async def main():\n"
         f"    store = await open_store('sqlite:{tmp_path}/state.db', time.time)\n"

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from gateway.core.audit import Origin
-from gateway.core.notice_queue import Letter
-from gateway.core.notices import Notice
+from gateway.core.audit.events import Origin
+from gateway.core.notices.events import Notice
+from gateway.core.notices.queue import Letter
 from gateway.notify import mail as smtp
 from gateway.notify.courier import Undeliverable, Undelivered
 from gateway.notify.mail import Mail

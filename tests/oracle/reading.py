@@ -10,12 +10,12 @@ from waitress.adjustments import Adjustments
 from waitress.parser import HTTPRequestParser
 from waitress.task import WSGITask
 
-from gateway.core.addresses import own
 from gateway.core.errors import Refusal
-from gateway.core.facts import Facts, Field
-from gateway.core.headers import dropped
-from gateway.core.path import parse_target
-from gateway.core.rules import Matched, RuleSet
+from gateway.core.http.facts import Facts, Field
+from gateway.core.http.headers import dropped
+from gateway.core.http.path import parse_target
+from gateway.core.rules.rules import Matched, RuleSet
+from gateway.core.urls import own
 
 ADJUSTMENTS = Adjustments()
 

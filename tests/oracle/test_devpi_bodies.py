@@ -15,12 +15,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from gateway.app.inspect import FormInspector
-from gateway.app.xml_body import XmlInspector, called_xml
 from gateway.core.errors import Refusal
-from gateway.core.facts import Facts, Field
-from gateway.core.path import parse_target
-from gateway.core.rules import Policy, Rule, RuleSet
+from gateway.core.http.facts import Facts, Field
+from gateway.core.http.path import parse_target
+from gateway.core.rules.rules import Policy, Rule, RuleSet
+from gateway.gate.form_inspector import FormInspector
+from gateway.gate.xml_body import XmlInspector, called_xml
 from gateway.proxy.ports import Answer, Forward, Inspector, Plan
 from gateway.settings import load
 from tests.oracle import reading

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.core.facts import Field
-from gateway.core.rules import Policy, RuleSet
+from gateway.core.http.facts import Field
+from gateway.core.rules.rules import Policy, RuleSet
 from gateway.settings import load
 from tests.oracle import reading
 from tests.oracle.spellings import spellings

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from gateway.proxy.answers import read_answer, sized
+from gateway.proxy.http1.response import read_answer, sized
 from tests.proxy.readers import forget_shapes
 from tests.proxy.thinning import thinned
 from tests.proxy.ways import WAYS, taking

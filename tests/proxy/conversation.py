@@ -17,11 +17,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateway.core.client_address import Networks
+from gateway.core.http.client_address import Networks
 from gateway.proxy.forwarder import Forwarder
 from gateway.proxy.limits import Limits
 from gateway.proxy.ports import Pages
-from gateway.proxy.upstream import Endpoint
+from gateway.proxy.upstream_pool import Endpoint
 from tests.proxy.leaks import Watch
 from tests.proxy.passgate import NoPages, PassGate
 from tests.proxy.ways import Way, connect, listen, taken

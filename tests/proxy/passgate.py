@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from gateway.core.errors import MESSAGES, Refusal
-from gateway.core.facts import Facts, Field, IPAddress
-from gateway.core.path import parse_target
+from gateway.core.http.facts import Facts, Field, IPAddress
+from gateway.core.http.path import parse_target
 from gateway.proxy.ports import Answer, Forward, HandOver, Plan
 
 FORWARD = Forward()

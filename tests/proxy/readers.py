@@ -15,13 +15,13 @@ from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_parser import HttpRequestParser, HttpResponseParser
 
 from gateway.core.errors import Refusal
-from gateway.core.path import parse_target
-from gateway.proxy import answers, said
-from gateway.proxy.answers import AnswerHead, BadAnswer, read_answer, sized
-from gateway.proxy.blocks import fields
-from gateway.proxy.bodies import Body, SizedBody
-from gateway.proxy.chunked import BadChunk, ChunkDecoder
-from gateway.proxy.grammar import Kind, RequestHead, read_request, unfinished
+from gateway.core.http.path import parse_target
+from gateway.proxy.http1 import request_fields, response
+from gateway.proxy.http1.body import Body, SizedBody
+from gateway.proxy.http1.chunked import BadChunk, ChunkDecoder
+from gateway.proxy.http1.request import Kind, RequestHead, read_request, unfinished
+from gateway.proxy.http1.response import AnswerHead, BadAnswer, read_answer, sized
+from gateway.proxy.http1.syntax import fields
 from gateway.proxy.limits import Limits
 
 LIMITS = Limits()
@@ -155,9 +155,9 @@ def by_h11(pieces: Iterable[bytes]) -> Reading | None:
 
 def forget_shapes() -> None:
     """Read heads as a process does that has just started."""
-    answers.SHAPES.forget()
-    said.SHAPES.forget()
-    said.PLAIN.clear()
+    response.SHAPES.forget()
+    request_fields.SHAPES.forget()
+    request_fields.PLAIN.clear()
     KNOWN.clear()
 
 

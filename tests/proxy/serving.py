@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 import sys
 
-from gateway.proxy import server
 from gateway.proxy.forwarder import Forwarder
 from gateway.proxy.limits import Limits
-from gateway.proxy.listen import Listener, ListenError, tls_context
-from gateway.proxy.server import Serving, serve
-from gateway.proxy.upstream import Endpoint
+from gateway.proxy.upstream_pool import Endpoint
+from gateway.serving import server
+from gateway.serving.server import Serving, serve
+from gateway.serving.sockets import Listener, ListenError, tls_context
 from tests.proxy.passgate import NoPages, PassGate
 
 

@@ -8,11 +8,11 @@ from itertools import permutations
 
 import pytest
 
-from gateway.proxy.answers import read_answer
+from gateway.proxy.http1.response import read_answer
 from gateway.proxy.limits import Limits
 from gateway.proxy.ports import Answer, Forward
-from gateway.proxy.upstream import Endpoint
-from gateway.proxy.wire import own_answer
+from gateway.proxy.rewrite import own_answer
+from gateway.proxy.upstream_pool import Endpoint
 from tests.proxy.conversation import QUICK, talk
 from tests.proxy.passgate import PassGate
 from tests.proxy.readers import forget_shapes

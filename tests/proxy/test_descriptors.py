@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.demo.children import free_port
+from gateway.cli.demo.processes import free_port
 from gateway.proxy.descriptors import backlog, kept
 from tests.proxy.test_serving import BODY, gateway
 from tests.proxy.test_serving import index as index  # a fixture

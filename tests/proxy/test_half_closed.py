@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from gateway.core.facts import Facts
+from gateway.core.http.facts import Facts
 from gateway.proxy.limits import Limits
 from gateway.proxy.ports import Plan
 from tests.proxy.conversation import talk

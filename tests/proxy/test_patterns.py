@@ -18,11 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gateway
-from gateway.core import form_dialects, path
-from gateway.proxy import answers, chunked, grammar, said
-from gateway.proxy.blocks import FIELDS
-from gateway.proxy.layouts import Layout, Layouts
-from gateway.proxy.shapes import Shapes
+from gateway.core.http import form_dialects, path
+from gateway.proxy.http1 import chunked, request, request_fields, response
+from gateway.proxy.http1.layouts import Layout, Layouts
+from gateway.proxy.http1.memo import Shapes
+from gateway.proxy.http1.syntax import FIELDS
 from gateway.web import forms
 
 _PARSER: Any = importlib.import_module("re._parser")
@@ -30,8 +30,8 @@ _SINGLE = {"LITERAL", "NOT_LITERAL", "IN", "ANY", "RANGE", "CATEGORY"}
 _FUNCTIONS = {"compile", "match", "fullmatch", "search", "finditer", "findall", "split", "sub"}
 # Patterns that are put together only when they are needed, each with the test that has them.
 _BUILT = {
-    "gateway.proxy.blocks": 1,  # one of names and a value, from constants
-    "gateway.proxy.shapes": 2,  # test_shapes_are_safe
+    "gateway.proxy.http1.syntax": 1,  # one of names and a value, from constants
+    "gateway.proxy.http1.memo": 2,  # test_shapes_are_safe
     "gateway.settings.shape": 1,  # of Text(…): constants
     "gateway.core.agents": 1,  # of its tables: constants
 }
@@ -122,7 +122,7 @@ def _of_a_piece(text: str | bytes) -> list[str]:
 def test_shapes_are_safe() -> None:
     """The patterns that are built from lists of names."""
     layouts = Layouts[int](lambda name: name == "te", {b"host": 1}, lambda names: None)
-    shapes = Shapes[int](answers._STATUS, 3, rb"\n\r\n", usual=rb"HTTP/1\.1 200")
+    shapes = Shapes[int](response._STATUS, 3, rb"\n\r\n", usual=rb"HTTP/1\.1 200")
     layout: Layout[int] = layouts.of(b"\nHost: a\r\nTE: b\r\nConnection: c\r\nA: d\r")
     for _ in range(20):
         shapes.notice(layout)
@@ -240,13 +240,13 @@ def is_plain_path(text: str) -> bool:
 
 _BYTES: dict[str, tuple[Callable[[bytes], object], Callable[[bytes], bool], list[bytes]]] = {
     "a block": (
-        said._BLOCK.fullmatch,
+        request_fields._BLOCK.fullmatch,
         is_block,
         [b"\na:\r", b"\nHost: a\r", b"\n", b"\r", b":", b"a", b" ", b"\t", b"\0", b"\xff", b"a:b\r",
          b"\nB:c\r", b"\r\n", b"(", b"\n:\r", b"\nc\r", b"\nd : e\r"],
     ),
     "an answer": (
-        answers._ANSWER.match,
+        response._ANSWER.match,
         is_answer,
         [b"HTTP/1.1 200 OK\r", b"HTTP/1.0 404\r", b"\na:\r", b"\nServer: b\r", b"\n\r\n", b"\n",
          b"\r", b"HTTP/1.1 2", b"x", b" ", b"\x7f", b"\nServer : b\r", b"\n\r"],
@@ -289,15 +289,15 @@ def test_text_is_read_as_without_patterns(what: str, data: st.DataObject) -> Non
 
 _LONG = 1 << 16
 _HOSTILE: dict[str, tuple[Callable[[bytes], object], Callable[[int], bytes]]] = {
-    "short fields": (said._BLOCK.fullmatch, lambda n: b"\na:\r" * (n // 4) + b"\0"),
-    "one long field": (said._BLOCK.fullmatch, lambda n: b"\na:" + b"x" * n),
-    "one long name": (said._BLOCK.fullmatch, lambda n: b"\n" + b"x" * n),
+    "short fields": (request_fields._BLOCK.fullmatch, lambda n: b"\na:\r" * (n // 4) + b"\0"),
+    "one long field": (request_fields._BLOCK.fullmatch, lambda n: b"\na:" + b"x" * n),
+    "one long name": (request_fields._BLOCK.fullmatch, lambda n: b"\n" + b"x" * n),
     "an answer without end": (
-        answers._ANSWER.match,
+        response._ANSWER.match,
         lambda n: b"HTTP/1.1 200 \r" + b"\na:\r" * (n // 4),
     ),
-    "a long reason": (answers._ANSWER.match, lambda n: b"HTTP/1.1 200 " + b" " * n),
-    "a long first line": (grammar._LINE.fullmatch, lambda n: b"GET " + b"/" * n + b" HTTP/1.2"),
+    "a long reason": (response._ANSWER.match, lambda n: b"HTTP/1.1 200 " + b" " * n),
+    "a long first line": (request._LINE.fullmatch, lambda n: b"GET " + b"/" * n + b" HTTP/1.2"),
     "many extensions": (chunked._SIZE.match, lambda n: b"1" + b";a=b" * (n // 4) + b"\r"),
     "an extension without end": (chunked._SIZE.match, lambda n: b'1;a="' + b'\\"' * (n // 2)),
     "quoted backslashes": (chunked._SIZE.match, lambda n: b'1;a="' + b"\\\\" * (n // 2) + b'"'),
@@ -317,4 +317,4 @@ def test_hostile_heads_cost_one_pass(what: str) -> None:
 def test_many_fields_are_read() -> None:
     """More repeats than a recursive engine could take."""
     assert re.fullmatch(FIELDS, b"\na:\r" * 100_000)
-    assert answers._ANSWER.match(b"HTTP/1.1 200 \r" + b"\na:b\r" * 100_000 + b"\n\r\n")
+    assert response._ANSWER.match(b"HTTP/1.1 200 \r" + b"\na:b\r" * 100_000 + b"\n\r\n")

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.proxy import said
-from gateway.proxy.grammar import Kind, read_request
+from gateway.proxy.http1 import request_fields
+from gateway.proxy.http1.request import Kind, read_request
 from gateway.proxy.limits import Limits
 from gateway.proxy.ports import Forward
-from gateway.proxy.wire import Rendered, Route, request_head
+from gateway.proxy.rewrite import Rendered, Route, request_head
 from tests.proxy.readers import forget_shapes
 
 PLAIN = b"GET /root/pypi/ HTTP/1.1\r\nHost: packages.example.org\r\nAccept: */*\r\n\r\n"
@@ -36,16 +36,18 @@ def sent(route: Route) -> bytes:
 def test_blocks_with_credentials_are_not_remembered(field: bytes) -> None:
     for _ in range(40):
         read_request(PLAIN[:-2] + field + b"\r\n\r\n", Limits())
-    assert not said.PLAIN
-    assert said.SHAPES.recent
-    assert b"c2VjcmV0" not in b"".join(shape.pattern.pattern for shape in said.SHAPES.recent)
+    assert not request_fields.PLAIN
+    assert request_fields.SHAPES.recent
+    assert b"c2VjcmV0" not in b"".join(
+        shape.pattern.pattern for shape in request_fields.SHAPES.recent
+    )
 
 
 def test_a_credential_that_is_added_is_not_remembered() -> None:
     for route in (INJECTED, RULE, INJECTED):
         assert (b"X-Devpi-Auth: c2VjcmV0\r\n" in sent(route)) is (route is INJECTED)
-        assert b"c2VjcmV0" not in b"".join(known.tail for known in said.PLAIN.values())
-    assert [known.route for known in said.PLAIN.values()] == [RULE]
+        assert b"c2VjcmV0" not in b"".join(known.tail for known in request_fields.PLAIN.values())
+    assert [known.route for known in request_fields.PLAIN.values()] == [RULE]
 
 
 def test_what_is_remembered_is_sent_like_what_is_new() -> None:

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.proxy.listen import Listener
-from gateway.proxy.upstream import Endpoint
+from gateway.proxy.upstream_pool import Endpoint
+from gateway.serving.sockets import Listener
 from tests.proxy.conversation import talk
 from tests.support.certificates import certificate_for_localhost
 from tests.support.memory import children_of

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.proxy.listen import tls_context
-from gateway.proxy.upstream import Endpoint
+from gateway.proxy.upstream_pool import Endpoint
+from gateway.serving.sockets import tls_context
 from tests.support.certificates import certificate_for_localhost
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from gateway.core.facts import Facts
-from gateway.core.path import parse_target
-from gateway.core.responses import Response
-from gateway.core.rules import Policy
+from gateway.core.http.facts import Facts
+from gateway.core.http.path import parse_target
+from gateway.core.http.responses import Response
+from gateway.core.rules.rules import Policy
 from gateway.settings import (
     ConfigError,
     Settings,

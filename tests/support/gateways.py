@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from gateway.cli.demo import configuration
-from gateway.cli.demo.children import Child, free_port
-from gateway.core.addresses import HEALTH
+from gateway.cli.demo.processes import Child, free_port
+from gateway.core.urls import HEALTH
 from tests.support.codes import Authenticator
 from tests.support.http import Client
 

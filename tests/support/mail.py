@@ -10,7 +10,7 @@ from email.message import EmailMessage
 from email.policy import SMTPUTF8
 from pathlib import Path
 
-from gateway.cli.demo.children import Child, free_port
+from gateway.cli.demo.processes import Child, free_port
 from tests.support.certificates import certificate_for_localhost
 from tests.support.mail_server import FAULTS
 from tests.support.servers import wait_for

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
-from gateway.core.addresses import LOGIN, VERIFY
+from gateway.core.urls import LOGIN, VERIFY
 from tests.support.codes import Authenticator
 from tests.support.gateways import Gateway
 from tests.support.http import Answer, Client

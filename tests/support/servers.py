@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.cli.demo import indexes
-from gateway.cli.demo.children import Child, Children, free_port
 from gateway.cli.demo.packages import Package, write
+from gateway.cli.demo.processes import Child, Children, free_port
 from tests.support.http import Client
 
 ROOT = Path(__file__).parent.parent.parent

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pyramid.request import Request
 
 from gateway.core.errors import Refusal
-from gateway.core.facts import Facts
+from gateway.core.http.facts import Facts
 from gateway.core.upstream import Carrier, Credential, Upstream
 from gateway.upstreams.devpi import Devpi
 from gateway.upstreams.pypiserver import Pypiserver

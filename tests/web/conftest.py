@@ -9,7 +9,7 @@ from typing import TypeAlias
 import aiohttp
 import pytest
 
-from gateway.core.logins import FlowLimits
+from gateway.core.login.models import FlowLimits
 from tests.core.world import Person, World, make_world
 from tests.web.site import Browser, Doorman, Site
 

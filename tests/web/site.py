@@ -11,11 +11,11 @@ import aiohttp
 from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from gateway.core.audit_chain import Trail
-from gateway.core.cookies import jar_of
-from gateway.core.facts import Facts
-from gateway.core.flow import Held
-from gateway.core.path import parse_target
+from gateway.core.audit.trail import Trail
+from gateway.core.http.cookies import jar_of
+from gateway.core.http.facts import Facts
+from gateway.core.http.path import parse_target
+from gateway.core.login.flow import Held
 from gateway.web.pages import Pages
 from gateway.web.ports import PagesConfig
 from tests.core.world import FIREFOX, Person, World, earned

@@ -6,12 +6,12 @@ import re
 
 import pytest
 
-from gateway.core.audit import Event
+from gateway.core.audit.events import Event
 from gateway.core.errors import Refusal
-from gateway.core.logins import Enrolment
-from gateway.core.notices import Notice
-from gateway.core.tries import CHANGES
-from gateway.web.activity import WORDS
+from gateway.core.login.models import Enrolment
+from gateway.core.notices.events import Notice
+from gateway.core.throttle.limits import CHANGES
+from gateway.web.handlers.activity import WORDS
 from tests.core.world import START, Person, World, wrong_code
 from tests.web.conftest import NewBrowser
 from tests.web.site import Browser, Page

@@ -10,7 +10,7 @@ from typing import Literal
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from gateway.core.logins import FlowLimits
+from gateway.core.login.models import FlowLimits
 from tests.core.world import Person, Phone, World, make_world
 from tests.web import chrome
 from tests.web.chrome import Authenticators, Watch, press

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from gateway.web.reply import CODES, WEBAUTHN
+from gateway.web.responses import CODES, WEBAUTHN
+from gateway.web.routes import ROUTES, WITH_TAIL
 from gateway.web.shield import policy
-from gateway.web.table import ROUTES, WITH_TAIL
 from tests.core.world import Person
 from tests.support.pages import SHIELD
 from tests.web.conftest import NewBrowser

@@ -6,11 +6,11 @@ import re
 
 import pytest
 
-from gateway.core.admin import Admin
+from gateway.core.administration import Admin
 from gateway.core.errors import MESSAGES, Refusal
-from gateway.core.facts import Facts
-from gateway.core.logins import Enrolment, Held
-from gateway.web.kit import Ask
+from gateway.core.http.facts import Facts
+from gateway.core.login.models import Enrolment, Held
+from gateway.web.context import Ask
 from tests.core.world import Person, Phone, World, earned, wrong_code
 from tests.web.conftest import NewBrowser
 from tests.web.site import Browser, Page, Site

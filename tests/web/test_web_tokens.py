@@ -6,9 +6,9 @@ import os
 
 import pytest
 
+from gateway.core.crypto.keyring import KeyRing
 from gateway.core.errors import Refusal
-from gateway.core.keys import KeyRing
-from gateway.web.tokens import FormTokens
+from gateway.web.csrf import FormTokens
 
 OLD, NEW = ("k1", bytes(32)), ("k2", b"n" * 32)
 

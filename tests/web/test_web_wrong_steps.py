@@ -8,9 +8,9 @@ from urllib.parse import quote
 import pytest
 
 from gateway.core.errors import Refusal
-from gateway.core.flow import Step
-from gateway.web.routes import ForPending, ForSession
-from gateway.web.table import ROUTES
+from gateway.core.login.flow import Step
+from gateway.web.route import ForPending, ForSession
+from gateway.web.routes import ROUTES
 from tests.core.world import Person, World
 from tests.web.conftest import NewBrowser
 from tests.web.site import URLENCODED, Browser, Page, Site

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from gateway.core.accounts import Account, WebauthnKey
+from gateway.core.accounts.records import Account, WebauthnKey
 from gateway.core.errors import Refusal
-from gateway.web.activity import WORDS
+from gateway.web.handlers.activity import WORDS
 from tests.core.world import Person, Phone, World, caller, token_of, wrong_code
 from tests.web.site import Browser, Page, Site
 

@@ -19,7 +19,7 @@ import click
 
 from gateway.cli import interpreter, output
 from gateway.cli.demo import guide, indexes
-from gateway.cli.demo.children import ENDING, Children, listens, signals_held
+from gateway.cli.demo.processes import ENDING, Children, listens, signals_held
 from gateway.cli.demo.proof import prove
 from gateway.cli.demo.stage import build
 

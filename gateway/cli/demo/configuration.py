@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from gateway.cli.demo.children import Child, Children
+from gateway.cli.demo.processes import Child, Children
 from gateway.cli.output import PROGRAM as PROGRAM_NAME
 from gateway.cli.output import CommandFailed
-from gateway.core.addresses import HEALTH
+from gateway.core.urls import HEALTH
 
 PROGRAM: Final = (sys.executable, "-m", "gateway")
 

@@ -18,7 +18,7 @@ from subprocess import DEVNULL, PIPE, STDOUT, run
 from types import MappingProxyType
 from typing import Final
 
-from gateway.cli.demo.children import Child, Children
+from gateway.cli.demo.processes import Child, Children
 from gateway.cli.output import CommandFailed
 
 # What each needs to be importable, and the extra that brings it.

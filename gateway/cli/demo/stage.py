@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from gateway.cli.demo import configuration, indexes
-from gateway.cli.demo.children import Children, free_port
 from gateway.cli.demo.packages import Package, write
+from gateway.cli.demo.processes import Children, free_port
 
 USER: Final = "demo"
 PACKAGES: Final = (

@@ -1,0 +1,149 @@
+"""Work nobody waits for: notices on their way to people, old audit entries removed, the ends of
+sessions recorded."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from gateway.app.domain import queue_of
+from gateway.core.audit.trail import Trail
+from gateway.core.clock import Clock, Random
+from gateway.core.crypto.keyring import KeyRing
+from gateway.core.errors import Refusal
+from gateway.core.http.facts import IPAddress
+from gateway.core.login.flow import SWEEP_EVERY
+from gateway.core.notices.queue import NoticeQueue
+from gateway.core.store import Store, StoreUnavailable
+from gateway.core.unnamed_proxies import note
+from gateway.core.upstream import Call
+from gateway.gate.mail_address import AddressOf, Mailboxes
+from gateway.stores.outage import refusal_for
+from gateway.upstreams.client import Calls
+
+if TYPE_CHECKING:
+    from gateway.notify.courier import Channel
+    from gateway.settings import Settings
+
+_log = logging.getLogger("gateway.chores")
+
+TIDY_EVERY: Final = 3600.0
+"""Seconds between looks whether the audit trail is due (it removes at most once a day)."""
+
+
+class Chores:
+    """The notices' queue and the tasks of one worker, started by `start`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        trail: Trail,
+        calls: Calls,
+        clock: Clock,
+        random: Random,
+        ring: KeyRing,
+    ) -> None:
+        self.queue: Final[NoticeQueue] = queue_of(settings, store, clock, random, ring)
+        ask_index = _asks_index(settings, calls)
+        self.mailboxes: Final = Mailboxes(ask_index, self.queue)
+        self._channels: Final = tuple(_channels(settings, ask_index, clock))
+        self._store: Final = store
+        self._trail: Final = trail
+        self._clock: Final = clock
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self, sweep: Callable[[], Awaitable[None]]) -> None:
+        """Begin, in the running loop. sweep: `Flow.sweep`."""
+        loop = asyncio.get_running_loop()
+        tidy = _every(TIDY_EVERY, self._trail.tidy)
+        work = (self._look(), tidy, _every(SWEEP_EVERY, sweep))
+        self._tasks += [loop.create_task(one) for one in work]
+        if self._channels:
+            from gateway.notify.courier import Courier
+
+            courier = Courier(self.queue, self._channels, self._trail)
+            self._tasks.append(loop.create_task(courier.run()))
+
+    def stranger(self, peer: IPAddress) -> None:
+        """Keep for `check` that a peer sends X-Forwarded-For and is no trusted proxy."""
+        task = asyncio.get_running_loop().create_task(self._note(peer))
+        self._tasks.append(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        with contextlib.suppress(ValueError):  # `close` has taken it
+            self._tasks.remove(task)
+
+    async def _note(self, peer: IPAddress) -> None:
+        with contextlib.suppress(StoreUnavailable):  # the log has it
+            await note(self._store, self._clock, peer)
+
+    async def close(self) -> None:
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def _look(self) -> None:
+        """Say at the start what `check` would say of the store (keys may be evicted, say)."""
+        try:
+            for text in await self._store.warnings():
+                _log.warning("the store: %s", text)
+        except StoreUnavailable as error:
+            refusal_for(error)
+
+
+async def _every(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await work()
+        except StoreUnavailable as error:
+            refusal_for(error)
+
+
+def _channels(settings: Settings, ask_index: AddressOf | None, clock: Clock) -> list[Channel]:
+    """The ways of delivery an administrator configured. Their libraries load only then."""
+    wanted = settings.notices
+    public_url = str(settings.public_url)
+    found: list[Channel] = []
+    if wanted.smtp is not None:
+        from gateway.notify.addresses import from_map
+        from gateway.notify.mail import Mail, MailServer
+
+        address_of = ask_index or from_map(wanted.addresses or {})
+        smtp = wanted.smtp
+        password = smtp.password.read if smtp.password is not None else None
+        server = MailServer(smtp.host, smtp.port, smtp.tls, smtp.user, password)
+        found.append(Mail(server, smtp.sender, address_of, public_url))
+    if wanted.webhook is not None:
+        from gateway.notify.webhook import Webhook
+
+        hook = wanted.webhook
+        found.append(Webhook(hook.url, hook.key.read, public_url, clock))
+    return found
+
+
+def _asks_index(settings: Settings, calls: Calls) -> AddressOf | None:
+    """How the index is asked for addresses; None where mail goes to none of its."""
+    wanted = settings.notices
+    if wanted.smtp is None or wanted.addresses is not None or settings.upstream.kind != "devpi":
+        return None
+
+    async def ask_devpi(user: str) -> str | None:
+        from gateway.notify.addresses import in_devpi_user
+
+        fields = (("accept", "application/json"),)
+        reply = await calls.ask(Call("GET", f"/{quote(user, safe='')}", fields))
+        if reply.status >= 500:
+            raise Refusal("upstream_broken")  # no answer is no absence: it is asked again
+        return in_devpi_user(reply.body) if reply.status == 200 else None
+
+    return ask_devpi

@@ -1,0 +1,161 @@
+"""Put the parts together. Everything opened here belongs to one process and one event loop."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway.app.background import Chores
+from gateway.app.domain import limits_of, ring_of
+from gateway.app.pages import LazyPages
+from gateway.app.upstream import calls_to, form_of
+from gateway.core.audit.trail import Trail
+from gateway.core.clock import Clock, Random
+from gateway.core.http.cookies import jar_of
+from gateway.core.http.responses import fields_of_each
+from gateway.core.login.flow import Flow
+from gateway.core.login.services import assemble
+from gateway.core.store import Store
+from gateway.core.urls import base_of
+from gateway.factors import make_factors
+from gateway.gate.context import Parts
+from gateway.gate.documentation import Documentation
+from gateway.gate.first_factor import Passwords
+from gateway.gate.gate import RuleGate
+from gateway.gate.replies import Replies
+from gateway.proxy.forwarder import Forwarder
+from gateway.proxy.http1.request import Base
+from gateway.proxy.http1.request_fields import watch_host
+from gateway.proxy.limits import Limits
+from gateway.proxy.upstream_pool import Endpoint
+from gateway.stores import open_store
+from gateway.upstreams import UPSTREAMS
+from gateway.upstreams.client import Calls
+from gateway.web import shield
+
+if TYPE_CHECKING:
+    from gateway.settings import Settings
+
+
+@dataclass(slots=True)
+class Running:
+    """One worker's gateway (`gateway.serving.server.Running`)."""
+
+    forwarder: Forwarder
+    store: Store
+    calls: Calls
+    pages: LazyPages
+    parts: Parts
+    chores: Chores
+
+    async def close(self) -> None:
+        await self.pages.close()
+        await self.chores.close()
+        await self.calls.close()
+        await self.store.close()
+
+
+async def build(
+    settings: Settings, clock: Clock = time.time, random: Random = secrets.token_bytes
+) -> Running:
+    """Make the gateway of a configuration. Nothing is connected yet, so it is quick."""
+    ring = ring_of(settings)
+    store = await open_store(str(settings.store), clock)
+    audit = Trail(store, ring, clock, retention=settings.audit.retention)
+    calls = calls_to(settings)
+    chores = Chores(settings, store, audit, calls, clock, random, ring)
+    limits = limits_of(settings)
+    domain = assemble(
+        store=store,
+        ring=ring,
+        factors=make_factors(ring, limits),
+        audit=audit,
+        notifier=chores.queue,
+        clock=clock,
+        random=random,
+        limits=limits,
+    )
+    flow = Flow(domain)
+    public_url = limits.public_url
+    upstream = UPSTREAMS[settings.upstream.kind](form_of(settings))
+    jar = jar_of(ring, public_url)
+    passwords = Passwords(
+        upstream,
+        calls,
+        upstream.own_fields(public_url, None),
+        clock=clock,
+        random=random,
+    )
+    pages = LazyPages(flow, passwords, jar, ring, limits, clock, random)
+    replies = Replies(
+        public_url,
+        upstream.refusal_fields(),
+        pages.refusal,
+        shield.fields(secure=jar.secure),
+    )
+    rules = settings.ruleset()
+    its_url = str(settings.documentation_url or "")
+    if its_url:
+        watch_host(its_url.partition("//")[2])
+        its_url += base_of(public_url)
+    documentation = Documentation(
+        upstream, rules, replies, ring, clock, public_url=public_url, url=its_url
+    )
+    parts = Parts(
+        upstream=upstream,
+        rules=rules,
+        flow=flow,
+        audit=audit,
+        calls=calls,
+        passwords=passwords,
+        mailboxes=chores.mailboxes,
+        replies=replies,
+        jar=jar,
+        clock=clock,
+        public_url=public_url,
+        max_age=settings.second_factor.max_age,
+        login_body=settings.limits.login_body,
+        documentation=documentation,
+        response=settings.response,
+        treatments=fields_of_each(documentation.origin),
+        acts_by_session=settings.upstream.acts_by_session,
+    )
+    gate = RuleGate(parts)
+    pages.serve(parts, gate.holding)
+    forwarder = Forwarder(
+        gate,
+        _endpoint(settings),
+        pages,
+        limits=_limits(settings),
+        trusted=tuple(settings.trusted_proxies),
+        credential_cookies=upstream.session_cookies,
+        stranger=chores.stranger,
+        base=_base(public_url, keeps=upstream.cuts_base),
+    )
+    chores.start(flow.sweep)
+    return Running(forwarder, store, calls, pages, parts, chores)
+
+
+def _base(public_url: str, *, keeps: bool) -> Base | None:
+    path = base_of(public_url)
+    return Base(path.encode("ascii"), keeps) if path else None
+
+
+def _endpoint(settings: Settings) -> Endpoint:
+    return Endpoint.parse(str(settings.upstream.url))
+
+
+def _limits(settings: Settings) -> Limits:
+    wanted = settings.limits
+    return Limits(
+        head=wanted.head_size,
+        head_time=wanted.head,
+        idle=wanted.idle,
+        connect=wanted.connect,
+        answer=wanted.answer,
+        stall=wanted.body_idle,
+        drain=wanted.shutdown,
+        pool_idle=wanted.pool_idle,
+    )

@@ -1,0 +1,93 @@
+"""Reading and changing accounts: every change is a conditional write over the version read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final, TypeVar
+
+from gateway.core.accounts.records import Account, dump, load
+from gateway.core.store import Key, Store, StoreUnavailable
+
+_ROUNDS: Final = 100
+
+T = TypeVar("T")
+
+
+class Accounts:
+    """Reads and changes accounts in the store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def get(self, user_id: str) -> Account | None:
+        record = await self._store.get(_key(user_id))
+        return load(record.value) if record else None
+
+    async def epoch(self, user_id: str) -> int:
+        """The person's epoch, 0 where there is no account yet."""
+        account = await self.get(user_id)
+        return account.epoch if account else 0
+
+    async def change(
+        self, user_id: str, user: str, work: Callable[[Account], tuple[Account, T]], *, now: float
+    ) -> T:
+        """Read, work, write if unchanged; again when another was faster.
+
+        Whoever was removed is back with any later change.
+
+        Args:
+            work: called with the account as it stands (a new one where there is none),
+                possibly several times; it must be free of side effects. What it raises
+                ends the change.
+
+        Returns:
+            What `work` gave beside the account.
+
+        Raises:
+            StoreUnavailable: also after 100 lost races.
+        """
+        for _ in range(_ROUNDS):
+            record = await self._store.get(_key(user_id))
+            account = load(record.value) if record else Account(user_id, user, created=now)
+            changed, result = work(account)
+            if record and changed == account:
+                return result
+            if account.removed and changed.removed == account.removed:
+                changed = replace(changed, removed=0.0)
+            # First, so that a crash in between hides nobody from the list.
+            if (record is None or account.removed) and not changed.removed:
+                await self._store.put(_listed(user_id), b"")
+            version = record.version if record else 0
+            written = await self._store.put(_key(user_id), dump(changed), if_version=version)
+            if written is not None:
+                return result
+        raise StoreUnavailable("an account is changed by too many at once")
+
+    async def by_handle(self, handle: str) -> str | None:
+        """The user id behind a WebAuthn user handle."""
+        record = await self._store.get(Key("handle", "", handle))
+        return record.value.decode() if record else None
+
+    async def name_handle(self, handle: str, user_id: str) -> None:
+        """Make a handle lead to a person. Written before the account, so none is lost."""
+        await self._store.put(Key("handle", "", handle), user_id.encode())
+
+    async def ids(self) -> list[str]:
+        """The ids of everybody with an account (and of those cut off while getting or losing
+        one)."""
+        return [name for name, _ in await self._store.items("person", "")]
+
+    async def unlist(self, user_id: str, handle: str) -> None:
+        """Leave a removed person out of the list, and their handle out of the index."""
+        await self._store.delete(_listed(user_id))
+        if handle:
+            await self._store.delete(Key("handle", "", handle))
+
+
+def _listed(user_id: str) -> Key:
+    return Key("person", "", user_id)
+
+
+def _key(user_id: str) -> Key:
+    return Key("user", user_id, "")

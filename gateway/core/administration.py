@@ -1,0 +1,215 @@
+"""What an administrator does for people: enrol, invite, reset, unlock, look.
+
+Used by the command line, on the machine that has the store and the keys; no page reaches it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from gateway.core.accounts.factor import Adoptable, Issuable
+from gateway.core.accounts.labels import usable_label
+from gateway.core.accounts.records import Account, Invitation, Recovery
+from gateway.core.audit.events import Event, Origin
+from gateway.core.crypto.random_text import token
+from gateway.core.errors import Refusal
+from gateway.core.login.browser import invitation_digest
+from gateway.core.login.overview import FactorRow, factor_rows
+from gateway.core.login.services import Parts
+from gateway.core.notices.events import Notice
+from gateway.core.urls import INVITE
+from gateway.core.user_id import user_id as id_of
+
+_ORIGIN = Origin(user_agent="index-gateway user")
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One account, as an administrator sees it.
+
+    wrong_codes: in the last 30 days, from networks new to the person. invited_until: 0 for no
+    live invitation. sessions, devices: live ones. enrolled, last_used: 0 for never.
+    """
+
+    id: str
+    user: str
+    factors: tuple[FactorRow, ...]
+    recovery_left: int
+    enrolled: float
+    last_used: float
+    wrong_codes: int
+    invited_until: float
+    sessions: int
+    devices: int
+
+    @property
+    def protected(self) -> bool:
+        return bool(self.factors)
+
+
+@dataclass(frozen=True, slots=True)
+class NewFactor:
+    """What `enrol` hands out, once."""
+
+    uri: str = field(repr=False)
+    secret: str = field(repr=False)
+    codes: tuple[str, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NewInvitation:
+    link: str = field(repr=False)
+    expires: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """gone: how many factors there were. invitation: the only way in from now on."""
+
+    gone: int
+    invitation: NewInvitation
+
+
+class Admin:
+    """Every method may raise Refusal: `unusable_name`, and `no_such_person` where it needs one."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._ = parts
+
+    async def people(self) -> list[Person]:
+        """Everybody who logged in here or was invited, and was not removed since, by id."""
+        found = [await self._.accounts.get(user_id) for user_id in await self._.accounts.ids()]
+        return [await self._person(one) for one in found if one is not None and not one.removed]
+
+    async def show(self, user: str) -> Person:
+        return await self._person(await self._known(user))
+
+    async def enrol(self, user: str, device: str = "phone") -> NewFactor:
+        """Give somebody a TOTP secret and recovery codes, in force at once.
+
+        Raises:
+            Refusal: `already_enrolled`, `unusable_label`.
+        """
+        user_id, now = id_of(user), self._.clock()
+        totp, recovery = self._.factors["totp"], self._.factors["recovery"]
+        assert isinstance(totp, Adoptable)
+        assert isinstance(recovery, Issuable)
+        account = await self._.accounts.get(user_id) or Account(user_id, user)
+        label = usable_label(device, ())
+        offer = totp.offer(account, label, self._.random)
+        added = totp.adopt(account, label, offer.state, now=now, id=token(self._.random, 9))
+        codes = recovery.issue(user_id, self._.random)
+
+        def work(present: Account) -> tuple[Account, None]:
+            if present.protected:
+                raise Refusal("already_enrolled", user=user)
+            changed = replace(
+                present.bumped().with_device(added),
+                recovery=Recovery(recovery.digests(user_id, codes), now),
+                invitation=None,
+                invited_only=False,
+                enrolled=present.enrolled or now,
+            )
+            return changed, None
+
+        await self._.accounts.change(user_id, user, work, now=now)
+        await self._record(Event.ENROLLED, user_id, f"totp {label}")
+        await self._record(Event.RECOVERY_CODES_MADE, user_id)
+        return NewFactor(offer.shown, offer.state, codes)
+
+    async def invite(self, user: str) -> NewInvitation:
+        """A link with which this person may set up the first factor; an earlier one is void.
+
+        Raises:
+            Refusal: `already_enrolled`.
+        """
+        user_id = id_of(user)
+        invitation, made = self._invitation(user_id)
+
+        def work(account: Account) -> tuple[Account, None]:
+            if account.protected:
+                raise Refusal("already_enrolled", user=user)
+            return replace(account, invitation=invitation), None
+
+        await self._.accounts.change(user_id, user, work, now=self._.clock())
+        await self._record(Event.INVITED, user_id)
+        return made
+
+    async def reset(self, user: str, reason: str) -> Reset:
+        """Take away every factor of a person who has lost them, and invite to set up another.
+
+        Sessions, remembered devices and verified credentials end with them. From the same write on
+        nothing but the invitation, this one or a later, lets the person in: somebody who tries a
+        stolen password all the time must not be the first to set up a factor.
+        """
+        known = await self._known(user)
+        invitation, made = self._invitation(known.id)
+
+        def work(account: Account) -> tuple[Account, int]:
+            return account.bared(invitation), len(account.devices)
+
+        gone = await self._.accounts.change(known.id, user, work, now=self._.clock())
+        await self._.throttle.forget(known.id)
+        await self._.sweep(known.id)
+        await self._record(Event.RESET, known.id, detail=reason)
+        await self._record(Event.INVITED, known.id)
+        await self._.notifier.notify(Notice.RESET, known.id, _ORIGIN, detail=reason, link=made.link)
+        return Reset(gone, made)
+
+    async def remove(self, user: str) -> int:
+        """Forget a person who has left, but for the trail; how many factors there were.
+
+        Whoever comes by that name afterwards needs an invitation, as after a reset.
+        """
+        known, now = await self._known(user), self._.clock()
+
+        def work(account: Account) -> tuple[Account, int]:
+            return account.forgotten(now), len(account.devices)
+
+        gone = await self._.accounts.change(known.id, user, work, now=now)
+        await self._.accounts.unlist(known.id, known.handle)
+        await self._.throttle.forget(known.id)
+        await self._.sweep(known.id)
+        await self._record(Event.REMOVED, known.id)
+        return gone
+
+    def _invitation(self, user_id: str) -> tuple[Invitation, NewInvitation]:
+        """A fresh invitation: what is stored of it, and what the person gets."""
+        secret = token(self._.random)
+        expires = self._.clock() + self._.limits.invitation
+        stored = Invitation(invitation_digest(self._, user_id, secret), expires)
+        return stored, NewInvitation(f"{self._.limits.public_url}{INVITE}/{secret}", expires)
+
+    async def unlock(self, user: str) -> int:
+        """Forget a person's wrong codes; how many counts there were."""
+        user_id = id_of(user)
+        forgotten = await self._.throttle.forget(user_id)
+        await self._record(Event.UNLOCKED, user_id)
+        return forgotten
+
+    async def _known(self, user: str) -> Account:
+        account = await self._.accounts.get(id_of(user))
+        if account is None or account.removed:
+            raise Refusal("no_such_person", user=user)
+        return account
+
+    async def _record(
+        self, event: Event, user_id: str, factor: str = "", *, detail: str = ""
+    ) -> None:
+        await self._.audit.record(event, user_id, _ORIGIN, factor=factor, detail=detail)
+
+    async def _person(self, account: Account) -> Person:
+        invitation, now = account.invitation, self._.clock()
+        live = invitation is not None and invitation.expires > now
+        return Person(
+            id=account.id,
+            user=account.user,
+            factors=factor_rows(account),
+            recovery_left=len(account.recovery.codes),
+            enrolled=account.enrolled,
+            last_used=max((one.used for one in account.devices), default=0.0),
+            wrong_codes=await self._.throttle.tries(account.id),
+            invited_until=invitation.expires if invitation and live else 0.0,
+            sessions=len(await self._.sessions.of(account.id)),
+            devices=len(await self._.devices.of(account.id, account.epoch)),
+        )

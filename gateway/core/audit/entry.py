@@ -1,0 +1,137 @@
+"""One entry of the audit trail as it is stored: canonical JSON with its keyed hash.
+
+    {"at":"2026-01-02T03:04:05.678Z","detail":"","event":"login","factor":"totp phone",
+     "mac":"…","n":7,"origin":{…},"prev":"…","user":"alice"}
+
+The hash covers every other field, the number and the hash of the entry before among them. Keys
+are sorted, there is no white space, and everything is ASCII: one entry has one spelling.
+Knows keys and JSON; knows no store.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from gateway.core.audit.events import Origin
+from gateway.core.crypto.keyring import KeyRing
+
+START: Final = ""
+"""What the first entry holds in place of the hash of the entry before."""
+
+_PURPOSE: Final = "audit"
+_LONGEST: Final = 500
+
+
+class NotAuthentic(Exception):
+    """An entry was not written by a gateway with one of these keys; the text says what is off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trimmed:
+    """A signed statement that the entries up to a number were removed, being too old.
+
+    mac: the hash of the last one removed, which the first one kept holds as `prev`.
+    """
+
+    upto: int
+    mac: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """time: seconds since the epoch. event: a value of `Event` (or of a later program's).
+    trimmed: only in entries of retention."""
+
+    number: int
+    time: float
+    event: str
+    user: str
+    origin: Origin
+    factor: str
+    detail: str
+    prev: str
+    mac: str
+    trimmed: Trimmed | None = None
+
+
+def write(entry: Entry, ring: KeyRing) -> tuple[bytes, str]:
+    """The stored form of an entry (its own `mac` is not looked at) and its keyed hash."""
+    fields = _fields(entry)
+    mac = ring.digest(_PURPOSE, _canonical(fields))
+    return _canonical(fields | {"mac": mac}).encode(), mac
+
+
+def read(raw: bytes, ring: KeyRing) -> Entry:
+    """Read a stored entry.
+
+    Raises:
+        NotAuthentic: it cannot be read, or its hash is under none of the keys.
+    """
+    entry = parse(raw)
+    fields = _fields(entry)
+    if _canonical(fields | {"mac": entry.mac}).encode() != raw:
+        raise NotAuthentic("is not spelt as the gateway spells it")
+    body = _canonical(fields)
+    right = [hmac.compare_digest(mac, entry.mac) for mac in ring.digests(_PURPOSE, body)]
+    if not any(right):
+        raise NotAuthentic("does not carry a hash under any of the keys")
+    return entry
+
+
+def parse(raw: bytes) -> Entry:
+    """Read a stored entry without looking at its hash. Raises NotAuthentic."""
+    try:
+        fields = json.loads(raw)
+        trimmed = fields.get("trimmed")
+        entry = Entry(
+            number=fields["n"],
+            time=datetime.fromisoformat(fields["at"]).timestamp(),
+            event=fields["event"],
+            user=fields["user"],
+            origin=Origin(**fields["origin"]),
+            factor=fields["factor"],
+            detail=fields["detail"],
+            prev=fields["prev"],
+            mac=fields["mac"],
+            trimmed=None if trimmed is None else Trimmed(trimmed["upto"], trimmed["mac"]),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise NotAuthentic("cannot be read") from None
+    if type(entry.number) is not int or not isinstance(entry.mac, str) or not entry.mac.isascii():
+        raise NotAuthentic("cannot be read")
+    return entry
+
+
+def short(text: str) -> str:
+    """What others wrote (a path, a user agent), cut so that no entry grows without bound."""
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+def _fields(entry: Entry) -> dict[str, object]:
+    fields: dict[str, object] = {
+        "n": entry.number,
+        "at": _timestamp(entry.time),
+        "event": entry.event,
+        "user": entry.user,
+        "origin": asdict(entry.origin),
+        "factor": entry.factor,
+        "detail": entry.detail,
+        "prev": entry.prev,
+    }
+    if entry.trimmed is not None:
+        fields["trimmed"] = asdict(entry.trimmed)
+    return fields
+
+
+def _timestamp(seconds: float) -> str:
+    """RFC 3339, in UTC with milliseconds."""
+    moment = datetime.fromtimestamp(round(seconds, 3), UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _canonical(fields: dict[str, object]) -> str:
+    return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

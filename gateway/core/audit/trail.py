@@ -1,0 +1,216 @@
+"""The audit trail over a store: one chain for all gateways that share it.
+
+Each entry carries a keyed hash over itself and the hash of the entry before, so none can be
+changed, left out or moved without the key. A head record with a keyed hash of its own says how
+far the chain had come, so its end cannot be cut off. What retention removes is told in the
+chain itself.
+
+Accepted risk: who can write to the store can put back an older state of all of it, head record
+included. Against that, keep the head that `verify` prints somewhere else and compare.
+
+Knows the store, the keys and the clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Final
+
+from gateway.core.audit import entry as entries
+from gateway.core.audit.audit_head import Head
+from gateway.core.audit.entry import START, Entry, NotAuthentic, Trimmed, short
+from gateway.core.audit.events import Event, Origin
+from gateway.core.audit.rationing import Rations
+from gateway.core.clock import Clock
+from gateway.core.crypto.keyring import KeyRing
+from gateway.core.store import Key, Store, StoreUnavailable
+
+LOG: Final = "audit"
+OF_USER: Final = "audit-of"
+DAY: Final = 86400.0
+SHOWN_FOR: Final = 90 * DAY
+
+_TRIES: Final = 200
+_PAGE: Final = 500
+SHOWN: Final = 1000
+"""A person's own entries that are kept for them; older ones are in the trail only."""
+_PRUNE_EVERY: Final = 50
+_PRUNE_MOST: Final = 200
+
+
+class Trail:
+    """Records events (`gateway.core.audit.events.AuditSink`) and gives them back.
+
+    Args:
+        retention: seconds after which `tidy` removes an entry; None keeps them for ever.
+    """
+
+    def __init__(
+        self, store: Store, ring: KeyRing, clock: Clock, *, retention: float | None = None
+    ) -> None:
+        self.store: Final = store
+        self.ring: Final = ring
+        self.head: Final = Head(store, ring)
+        self._clock: Final = clock
+        self._retention: Final = retention
+        self._rations: Final = Rations(store, clock)
+        self._lock: Final = asyncio.Lock()  # one after another here saves lost races below
+        self._end: tuple[int, str] | None = None
+
+    async def record(
+        self, event: Event, user: str, origin: Origin, *, factor: str = "", detail: str = ""
+    ) -> None:
+        """See `AuditSink`."""
+        instead = await self._rations.spent(event, user, origin, detail)
+        if instead == "":
+            return
+        if instead is not None:
+            event, factor, detail = Event.NOT_RECORDED, "", instead
+        cut = Origin(*(short(getattr(origin, name)) for name in Origin.__slots__))
+        blank = Entry(
+            0, self._clock(), str(event), short(user), cut, short(factor), short(detail), "", ""
+        )
+        await self._append(blank)
+
+    async def tidy(self) -> int:
+        """Remove what is older than the retention, and say so in the chain.
+
+        Returns:
+            How many entries went. Done at most once a day, by one of the gateways.
+        """
+        now = self._clock()
+        if self._retention is None:
+            return 0
+        if not await self.store.claim(Key("audit", "", "tidied"), expires=now + DAY):
+            return 0
+        old: Entry | None = None
+        count = 0
+        async for raw in self.lines(until=now - self._retention, whole=False):
+            old = entries.parse(raw)
+            count += 1
+        if old is None:
+            return 0
+        days = self._retention / DAY
+        said = f"{count} entries older than {days:g} days removed"
+        trimmed = Trimmed(old.number, old.mac)
+        await self._append(Entry(0, now, Event.RETENTION, "", Origin(), "", said, "", "", trimmed))
+        await self.store.trim(LOG, upto=old.number)
+        return count
+
+    async def of_user(self, user_id: str, since: float) -> list[Entry]:
+        """A person's entries of the last 90 days, about the last `SHOWN` at most, newest first.
+
+        They come from a copy kept beside the log for each person, so nothing else is read;
+        what does not carry the right hash is left out.
+
+        Args:
+            since: seconds since the epoch.
+        """
+        found = []
+        for _, record in await self.store.items(OF_USER, user_id):
+            try:
+                entry = entries.read(record.value, self.ring)
+            except NotAuthentic:
+                continue
+            if entry.time >= since and entry.user == user_id:
+                found.append(entry)
+        return sorted(found, key=lambda entry: entry.number, reverse=True)
+
+    async def lines(
+        self,
+        *,
+        since: float | None = None,
+        until: float | None = None,
+        after: int = 0,
+        whole: bool = True,
+    ) -> AsyncIterator[bytes]:
+        """Stored entries, oldest first, each one line of JSON without its line end.
+
+        Args:
+            since, until: seconds since the epoch; from `since` on, before `until`.
+            after: only entries with a higher number.
+            whole: go on behind an entry that is not before `until` (clocks differ); else stop.
+        """
+        while page := await self.store.read(LOG, after=after, limit=_PAGE):
+            for number, raw in page:
+                after = number
+                try:
+                    time = entries.parse(raw).time
+                except NotAuthentic:
+                    # Exported as it is; `verify` is what complains.
+                    if since is None and until is None:
+                        yield raw
+                    continue
+                if until is not None and time >= until:
+                    if not whole:
+                        return
+                    continue
+                if since is None or time >= since:
+                    yield raw
+
+    async def _append(self, blank: Entry) -> None:
+        async with self._lock:
+            tried = None
+            for _ in range(_TRIES):
+                if self._end is None:
+                    self._end = await self._last()
+                    if self._end == tried:
+                        # Nobody was faster: the end was cut off. Recording goes on behind it,
+                        # and `verify` names the gap.
+                        self._end = await self.head.known()
+                number, mac = self._end
+                entry = _numbered(blank, number + 1, mac)
+                raw, own = entries.write(entry, self.ring)
+                if await self.store.append(LOG, raw, after=number) is not None:
+                    self._end = (number + 1, own)
+                    break
+                tried, self._end = self._end, None  # another gateway was faster
+            else:
+                raise StoreUnavailable("the audit log moves on faster than it can be written")
+            await asyncio.gather(self.head.move(number + 1, own), self._keep_copy(entry, raw))
+
+    async def _last(self) -> tuple[int, str]:
+        """Number and hash that the next entry follows."""
+        head = await self.head.known()  # first: it never is ahead of the entries then
+        last = await self.store.last(LOG)
+        if last is None:
+            await self.head.begin()
+            return 0, head[1]
+        if head[0] >= last[0]:
+            # Where the end was cut off, what follows names the entry that is gone, so that
+            # nothing written later closes the gap.
+            return last[0], head[1]
+        try:
+            return last[0], entries.parse(last[1]).mac
+        except NotAuthentic:
+            # Somebody wrote here. Recording goes on, and `verify` names the place.
+            return last[0], START
+
+    async def _keep_copy(self, entry: Entry, raw: bytes) -> None:
+        if entry.user:
+            key = Key(OF_USER, entry.user, f"{entry.number:012d}")
+            await self.store.put(key, raw, expires=entry.time + SHOWN_FOR)
+            if entry.number % _PRUNE_EVERY == 0:
+                await self._prune(entry.user)
+
+    async def _prune(self, user_id: str) -> None:
+        """Keep a person's page short: who writes much comes by here often."""
+        names = [name for name, _ in await self.store.items(OF_USER, user_id)]
+        for name in names[:-SHOWN][:_PRUNE_MOST]:
+            await self.store.delete(Key(OF_USER, user_id, name))
+
+
+def _numbered(blank: Entry, number: int, prev: str) -> Entry:
+    return Entry(
+        number=number,
+        time=blank.time,
+        event=blank.event,
+        user=blank.user,
+        origin=blank.origin,
+        factor=blank.factor,
+        detail=blank.detail,
+        prev=prev,
+        mac="",
+        trimmed=blank.trimmed,
+    )

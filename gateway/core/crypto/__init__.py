@@ -1,0 +1,4 @@
+"""Key ring, signing and sealing.
+
+Must not know what is sealed.
+"""

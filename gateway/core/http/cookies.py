@@ -1,0 +1,122 @@
+"""The gateway's own cookies: their names, how they are set (RFC 6265bis) and read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.core.crypto.keyring import KeyRing
+from gateway.core.crypto.signing import signed
+from gateway.core.http.facts import Facts
+from gateway.core.http.set_cookie import read_set_cookie
+from gateway.core.urls import base_of
+
+SESSION: Final = "ig-session"
+PENDING: Final = "ig-pending"
+DEVICE: Final = "ig-device"
+FORM: Final = "ig-form"
+_OWN: Final = (SESSION, PENDING, DEVICE, FORM)
+_HOST: Final = "__Host-"
+_SECURE: Final = "__Secure-"
+OWN_NAMES: Final = frozenset(f"{prefix}{name}" for prefix in ("", _HOST, _SECURE) for name in _OWN)
+"""What never reaches the upstream: just these, with each prefix and without (a deployment may have
+changed its address). Cookies of similar names are somebody else's."""
+_MOST_DOUBLES: Final = 8
+_BLANKS: Final = " \t"
+
+
+@dataclass(frozen=True, slots=True)
+class Jar:
+    """Own cookies as one deployment sets them.
+
+    secure: the public address is https; names then carry the `__Host-` prefix
+        (RFC 6265bis section 4.1.3.2), so no sibling host can plant them.
+    signed: whether a value of a cookie may have been made here.
+    base: the path of the public address; cookies are bound to it. `__Host-` is for the root only,
+        so it is `__Secure-` then.
+    """
+
+    secure: bool
+    signed: Callable[[str, str], bool] = lambda cookie, value: True
+    base: str = ""
+
+    def name(self, cookie: str) -> str:
+        if not self.secure:
+            return cookie
+        return (_SECURE if self.base else _HOST) + cookie
+
+    def read(self, facts: Facts, cookie: str) -> str:
+        """The value of an own cookie, "" when there is none.
+
+        On plain http, and below a path, a sibling host can plant another of the same name. That
+        must neither keep people out nor choose whose session it is: of several values only one
+        that was made here counts, and none if there are two of these.
+        """
+        wanted = self.name(cookie)
+        values = list(dict.fromkeys(value for name, value in pairs(facts) if name == wanted))
+        if len(values) < 2:
+            return values[0] if values else ""
+        if cookie == FORM:  # proves nothing; each request of a browser has them in one order
+            return values[0]
+        if len(values) > _MOST_DOUBLES:
+            return ""
+        made = [value for value in values if self.signed(cookie, value)]
+        return made[0] if len(made) == 1 else ""
+
+    def set(self, cookie: str, value: str, *, max_age: int | None = None) -> str:
+        """A Set-Cookie value: host-only, HttpOnly, SameSite=Lax; max_age in seconds, None
+        for as long as the browser runs."""
+        parts = [f"{self.name(cookie)}={value}", f"Path={self.base}/", "HttpOnly", "SameSite=Lax"]
+        if self.secure:
+            parts.append("Secure")
+        if max_age is not None:
+            parts.append(f"Max-Age={max_age}")
+        return "; ".join(parts)
+
+    def clear(self, cookie: str) -> str:
+        return self.set(cookie, "", max_age=0)
+
+
+def jar_of(ring: KeyRing, public_url: str) -> Jar:
+    """The jar of a deployment whose cookies are signed by a key ring."""
+    return Jar(
+        public_url.startswith("https:"),
+        lambda cookie, value: signed(ring, cookie.removeprefix("ig-"), value),
+        base_of(public_url),
+    )
+
+
+def pairs(facts: Facts) -> list[tuple[str, str]]:
+    """Name and value of every cookie in the request, in order."""
+    header = facts.first("cookie") or ""
+    found = []
+    for part in header.split(";"):
+        name, mark, value = part.strip(_BLANKS).partition("=")
+        if mark:
+            found.append((name.strip(_BLANKS), value.strip(_BLANKS).strip('"')))
+    return found
+
+
+def is_own(name: str) -> bool:
+    return name in OWN_NAMES
+
+
+def without_own_cookies(header: str) -> str:
+    """A Cookie field less the gateway's own cookies, the rest byte for byte; "" when no other
+    cookie is in it."""
+    parts = header.split(";")
+    left = [part for part in parts if not is_own(part.partition("=")[0].strip(_BLANKS))]
+    return header if len(left) == len(parts) else ";".join(left).strip(_BLANKS + ";")
+
+
+def without_named(header: str, names: frozenset[str]) -> str:
+    """A Cookie field less every part in which one of these names occurs, however a server may
+    take it apart; "" when nothing is left."""
+    parts = [part.strip(" \t") for part in header.split(";")]
+    return "; ".join(part for part in parts if part and not any(name in part for name in names))
+
+
+def planted(set_cookie: str) -> bool:
+    """Whether a Set-Cookie value that is not the gateway's own sets one of its cookies."""
+    return is_own(read_set_cookie(set_cookie).name)

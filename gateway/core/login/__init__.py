@@ -1,0 +1,4 @@
+"""Pending login, session, verification, enrolment.
+
+Must not know aiohttp, nor what kind of index server stands behind.
+"""

@@ -1,0 +1,237 @@
+"""Logins in a browser, from the first factor to the session."""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import replace
+
+from gateway.core.accounts.records import Account
+from gateway.core.audit.events import Event
+from gateway.core.errors import Refusal
+from gateway.core.login.models import (
+    BY_DEVICE,
+    Begun,
+    Caller,
+    Enrolment,
+    Held,
+    Passed,
+    Pending,
+    Step,
+)
+from gateway.core.login.pending import Opened
+from gateway.core.login.services import Parts
+from gateway.core.urls import overview_for
+from gateway.core.user_id import user_id as id_of
+
+
+def invitation_digest(parts: Parts, user_id: str, token: str) -> str:
+    """The form in which an invitation is stored."""
+    return parts.ring.digest("invitation", user_id, token)
+
+
+def may_lack_factor(parts: Parts) -> bool:
+    """Whether people without a factor pass today: by policy, or until `required_from`."""
+    start = parts.limits.refused_from
+    return start is None or parts.clock() < start
+
+
+def invitation_needed(parts: Parts, account: Account) -> bool:
+    """Whether this person's first factor takes an invitation: everybody's here, or theirs since
+    an administrator reset what they had."""
+    return account.invited_only or parts.limits.enrolment is Enrolment.INVITE
+
+
+def led(parts: Parts, account: Account, held: Held) -> Held:
+    """What was held back, the way leading over the overview where that says what must not wait:
+    a second factor needed from a day to come, recovery codes that nobody said are saved."""
+    if account.protected:
+        due = not account.recovery.confirmed
+    else:
+        due = bool(parts.limits.refused_from) and may_lack_factor(parts)
+    return replace(held, goto=overview_for(held.goto)) if due else held
+
+
+class Entering:
+    def __init__(self, parts: Parts) -> None:
+        self._ = parts
+
+    async def begin(
+        self, user: str, held: Held, caller: Caller, *, device_cookie: str, invitation: str
+    ) -> Begun:
+        """See `Flow.begin`."""
+        user_id = id_of(user)
+        account = await self._.accounts.get(user_id) or Account(user_id, user)
+        if account.protected:
+            passed = await self._by_device(account, user, held, caller, device_cookie)
+            if passed is not None:
+                return passed
+            return await self._wait(Step.VERIFY, account, user, held, caller)
+        invited = self._invited(account, invitation)
+        if invited:
+            return await self._wait(Step.ENROL, account, user, held, caller, invited)
+        if may_lack_factor(self._) and not account.invited_only:
+            return await self._without(account, user, held, caller)
+        if invitation_needed(self._, account):
+            raise Refusal("invite_required")
+        return await self._wait(Step.ENROL, account, user, held, caller)
+
+    async def pending(self, cookie: str) -> Pending | None:
+        """See `Flow.pending`."""
+        opened = await self._.pending.get(cookie)
+        if opened is None:
+            return None
+        account = await self._.accounts.get(opened.user_id) or Account(opened.user_id, opened.user)
+        # A change since the password was typed (a factor set up, a password changed) ends it.
+        if account.epoch != opened.epoch:
+            return None
+        return Pending(
+            id=opened.id,
+            user=opened.user,
+            user_id=opened.user_id,
+            step=opened.step,
+            goto=opened.held.goto,
+            expires=opened.expires,
+            kinds=self._.proofs.kinds(account),
+            held=self._aged(opened),
+            epoch=opened.epoch,
+            invitation=opened.invitation,
+        )
+
+    async def prove(
+        self, cookie: str, kind: str, answer: str, caller: Caller, *, remember: bool
+    ) -> Passed:
+        """See `Flow.prove`."""
+        pending = await self.pending(cookie)
+        if pending is None or pending.step is not Step.VERIFY:
+            raise Refusal("pending_expired")
+        challenge = b""
+        if self._asks(kind):
+            challenge = await self._.challenges.burn(pending.id)
+        proved = await self._.proofs.prove(
+            pending.user_id, kind, answer, caller, challenge=challenge
+        )
+        if proved.account.epoch != pending.epoch:
+            raise Refusal("pending_expired")
+        pending = replace(pending, held=led(self._, proved.account, pending.held))
+        return await self.complete(
+            pending, kind, proved.label, caller, epoch=pending.epoch, remember=remember
+        )
+
+    async def complete(
+        self,
+        pending: Pending,
+        kind: str,
+        label: str,
+        caller: Caller,
+        *,
+        epoch: int,
+        remember: bool = False,
+    ) -> Passed:
+        """Burn a pending login whose factor has passed and open what it earned.
+
+        Raises:
+            Refusal: `pending_expired` for all but one of several at once.
+        """
+        if not await self._.pending.burn(pending.id):
+            raise Refusal("pending_expired")
+        now = self._.clock()
+        await self._.audit.record(Event.LOGIN, pending.user_id, caller.origin, factor=label)
+        cookie = await self._open(
+            pending.user, pending.user_id, pending.held, caller, now, kind, epoch
+        )
+        device = ""
+        if remember and self._.devices.allowed:
+            device = await self._.devices.add(
+                pending.user_id,
+                caller.origin,
+                epoch=epoch,
+                proved_at=now,
+                factor=kind,
+                held=pending.held,
+            )
+            await self._.audit.record(Event.DEVICE_REMEMBERED, pending.user_id, caller.origin)
+        return Passed(cookie, pending.held, pending.user_id, device)
+
+    # -- how -------------------------------------------------------------------------------
+
+    def _asks(self, kind: str) -> bool:
+        factor = self._.factors.get(kind)
+        return factor is not None and factor.asks
+
+    async def _wait(
+        self,
+        step: Step,
+        account: Account,
+        user: str,
+        held: Held,
+        caller: Caller,
+        invitation: str = "",
+    ) -> Begun:
+        await self._.throttle.begin(account.id, caller.address)
+        cookie = await self._.pending.open(
+            user, account.id, step, held, epoch=account.epoch, invitation=invitation
+        )
+        return Begun(step, cookie)
+
+    def _invited(self, account: Account, token: str) -> str:
+        """The keyed hash of a live invitation of this person, "" for any other token."""
+        invitation = account.invitation
+        if not token or invitation is None or invitation.expires <= self._.clock():
+            return ""
+        digests = self._.ring.digests("invitation", account.id, token)
+        found = any(hmac.compare_digest(one, invitation.digest) for one in digests)
+        return invitation.digest if found else ""
+
+    async def _by_device(
+        self, account: Account, user: str, held: Held, caller: Caller, cookie: str
+    ) -> Begun | None:
+        device = await self._.devices.get(cookie, user_id=account.id, epoch=account.epoch)
+        if device is None:
+            return None
+        await self._.audit.record(
+            Event.LOGIN, account.id, caller.origin, factor=BY_DEVICE, detail=device.name
+        )
+        session = await self._open(
+            user, account.id, held, caller, device.proved_at, BY_DEVICE, account.epoch
+        )
+        await self._.devices.use(cookie, account.id, caller.origin, held)
+        return Begun(Step.PASSED, session, led(self._, account, held))
+
+    async def _without(self, account: Account, user: str, held: Held, caller: Caller) -> Begun:
+        await self._.proofs.meet(account, caller)
+        await self._.audit.record(Event.LOGIN_WITHOUT_FACTOR, account.id, caller.origin)
+        cookie = await self._open(user, account.id, held, caller, self._.clock(), "", account.epoch)
+        return Begun(Step.PASSED, cookie, led(self._, account, held))
+
+    async def _open(
+        self,
+        user: str,
+        user_id: str,
+        held: Held,
+        caller: Caller,
+        proved_at: float,
+        factor: str,
+        epoch: int,
+    ) -> str:
+        names = await self._.credentials.earn(
+            user_id, held.issued, proved_at=proved_at, factor=factor, epoch=epoch
+        )
+        return await self._.sessions.open(
+            user,
+            user_id,
+            caller.origin,
+            epoch=epoch,
+            proved_at=proved_at,
+            factor=factor,
+            upstream=held.session,
+            holds=names,
+        )
+
+    def _aged(self, opened: Opened) -> Held:
+        """What was held back, its lifetimes shortened by the time it waited."""
+        age = self._.clock() - opened.made
+        issued = tuple(
+            one if one.lifetime is None else replace(one, lifetime=one.lifetime - age)
+            for one in opened.held.issued
+        )
+        return replace(opened.held, issued=issued)

@@ -1,0 +1,243 @@
+"""Setting up a factor: a secret or a key is offered, confirmed, and only then part of the account.
+
+Until the last step nothing in the account changes, so an enrolment that is broken off anywhere
+locks nobody out; the last step is one conditional write, so one that was acknowledged stays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from gateway.core.accounts.factor import ClockOff, Enrollable, Issuable, WrongAnswer
+from gateway.core.accounts.labels import usable_label
+from gateway.core.accounts.records import Account, Device, Recovery
+from gateway.core.crypto.random_text import token
+from gateway.core.errors import Refusal
+from gateway.core.login.browser import Entering
+from gateway.core.login.completion import Completing, Enrolled
+from gateway.core.login.drafts import Draft, Drafts, Stage
+from gateway.core.login.in_request import fresh_proof
+from gateway.core.login.models import Caller, Pending, Session, Step
+from gateway.core.login.services import Parts
+from gateway.core.wording import in_words
+
+__all__ = ["Enrolled", "Enrolling", "TotpOffer"]
+
+
+@dataclass(frozen=True, slots=True)
+class TotpOffer:
+    """What the person puts into an authenticator app.
+
+    secret: base32, 32 characters. uri: otpauth://totp/… (Key URI Format).
+    """
+
+    name: str
+    secret: str = field(repr=False)
+    uri: str = field(repr=False)
+
+
+class Enrolling:
+    """One enrolment at a time per pending login or session (`who`).
+
+    On a session the first step needs a proof within `limits.step_up`, else Refusal
+    `step_up_required`; the draft that it leaves stands for it in the steps that follow. A `who`
+    that is not at Step.ENROL: `pending_expired`.
+    """
+
+    def __init__(self, parts: Parts, entering: Entering) -> None:
+        self._ = parts
+        self._drafts = Drafts(parts.store, parts.ring, parts.clock, parts.limits.enrolling)
+        self._completing = Completing(parts, entering, self._drafts)
+
+    async def totp(self, who: Pending | Session, name: str) -> TotpOffer:
+        """Offer a new secret; an earlier offer to the same `who` is void.
+
+        Raises:
+            Refusal: `name_taken`, `unusable_label`, `too_many_factors`, `step_up_required`,
+                `invite_required`, `invite_invalid`.
+        """
+        draft = await self._offer(who, "totp", name)
+        return TotpOffer(draft.name, draft.state, draft.shown)
+
+    async def offered(self, who: Pending | Session) -> TotpOffer | None:
+        """The secret on offer, to show the page again; None where there is none."""
+        draft = await self._offered(who, "totp")
+        return None if draft is None else TotpOffer(draft.name, draft.state, draft.shown)
+
+    async def confirm_totp(self, who: Pending | Session, code: str, caller: Caller) -> Enrolled:
+        """Confirm the secret on offer with a code.
+
+        Raises:
+            Refusal: `otp_invalid`, `clock_off` (with {offset}, "about 2 minutes slow"),
+                `enrolment_expired`.
+        """
+        self._may(who)
+        draft = await self._offered(who, "totp")
+        if draft is None:
+            raise Refusal("enrolment_expired")
+        try:
+            device = await self._confirmed(who, draft, code)
+        except ClockOff as off:
+            raise Refusal("clock_off", offset=_offset(off.offset)) from None
+        except WrongAnswer:
+            raise Refusal("otp_invalid") from None
+        return await self._advance(who, draft, device, caller)
+
+    async def webauthn(self, who: Pending | Session, name: str) -> str:
+        """Options as JSON for navigator.credentials.create(); refusals as for `totp`."""
+        return (await self._offer(who, "webauthn", name)).shown
+
+    async def confirm_webauthn(
+        self, who: Pending | Session, answer: str, caller: Caller
+    ) -> Enrolled:
+        """Confirm a key with the browser's answer (JSON). The challenge is burnt first.
+
+        Raises:
+            Refusal: `key_refused`, `enrolment_expired`.
+        """
+        self._may(who)
+        draft = await self._offered(who, "webauthn")
+        if draft is None or not await self._drafts.burn(who.user_id, who.id):
+            raise Refusal("enrolment_expired")
+        try:
+            device = await self._confirmed(who, draft, answer)
+        except WrongAnswer:
+            raise Refusal("key_refused") from None
+        return await self._advance(who, draft, device, caller)
+
+    async def recovery(self, who: Session, caller: Caller) -> Enrolled:
+        """New recovery codes, for a person who has factors; the old ones end at once.
+
+        The new ones work at once, too; until `finish` the person is reminded of them.
+        """
+        self._may_begin(who)
+        await self._.throttle.change(who.user_id)
+        codes, digests = self._issued(who)
+        cookie = await self._completing.replace_codes(who, digests, caller)
+        return Enrolled("recovery", codes=codes, cookie=cookie)
+
+    async def unfinished(self, who: Pending | Session) -> bool:
+        """Whether recovery codes wait for `finish`."""
+        return await self._waiting(who) is not None or not (await self._recovery(who)).confirmed
+
+    async def shown_again(self, who: Pending | Session) -> Enrolled:
+        """Fresh recovery codes in place of those that wait for `finish` (a page lost)."""
+        self._may_begin(who)
+        draft = await self._waiting(who)
+        if draft is None:
+            raise Refusal("enrolment_expired")
+        return await self._with_codes(who, draft)
+
+    async def finish(
+        self, who: Pending | Session, caller: Caller, *, code: str = "", saved: bool = False
+    ) -> Enrolled:
+        """Complete: one of the codes typed, or the tick that they are saved.
+
+        Raises:
+            Refusal: `recovery_unconfirmed`, `enrolment_expired`, `invite_invalid`.
+        """
+        self._may(who)
+        draft, present = await self._waiting(who), await self._recovery(who)
+        if draft is None and not present.codes:
+            raise Refusal("enrolment_expired")
+        digests = draft.codes if draft else present.codes
+        typed = bool(code) and self._codes.matches(who.user_id, code, digests) is not None
+        if not typed and not saved:
+            raise Refusal("recovery_unconfirmed")
+        if draft is not None:
+            return await self._completing.commit(who, draft, caller)
+        assert isinstance(who, Session), "only who has a factor has recovery codes"
+        return Enrolled("recovery", cookie=await self._completing.confirm_codes(who))
+
+    # -- how -------------------------------------------------------------------------------
+
+    @property
+    def _codes(self) -> Issuable:
+        found = self._.factors["recovery"]
+        assert isinstance(found, Issuable)
+        return found
+
+    def _kind(self, kind: str) -> Enrollable:
+        found = self._.factors[kind]
+        assert isinstance(found, Enrollable)
+        return found
+
+    def _may(self, who: Pending | Session) -> None:
+        if isinstance(who, Pending) and who.step is not Step.ENROL:
+            raise Refusal("pending_expired")
+
+    def _may_begin(self, who: Pending | Session) -> None:
+        self._may(who)
+        if isinstance(who, Session):
+            fresh_proof(self._, who)
+
+    async def _account(self, who: Pending | Session) -> Account:
+        """The account as `who` found it. Raises Refusal `enrolment_expired` if it changed."""
+        account = await self._.accounts.get(who.user_id) or Account(who.user_id, who.user)
+        if account.epoch != who.epoch:
+            raise Refusal("enrolment_expired")
+        return account
+
+    async def _offered(self, who: Pending | Session, kind: str) -> Draft | None:
+        """The draft of that kind that waits to be confirmed."""
+        draft = await self._drafts.get(who.user_id, who.id)
+        if draft is None or draft.stage is not Stage.OFFERED or draft.kind != kind:
+            return None
+        return draft
+
+    async def _offer(self, who: Pending | Session, kind: str, name: str) -> Draft:
+        self._may_begin(who)
+        factor, account = self._kind(kind), await self._account(who)
+        self._completing.check_invitation(who, account)
+        label = usable_label(name, account.devices)
+        if sum(1 for one in account.devices if one.kind == kind) >= factor.limit:
+            raise Refusal("too_many_factors", limit=str(factor.limit))
+        if isinstance(who, Session):  # else somebody with the password alone could use it up
+            await self._.throttle.change(who.user_id)
+        offer = factor.offer(account, label, self._.random)
+        draft = Draft(kind, label, Stage.OFFERED, state=offer.state, shown=offer.shown)
+        await self._drafts.put(who.user_id, who.id, draft)
+        return draft
+
+    async def _confirmed(self, who: Pending | Session, draft: Draft, answer: str) -> Device:
+        return self._kind(draft.kind).confirm(
+            await self._account(who),
+            draft.name,
+            draft.state,
+            answer,
+            now=self._.clock(),
+            id=token(self._.random, 9),
+        )
+
+    async def _advance(
+        self, who: Pending | Session, draft: Draft, device: Device, caller: Caller
+    ) -> Enrolled:
+        """Show recovery codes with the first factor, else complete: who has one to show makes
+        new codes by it."""
+        confirmed = replace(draft, stage=Stage.CODES, state="", shown="", device=device)
+        if (await self._account(who)).protected:
+            return await self._completing.commit(who, confirmed, caller)
+        return await self._with_codes(who, confirmed)
+
+    async def _waiting(self, who: Pending | Session) -> Draft | None:
+        """The draft whose codes wait for `finish`."""
+        draft = await self._drafts.get(who.user_id, who.id)
+        return draft if draft is not None and draft.stage is Stage.CODES else None
+
+    async def _recovery(self, who: Pending | Session) -> Recovery:
+        return (await self._account(who)).recovery
+
+    def _issued(self, who: Pending | Session) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Fresh codes, and how they are stored."""
+        codes = self._codes.issue(who.user_id, self._.random)
+        return codes, self._codes.digests(who.user_id, codes)
+
+    async def _with_codes(self, who: Pending | Session, draft: Draft) -> Enrolled:
+        codes, digests = self._issued(who)
+        await self._drafts.put(who.user_id, who.id, replace(draft, codes=digests))
+        return Enrolled(draft.kind, codes=codes)
+
+
+def _offset(seconds: float) -> str:
+    """ "about 2 minutes slow"."""
+    return f"about {in_words(abs(seconds))} {'slow' if seconds < 0 else 'fast'}"

@@ -1,0 +1,191 @@
+"""What a signed-in person sees and changes: factors, sessions, remembered devices.
+
+Every change of a factor needs a proof within `limits.step_up` (Refusal `step_up_required`) and
+ends the person's other sessions, remembered devices and verified credentials; the acting
+session goes on under the new cookie value that is returned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from gateway.core.accounts.labels import usable_label
+from gateway.core.accounts.records import Account, Device, Recovery
+from gateway.core.agents import device_name
+from gateway.core.audit.events import Event
+from gateway.core.errors import Refusal
+from gateway.core.login.in_request import fresh_proof, renewed
+from gateway.core.login.models import Caller, Enrolment, Held, Session
+from gateway.core.login.overview import (
+    DeviceRow,
+    FactorRow,
+    Overview,
+    SessionRow,
+    factor_rows,
+    session_row,
+)
+from gateway.core.login.services import Parts
+from gateway.core.notices.events import Notice
+from gateway.core.upstream import Issued
+
+__all__ = ["DeviceRow", "FactorRow", "Manage", "Overview", "SessionRow"]
+
+
+class Manage:
+    def __init__(self, parts: Parts) -> None:
+        self._ = parts
+
+    async def overview(self, session: Session, *, device_cookie: str = "") -> Overview:
+        """Everything the security page shows. device_cookie: marks the current device."""
+        user_id = session.user_id
+        account = await self._.accounts.get(user_id) or Account(user_id, session.user)
+        sessions = await self._.sessions.of(user_id)
+        devices = await self._.devices.of(user_id, account.epoch)
+        here = self._.devices.id_in(device_cookie, user_id)
+        return Overview(
+            factors=factor_rows(account),
+            recovery_left=len(account.recovery.codes),
+            recovery_made=account.recovery.made,
+            recovery_confirmed=account.recovery.confirmed,
+            sessions=tuple(session_row(one, one.id == session.id) for one in sessions),
+            devices=tuple(
+                DeviceRow(
+                    one.id, one.name, one.address, one.added, one.used, one.expires, one.id == here
+                )
+                for one in devices
+            ),
+            required_from=None if account.protected else self._.limits.refused_from,
+        )
+
+    async def rename(self, session: Session, kind: str, id: str, name: str, caller: Caller) -> str:
+        """Raises Refusal: `name_taken`, `unusable_label`, `no_such_factor`, `throttled`."""
+        fresh_proof(self._, session)
+        await self._.throttle.change(session.user_id)
+
+        def work(account: Account) -> tuple[Account, Device]:
+            device = _device(account, kind, id)
+            others = [one for one in account.devices if one is not device]
+            named = replace(device, name=usable_label(name, others))
+            return _with(account, device, named), named
+
+        named = await self._change(session, work)
+        await self._record(Event.FACTOR_RENAMED, session, caller, f"{kind} {named.name}")
+        return await renewed(self._, session, session.epoch)
+
+    async def remove(self, session: Session, kind: str, id: str, caller: Caller) -> str:
+        """Raises Refusal: `last_factor` (required here), `no_such_factor`."""
+
+        def work(account: Account) -> tuple[Account, Device]:
+            device = _device(account, kind, id)
+            left = _with(account, device, None).bumped()
+            if not left.protected:
+                if self._.limits.enrolment is not Enrolment.OPTIONAL:
+                    raise Refusal("last_factor")
+                left = replace(left, recovery=Recovery(), last="")
+            return left, device
+
+        device = await self._change(session, work)
+        label = f"{kind} {device.name}"
+        await self._record(Event.FACTOR_REMOVED, session, caller, label)
+        await self._.notifier.notify(
+            Notice.FACTOR_REMOVED, session.user_id, caller.origin, detail=label
+        )
+        return await renewed(self._, session, session.epoch + 1)
+
+    async def end_session(self, session: Session, id: str, caller: Caller) -> None:
+        """End one of the person's sessions by its row id (no step-up needed)."""
+        for one in await self._.sessions.of(session.user_id):
+            if one.id == id:
+                await self._end(one, caller)
+
+    async def end_other_sessions(self, session: Session, caller: Caller) -> int:
+        """End all but this one; how many ended."""
+        others = [one for one in await self._.sessions.of(session.user_id) if one.id != session.id]
+        for one in others:
+            await self._end(one, caller)
+        return len(others)
+
+    async def forget_device(self, session: Session, id: str, caller: Caller) -> None:
+        """End a remembered device of the person by its row id (no step-up needed)."""
+        if await self._.devices.forget(session.user_id, id):
+            await self._record(Event.DEVICE_FORGOTTEN, session, caller)
+
+    async def remember(self, session: Session, caller: Caller) -> str:
+        """Remember this device: the device cookie's value, "" where that is off.
+
+        Raises:
+            Refusal: `step_up_required`, `throttled`, `no_such_factor` for a person without one.
+        """
+        fresh_proof(self._, session)
+        if not self._.devices.allowed:
+            return ""
+        if not session.factor:
+            raise Refusal("no_such_factor")
+        await self._.throttle.change(session.user_id)
+        cookie = await self._.devices.add(
+            session.user_id,
+            caller.origin,
+            epoch=session.epoch,
+            proved_at=session.proved_at,
+            factor=session.factor,
+            held=self._earned(session),
+        )
+        await self._record(Event.DEVICE_REMEMBERED, session, caller)
+        return cookie
+
+    # -- how -------------------------------------------------------------------------------
+
+    async def _change(
+        self, session: Session, work: Callable[[Account], tuple[Account, Device]]
+    ) -> Device:
+        fresh_proof(self._, session)
+
+        def checked(account: Account) -> tuple[Account, Device]:
+            if account.epoch != session.epoch:
+                raise Refusal("pending_expired")
+            return work(account)
+
+        return await self._.accounts.change(
+            session.user_id, session.user, checked, now=self._.clock()
+        )
+
+    async def _end(self, session: Session, caller: Caller) -> None:
+        if await self._.sessions.end(session.user_id, session.id):
+            await self._.credentials.drop(session.user_id, session.holds)
+            await self._record(
+                Event.SESSION_ENDED, session, caller, detail=device_name(session.user_agent)
+            )
+
+    async def _record(
+        self, event: Event, session: Session, caller: Caller, factor: str = "", detail: str = ""
+    ) -> None:
+        await self._.audit.record(
+            event, session.user_id, caller.origin, factor=factor, detail=detail
+        )
+
+    def _earned(self, session: Session) -> Held:
+        """What this session's login earned, as far as the session knows."""
+        upstream = session.upstream
+        if upstream is None:
+            return Held()
+        token = Issued(upstream, None)
+        verified = self._.credentials.names(session.user_id, (token,))[0] in session.holds
+        return Held(issued=(token,) if verified else (), session=upstream)
+
+
+def _device(account: Account, kind: str, id: str) -> Device:
+    for one in account.devices:
+        if one.kind == kind and one.id == id:
+            return one
+    raise Refusal("no_such_factor")
+
+
+def _with(account: Account, old: Device, new: Device | None) -> Account:
+    """The account with one device replaced, or taken out."""
+    kept = [new if one is old else one for one in account.devices]
+    devices = [one for one in kept if one is not None]
+    bare = replace(account, totp=(), webauthn=())
+    for one in devices:
+        bare = bare.with_device(one)
+    return bare

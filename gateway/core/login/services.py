@@ -1,0 +1,86 @@
+"""The pieces that logins, enrolments and the security pages share, put together once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.core.accounts.factor import Factor
+from gateway.core.accounts.repository import Accounts
+from gateway.core.audit.events import AuditSink
+from gateway.core.clock import Clock, Random
+from gateway.core.crypto.keyring import KeyRing
+from gateway.core.login.approvals import Approvals
+from gateway.core.login.challenges import Challenges
+from gateway.core.login.credentials import Credentials
+from gateway.core.login.devices import Devices
+from gateway.core.login.models import FlowLimits
+from gateway.core.login.pending import PendingLogins
+from gateway.core.login.sessions import Sessions
+from gateway.core.login.verification import Proofs
+from gateway.core.notices.events import Notifier
+from gateway.core.store import Store
+from gateway.core.throttle.attempts import Throttle
+from gateway.core.throttle.passwords import Guessing
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    store: Store
+    ring: KeyRing
+    factors: Mapping[str, Factor]
+    audit: AuditSink
+    notifier: Notifier
+    clock: Clock
+    random: Random
+    limits: FlowLimits
+    accounts: Accounts
+    throttle: Throttle
+    guessing: Guessing
+    proofs: Proofs
+    sessions: Sessions
+    pending: PendingLogins
+    credentials: Credentials
+    devices: Devices
+    approvals: Approvals
+    challenges: Challenges
+
+    async def sweep(self, user_id: str) -> None:
+        """End, and record, what is over of a person's sessions and remembered devices."""
+        await self.sessions.sweep(user_id)
+        await self.devices.sweep(user_id)
+
+
+def assemble(
+    *,
+    store: Store,
+    ring: KeyRing,
+    factors: Mapping[str, Factor],
+    audit: AuditSink,
+    notifier: Notifier,
+    clock: Clock,
+    random: Random,
+    limits: FlowLimits,
+) -> Parts:
+    accounts = Accounts(store)
+    throttle = Throttle(store, clock)
+    return Parts(
+        store=store,
+        ring=ring,
+        factors=factors,
+        audit=audit,
+        notifier=notifier,
+        clock=clock,
+        random=random,
+        limits=limits,
+        accounts=accounts,
+        throttle=throttle,
+        guessing=Guessing(store, ring, clock),
+        proofs=Proofs(store, ring, accounts, factors, throttle, audit, notifier, clock),
+        sessions=Sessions(store, ring, accounts, clock, random, limits, audit),
+        pending=PendingLogins(store, ring, clock, random, limits),
+        credentials=Credentials(store, ring, accounts, clock, limits.credential),
+        devices=Devices(store, ring, accounts, clock, random, limits, audit),
+        approvals=Approvals(store, ring, clock, random, limits.approval),
+        challenges=Challenges(store, ring, clock, random, limits.challenge),
+    )

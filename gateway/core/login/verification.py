@@ -1,0 +1,238 @@
+"""Judging a second factor: throttle, check, and the conditional write that makes it count once.
+
+Everything that asks for a factor (a login, a step up, a request with its code) comes by here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple, TypeVar
+
+from gateway.core.accounts.factor import Factor, Proof, WrongAnswer
+from gateway.core.accounts.records import Account
+from gateway.core.accounts.repository import Accounts
+from gateway.core.agents import device_name
+from gateway.core.audit.events import AuditSink, Event
+from gateway.core.clock import Clock
+from gateway.core.crypto.keyring import KeyRing
+from gateway.core.errors import Refusal
+from gateway.core.login.models import Caller
+from gateway.core.notices.events import Notice, Notifier
+from gateway.core.store import Key, Store
+from gateway.core.throttle.attempts import Throttle
+from gateway.core.throttle.limits import KNOWN_NETWORKS, network, region
+from gateway.core.throttle.passwords import Attempt
+
+_AGENTS = 20
+_QUIET = 3600  # seconds between two entries that say somebody is held back
+
+T = TypeVar("T")
+
+
+class Proved(NamedTuple):
+    """A factor that passed. label: for the audit trail, "totp phone"."""
+
+    kind: str
+    label: str
+    account: Account
+
+
+@dataclass(frozen=True, slots=True)
+class _Wrong:
+    """An answer that was not let pass, for the trail. alone, session: as in `Proofs.prove`."""
+
+    user_id: str
+    kind: str
+    caller: Caller
+    alone: bool = False
+    session: bool = False
+
+    @property
+    def how(self) -> str:
+        return "passkey alone" if self.alone else "step up" if self.session else ""
+
+
+class Proofs:
+    def __init__(
+        self,
+        store: Store,
+        ring: KeyRing,
+        accounts: Accounts,
+        factors: Mapping[str, Factor],
+        throttle: Throttle,
+        audit: AuditSink,
+        notifier: Notifier,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._ring = ring
+        self._accounts = accounts
+        self._factors = factors
+        self._throttle = throttle
+        self._audit = audit
+        self._notifier = notifier
+        self._clock = clock
+
+    def kinds(self, account: Account) -> tuple[str, ...]:
+        """The kinds of factor a person can answer with: the last used first, recovery last."""
+        have = [kind for kind, factor in self._factors.items() if factor.has(account)]
+        last = account.last if account.last != "recovery" else ""
+        return tuple(sorted(have, key=lambda kind: (kind == "recovery", kind != last)))
+
+    def kind_of(self, code: str) -> str:
+        """The kind of factor a typed text looks like; TOTP for what looks like none."""
+        fitting = (kind for kind, factor in self._factors.items() if factor.fits(code))
+        return next(fitting, "totp")
+
+    async def prove(
+        self,
+        user_id: str,
+        kind: str,
+        answer: str,
+        caller: Caller,
+        *,
+        challenge: bytes = b"",
+        alone: bool = False,
+        session: bool = False,
+    ) -> Proved:
+        """Judge an answer and make it count.
+
+        Args:
+            alone: no password came before; the answer must show a person by itself.
+            session: it is a step up on a session, no login.
+
+        Raises:
+            Refusal: `otp_invalid`, `throttled`.
+        """
+        factor = self._factors.get(kind)
+        account = await self._accounts.get(user_id)
+        wrong = _Wrong(user_id, kind, caller, alone, session)
+        if factor is None or account is None:
+            await self._throttled(self._throttle.wasted(user_id), replace(wrong, kind="unknown"))
+            raise await self._refused(replace(wrong, kind="unknown"))
+        ticket = None
+        if factor.guessable:
+            known = self._network(user_id, caller) in account.known
+            reserved = self._throttle.reserve(user_id, caller.address, known=known)
+            ticket = await self._throttled(reserved, wrong)
+        try:
+            proved, fresh = await self._claim(factor, account, answer, challenge, alone, caller)
+        except WrongAnswer:
+            if ticket is None:  # judged first: who has a right one is never held back
+                await self._throttled(self._throttle.wasted(user_id), wrong)
+            raise await self._refused(wrong) from None
+        if ticket is not None:
+            await self._throttle.release(ticket)
+        await self._tell(user_id, proved, caller, fresh)
+        return proved
+
+    async def begun(self, attempt: Attempt, caller: Caller) -> Attempt:
+        """A password (or a passkey) that may be tried now.
+
+        Raises:
+            Refusal: `throttled`.
+        """
+        try:
+            await attempt.begin()
+        except Refusal:
+            if not attempt.alone:
+                await self._held_back(_Wrong("", "password", caller))
+            raise
+        return attempt
+
+    async def _claim(
+        self,
+        factor: Factor,
+        account: Account,
+        answer: str,
+        challenge: bytes,
+        alone: bool,
+        caller: Caller,
+    ) -> tuple[Proved, bool]:
+        """Store what the proof changes over the version it was judged by."""
+
+        def work(present: Account) -> tuple[Account, tuple[Proof, bool]]:
+            proof = factor.check(present, answer, challenge=challenge, now=self._clock())
+            if alone and not proof.alone:
+                raise WrongAnswer
+            seen, fresh = self.seen(proof.account, caller)
+            return replace(seen, last=factor.kind), (replace(proof, account=seen), fresh)
+
+        proof, fresh = await self._accounts.change(
+            account.id, account.user, work, now=self._clock()
+        )
+        label = f"{factor.kind} {proof.name}".strip()
+        return Proved(factor.kind, label, proof.account), fresh
+
+    async def meet(self, account: Account, caller: Caller) -> None:
+        """A login without a factor: keep the account, and tell of a device not seen before."""
+
+        def work(present: Account) -> tuple[Account, bool]:
+            agents, fresh = self._agents(present, caller)
+            return replace(present, agents=agents), fresh
+
+        now = self._clock()
+        if await self._accounts.change(account.id, account.user, work, now=now):
+            await self._new_device(account.id, caller)
+
+    def seen(self, account: Account, caller: Caller) -> tuple[Account, bool]:
+        """The account with this network and device among those known; whether it is new."""
+        place = self._network(account.id, caller)
+        known = tuple(dict.fromkeys(([place] if place else []) + list(account.known)))
+        agents, fresh = self._agents(account, caller)
+        return replace(account, known=known[:KNOWN_NETWORKS], agents=agents), fresh
+
+    def _agents(self, account: Account, caller: Caller) -> tuple[tuple[str, ...], bool]:
+        """The devices known after a login, the newest first, and whether this one was new."""
+        # A relay on its way between a person and the gateway repeats the User-Agent, so the name
+        # of the program alone would make every phished login one from a device seen before.
+        name, around = device_name(caller.origin.user_agent), region(caller.address)
+        agent = self._ring.digest("agent", account.id, name, around)
+        fresh = bool(account.agents) and agent not in account.agents
+        return tuple(dict.fromkeys([agent, *account.agents]))[:_AGENTS], fresh
+
+    def _network(self, user_id: str, caller: Caller) -> str:
+        place = network(caller.address)
+        return self._ring.digest("network", user_id, place) if place else ""
+
+    async def _tell(self, user_id: str, proved: Proved, caller: Caller, fresh: bool) -> None:
+        origin = caller.origin
+        if proved.kind == "recovery":
+            left = f"{len(proved.account.recovery.codes)} left"
+            await self._audit.record(Event.RECOVERY_CODE_USED, user_id, origin, detail=left)
+            await self._notifier.notify(Notice.RECOVERY_CODE_USED, user_id, origin, detail=left)
+        if fresh:
+            await self._new_device(user_id, caller)
+
+    async def _new_device(self, user_id: str, caller: Caller) -> None:
+        name = device_name(caller.origin.user_agent)
+        await self._notifier.notify(Notice.NEW_DEVICE, user_id, caller.origin, detail=name)
+
+    async def _refused(self, wrong: _Wrong) -> Refusal:
+        origin, how = wrong.caller.origin, wrong.how
+        await self._audit.record(
+            Event.FACTOR_REFUSED, wrong.user_id, origin, factor=wrong.kind, detail=how
+        )
+        if not wrong.alone:  # else no password was given, and nothing of the person's is known
+            notice = Notice.WRONG_STEP_UP if wrong.session else Notice.WRONG_FACTOR
+            await self._notifier.notify(notice, wrong.user_id, origin, detail=wrong.kind)
+        return Refusal("otp_invalid")
+
+    async def _throttled(self, allowed: Awaitable[T], wrong: _Wrong) -> T:
+        try:
+            return await allowed
+        except Refusal:
+            await self._held_back(wrong)
+            raise
+
+    async def _held_back(self, wrong: _Wrong) -> None:
+        """Record a lock-out once, so that it can be seen and an attack floods nobody."""
+        caller = wrong.caller
+        place = "" if wrong.user_id else network(caller.address)
+        told = Key("told", wrong.user_id, f"throttled {place}".strip())
+        live = await self._store.get(told)
+        if not live and await self._store.claim(told, expires=self._clock() + _QUIET):
+            await self._audit.record(
+                Event.THROTTLED, wrong.user_id, caller.origin, factor=wrong.kind
+            )

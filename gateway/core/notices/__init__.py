@@ -1,0 +1,4 @@
+"""What people are told: events, the queue and the words.
+
+Must not know logins.
+"""

@@ -1,0 +1,51 @@
+"""What a person is told about, and the port through which it is told."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Protocol
+
+from gateway.core.audit.events import Origin
+
+
+class Notice(StrEnum):
+    """Everything a person gets a notice of. Values are stable: webhooks use them."""
+
+    FACTOR_ADDED = "factor_added"
+    FACTOR_REMOVED = "factor_removed"
+    RECOVERY_CODES_MADE = "recovery_codes_made"
+    RECOVERY_CODE_USED = "recovery_code_used"
+    WRONG_FACTOR = "wrong_factor"
+    WRONG_STEP_UP = "wrong_step_up"
+    NEW_DEVICE = "new_device"
+    LOGIN_DENIED = "login_denied"
+    RESET = "reset"
+    ADDRESS_CHANGED = "address_changed"
+
+
+class Notifier(Protocol):
+    """Where domain code leaves notices. They are queued; nothing waits for their delivery.
+
+    How many of a kind a person gets is limited there, so an attack floods no mailbox.
+    """
+
+    async def notify(
+        self,
+        notice: Notice,
+        user: str,
+        origin: Origin,
+        *,
+        detail: str = "",
+        address: str = "",
+        link: str = "",
+    ) -> None:
+        """Queue one notice.
+
+        Args:
+            user: a user id.
+            detail: the name of a device, say; never anything secret.
+            address: where mail goes, if not to the address the person has now.
+            link: an address for the person alone, of the gateway's own; kept sealed, and left
+                out of every channel but mail.
+        """
+        ...

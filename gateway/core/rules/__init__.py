@@ -1,0 +1,4 @@
+"""Route rules: matching, shadowing, explaining.
+
+Must not know credentials.
+"""

@@ -1,0 +1,108 @@
+"""What would become of a request, said in words: `explain` and the tests of a configuration.
+
+Runs the code that runs for real requests; adds only the reasons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from gateway.core.errors import Refusal
+from gateway.core.http.facts import Facts, IPAddress
+from gateway.core.http.path import parse_target
+from gateway.core.rules.rules import Matched, Policy, Rule, RuleSet, in_networks
+from gateway.core.urls import own
+
+OWN = "own"
+"""What becomes of a request for the gateway's own pages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A request that is only thought of.
+
+    form: the fields of its body; a multipart form is meant when `content_type` is "".
+    """
+
+    method: str
+    target: str
+    form: Mapping[str, str] = field(default_factory=dict)
+    content_type: str = ""
+    client: IPAddress | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of it: a refusal, one of the gateway's own pages, or a rule's policy.
+
+    refusal: a slug, "" when it was not refused at once. said: that refusal in words.
+    changes: the method is not safe.
+    steps: the rules before the one that decides, each with why it does not fit.
+    """
+
+    path: str = ""
+    refusal: str = ""
+    said: str = ""
+    own: bool = False
+    matched: Matched | None = None
+    steps: tuple[tuple[Rule, str], ...] = ()
+    changes: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What a test may expect of this verdict, the most telling first."""
+        if self.refusal:
+            return (self.refusal,)
+        if self.own or self.matched is None:
+            return (OWN,)
+        rule, policy = self.matched.rule, self.matched.policy
+        names = (rule.name if rule else "default", policy.value)
+        return (*names, "denied") if policy is Policy.DENY else names
+
+
+def judge(rules: RuleSet, trial: Trial) -> Verdict:
+    """Match a trial as a real request is matched."""
+    try:
+        target = parse_target(trial.target)
+    except Refusal as refusal:
+        return Verdict(refusal=refusal.slug, said=refusal.text)
+    if own(target.path):
+        return Verdict(path=target.path, own=True)
+    content_type = trial.content_type or ("multipart/form-data" if trial.form else "")
+    fields = (("content-type", content_type),) if content_type else ()
+    facts = Facts(trial.method, trial.target, *target, fields=fields, client=trial.client)
+    form = {name: (value,) for name, value in trial.form.items()}
+    try:
+        matched = rules.match(facts, form)
+    except Refusal as refusal:
+        return Verdict(target.path, refusal=refusal.slug)
+    steps = []
+    for rule in rules.rules:
+        if rule is matched.rule:
+            break
+        steps.append((rule, why_not(rules, rule, facts, form)))
+    return Verdict(target.path, matched=matched, steps=tuple(steps), changes=not facts.safe)
+
+
+def why_not(rules: RuleSet, rule: Rule, facts: Facts, form: Mapping[str, tuple[str, ...]]) -> str:
+    """Why a rule does not fit, "" when it does."""
+    if rule.methods is not None and facts.method.upper() not in rule.methods:
+        return f"{facts.method} is not {_or(sorted(rule.methods))}"
+    if not rules.path_fits(rule, facts.path):
+        return f"{facts.path} does not fit {_or([*rule.paths, *filter(None, [rule.path_regex])])}"
+    if rule.content_types is not None and facts.content_type not in rule.content_types:
+        found = facts.content_type or "no content type"
+        return f"{found} is not {_or(sorted(rule.content_types))}"
+    if rule.networks is not None and not in_networks(facts.client, rule.networks):
+        return f"{facts.client or 'no address'} is not in {_or(map(str, rule.networks))}"
+    for name, allowed in rule.form or ():
+        values = form.get(name, ())
+        if not values or not allowed.issuperset(values):
+            found = f"is {', '.join(values)}, not" if values else "is missing; it would be"
+            return f"form field {name} {found} {_or(sorted(allowed))}"
+    return ""
+
+
+def _or(options: Iterable[str]) -> str:
+    return " or ".join(options)

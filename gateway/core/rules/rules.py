@@ -1,0 +1,262 @@
+"""Rules: the first whose match fits a request decides its policy.
+
+Knows paths and conditions; knows no users. `explain` and the running gateway use the same code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
+from typing import Final, NamedTuple
+
+from gateway.core.errors import Refusal
+from gateway.core.http.facts import Facts, IPAddress
+from gateway.core.http.responses import Response
+from gateway.core.rules.regexes import Regex, compile_regex
+from gateway.core.rules.templates import Template, Tree, parse_template, split
+
+
+class Policy(StrEnum):
+    """What a matching request needs; see the table in docs/rules.md."""
+
+    PASS = "pass"  # noqa: S105 - the name of a policy
+    LOGIN = "login"
+    SECOND_FACTOR = "second_factor"
+    TOKEN = "token"  # noqa: S105
+    AUTHENTICATED = "authenticated"
+    DENY = "deny"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule, ready to match.
+
+    methods: None for any.
+    paths: path templates, see `gateway.core.rules.templates`; path_regex: matched in full. A rule
+        with neither fits every path.
+    form: field name -> allowed values; None for "the rule does not look at the body".
+    networks: where the client is; of one whose address is not known see `RuleSet.match`.
+    max_age: seconds; how old a second factor may be.
+    unpacked: the index unpacks the files of the form, so they are looked into; goes with `form`.
+    response: how browsers are to treat the answer; None where the rule does not say.
+    session: whether a session or a cookie is evidence for unsafe methods, too.
+    position: where it stands in the configuration, for messages.
+    """
+
+    name: str
+    policy: Policy
+    methods: frozenset[str] | None = None
+    paths: tuple[str, ...] = ()
+    path_regex: str | None = None
+    content_types: frozenset[str] | None = None
+    form: tuple[tuple[str, frozenset[str]], ...] | None = None
+    networks: tuple[IPv4Network | IPv6Network, ...] | None = None
+    max_age: float | None = None
+    session: bool = False
+    unpacked: bool = False
+    response: Response | None = None
+    position: str = field(default="", compare=False)
+
+    @property
+    def conditional(self) -> bool:
+        """Whether more than method and path decides."""
+        return not (self.content_types is None and self.form is None and self.networks is None)
+
+
+class Matched(NamedTuple):
+    """Which rule decides.
+
+    rule: None when none fits and `policy` is the default.
+    needs_form: the body decides, and it has not been looked at yet. `rule` is then the one to
+        go on with should the body not tell within what may be held back: the first `pass`
+        rule that may still come to fit (None, and the default's policy, if there is none).
+        The request is to be cut off if the body then turns out to fit another rule.
+    form_names: the fields of the body to look at when `needs_form`.
+    unpacks: a rule that decides, or may come to, has `unpacked`.
+    """
+
+    rule: Rule | None
+    policy: Policy
+    needs_form: bool = False
+    form_names: frozenset[str] = frozenset()
+    unpacks: bool = False
+
+
+class RuleSet:
+    """All rules in order, and the policy for what none of them fits.
+
+    Raises:
+        TemplateError: a template or regex of a rule is bad.
+    """
+
+    def __init__(self, rules: Iterable[Rule], default: Policy = Policy.SECOND_FACTOR) -> None:
+        self.rules: Final = tuple(rules)
+        self.default: Final = default
+        self.templates: Final[tuple[tuple[Template, ...], ...]] = tuple(
+            tuple(parse_template(path) for path in rule.paths) for rule in self.rules
+        )
+        self._regexes: Final[dict[int, Regex]] = {
+            number: compile_regex(rule.path_regex)
+            for number, rule in enumerate(self.rules)
+            if rule.path_regex is not None
+        }
+        named = {method for rule in self.rules for method in rule.methods or ()}
+        self._others: Final = _Table(self, None)
+        self._tables: Final = {method: _Table(self, method) for method in named}
+
+    def candidates(self, method: str, path: str) -> tuple[Rule, ...]:
+        """The rules whose method and path fit, in order, cut after the first that has no
+        further condition. Pure: the answer depends on nothing else and may be kept.
+
+        The method is compared in upper case: bottle folds it, so `post` may mean POST there.
+        """
+        return self._tables.get(method.upper(), self._others).find(path)
+
+    def path_fits(self, rule: Rule, path: str) -> bool:
+        """Whether one rule's path condition fits: the plain reading of what the tables find."""
+        number = self.rules.index(rule)
+        if number in self._regexes:
+            return self._regexes[number].fits(path)
+        return not rule.paths or any(each.fits(path) for each in self.templates[number])
+
+    def match(
+        self,
+        facts: Facts,
+        form: Mapping[str, tuple[str, ...]] | None = None,
+        candidates: tuple[Rule, ...] | None = None,
+    ) -> Matched:
+        """The rule that decides on a request.
+
+        A client whose address is not known might be in any network or in none: what decides is
+        the stricter of both, so it is never inside where that opens something, nor outside.
+
+        Args:
+            form: the fields found in the body; None while it has not been looked at.
+            candidates: what `candidates` returned for this method and path, if kept.
+
+        Raises:
+            Refusal: `bad_request` or `unreadable_form` where a rule asks for the media type, and
+                it is spelled in a way that servers read differently.
+        """
+        if candidates is None:
+            candidates = self.candidates(facts.method, facts.path)
+        open_rules: list[Rule] = []
+        unsure: list[Rule] = []  # those that decide if the client is in their networks
+        for rule in candidates:
+            if rule.conditional and not _conditions_fit(rule, facts):
+                continue
+            if rule.form is not None and form is None:
+                open_rules.append(rule)
+            elif rule.form is None or _form_fits(rule.form, form or {}):
+                if rule.networks is None or facts.client is not None:
+                    return self._last(open_rules, unsure, rule)
+                if not any(set(rule.networks) <= set(one.networks or ()) for one in unsure):
+                    unsure.append(rule)
+        return self._last(open_rules, unsure, None)
+
+    def _last(self, open_rules: list[Rule], unsure: list[Rule], last: Rule | None) -> Matched:
+        """The outcome where the form may still decide, or else `last` (None: the default)."""
+        chosen = [rule for rule in (*open_rules, *unsure, last) if rule is not None]
+        unpacks = any(rule.unpacked for rule in chosen)
+        strictest = max(unsure, key=lambda rule: _STRICTNESS.index(rule.policy), default=None)
+        otherwise = self.default if last is None else last.policy
+        if strictest is not None and (
+            _STRICTNESS.index(strictest.policy) > _STRICTNESS.index(otherwise)
+        ):
+            last = strictest
+        if open_rules:
+            return self._undecided(open_rules, last, unpacks)
+        policy = self.default if last is None else last.policy
+        return Matched(last, policy, unpacks=unpacks)
+
+    def _undecided(self, open_rules: list[Rule], last: Rule | None, unpacks: bool) -> Matched:
+        names = frozenset(name for rule in open_rules for name, _ in rule.form or ())
+        possible = open_rules if last is None else [*open_rules, last]
+        for rule in possible:
+            if rule.policy is Policy.PASS:
+                return Matched(rule, rule.policy, True, names, unpacks)
+        return Matched(None, self.default, True, names, unpacks)
+
+
+_STRICTNESS: Final = (
+    Policy.PASS,
+    Policy.LOGIN,
+    Policy.AUTHENTICATED,
+    Policy.TOKEN,
+    Policy.SECOND_FACTOR,
+    Policy.DENY,
+)
+
+
+def _conditions_fit(rule: Rule, facts: Facts) -> bool:
+    known = rule.networks is not None and facts.client is not None
+    if known and not in_networks(facts.client, rule.networks or ()):
+        return False
+    asks = rule.content_types is not None or rule.form is not None
+    if asks and not facts.plain_media_type:
+        slug = "bad_request" if rule.form is None else "unreadable_form"
+        raise Refusal(slug, why="its Content-Type is not plainly written")
+    return rule.content_types is None or facts.content_type in rule.content_types
+
+
+def in_networks(address: IPAddress | None, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool:
+    """Whether an address is in one of the networks; IPv4 in IPv6 (RFC 4291 section 2.5.5.2)
+    counts as IPv4, no address as outside."""
+    if address is None:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return any((mapped or address) in network for network in networks)
+
+
+def _form_fits(
+    wanted: tuple[tuple[str, frozenset[str]], ...], form: Mapping[str, tuple[str, ...]]
+) -> bool:
+    for name, allowed in wanted:
+        values = form.get(name, ())
+        if not values or not allowed.issuperset(values):
+            return False
+    return True
+
+
+class _Table:
+    """The rules for one method (None: for every method that no rule names)."""
+
+    def __init__(self, rules: RuleSet, method: str | None) -> None:
+        self._rules: Final = rules.rules
+        self._tree: Final = Tree()
+        self._always: Final[list[int]] = []
+        self._regexes: Final[list[tuple[int, Regex]]] = []
+        self._final: Final[dict[int, tuple[Rule, ...]]] = {
+            number: (rule,) for number, rule in enumerate(rules.rules) if not rule.conditional
+        }
+        for number, rule in enumerate(rules.rules):
+            if rule.methods is not None and (method is None or method not in rule.methods):
+                continue
+            if rule.path_regex is not None:
+                self._regexes.append((number, rules._regexes[number]))
+            elif not rule.paths:
+                self._always.append(number)
+            for template in rules.templates[number]:
+                self._tree.add(template, number)
+
+    def find(self, path: str) -> tuple[Rule, ...]:
+        found = self._tree.find(split(path))
+        if self._always:
+            found += self._always
+        for number, regex in self._regexes:
+            if regex.fits(path):
+                found.append(number)
+        if not found:
+            return ()
+        first = min(found)
+        if first in self._final:
+            return self._final[first]
+        chosen = []
+        for number in sorted(set(found)):
+            rule = self._rules[number]
+            chosen.append(rule)
+            if not rule.conditional:
+                break
+        return tuple(chosen)

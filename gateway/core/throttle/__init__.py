@@ -1,0 +1,4 @@
+"""How often somebody may try, and the counting of tries.
+
+Must not know pages and rules.
+"""

@@ -1,0 +1,246 @@
+"""Passwords on trial: counted in the store before the index is asked, whoever asks it.
+
+Every way in on which the index judges a password comes by here: logins, private indexes, a code
+behind a password, and requests that are forwarded with a credential.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final, NamedTuple
+from weakref import WeakSet
+
+from gateway.core.clock import Clock
+from gateway.core.crypto.keyring import KeyRing
+from gateway.core.errors import Refusal
+from gateway.core.http.facts import IPAddress
+from gateway.core.store import Key, Store, StoreUnavailable
+from gateway.core.throttle import guesses
+from gateway.core.throttle.guesses import Guesses
+from gateway.core.throttle.known_good import LIFE, KnownGood
+from gateway.core.throttle.limits import UNKNOWN, network
+from gateway.core.throttle.turns import Turns
+from gateway.core.user_id import user_id
+
+_RETRIES: Final = 200
+_AWAY: Final = 5.0  # seconds for which a store that failed is not asked by such requests
+_PLACES: Final = 1024
+_IN_HAND: Final = 4096
+
+
+class Mark(NamedTuple):
+    """A name and a password at a network, as they are counted. full: a keyed hash of all."""
+
+    place: str
+    name: str
+    full: str
+
+    @property
+    def what(self) -> str:
+        """A piece of it, so short that a stored one says little of a password."""
+        return self.full[:4]
+
+
+class Attempt:
+    """A password that the index is about to judge. Say what it said: exactly one of `right`,
+    `wrong`, `let_go`. As a context manager it lets go at its end of what was not judged."""
+
+    __slots__ = ("__weakref__", "_done", "_guessing", "_hasty", "_mark", "counted")
+
+    def __init__(self, guessing: Guessing, mark: Mark, *, hasty: bool) -> None:
+        self._guessing = guessing
+        self._mark = mark
+        self._hasty = hasty
+        self._done = False
+        self.counted = False
+
+    @property
+    def alone(self) -> bool:
+        """Whether it goes on without the store."""
+        return self._hasty and self._guessing.away
+
+    async def begin(self) -> None:
+        """Count it. Raises Refusal `throttled`, and StoreUnavailable where it is not hasty."""
+        if not self._guessing.spared(self._mark):
+            await self._guessing.take(self, self._mark, hasty=self._hasty)
+
+    async def right(self) -> None:
+        if not self._done:
+            self._done = True
+            await self._guessing.right(self, self._mark, hasty=self._hasty)
+
+    async def wrong(self) -> None:
+        if not self._done:
+            self._done = True
+            await self._guessing.wrong(self._mark, hasty=self._hasty)
+
+    async def let_go(self) -> None:
+        if not self._done:
+            self._done = True
+            await self._guessing.let_go(self, self._mark, hasty=self._hasty)
+
+    async def __aenter__(self) -> Attempt:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # A client that leaves in the middle may have been told by the index: it stays counted.
+        if not isinstance(exc, asyncio.CancelledError):
+            with contextlib.suppress(StoreUnavailable):
+                await self.let_go()
+
+
+class Guessing:
+    """Counts passwords by network, in the store and so over all gateways.
+
+    `hasty` marks requests that go on without the store: where it is away they are counted in
+    this process alone.
+
+    haste: seconds that such a request waits for the store.
+    """
+
+    haste: Final = 2.0
+
+    def __init__(self, store: Store, ring: KeyRing, clock: Clock) -> None:
+        self._store = store
+        self._ring = ring
+        self._clock = clock
+        self.known = KnownGood(clock)
+        self._turns = Turns()
+        self._in_hand: dict[str, WeakSet[Attempt]] = {}
+        self._seen: dict[str, Guesses] = {}
+        self._away_until = 0.0
+
+    def attempt(
+        self, address: IPAddress | None, user: str, secret: str, *, hasty: bool = False
+    ) -> Attempt:
+        return Attempt(self, self.mark(address, user, secret), hasty=hasty)
+
+    def mark(self, address: IPAddress | None, user: str, secret: str) -> Mark:
+        place = network(address) or UNKNOWN
+        try:
+            name = user_id(user)
+        except Refusal:
+            name = user
+        full = self._ring.digest("password tried", place, name, secret)
+        return Mark(place, name, full)
+
+    def spared(self, mark: Mark) -> bool:
+        """Whether it needs no counting: right a moment ago, or wrong and counted."""
+        return self.known.right(mark.full, mark.place) or self.known.wrong(mark.full)
+
+    def known_right(self, mark: Mark, *, within: float = LIFE) -> bool:
+        return self.known.right(mark.full, mark.place, within=within)
+
+    @property
+    def away(self) -> bool:
+        """Whether the store failed just now."""
+        return self._clock() < self._away_until
+
+    # -- steps ----------------------------------------------------------------------------
+
+    async def take(self, attempt: Attempt, mark: Mark, *, hasty: bool) -> None:
+        async with self._turns.of(mark.place):
+            hand = self._in_hand.get(mark.full)
+            if not hand:  # else it is counted for those that ask at this moment
+                who = self._who(mark)
+                try:
+                    await self._change(
+                        mark.place,
+                        lambda found: guesses.taken(found, who, mark.what, self._clock()),
+                        hasty=hasty,
+                    )
+                except Refusal:
+                    self.known.missed(mark.full, mark.place)
+                    raise
+                hand = self._hand(mark.full)
+            hand.add(attempt)
+            attempt.counted = True
+
+    async def wrong(self, mark: Mark, *, hasty: bool) -> None:
+        told = self.known.wrong(mark.full)
+        self.known.judged(mark.full, right=False)
+        if not told:
+            who = self._who(mark)
+            await self._settle(
+                mark,
+                lambda found: guesses.told_wrong(found, who, mark.what, self._clock()),
+                hasty=hasty,
+            )
+
+    async def right(self, attempt: Attempt, mark: Mark, *, hasty: bool) -> None:
+        counted = attempt.counted or self.known.wrong(mark.full)
+        self.known.judged(mark.full, right=True)
+        if counted:
+            await self._settle(
+                mark, lambda found: guesses.told_right(found, mark.what), hasty=hasty
+            )
+
+    async def let_go(self, attempt: Attempt, mark: Mark, *, hasty: bool) -> None:
+        if not attempt.counted:
+            return
+        hand = self._in_hand.get(mark.full)
+        if hand is not None:
+            hand.discard(attempt)
+        if not hand and not self.known.wrong(mark.full):
+            self._in_hand.pop(mark.full, None)
+            await self._settle(mark, lambda found: guesses.let_go(found, mark.what), hasty=hasty)
+
+    # -- how ------------------------------------------------------------------------------
+
+    def _who(self, mark: Mark) -> str:
+        return self._ring.digest("name tried", mark.place, mark.name)[:6]
+
+    def _hand(self, full: str) -> WeakSet[Attempt]:
+        if len(self._in_hand) >= _IN_HAND:
+            self._in_hand = {key: hand for key, hand in self._in_hand.items() if hand}
+        hand: WeakSet[Attempt] = WeakSet()
+        self._in_hand[full] = hand
+        return hand
+
+    async def _settle(self, mark: Mark, work: Callable[[Guesses], Guesses], *, hasty: bool) -> None:
+        async with self._turns.of(mark.place):
+            await self._change(mark.place, work, hasty=hasty)
+
+    async def _change(self, place: str, work: Callable[[Guesses], Guesses], *, hasty: bool) -> None:
+        if not hasty:
+            await self._in_store(place, work)
+            return
+        if not self.away:
+            try:
+                async with asyncio.timeout(self.haste):
+                    await self._in_store(place, work)
+                return
+            except (StoreUnavailable, TimeoutError):
+                self._away_until = self._clock() + _AWAY
+        self._remember(place, work(self._seen.get(place, ())))
+
+    def _remember(self, place: str, found: Guesses) -> None:
+        """What is counted on from while the store is away."""
+        self._seen.pop(place, None)
+        self._seen[place] = found
+        if len(self._seen) > _PLACES:
+            del self._seen[next(iter(self._seen))]
+
+    async def _in_store(self, place: str, work: Callable[[Guesses], Guesses]) -> None:
+        key = Key("guesses", "", place)
+        for _ in range(_RETRIES):
+            record = await self._store.get(key)
+            found = guesses.load(record.value, self._clock()) if record else ()
+            changed = work(found)
+            self._remember(place, changed)
+            if changed == found:
+                return
+            version = record.version if record else 0
+            expires = self._clock() + guesses.LIFE
+            value = guesses.dump(changed)
+            if await self._store.put(key, value, expires=expires, if_version=version) is not None:
+                return
+        raise StoreUnavailable("passwords are tried by too many at once")

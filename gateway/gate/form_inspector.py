@@ -1,0 +1,163 @@
+"""Decide by a field of the body while it streams (pypiserver deletes by an upload's `:action`).
+
+Joins `gateway.core.http.forms`, which reads the fields, with the rules, which decide by them.
+Bodies are never held whole: up to `HOLD` bytes wait until every field is known and the file has
+begun.
+Nothing that was not judged goes on, and the rest is watched to its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from gateway.core.errors import Refusal
+from gateway.core.http.facts import Facts
+from gateway.core.http.forms import FilePart, FormJudge
+from gateway.core.http.zips import ZipWatch
+from gateway.core.rules.rules import Matched, Policy, Rule, RuleSet
+from gateway.proxy.ports import Answer, Plan
+
+HOLD: Final = 1024 * 1024
+"""Bytes kept back while the field is looked for."""
+
+Decide = Callable[[Facts, Rule | None, Policy], Plan | Awaitable[Plan]]
+Refuse = Callable[[Facts, Refusal], Answer]
+
+
+class FormInspector:
+    """An `Inspector` (see gateway.proxy.ports) over the form rules that may fit a request.
+
+    Raises:
+        Refusal: `unreadable_form` for a body that is no plain form.
+    """
+
+    hold_limit: int = 2 * HOLD  # what arrives in one piece with the last held byte, too
+
+    def __init__(
+        self,
+        facts: Facts,
+        matched: Matched,
+        rules: RuleSet,
+        decide: Decide,
+        refuse: Refuse,
+    ) -> None:
+        self._facts: Final = facts
+        self._rules: Final = rules
+        self._decide: Final = decide
+        self._refuse: Final = refuse
+        self._archives: Final = Archives() if matched.unpacks else None
+        self._judge: Final = FormJudge(
+            facts.first("content-type") or "",
+            facts.joined("content-encoding"),
+            matched.form_names,
+            self._archives,
+        )
+        self._seen = 0
+        self._going = False
+
+    @property
+    def fields(self) -> Mapping[str, str]:
+        """What was found so far of the fields that decide."""
+        return self._judge.fields
+
+    @property
+    def safe(self) -> int:
+        return self._judge.safe if self._going else 0
+
+    def feed(self, data: bytes) -> Plan | Awaitable[Plan] | None:
+        self._seen += len(data)
+        judge = self._judge
+        try:
+            judge.feed(data)
+            if self._going:
+                return None
+            # What is small goes on whole, so that no part of it can be taken for the whole.
+            if self._seen >= HOLD or (judge.decided and judge.files):
+                return self._settle() if judge.decided else self._release()
+        except Refusal as refusal:
+            return self._refuse(self._facts, refusal)
+        return None
+
+    def finish(self) -> Plan | Awaitable[Plan] | None:
+        try:
+            self._judge.finish()
+            return None if self._going else self._settle()
+        except Refusal as refusal:
+            return self._refuse(self._facts, refusal)
+
+    def _release(self) -> Plan | Awaitable[Plan]:
+        """Too much to hold: on with the fields that are there, if a `pass` rule allows that."""
+        if self._match(self._judge.fields).policy is not Policy.PASS:
+            raise Refusal("unreadable_form", why="the field that decides comes too late")
+        self._judge.release()
+        return self._settle()
+
+    def _settle(self) -> Plan | Awaitable[Plan]:
+        """Every field that matters is known; a repeated one is still refused later."""
+        final = self._match(self._judge.fields)
+        if not self._judge.complete:
+            self._refuse_ambiguous_cuts(final)
+        if self._archives is not None:
+            self._archives.decide(final.unpacks)
+        self._going = True
+        return self._decide(self._facts, final.rule, final.policy)
+
+    def _refuse_ambiguous_cuts(self, final: Matched) -> None:
+        """A server may act on a body that was cut off: in the middle of a value or before the
+        next one. That must not be what another rule is there for."""
+        found: dict[str, str] = {}
+        for name, value in self._judge.fields.items():
+            for end in range(1, len(value) + 1):
+                found[name] = value[:end]
+                rule = self._match(found).rule
+                if rule is None or rule.form is None or rule.policy is Policy.PASS:
+                    continue
+                if rule is not final.rule:
+                    raise Refusal("unreadable_form", why=f"a part of it is a {rule.name!r}")
+
+    def _match(self, fields: dict[str, str]) -> Matched:
+        return self._rules.match(self._facts, {name: (value,) for name, value in fields.items()})
+
+
+class Archives:
+    """A `FileObserver` that looks into the files of a form which the index unpacks.
+
+    Until the rule is known nothing goes on, so what is wrong with a file waits for it.
+    """
+
+    def __init__(self) -> None:
+        self._watch: ZipWatch | None = None
+        self._wrong: Refusal | None = None
+        self._decided = self._matters = False
+
+    def decide(self, unpacked: bool) -> None:
+        """The rule is known; whether the index unpacks the files.
+
+        Raises:
+            Refusal: what is wrong with those that have come.
+        """
+        self._decided, self._matters = True, unpacked
+        if self._wrong is not None and unpacked:
+            raise self._wrong
+
+    def begins(self, _part: FilePart) -> None:
+        self._watch = ZipWatch()
+
+    def content(self, data: bytes) -> int:
+        self._look(lambda watch: watch.feed(data))
+        return 0
+
+    def ends(self) -> None:
+        self._look(lambda watch: watch.finish())
+        self._watch = None
+
+    def _look(self, at: Callable[[ZipWatch], None]) -> None:
+        if self._watch is None or (self._decided and not self._matters):
+            return
+        try:
+            at(self._watch)
+        except Refusal as refusal:
+            if self._decided:
+                raise
+            self._watch, self._wrong = None, self._wrong or refusal

@@ -1,0 +1,194 @@
+"""The gate: what the forwarder asks for each request (`gateway.proxy.ports.Gate`).
+
+The straight path is synchronous and knows only rules; everything that needs the store or the
+upstream is awaited, and every failure there is a refusal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Final
+
+from gateway.core.errors import Refusal
+from gateway.core.evidence import Site, site_of
+from gateway.core.http import cookies
+from gateway.core.http.facts import Facts, Field, IPAddress
+from gateway.core.http.path import parse_target
+from gateway.core.http.responses import Response, taken_in
+from gateway.core.login.callers import caller_of
+from gateway.core.rules.rules import Policy, Rule
+from gateway.core.store import StoreUnavailable
+from gateway.core.urls import own
+from gateway.gate.context import LoginWork, Parts
+from gateway.gate.form_inspector import FormInspector
+from gateway.gate.held_answers import Holding
+from gateway.gate.policies import GUARDED, Guard
+from gateway.gate.presented import Presented
+from gateway.gate.words import has_own_cookie
+from gateway.gate.xml_body import XmlInspector, called_xml
+from gateway.proxy.ports import Answer, Forward, HandOver, Inspect, Plan
+
+# What only browsers send, where they send a form.
+_BROWSERS: Final = frozenset({"origin", "sec-fetch-mode", "sec-fetch-site"})
+# What the server behind `HandOver` can read (llhttp knows no others).
+_HANDED: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+# Written by whoever may upload.
+_UPLOADED: Final = frozenset({Response.INERT, Response.DOCUMENTATION})
+
+
+class RuleGate:
+    """A `Gate` over the parts of one gateway."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts: Final = parts
+        self._guard: Final = Guard(parts)
+        self.holding: Final = Holding(parts)
+        self.presented: Final = Presented(parts)
+        self._ways: Final = {
+            response: Forward(answer_add=fields) for response, fields in parts.treatments.items()
+        }
+
+    # -- requests -------------------------------------------------------------------------
+
+    def quick(self, method: str, target: str) -> Forward | None:
+        try:
+            path = parse_target(target).path
+        except Refusal:
+            return None
+        if own(path) or self._parts.upstream.logs_out(method, path):
+            return None
+        candidates = self._parts.rules.candidates(method, path)
+        if not candidates:
+            return self._base(None) if self._parts.rules.default is Policy.PASS else None
+        first = candidates[0]
+        if first.conditional or first.policy is not Policy.PASS:
+            return None
+        if first.response is Response.DOCUMENTATION:  # where and how is read, the head tells
+            return None
+        return self._base(first)
+
+    def client_fields(self, client: IPAddress | None) -> tuple[Field, ...]:
+        return self._parts.upstream.own_fields(self._parts.public_url, client)
+
+    def plan(self, facts: Facts) -> Plan | Awaitable[Plan]:
+        try:
+            return self._plan(facts)
+        except Refusal as refusal:
+            return self._parts.replies.refusal(facts, refusal)
+
+    def _plan(self, facts: Facts) -> Plan | Awaitable[Plan]:
+        if self._parts.documentation.hosts(facts):
+            return self._parts.documentation.at_home(facts)
+        if facts.method != facts.method.upper():  # some servers fold it, others do not
+            raise Refusal("bad_request", why="its method is not in capitals")
+        if own(facts.path):
+            return self._hand_over(facts)
+        matched = self._parts.rules.match(facts)
+        if taken_in(facts) and self._parts.response_of(matched.rule) in _UPLOADED:
+            raise Refusal("not_part_of_a_page")
+        if matched.needs_form:
+            parts = self._parts
+            refuse = parts.replies.refusal
+            return Inspect(FormInspector(facts, matched, parts.rules, self.decide, refuse))
+
+        def decide() -> Plan | Awaitable[Plan]:
+            return self.decide(facts, matched.rule, matched.policy)
+
+        if called_xml(facts, matched):
+            return Inspect(XmlInspector(facts, decide, self._parts.replies.refusal))
+        return decide()
+
+    def decide(self, facts: Facts, rule: Rule | None, policy: Policy) -> Plan | Awaitable[Plan]:
+        """What a policy means for a request."""
+        base = self._base(rule)
+        if rule is None and policy is not Policy.PASS and _uploads(facts):
+            address = self._parts.upstream.upload_address(facts)
+            if address:
+                address = self._parts.public_url + address
+                return self.refusal(facts, "nothing_to_upload_to", address=address)
+        if policy is Policy.DENY:
+            return self.refusal(facts, "denied")
+        if rule is not None and rule.response is Response.DOCUMENTATION:
+            elsewhere = self._parts.documentation.elsewhere(facts, rule)
+            if elsewhere is not None:
+                return elsewhere
+            base = self._parts.documentation.here(facts, base)
+        if policy is Policy.LOGIN and (not facts.safe or _has_body(facts)):
+            return self._hand_over(facts, LoginWork(rule))
+        if policy in (Policy.PASS, Policy.LOGIN):
+            if self._parts.upstream.logs_out(facts.method, facts.path) and self._by_a_page(facts):
+                return self.refusal(facts, "cross_site")
+            cut = self._guard.cut(facts, rule, base)
+            if has_own_cookie(facts):
+                return self._with_session(facts, rule, base, cut)
+            return self.presented.plan(facts, rule, cut)
+        judge = GUARDED[policy]
+        return self._parts.replies.worded(facts, judge(self._guard, facts, rule, base))
+
+    def _hand_over(self, facts: Facts, work: LoginWork | None = None) -> Plan:
+        if facts.method not in _HANDED:
+            return self.refusal(facts, "method_not_allowed")
+        return HandOver(facts, work)
+
+    async def _with_session(
+        self, facts: Facts, rule: Rule | None, base: Forward, cut: Forward
+    ) -> Plan:
+        """A `pass` route goes on whatever happens to the store or the session.
+
+        cut: `base` less what a browser added by itself, where that does not count.
+        """
+        parts = self._parts
+        plan = cut
+        try:
+            if parts.upstream.logs_out(facts.method, facts.path):
+                if await self._log_out(facts):
+                    plan = base  # so that the index's own session ends, too
+            else:
+                plan = await self._guard.with_session(facts, rule, cut)
+        except (Refusal, StoreUnavailable):
+            pass
+        presented = self.presented.plan(facts, rule, plan)
+        return await presented if isinstance(presented, Awaitable) else presented
+
+    async def _log_out(self, facts: Facts) -> bool:
+        """Logging out at the upstream ends the gateway's session too; whether it may."""
+        cookie = self._parts.jar.read(facts, cookies.SESSION)
+        ours = site_of(facts, self._parts.public_url) is Site.OWN
+        if cookie and ours:
+            await self._parts.flow.end(cookie, caller_of(facts))
+        return ours
+
+    def _by_a_page(self, facts: Facts) -> bool:
+        """Whether a page made the browser ask, not a person: another site's, or as a picture."""
+        foreign = site_of(facts, self._parts.public_url) is Site.FOREIGN
+        return foreign or facts.first("sec-fetch-mode") == "no-cors"
+
+    def _base(self, rule: Rule | None) -> Forward:
+        return self._ways[self._parts.response_of(rule)]
+
+    # -- answers --------------------------------------------------------------------------
+
+    def sets_session(self, set_cookie: str) -> bool:
+        return self.holding.concerns(set_cookie)
+
+    async def hold(self, facts: Facts, status: int, fields: tuple[Field, ...]) -> Answer | None:
+        return await self._parts.replies.worded(facts, self.holding.hold(facts, fields))
+
+    def refusal(self, facts: Facts | None, slug: str, **detail: str) -> Answer:
+        return self._parts.replies.refusal(facts, Refusal(slug, retry_after=None, **detail))
+
+
+def _uploads(facts: Facts) -> bool:
+    """Whether this is how programs upload; a browser would say where it comes from."""
+    if facts.method != "POST" or facts.content_type != "multipart/form-data":
+        return False
+    return not any(
+        name in ("sec-fetch-site", "sec-fetch-mode", "origin") for name, _ in facts.fields
+    )
+
+
+def _has_body(facts: Facts) -> bool:
+    """Whether a request may have a body: devpi reads a login form out of a GET, too."""
+    if facts.first("transfer-encoding") is not None:
+        return True
+    return facts.first("content-length") not in (None, "0")

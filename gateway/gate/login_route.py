@@ -1,0 +1,125 @@
+"""Logins at the upstream's own login route: a form in a browser, or JSON from a program.
+
+The upstream judges the password first; its answer is kept back until the second factor passes.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway.core.errors import Refusal
+from gateway.core.evidence import Site, site_of
+from gateway.core.http.cookies import without_named
+from gateway.core.http.facts import Facts, Field
+from gateway.core.http.set_cookie import with_same_site
+from gateway.core.login.callers import caller_of
+from gateway.core.login.models import Caller, Held
+from gateway.core.typed import header_code, split_code
+from gateway.core.upstream import Attempt, Credential, Issued, Reply
+from gateway.core.urls import base_of, without_base
+from gateway.core.user_id import user_id
+from gateway.gate.context import LoginWork, Parts
+from gateway.gate.held_answers import Holding, begin, local_location
+from gateway.gate.messages import passed_on
+from gateway.proxy.ports import Answer
+from gateway.upstreams.client import passing
+
+# Written anew for a login: its body and what describes it. The answer is read, so it must
+# not come compressed.
+_REWRITTEN: Final = frozenset({"accept", "accept-encoding", "content-type", "content-encoding"})
+
+
+class Logins:
+    """Carries logins through. Raises `Refusal` and `StoreUnavailable`; the handler words them."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts: Final = parts
+        self._holding: Final = Holding(parts)
+
+    async def answer(self, facts: Facts, work: LoginWork, body: bytes) -> Answer:
+        parts = self._parts
+        if site_of(facts, parts.public_url) is Site.FOREIGN:
+            raise Refusal("cross_site", home=parts.public_url + "/")
+        attempt = parts.upstream.read_login(facts, body)
+        if attempt is None:
+            raise Refusal("unreadable_login")
+        user_id(attempt.credential.user)  # refuses a name nobody can have
+        whole = attempt
+        attempt, code = _take_code(facts, attempt)
+        caller = caller_of(facts, work.rule)
+        reply, issued = await self._ask(facts, attempt, caller)
+        if not issued and attempt is not whole and reply.status < 500:
+            # What looked like a code may be the end of a password.
+            attempt, code = whole, None
+            reply, issued = await self._ask(facts, attempt, caller)
+        if not issued:
+            return passed_on(reply, parts.treatment_of(work.rule))
+        if attempt.interactive and code is None:
+            return await self._lead(facts, attempt, issued, reply)
+        await parts.flow.prove_now(attempt.credential.user, code, issued, caller)
+        return passed_on(reply, parts.treatment_of(work.rule))
+
+    async def _ask(
+        self, facts: Facts, attempt: Attempt, caller: Caller
+    ) -> tuple[Reply, tuple[Issued, ...]]:
+        """What the upstream says to a name and a password, and what it hands out."""
+        parts = self._parts
+        user, secret = attempt.credential.user, attempt.credential.secret
+        async with await parts.flow.trying(user, secret, caller) as trial:
+            reply = await parts.calls.ask(
+                parts.upstream.login_call(facts, attempt), self._fields(facts)
+            )
+            self._holding.check_planted(reply.all("set-cookie"))
+            issued = parts.upstream.login_answer(facts, attempt, reply)
+            if issued:
+                await trial.right()
+            elif self._takes(attempt, reply):
+                raise Refusal("upstream_broken")  # a yes in words nobody here knows
+            elif reply.status < 500:
+                await trial.wrong()
+        return reply, issued
+
+    def _takes(self, attempt: Attempt, reply: Reply) -> bool:
+        """Whether an answer without a readable credential seems to say yes."""
+        yes = not attempt.interactive and 200 <= reply.status < 300
+        return yes or any(map(self._holding.hands_out, reply.all("set-cookie")))
+
+    def _fields(self, facts: Facts) -> tuple[Field, ...]:
+        """The client's fields without any credential: the login is the only one."""
+        parts = self._parts
+        fields = passing(facts, without=_REWRITTEN | parts.upstream.carrier_fields())
+        kept = [
+            (
+                name,
+                without_named(value, parts.upstream.session_cookies) if name == "cookie" else value,
+            )
+            for name, value in fields
+        ]
+        own = parts.own_fields(facts)
+        return (*own, *((name, value) for name, value in kept if value))
+
+    async def _lead(
+        self, facts: Facts, attempt: Attempt, issued: tuple[Issued, ...], reply: Reply
+    ) -> Answer:
+        public_url = self._parts.public_url
+        goto = without_base(base_of(public_url), attempt.goto)
+        goto = goto or local_location(reply.fields, public_url)
+        cookies = tuple(map(with_same_site, reply.all("set-cookie")))
+        held = Held(issued, cookies, goto, issued[0].credential)
+        return await begin(self._parts, facts, attempt.credential.user, held)
+
+
+def _take_code(facts: Facts, attempt: Attempt) -> tuple[Attempt, str | None]:
+    """The code of a login, from X-OTP or behind the password, and the login without it.
+
+    With X-OTP the password is never split: a comma may be part of it.
+    """
+    header = header_code(facts)
+    if header:
+        return attempt, header
+    parts = split_code(attempt.credential.secret)
+    if parts is None:
+        return attempt, None
+    password, code = parts
+    credential = Credential(attempt.credential.user, password)
+    return Attempt(credential, attempt.interactive, attempt.goto, attempt.extra), code

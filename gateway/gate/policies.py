@@ -1,0 +1,301 @@
+"""Routes that need more than a rule: gather the evidence, judge it, say how to go on.
+
+The judging itself is `gateway.core.evidence`; this file asks the store and the upstream for what
+it needs, in the order password, code, act.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from gateway.core.audit.events import Event
+from gateway.core.errors import EARNED_ONLY, IN_THE_REQUEST, Refusal, credential_detail
+from gateway.core.evidence import (
+    BASIC,
+    Code,
+    Evidence,
+    Shown,
+    Site,
+    Verdict,
+    find_code,
+    from_ours,
+    judge,
+    places,
+    remembered,
+    site_of,
+)
+from gateway.core.http import cookies
+from gateway.core.http.facts import Facts
+from gateway.core.login.callers import caller_of
+from gateway.core.login.models import Caller, Session, Verified
+from gateway.core.rules.rules import Policy, Rule
+from gateway.core.user_id import user_id
+from gateway.core.wording import in_words
+from gateway.gate.context import Parts, guarded
+from gateway.gate.first_factor import ACCEPTED_FOR
+from gateway.proxy.ports import Forward, HandOver, Plan
+
+_BY_LOGIN: Final = frozenset({"second_factor_required", "second_factor_stale"})
+
+
+class Guard:
+    """Decides on guarded requests. Raises `Refusal` and `StoreUnavailable`; the gate words them."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts: Final = parts
+
+    async def second_factor(self, facts: Facts, rule: Rule | None, base: Forward) -> Plan:
+        """Forward only with evidence of a second factor that is young enough."""
+        evidence = await self._evidence(facts, rule)
+        proof: Verified | Session
+        try:
+            code = find_code(facts, evidence)
+            if code is not None:
+                proof, plan = await self._with_code(facts, rule, base, code)
+            else:
+                verdict = judge(evidence, max_age=self._max_age(rule), now=self._parts.clock())
+                proof, plan = self._passed(facts, rule, base, evidence, verdict)
+        except Refusal as refusal:
+            await self._refused(facts, rule, evidence, refusal)
+            raise
+        return await self._act(facts, rule, evidence, proof, plan)
+
+    async def token(self, facts: Facts, rule: Rule | None, base: Forward) -> Plan:
+        """Forward only what a login with a second factor earned, however long ago."""
+        evidence = await self._evidence(facts, rule)
+        verdict = judge(evidence, max_age=None, now=self._parts.clock())
+        if not verdict.passes:
+            home = self._parts.public_url + "/"
+            detail = {"fix": EARNED_ONLY} if verdict.slug == "second_factor_required" else {}
+            raise Refusal(verdict.slug, retry_after=None, home=home, **verdict.detail, **detail)
+        return self._forward(facts, base, evidence)
+
+    async def authenticated(self, facts: Facts, rule: Rule | None, base: Forward) -> Plan:
+        """Forward with any credential the upstream itself accepts, or a session."""
+        evidence = await self._evidence(facts, rule)
+        if not evidence.explicit and (evidence.carriers or evidence.session is not None):
+            self._check_ambient(evidence)
+        people = set()
+        for shown in evidence.carriers:
+            try:
+                people.add(await self._accepted(shown, caller_of(facts, rule)))
+            except Refusal as refusal:
+                if refusal.slug != "credential_required":
+                    raise
+                detail = credential_detail((shown.carrier.place,))
+                raise Refusal("credential_required", retry_after=None, **detail) from None
+        if evidence.session is not None:
+            people.add(evidence.session.user_id)
+        if not people:
+            raise Refusal("credential_required")
+        if len(people) > 1:
+            raise Refusal(
+                "mixed_credentials", retry_after=None, **credential_detail(places(evidence))
+            )
+        return self._forward(facts, base, evidence)
+
+    def _check_ambient(self, evidence: Evidence) -> None:
+        """A request with nothing but what a browser sends by itself.
+
+        Raises:
+            Refusal: `session_not_enough`, `cross_site`.
+        """
+        home = self._parts.public_url + "/"
+        if evidence.shut:
+            detail = credential_detail(places(evidence))
+            raise Refusal(evidence.closed, retry_after=None, home=home, **detail)
+        if not from_ours(evidence, explicit=False):
+            raise Refusal("cross_site", home=home)
+
+    async def _accepted(self, shown: Shown, caller: Caller) -> str:
+        """The user id of a carrier that the upstream accepts.
+
+        This tells a right password from a wrong one, so wrong ones are counted as at a login.
+        """
+        if shown.verified is not None:
+            return shown.verified.user_id
+        credential, parts = shown.carrier.credential, self._parts
+        if credential is None:
+            raise Refusal("credential_required")
+        user, secret = credential.user, credential.secret
+        if not parts.flow.known_right(user, secret, caller, within=ACCEPTED_FOR):
+            async with await parts.flow.trying(user, secret, caller) as attempt:
+                if not await parts.passwords.accepted(credential):
+                    await attempt.wrong()
+                    raise Refusal("credential_required")
+                await attempt.right()
+        return user_id(user)
+
+    async def with_session(self, facts: Facts, rule: Rule | None, base: Forward) -> Forward:
+        """A `pass` request of a browser that has a session: lend it the session's credential.
+
+        Never fails: without a session (or a store) the request goes on as it is.
+        """
+        evidence = await self._evidence(facts, rule, verify=False)
+        return self._forward(facts, base, evidence)
+
+    def cut(self, facts: Facts, rule: Rule | None, base: Forward) -> Forward:
+        """An unsafe `pass` request without what a browser added to it by itself, where a foreign
+        page started it, or a page of ours by a rule that takes no sessions for changes."""
+        site = site_of(facts, self._parts.public_url)
+        if facts.safe or site is Site.UNKNOWN:
+            return base
+        if site is Site.OWN and self._by_session(rule):
+            return base
+        replaced = dict(base.replace)
+        header = facts.first("cookie")
+        if header is not None:
+            kept = cookies.without_named(header, self._parts.upstream.session_cookies)
+            replaced["cookie"] = cookies.without_own_cookies(kept) or None
+        if remembered(facts, site):
+            replaced[BASIC] = None
+        return replace(base, replace=replaced)
+
+    def _by_session(self, rule: Rule | None) -> bool:
+        return self._parts.acts_by_session if rule is None else rule.session
+
+    # -- steps ----------------------------------------------------------------------------
+
+    async def _evidence(self, facts: Facts, rule: Rule | None, *, verify: bool = True) -> Evidence:
+        parts = self._parts
+        site = site_of(facts, parts.public_url)
+        by_itself = remembered(facts, site)
+        carriers = []
+        for carrier in parts.upstream.carriers(facts):
+            known = None
+            if verify and carrier.credential is not None:
+                known = await parts.flow.verified(carrier.credential)
+            carriers.append(Shown(carrier, known, by_itself))
+        cookie = parts.jar.read(facts, cookies.SESSION)
+        session = await parts.flow.session(cookie) if cookie else None
+        return Evidence(tuple(carriers), session, site, facts.safe, self._by_session(rule))
+
+    def _max_age(self, rule: Rule | None) -> float:
+        own = rule.max_age if rule is not None else None
+        return self._parts.max_age if own is None else own
+
+    def _passed(
+        self,
+        facts: Facts,
+        rule: Rule | None,
+        base: Forward,
+        evidence: Evidence,
+        verdict: Verdict,
+    ) -> tuple[Verified | Session, Forward]:
+        if not verdict.passes or verdict.proof is None:
+            # Where sessions do not count, a login in a browser would lead nowhere.
+            fix = {"fix": IN_THE_REQUEST} if evidence.shut and verdict.slug in _BY_LOGIN else {}
+            raise Refusal(
+                verdict.slug,
+                retry_after=None,
+                max_age=in_words(self._max_age(rule)),
+                home=self._parts.public_url + "/",
+                **verdict.detail,
+                **fix,
+            )
+        return verdict.proof, self._forward(facts, base, evidence)
+
+    async def _with_code(
+        self, facts: Facts, rule: Rule | None, base: Forward, code: Code
+    ) -> tuple[Verified, Forward]:
+        """Password first, then the code, then the act: nobody learns of codes without it."""
+        parts = self._parts
+        caller = caller_of(facts, rule)
+        who = user_id(code.user)
+        if code.credential is not None:
+            secret = code.credential.secret
+            async with await parts.flow.trying(code.user, secret, caller) as attempt:
+                if await parts.passwords.right(code.credential) is None:
+                    await attempt.wrong()
+                    raise Refusal("password_invalid")
+                await attempt.right()
+        factor = await parts.flow.prove_now(code.user, code.text, (), caller)
+        plan = base
+        if code.cut and code.carrier is not None and code.credential is not None:
+            changed = parts.upstream.with_secret(facts, code.carrier, code.credential.secret)
+            plan = replace(base, replace={**base.replace, **_cleaned(changed)})
+        return Verified(who, parts.clock(), factor), plan
+
+    def _forward(self, facts: Facts, base: Forward, evidence: Evidence) -> Forward:
+        """Lend the session's credential to a request that carries none of its own."""
+        session = evidence.session
+        lends = session is not None and not evidence.carriers and session.upstream is not None
+        if not lends or evidence.shut or not from_ours(evidence, explicit=False):
+            return base
+        assert session is not None and session.upstream is not None
+        added = tuple(
+            _merged(facts, name, value)
+            for name, value in self._parts.upstream.present(session.upstream)
+        )
+        return replace(base, add=(*base.add, *added))
+
+    async def _act(
+        self,
+        facts: Facts,
+        rule: Rule | None,
+        evidence: Evidence,
+        proof: Verified | Session,
+        plan: Forward,
+    ) -> Plan:
+        """Record a change before it happens; one that may change a password is watched."""
+        if not facts.safe:
+            await self._parts.audit.record(
+                Event.GUARDED_ACT,
+                proof.user_id,
+                caller_of(facts, rule).origin,
+                factor=proof.factor,
+            )
+        user = self._parts.upstream.changes_password(facts)
+        return HandOver(facts, guarded(rule, user, proof, plan)) if user else plan
+
+    async def _refused(
+        self, facts: Facts, rule: Rule | None, evidence: Evidence, refusal: Refusal
+    ) -> None:
+        """Record who was refused, as far as somebody is named; the trail rations strangers."""
+        who = _claimed(evidence)
+        if not who or facts.safe:
+            return
+        await self._parts.audit.record(
+            Event.GUARDED_REFUSED, who, caller_of(facts, rule).origin, detail=refusal.slug
+        )
+
+
+def _claimed(evidence: Evidence) -> str:
+    """The user id a request names, proven or not; "" for none that can be used."""
+    names = [shown.verified.user_id for shown in evidence.carriers if shown.verified]
+    if evidence.session is not None:
+        names.append(evidence.session.user_id)
+    read = [shown.carrier.credential for shown in evidence.carriers]
+    names += [credential.user for credential in read if credential is not None]
+    for name in names:
+        try:
+            return user_id(name)
+        except Refusal:
+            continue
+    return ""
+
+
+def _cleaned(changed: Mapping[str, str]) -> dict[str, str]:
+    """A rewritten Cookie field goes upstream as it is: without the gateway's own."""
+    return {
+        name: cookies.without_own_cookies(value) if name == "cookie" else value
+        for name, value in changed.items()
+    }
+
+
+def _merged(facts: Facts, name: str, value: str) -> tuple[str, str]:
+    """A field to add; a cookie joins the cookies the request has."""
+    if name.lower() != "cookie":
+        return name, value
+    others = cookies.without_own_cookies(facts.first("cookie") or "")
+    return name, f"{value}; {others}" if others else value
+
+
+GUARDED: Final = {
+    Policy.SECOND_FACTOR: Guard.second_factor,
+    Policy.TOKEN: Guard.token,
+    Policy.AUTHENTICATED: Guard.authenticated,
+}
+"""Which policy is judged how."""

@@ -1,0 +1,120 @@
+"""Refusals as answers: a page or a redirect for a browser, one JSON sentence for the rest.
+
+What the status and the words are, `gateway.core.errors` says; here is only their form.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Final, TypeVar
+
+from gateway.core.errors import Refusal
+from gateway.core.http.facts import Facts, Field
+from gateway.core.store import StoreUnavailable
+from gateway.core.urls import LOGIN, base_of, below, login_for, step_up_for
+from gateway.proxy.ports import Answer
+from gateway.stores.outage import refusal_for
+
+T = TypeVar("T")
+
+_log = logging.getLogger("gateway.refusals")
+
+# RFC 9110 section 11.6.1 wants a challenge with each 401. Browsers pass over a scheme they do
+# not know; Basic is named only where a name and a password would help.
+_CHALLENGES: Final = {
+    "credential_required": 'Basic realm="index"',
+}
+_CHALLENGE: Final = "OTP"
+# Setting up a second factor begins with a login, too.
+_LEADS_TO_LOGIN: Final = frozenset(
+    {"second_factor_required", "credential_required", "not_enrolled"}
+)
+
+PageOf = Callable[[Facts | None, Refusal], tuple[int, tuple[Field, ...], bytes]]
+"""`Pages.refusal`: status, fields and body of a refusal as a page."""
+
+
+class Replies:
+    """How this deployment words a refusal.
+
+    Args:
+        public_url: without a trailing slash; stands in the sentences for the command line.
+        command_line: fields the upstream's command-line client expects on JSON replies.
+        page: makes pages, asked only for browsers.
+        shield: fields that every answer of the gateway's own carries, page or not.
+    """
+
+    def __init__(
+        self,
+        public_url: str,
+        command_line: tuple[Field, ...],
+        page: PageOf,
+        shield: tuple[Field, ...],
+    ) -> None:
+        self._public_url: Final = public_url
+        self._base: Final = base_of(public_url)
+        self._command_line: Final = command_line
+        self._page: Final = page
+        self._shield: Final = shield
+
+    def refusal(self, facts: Facts | None, refusal: Refusal) -> Answer:
+        full = self._filled(refusal)
+        if facts is not None and facts.navigates:
+            return self._lead(facts, full) or Answer(*self._page(facts, full))
+        answer = self.json(full)
+        if facts is None or "json" in facts.joined("accept"):
+            return answer
+        # twine and `devpi upload` show the reason of the status line and never the body.
+        return replace(answer, reason=full.text)
+
+    async def worded(self, facts: Facts, work: Awaitable[T]) -> T | Answer:
+        """What `work` gives; any failure of it is a refusal, in the words of `core.errors`."""
+        try:
+            return await work
+        except Refusal as refusal:
+            return self.refusal(facts, refusal)
+        except StoreUnavailable as error:
+            return self.refusal(facts, refusal_for(error))
+        except Exception:
+            _log.exception("a check failed; the request is refused")
+            return self.refusal(facts, Refusal("internal"))
+
+    def json(self, refusal: Refusal) -> Answer:
+        """The refusal for a program. No Location: with a 401 it makes devpi-client forget its
+        login."""
+        full = self._filled(refusal)
+        body = json.dumps({"message": full.text, "slug": full.slug}) + "\n"
+        # devpi-client compares this type in full, so no charset is named.
+        fields = [("Content-Type", "application/json"), *self._shield]
+        if full.status == 401:
+            fields.append(("WWW-Authenticate", _CHALLENGES.get(full.slug, _CHALLENGE)))
+        if full.retry_after is not None:
+            fields.append(("Retry-After", str(full.retry_after)))
+        return Answer(full.status, (*fields, *self._command_line), body.encode())
+
+    def see(self, location: str, *cookies: str) -> Answer:
+        """Lead a browser on (RFC 9110 section 15.4.4)."""
+        fields: list[Field] = [("Location", below(self._base, location)), *self._shield]
+        fields += [("Set-Cookie", cookie) for cookie in cookies]
+        return Answer(303, tuple(fields), b"")
+
+    def _filled(self, refusal: Refusal) -> Refusal:
+        """The addresses a sentence may name, where whoever refused did not know them."""
+        detail = {
+            "login": self._public_url + LOGIN,
+            "enrol": self._public_url + LOGIN,
+            "home": self._public_url + "/",
+            **refusal.detail,
+        }
+        return Refusal(refusal.slug, retry_after=refusal.retry_after, **detail)
+
+    def _lead(self, facts: Facts, refusal: Refusal) -> Answer | None:
+        back = facts.target if facts.safe else "/"
+        if refusal.slug in _LEADS_TO_LOGIN:
+            return self.see(login_for(back))
+        if refusal.slug == "second_factor_stale":
+            return self.see(step_up_for(back))
+        return None

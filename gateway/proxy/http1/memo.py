@@ -1,0 +1,167 @@
+"""The grammar of a head compiled for one list of field names, where that list comes often.
+
+A shape is the same grammar with the names written out, so that one match judges a block and
+takes out what matters. It knows names, never values, but for the usual ones that say nothing. One
+that does not fit costs little, and the general way remains for everything else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from operator import itemgetter
+from typing import Final, Generic
+
+from gateway.proxy.http1.layouts import Judge, Layout
+from gateway.proxy.http1.syntax import DIGITS, VALUE
+
+_OFTEN: Final = 16  # times that a list of names is seen before it becomes a shape
+_MOST: Final = 32
+_TRIED: Final = 4
+_COUNTED: Final = 1024
+_NOTHING: Final = re.compile(rb"(?!)").match
+# A value that changes nothing is part of its shape instead of being looked at each time: all that
+# HTTP/1.1 does is keep-alive anyway.
+_USUAL: Final = {b"connection": rb" ?[Kk]eep-[Aa]live"}
+
+Match = Callable[[bytes], re.Match[bytes] | None]
+
+
+class Shape(Generic[Judge]):
+    """match: of its pattern, from the start. passing: takes the fields that go on out of the
+    groups. judged: places of values among the groups, and what looks at them. whole: every field
+    goes on. sized: of a stricter pattern, see `Shapes`."""
+
+    __slots__ = ("judged", "match", "passing", "pattern", "sized", "whole")
+
+    def __init__(
+        self,
+        pattern: re.Pattern[bytes],
+        passing: Callable[[Sequence[bytes]], bytes],
+        judged: tuple[tuple[int, Judge], ...],
+        whole: bool,
+        sized: Match | None,
+    ) -> None:
+        self.pattern: Final = pattern
+        self.match: Final = pattern.match
+        self.passing: Final = passing
+        self.judged: Final = judged
+        self.whole: Final = whole
+        self.sized: Final = sized
+
+
+class Shapes(Generic[Judge]):
+    """The shapes of one kind of head.
+
+    recent: those to try, the last one that fitted first.
+    sized: matches only what begins as `usual` says, has a Content-Length, and of which every
+        field goes on; the length is its first group. Of the last shape that has one.
+
+    Args:
+        before, after: patterns around the fields. groups: how many groups `before` has.
+        usual: what is before the fields nearly always, without a group. A field with its usual
+            value goes on then, whatever its name.
+    """
+
+    __slots__ = ("_after", "_before", "_groups", "_known", "_seen", "_usual", "recent", "sized")
+
+    def __init__(
+        self,
+        before: bytes = b"",
+        groups: int = 0,
+        after: bytes = b"",
+        *,
+        usual: bytes = b"",
+    ) -> None:
+        self._usual = usual
+        self._before = before
+        self._groups = groups
+        self._after = after
+        self._seen: dict[tuple[bytes, ...], int] = {}
+        self._known: dict[tuple[bytes, ...], Shape[Judge]] = {}
+        self.recent: list[Shape[Judge]] = []
+        self.sized: Match = _NOTHING
+
+    def fitted(self, shape: Shape[Judge]) -> None:
+        """Try this one first from now on."""
+        if shape is not self.recent[0]:
+            self.recent.remove(shape)
+            self.recent.insert(0, shape)
+        if shape.sized is not None:
+            self.sized = shape.sized
+
+    def notice(self, layout: Layout[Judge]) -> None:
+        """None of the recent shapes fitted a head of this layout."""
+        names = layout.names
+        if not names or len(set(names)) < len(names):
+            return
+        shape = self._known.get(names)
+        if shape in self.recent:  # its names, but a value that is not the usual one
+            return
+        if shape is None:
+            if len(self._seen) > _COUNTED:
+                self._seen.clear()
+            self._seen[names] = count = self._seen.get(names, 0) + 1
+            if count < _OFTEN:
+                return
+            if len(self._known) >= _MOST:
+                self._known.clear()
+            shape = self._known[names] = self._compile(layout)
+        self.recent.insert(0, shape)
+        del self.recent[_TRIED:]
+
+    def forget(self) -> None:
+        """Begin as a process does that has just started."""
+        self._seen.clear()
+        self._known.clear()
+        self.recent.clear()
+        self.sized = _NOTHING
+
+    def _compile(self, layout: Layout[Judge]) -> Shape[Judge]:
+        matters = {matter.mark: matter for matter in layout.matters}
+        pattern = [self._before]
+        sized = [self._usual]
+        lengths = 0
+        groups = self._groups
+        passing: list[int] = []
+        judged = []
+        inside = False  # a group of fields that go on
+        whole = True
+        for name in layout.names:
+            matter = matters.get(b"\n%s:" % name)
+            usual = _USUAL.get(name.lower())
+            cut = matter is not None and matter.cut and not (usual and self._usual)
+            if inside and cut:
+                pattern.append(rb")")
+            elif not inside and not cut:
+                pattern.append(rb"(")
+                passing.append(groups)
+                groups += 1
+            inside = not cut
+            whole = whole and inside
+            start = rb"\n" + re.escape(name) + rb":"
+            value = VALUE if usual is None else usual
+            if usual is None and matter is not None and matter.judge is not None:
+                judged.append((groups, matter.judge))
+                groups += 1
+                pattern.append(start + rb"(" + value + rb")\r")
+                lengths += name.lower() == b"content-length"
+                sized.append(start + rb"[ \t]*+([0-9]{1,%d}+)[ \t]*+\r" % DIGITS)
+            else:
+                pattern.append(start + value + rb"\r")
+                sized.append(start + value + rb"\r")
+        pattern.append(rb")" + self._after if inside else self._after)
+        straight = None
+        if self._usual and whole and lengths == len(judged) == 1:
+            straight = re.compile(b"".join([*sized, self._after])).match
+        compiled = re.compile(b"".join(pattern))
+        return Shape(compiled, _taker(passing), tuple(judged), whole, straight)
+
+
+def _taker(places: list[int]) -> Callable[[Sequence[bytes]], bytes]:
+    if len(places) == 1:
+        return itemgetter(places[0])
+    if len(places) == 2:
+        first, second = places
+        return lambda groups: groups[first] + groups[second]
+    return lambda groups: b"".join([groups[place] for place in places])

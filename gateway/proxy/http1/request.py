@@ -1,0 +1,221 @@
+"""The heads of requests, judged by one strict grammar (RFC 9112).
+
+Knows bytes and framing; knows no connections and no rules. What is not plainly well-formed is
+refused, because two readers could take it for two things: bare CR or LF, folded lines, a space
+before the colon, Content-Length beside Transfer-Encoding, either of them twice, any coding but
+`chunked`. The first line is judged here, the fields in `said.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from gateway.core.errors import Refusal
+from gateway.proxy.http1.faults import line_fault, refuse
+from gateway.proxy.http1.request_fields import PLAIN, Said, read_fields
+from gateway.proxy.http1.syntax import BARE, TCHAR
+from gateway.proxy.limits import Limits
+
+if TYPE_CHECKING:
+    from gateway.proxy.rewrite import Route
+
+_LINE: Final = re.compile(rb"(" + TCHAR + rb"{1,32}+) [\x21-\x7e]++ HTTP/1\.([01])")
+_REPEATABLE: Final = frozenset({b"GET", b"HEAD"})
+
+
+class Kind:
+    """What first lines have in common, whatever their target.
+
+    last: version 1.0, so no other request follows. repeatable: without a body it may be sent
+    again (RFC 9110 section 9.2.2). route: where all of them go, where that is known
+    (`Forwarder.quick`). plain: a usual answer to one is framed for the client as it comes.
+    """
+
+    __slots__ = ("last", "method", "plain", "repeatable", "route", "version")
+
+    def __init__(self, method: bytes, version: bytes, route: Route | None = None) -> None:
+        self.method = method
+        self.version = version
+        self.last = version == b"0"
+        self.repeatable = method in _REPEATABLE
+        self.route = route
+        self.plain = method == b"GET" and not self.last
+
+
+class RequestHead:
+    """A judged request head.
+
+    line: the first line as it came. sent: the one that goes upstream. said: what its fields say.
+    size: bytes of the whole head.
+    persistent: the client allows another request on this connection (never in HTTP/1.0).
+    """
+
+    __slots__ = ("kind", "line", "persistent", "said", "sent", "size")
+
+    line: bytes
+    sent: bytes
+    kind: Kind
+    said: Said
+    size: int
+    persistent: bool
+
+    @staticmethod
+    def of(line: bytes, kind: Kind, said: Said, size: int) -> RequestHead:
+        """Make one; a function costs less than __init__ here."""
+        head = RequestHead()
+        head.line = head.sent = line
+        head.kind = kind
+        head.said = said
+        head.size = size
+        head.persistent = not (said.closes or kind.last)
+        return head
+
+    @property
+    def method(self) -> bytes:
+        return self.kind.method
+
+    @property
+    def target(self) -> bytes:
+        return self.line[len(self.kind.method) + 1 : -len(b" HTTP/1.1")]
+
+    @property
+    def version(self) -> bytes:
+        return self.kind.version
+
+    @property
+    def block(self) -> bytes:
+        return self.said.block
+
+    @property
+    def expects(self) -> bool:
+        """The client waits for 100 (RFC 9110 section 10.1.1: not in HTTP/1.0)."""
+        return self.said.expects and self.version == b"1"
+
+    def drop_expect(self) -> None:
+        """The body is here already, so nothing is expected of the upstream any more."""
+        self.said.drop_expect()
+
+
+class BasedHead(RequestHead):
+    """A head below the path of the public address, which its `target` is without."""
+
+    __slots__ = ("_cut",)
+
+    def __init__(self, head: RequestHead, cut: int, *, keeps: bool) -> None:
+        """Args: cut: bytes of that path. keeps: the upstream gets it, too."""
+        self.line = head.line
+        self.kind = head.kind
+        self.said = head.said
+        self.size = head.size
+        self.persistent = head.persistent
+        self._cut = cut
+        version = self.line[-len(b" HTTP/1.1") :]
+        if not keeps:
+            self.sent = b"%s %s%s" % (self.method, self.target, version)
+        elif self.target == b"/" or self.target.startswith(b"/?"):
+            # devpi-web has its first page there; from the one with a slash it leads back to it.
+            path = self.line[len(self.method) + 1 :][:cut]
+            self.sent = b"%s %s%s%s" % (self.method, path, self.target[1:], version)
+        else:
+            self.sent = self.line
+
+    @property
+    def target(self) -> bytes:
+        return self.line[len(self.kind.method) + 1 + self._cut : -len(b" HTTP/1.1")]
+
+
+class Base(NamedTuple):
+    """The path of the public address. keeps: the upstream gets it, and takes it off itself."""
+
+    path: bytes
+    keeps: bool
+
+    def off(self, head: RequestHead) -> RequestHead | None:
+        """The head without it; None for one that asks for something else on this host."""
+        at = len(head.kind.method) + 1
+        end = at + len(self.path)
+        if head.line[at:end] != self.path or head.line[end : end + 1] != b"/":
+            return None
+        return BasedHead(head, len(self.path), keeps=self.keeps)
+
+
+_made: Final = RequestHead.of
+_NONE: Final[Mapping[bytes, Kind]] = MappingProxyType({})
+
+
+def read_request(
+    data: bytes, limits: Limits, known: Mapping[bytes, Kind] = _NONE
+) -> RequestHead | None:
+    """Read one request head from the start of `data`.
+
+    Args:
+        known: the kinds of lines that were judged here before.
+
+    Returns:
+        None while its end has not arrived.
+
+    Raises:
+        Refusal: `bad_request`, `head_too_large`, `expectation_failed`.
+    """
+    line, _, rest = data.partition(b"\r")
+    kind = known.get(line)
+    if kind is not None:
+        said = PLAIN.get(rest)
+        if said is not None and len(data) <= limits.head:  # judged before, and nothing behind
+            return _made(line, kind, said, len(data))
+    end = data.find(b"\r\n\r\n")
+    if end < 0:
+        return None
+    if end + 4 > limits.head:
+        raise _too_large(limits.head)
+    if kind is None:
+        kind = _kind(line, limits.line)
+    said = PLAIN.get(rest) or read_fields(data[len(line) + 1 : end + 1], limits.fields)
+    if kind.version == b"1":
+        if not said.has_host:
+            raise refuse("Host is missing")
+    elif said.length is None:
+        raise refuse("an HTTP/1.0 request cannot be chunked")
+    return _made(line, kind, said, end + 4)
+
+
+def _kind(line: bytes, limit: int) -> Kind:
+    if len(line) > limit:
+        raise _too_large(limit)
+    match = _LINE.fullmatch(line)
+    if match is None:
+        raise refuse(*line_fault(line))
+    if match[1].upper() == b"CONNECT":  # whatever it names: its answer is framed in its own way
+        raise refuse(
+            "it asks for a tunnel (CONNECT), and this is no proxy",
+            "Ask for the address itself, without a proxy setting that leads here.",
+        )
+    return Kind(match[1], match[2])
+
+
+def unfinished(data: bytes | bytearray, seen: int, limits: Limits) -> None:
+    """A head whose end has not come: refuse what can never become one.
+
+    Args:
+        seen: how many of the bytes were looked at before.
+
+    Raises:
+        Refusal: `bad_request`, `head_too_large`.
+    """
+    if data[:1] in (b"\r", b"\n"):
+        raise refuse("it begins with an empty line")
+    bare = BARE.search(data, max(0, seen - 1))
+    if bare:
+        kind = "line feed" if bare[0] == b"\n" else "carriage return"
+        raise refuse(f"a line ends in a bare {kind}")
+    if len(data) >= limits.head:
+        raise _too_large(limits.head)
+    if len(data) > limits.line and data.find(b"\r", 0, limits.line + 1) < 0:
+        raise _too_large(limits.line)
+
+
+def _too_large(limit: int) -> Refusal:
+    return Refusal("head_too_large", limit=str(limit))

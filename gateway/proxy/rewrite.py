@@ -1,0 +1,221 @@
+"""Heads written anew from what was judged: to the upstream, to the client, and our own.
+
+Header hygiene for forwarded messages is applied here and nowhere else; the lists are in
+`gateway.core.http.headers`.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Final
+
+from gateway.core.http.cookies import without_own_cookies
+from gateway.core.http.facts import Field
+from gateway.core.http.headers import dropped
+from gateway.proxy.http1.request import Kind, RequestHead
+from gateway.proxy.http1.response import AnswerHead
+from gateway.proxy.http1.syntax import TCHAR, VALUE, fields, without
+from gateway.proxy.page_start import ASKS_FOR_LESS
+from gateway.proxy.ports import Answer, Forward
+
+_NAME: Final = re.compile(TCHAR + rb"++")
+_VALUE: Final = re.compile(VALUE)
+_COOKIE: Final = re.compile(rb"(?i:\ncookie):([^\r]*+)\r")
+_KINDS: Final = 32
+_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding", b"connection"})
+
+
+class Rendered:
+    """Fields to set: `block` as lines ready to send, `names` of what they take the place of.
+
+    end: the same as the end of a head whose last line still lacks its line feed.
+    marks: where a block of fields holds one of those names.
+    """
+
+    __slots__ = ("_met", "block", "end", "marks", "names")
+
+    def __init__(self, fields: Iterable[Field], absent: Iterable[str] = ()) -> None:
+        lines = [(name.encode("ascii"), value.encode("latin-1")) for name, value in fields]
+        names = {name.lower() for name, _ in lines} | {name.encode("ascii") for name in absent}
+        for name, value in lines:
+            if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
+                raise ValueError(f"the field {name!r} cannot be sent")
+        if names & _FRAMING:
+            raise ValueError("framing belongs to the forwarder")
+        self.block = b"".join(b"%s: %s\r\n" % line for line in lines)
+        self.end = b"\n%s\r\n" % self.block
+        self.names = names
+        self._met: dict[object, bool] = {}
+        self.marks = tuple(b"\n%s:" % name for name in names)
+
+    def meets(self, block: bytes) -> bool:
+        """Whether a block has fields that these take the place of."""
+        lower = block.lower()
+        return any(mark in lower for mark in self.marks)
+
+    def into(self, data: bytes, size: int, shape: object) -> bytes:
+        """An answer with these added to its head of that size; nothing where they would have to
+        take the place of others.
+
+        Args:
+            shape: what stands for the names of the fields in the head: asked once for each.
+        """
+        head = data[: size - 2]
+        meets = self._met.get(shape)
+        if meets is None:
+            if len(self._met) >= _KINDS:
+                self._met.clear()
+            meets = self._met[shape] = self.meets(head)
+        return b"" if meets else head + self.block + data[size - 2 :]
+
+    def less(self, names: set[bytes]) -> Rendered:
+        """The same without the fields of these lower-case names."""
+        pairs = fields(b"".join(b"\n%s\r" % line for line in self.block.split(b"\r\n")[:-1]))
+        kept = Rendered(pair for pair in pairs if pair[0].encode() not in names)
+        return kept.beyond_hygiene()
+
+    def beyond_hygiene(self) -> Rendered:
+        """The same for requests: names that never pass need not be looked for again."""
+        self.names = {name for name in self.names if not dropped(name.decode("ascii"))}
+        return self
+
+
+class Route:
+    """A `Forward`, rendered once. lasting: for many requests, whoever sends them."""
+
+    __slots__ = ("_kinds", "answer", "forward", "lasting", "outranks", "page_start", "request")
+
+    def __init__(self, forward: Forward, *, lasting: bool = False) -> None:
+        self._kinds: dict[tuple[bytes, bytes], Kind] = {}
+        self.forward = forward
+        self.lasting = lasting
+        self.page_start = forward.page_start
+        absent = {*forward.replace, *(ASKS_FOR_LESS if forward.page_start else ())}
+        replaced = [
+            (name, without_own_cookies(value) if name == "cookie" else value)
+            for name, value in forward.replace.items()
+            if value is not None
+        ]
+        self.request = Rendered([*replaced, *forward.add], absent).beyond_hygiene()
+        # Of what only the gateway says, the route's is said instead of the client's.
+        self.outranks = {n.lower().encode() for n, _ in forward.add if dropped(n.lower())}
+        self.answer = Rendered(forward.answer_add)
+
+    def kind(self, other: Kind) -> Kind:
+        """The kind of lines that are like another's and go this way: one object for them all."""
+        key = (other.method, other.version)
+        found = self._kinds.get(key)
+        if found is None:
+            found = Kind(*key, self)
+            if len(self._kinds) >= _KINDS:
+                self._kinds.clear()  # filled by someone who asks with ever new methods
+            self._kinds[key] = found
+        return found
+
+
+def request_head(head: RequestHead, route: Route, client: Rendered, authority: bytes) -> bytes:
+    """The head that goes upstream; `authority` where an HTTP/1.0 client sent no Host."""
+    said = head.said
+    kind = head.kind
+    if said.route is route and not client.names and not kind.last:
+        return head.sent + said.tail + client.end
+    if route.outranks:
+        client = client.less(route.outranks)
+    block = said.kept
+    extra = b"" if said.length is not None else b"Transfer-Encoding: chunked\r\n"
+    names = route.request.names
+    if client.names:
+        names = names | client.names
+    if names:
+        block = without(block, names)
+    if said.own_cookie and b"cookie" not in names:
+        block, cookies = _cut_own_cookies(block)
+        extra += cookies
+    if not said.has_host and b"host" not in names:
+        extra += b"Host: %s\r\n" % authority
+    lines = route.request.block + extra
+    tail = b"\r%s\n%s" % (block, lines[:-1]) if lines else b"\r" + block
+    if kind.last:
+        return b"%s1.1%s%s" % (head.sent[:-3], tail, client.end)
+    if said.shared and route.lasting and not client.names:
+        said.route, said.tail = route, tail
+    return head.sent + tail + client.end
+
+
+def _cut_own_cookies(block: bytes) -> tuple[bytes, bytes]:
+    """The block without its Cookie field, and the field with what is not the gateway's own."""
+    found = _COOKIE.search(block)
+    if found is None:
+        return block, b""
+    left = without_own_cookies(found[1].decode("latin-1")).encode("latin-1")
+    line = b"Cookie: %s\r\n" % left if left else b""
+    return block[: found.start()] + block[found.end() :], line
+
+
+def handed_head(head: RequestHead) -> bytes:
+    """The head for the pages: what frames their body and their answer, and nothing else.
+
+    All else they know from `Facts`. So no second parser, with limits and opinions of its own,
+    meets what a client has sent.
+    """
+    length = head.said.length
+    framing = b"Content-Length: %d\r\n" % length if length else b""
+    if length is None:
+        framing = b"Transfer-Encoding: chunked\r\n"
+    # Our own version whatever the client's is (RFC 9110 section 2.5): no page is chunked.
+    line = b"%s / HTTP/1.1\r\nHost: index\r\n" % head.method
+    return line + framing + b"Connection: close\r\n\r\n"
+
+
+def answer_head(
+    answer: AnswerHead,
+    route: Route,
+    chunked: bool,
+    close: bool,
+    body: bytes | memoryview = b"",
+) -> bytes:
+    """The head of the upstream's answer as the client gets it, and what there is of the body.
+
+    Args:
+        chunked: the body follows in chunks. close: the connection ends after it.
+    """
+    block = answer.kept
+    ours = route.answer
+    end = ours.end
+    if ours.names and ours.meets(block):
+        block = without(block, ours.names)
+    if close:
+        block = without(block, {b"connection"})
+    if chunked or close:
+        coding = b"Transfer-Encoding: chunked\r\n" if chunked else b""
+        last = b"Connection: close\r\n" if close else b""
+        end = b"\n%s%s%s\r\n" % (ours.block, coding, last)
+    return b"".join((b"HTTP/1.1 ", answer.status_line, block, end, body))
+
+
+def own_answer(answer: Answer, *, close: bool, bodiless: bool) -> bytes:
+    """A whole answer of the gateway's own."""
+    fields = Rendered(answer.fields)
+    parts = [f"HTTP/1.1 {answer.status} {_reason(answer)}\r\n".encode(), fields.block]
+    if b"date" not in fields.names:
+        parts.append(f"Date: {formatdate(time.time(), usegmt=True)}\r\n".encode())
+    if answer.status != 204:
+        parts.append(b"Content-Length: %d\r\n" % len(answer.body))
+    parts.append(b"Connection: close\r\n\r\n" if close else b"\r\n")
+    if not bodiless and answer.status not in (204, 304):
+        parts.append(answer.body)
+    return b"".join(parts)
+
+
+def _reason(answer: Answer) -> str:
+    """RFC 9112 section 4, in ASCII: what a stranger has written may stand in it."""
+    if answer.reason:
+        return "".join(char if " " <= char <= "~" else "?" for char in answer.reason)
+    try:
+        return HTTPStatus(answer.status).phrase
+    except ValueError:
+        return ""

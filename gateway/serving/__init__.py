@@ -1,0 +1,4 @@
+"""Listeners, workers, graceful stop.
+
+Must not know users and the grammar of HTTP.
+"""

@@ -1,0 +1,1 @@
+"""The store in a Redis, a Sentinel group or a Cluster."""

@@ -1,0 +1,52 @@
+"""Login forms: urlencoded fields, read strictly.
+
+Login forms of index servers are small and urlencoded. multipart is not read: no login page
+sends it, and its many spellings are what a login need not have.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import parse_qsl, urlencode
+
+from gateway.core.http.facts import Facts, Field
+
+FORM: Final = "application/x-www-form-urlencoded"
+_MAX_FIELDS: Final = 100
+
+
+def read_form(facts: Facts, body: bytes) -> tuple[Field, ...] | None:
+    """The fields of an urlencoded body in order; None where it cannot be read, or holds a
+    name twice."""
+    if facts.content_type != FORM:
+        return None
+    try:
+        text = body.decode("ascii", "strict")
+        fields = parse_qsl(
+            text,
+            keep_blank_values=True,
+            strict_parsing=True,
+            errors="strict",
+            max_num_fields=_MAX_FIELDS,
+        )
+    except ValueError:
+        return None
+    if len({name for name, _ in fields}) != len(fields):
+        return None
+    return tuple(fields)
+
+
+def write_form(fields: tuple[Field, ...]) -> bytes:
+    return urlencode(fields).encode("ascii")
+
+
+def query_value(query: str, name: str) -> str:
+    """The value of a query parameter that appears once; "" otherwise."""
+    try:
+        pairs = parse_qsl(
+            query, keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS
+        )
+    except ValueError:
+        return ""
+    values = [value for key, value in pairs if key == name]
+    return values[0] if len(values) == 1 else ""

@@ -1,0 +1,1 @@
+"""Our own pages, one file for each task of a person."""

@@ -1,0 +1,228 @@
+"""What a person who is logged in sees and changes: factors, sessions, remembered devices."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from gateway.core.errors import Refusal
+from gateway.core.http import cookies
+from gateway.core.login.flow import Session
+from gateway.core.login.self_service import FactorRow
+from gateway.core.urls import LOGIN, LOGOUT, OVERVIEW, PREFIX
+from gateway.core.wording import time_left
+from gateway.web.context import Ask, Kit
+from gateway.web.handlers import activity, enrolment, factor_form
+from gateway.web.handlers.enrolment import RECOVERY
+from gateway.web.responses import Reply, see_other
+from gateway.web.responses import cookies as set_cookies
+
+ACTIVITY: Final = f"{PREFIX}/activity"
+FACTOR: Final = f"{PREFIX}/factor"
+RENAME: Final = f"{PREFIX}/rename"
+REMOVE: Final = f"{PREFIX}/remove"
+END_SESSION: Final = f"{PREFIX}/sessions/end"
+END_OTHERS: Final = f"{PREFIX}/sessions/end-others"
+FORGET: Final = f"{PREFIX}/devices/forget"
+REMEMBER: Final = f"{PREFIX}/devices/remember"
+
+WHERE: Final = {
+    "ACTIVITY": ACTIVITY,
+    "FACTOR": FACTOR,
+    "RECOVERY": RECOVERY,
+    "END_SESSION": END_SESSION,
+    "END_OTHERS": END_OTHERS,
+    "FORGET": FORGET,
+    "REMEMBER": REMEMBER,
+}
+"""The same for the template."""
+
+# What was just done, said on the overview afterwards. The address carries only the key.
+DONE: Final = {
+    "factor": "Your second factor is set up.",
+    "codes": "Your new recovery codes are confirmed.",
+    "renamed": "The device has its new name.",
+    "removed": "The device is removed. Your other sessions have ended.",
+    "session": "The session has ended.",
+    "others": "All other sessions have ended.",
+    "forgotten": "The device is no longer remembered.",
+    "remembered": "This device is remembered.",
+}
+
+
+def done(key: str) -> str:
+    """Where to go after a change, with word of it."""
+    return f"{OVERVIEW}?done={key}"
+
+
+async def overview(kit: Kit, ask: Ask, session: Session) -> Reply:
+    seen = await kit.flow.manage.overview(session, device_cookie=kit.cookie(ask, cookies.DEVICE))
+    due = seen.required_from
+    return kit.page(
+        ask,
+        "overview.html",
+        session=session,
+        where=WHERE,
+        add=enrolment.ADD,
+        seen=seen,
+        next=ask.next(),
+        sessions=sorted(seen.sessions, key=lambda row: (not row.current, -row.last_seen)),
+        said=DONE.get(ask.asked("done"), ""),
+        activity=await activity.latest(kit, session),
+        due_in=time_left(due - kit.clock()) if due is not None and due > kit.clock() else "",
+        remembers=kit.flow.limits.remember > 0,
+        remembered=any(row.current for row in seen.devices),
+    )
+
+
+async def factor(kit: Kit, ask: Ask, session: Session) -> Reply:
+    """One device: its name, and the way to remove it."""
+    return _factor(kit, ask, session, await _row(kit, session, ask.tail))
+
+
+async def rename(kit: Kit, ask: Ask, session: Session) -> Reply:
+    row, name = await _row(kit, session, ask.value("id")), ask.value("name")
+    try:
+        if not name:
+            raise Refusal("field_missing", what="The name")
+        cookie = await kit.flow.manage.rename(session, row.kind, row.id, name, ask.caller)
+    except Refusal as refusal:
+        if refusal.slug in ("name_taken", "unusable_label", "field_missing"):
+            return _factor(kit, ask, session, row, refusal, typed=name)
+        raise
+    return _renewed(kit, "renamed", cookie)
+
+
+async def remove(kit: Kit, ask: Ask, session: Session) -> Reply:
+    row = await _row(kit, session, ask.value("id"))
+    try:
+        cookie = await kit.flow.manage.remove(session, row.kind, row.id, ask.caller)
+    except Refusal as refusal:
+        if refusal.slug == "last_factor":
+            return _factor(kit, ask, session, row, refusal)
+        raise
+    return _renewed(kit, "removed", cookie)
+
+
+async def recovery_form(kit: Kit, ask: Ask, session: Session) -> Reply:
+    """What new recovery codes mean, and the factor they are made for."""
+    return await _recovery_form(kit, ask, session)
+
+
+async def recovery(kit: Kit, ask: Ask, session: Session) -> Reply:
+    """Make new codes in place of the old ones, for a factor shown in the same form.
+
+    One shown a moment ago for something else does not do: the codes outlive everything that a
+    session can be used for.
+    """
+    try:
+        cookie = await factor_form.prove(kit, ask)
+    except Refusal as refusal:
+        if refusal.slug in factor_form.AGAIN:
+            return await _recovery_form(kit, ask, session, refusal)
+        raise
+    ask = replace(ask, bound_to=cookie)
+    renewed = await kit.flow.session(cookie)
+    try:
+        if renewed is None:
+            raise Refusal("pending_expired")
+        made = await kit.flow.enrolling.recovery(renewed, ask.caller)
+    except Refusal as refusal:  # the session goes on under its new id all the same
+        again = await _recovery_form(kit, ask, renewed or session, refusal)
+        return again.plus(*set_cookies(kit.jar.set(cookies.SESSION, cookie)))
+    return await enrolment.after(kit, ask, renewed, made)
+
+
+async def _recovery_form(
+    kit: Kit, ask: Ask, session: Session, error: Refusal | None = None
+) -> Reply:
+    kinds = await kit.flow.kinds(session)
+    if not kinds:
+        raise Refusal("no_such_factor")
+    choices = factor_form.choose(ask, kinds)
+    return kit.page(
+        ask,
+        "recovery.html",
+        session=session,
+        error=error,
+        script=choices.script,
+        choices=choices,
+        seen=await kit.flow.manage.overview(session),
+        here=RECOVERY,
+        options=factor_form.STEP_UP_OPTIONS,
+    )
+
+
+async def end_session(kit: Kit, ask: Ask, session: Session) -> Reply:
+    await kit.flow.manage.end_session(session, ask.value("id"), ask.caller)
+    return see_other(done("session"))
+
+
+async def end_others(kit: Kit, ask: Ask, session: Session) -> Reply:
+    await kit.flow.manage.end_other_sessions(session, ask.caller)
+    return see_other(done("others"))
+
+
+async def forget(kit: Kit, ask: Ask, session: Session) -> Reply:
+    await kit.flow.manage.forget_device(session, ask.value("id"), ask.caller)
+    return see_other(done("forgotten"))
+
+
+async def remember(kit: Kit, ask: Ask, session: Session) -> Reply:
+    """Remember the device this browser runs on."""
+    cookie = await kit.flow.manage.remember(session, ask.caller)
+    kept = int(kit.flow.limits.remember)
+    return see_other(
+        done("remembered"), *set_cookies(kit.jar.set(cookies.DEVICE, cookie, max_age=kept))
+    )
+
+
+async def logout_form(kit: Kit, ask: Ask, session: Session) -> Reply:
+    """The address opened as it is: a button, because looking at a page changes nothing."""
+    return kit.page(ask, "logout.html", session=session, here=LOGOUT)
+
+
+async def logout(kit: Kit, ask: Ask, session: Session) -> Reply:
+    """End the session here and forget its cookie."""
+    await kit.flow.end(kit.cookie(ask, cookies.SESSION), ask.caller)
+    return see_other(LOGIN, *set_cookies(kit.jar.clear(cookies.SESSION)))
+
+
+async def logged_out(kit: Kit, ask: Ask) -> Reply:
+    """Nobody is logged in, or no longer."""
+    return kit.page(ask, "logout.html", here=LOGOUT)
+
+
+async def _row(kit: Kit, session: Session, id: str) -> FactorRow:
+    seen = await kit.flow.manage.overview(session)
+    for row in seen.factors:
+        if row.id == id:
+            return row
+    raise Refusal("no_such_factor")
+
+
+def _factor(
+    kit: Kit,
+    ask: Ask,
+    session: Session,
+    row: FactorRow,
+    error: Refusal | None = None,
+    *,
+    typed: str | None = None,
+) -> Reply:
+    """typed: the name that was refused, None where it was not about the name."""
+    return kit.page(
+        ask,
+        "factor.html",
+        session=session,
+        error=error,
+        row=row,
+        name=row.name if typed is None else typed,
+        name_wrong=typed is not None,
+        rename=RENAME,
+        remove=REMOVE,
+    )
+
+
+def _renewed(kit: Kit, key: str, cookie: str) -> Reply:
+    return see_other(done(key), *set_cookies(kit.jar.set(cookies.SESSION, cookie)))

@@ -1,0 +1,26 @@
+"""Health for load balancers and container runtimes: the process answers, and its store."""
+
+from __future__ import annotations
+
+from gateway import NAME
+from gateway.core.crypto.liveness import NONCE, PARAMETER, PURPOSE
+from gateway.core.store import StoreUnavailable
+from gateway.web.context import Ask, Kit
+from gateway.web.responses import Reply, as_json
+
+
+async def show(kit: Kit, ask: Ask) -> Reply:
+    """200 in any case while this process answers: without its store it still forwards what
+    the rules let pass, so taking it out of rotation would only make things worse.
+
+    The name tells clients what they talk to (`plugins/devpi-client-otp`)."""
+    try:
+        await kit.flow.reachable()
+        store = "ok"
+    except StoreUnavailable:
+        store = "failed"
+    answer = {"name": NAME, "status": "ok", "store": store}
+    nonce = ask.asked(PARAMETER)
+    if NONCE.fullmatch(nonce):
+        answer["proof"] = kit.prove(PURPOSE, nonce)
+    return as_json(200, answer)
