@@ -14,9 +14,9 @@ from gateway.core.http.facts import Facts
 from gateway.core.http.headers import dropped
 from gateway.core.upstream import Attempt, Credential, Reply
 from gateway.upstreams import UPSTREAMS, FormOptions
-from tests.app.recorder import Recorder
 from tests.conftest import PYPISERVER_USERS
 from tests.contracts.upstream_cases import Case, facts_of, form_server
+from tests.gate.recorder import Recorder
 from tests.support import servers
 
 _numbers = count(1)

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 from gateway.core.http.facts import Facts
 from gateway.core.upstream import Call, Credential, Upstream
 from gateway.upstreams.client import Address, Calls
-from tests.app.recorder import Seen
+from tests.gate.recorder import Seen
 
 
 @dataclass(frozen=True)

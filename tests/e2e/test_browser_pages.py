@@ -11,9 +11,9 @@ from pathlib import Path
 from playwright.async_api import Page, expect
 
 from gateway.cli.demo.packages import Package
-from tests.app.recorder import Recorder, Seen
 from tests.conftest import PYPISERVER_USERS
 from tests.e2e.conftest import NewPerson
+from tests.gate.recorder import Recorder, Seen
 from tests.support import uploads
 from tests.support.gateways import Gateway, running
 from tests.support.servers import Index

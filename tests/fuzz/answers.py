@@ -17,8 +17,8 @@ from gateway.proxy.ports import Answer, Forward
 from tests.fuzz.heads import SPLICES
 from tests.fuzz.share import Share
 from tests.fuzz.stage import SESSION, Stage
-from tests.proxy.heads import SERVERS, pieces
-from tests.proxy.readers import Reading, Refused, our_answer
+from tests.proxy.http1.heads import SERVERS, pieces
+from tests.proxy.http1.readers import Reading, Refused, our_answer
 
 OURS: Final = ("X-Ours", "1")
 HELD: Final = ("x-held", "1")

@@ -15,7 +15,7 @@ from gateway.core.rules.rules import Policy
 from gateway.gate.form_inspector import FormInspector
 from gateway.proxy.ports import Answer, Forward
 from gateway.settings import load
-from tests.core import form_bodies
+from tests.core.http import form_bodies
 from tests.fuzz.share import Share
 from tests.support.form_readers import READERS, Found, Reader, Unread
 

@@ -1,5 +1,5 @@
 """Coverage-guided fuzzing of the grammars, by hand: the same comparisons as
-`tests/proxy/test_same_reading.py`, with inputs that atheris grows.
+`tests/proxy/http1/test_same_reading.py`, with inputs that atheris grows.
 
 atheris is not among the project's dependencies. From the root of the repository:
 
@@ -21,9 +21,9 @@ from pathlib import Path
 import atheris  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
 with atheris.instrument_imports(include=["gateway.proxy", "gateway.core.http.path"]):
-    from tests.proxy.heads import CLIENTS, SERVERS
-    from tests.proxy.readers import AFTER
-    from tests.proxy.test_same_reading import same_answer, same_request
+    from tests.proxy.http1.heads import CLIENTS, SERVERS
+    from tests.proxy.http1.readers import AFTER
+    from tests.proxy.http1.test_same_reading import same_answer, same_request
 
 LOOP = asyncio.new_event_loop()
 CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -13,8 +13,8 @@ from gateway.proxy.http1.request import RequestHead
 from tests.fuzz.parsers import NO_CHUNKS, PARSERS, Read, watched
 from tests.fuzz.share import Share
 from tests.fuzz.stage import Stage
-from tests.proxy.heads import CLIENTS, pieces
-from tests.proxy.readers import Reading, Refused, ours
+from tests.proxy.http1.heads import CLIENTS, pieces
+from tests.proxy.http1.readers import Reading, Refused, ours
 
 METHODS = ["GET"] * 5 + ["POST"] * 4 + ["PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "PUSH", "get",
            "M-SEARCH", "X!#$%&'*+-.^_`|~9", "TRACE"]  # fmt: skip

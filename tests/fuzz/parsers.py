@@ -17,7 +17,7 @@ from gunicorn.http.parser import RequestParser
 from waitress.parser import HTTPRequestParser
 
 from tests.oracle.reading import ADJUSTMENTS
-from tests.proxy.readers import Refused, llhttp
+from tests.proxy.http1.readers import Refused, llhttp
 
 WATCHED: Final = ("host", "authorization", "x-devpi-auth", "cookie", "content-type", "accept")
 """The fields that decide who asks and what for."""

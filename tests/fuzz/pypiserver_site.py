@@ -6,7 +6,7 @@ from hashlib import sha256
 from random import Random
 from urllib.parse import urlencode
 
-from tests.core import form_bodies
+from tests.core.http import form_bodies
 from tests.fuzz.whole import VICTIM, Act
 from tests.support.gateways import Gateway
 from tests.support.servers import Index

@@ -28,14 +28,14 @@ FIRST = (
     "address: the first one is believed",
     "session evidence: another site may use it",
 )
-PATHS = ("tests/core/test_path.py",)
-HYGIENE = ("tests/app/test_hygiene.py",)
+PATHS = ("tests/core/http/test_path.py",)
+HYGIENE = ("tests/gate/test_hygiene.py",)
 CARRIERS = ("tests/upstreams/test_carriers_oracle.py",)
-FORMS = ("tests/core/test_form.py",)
-ADDRESSES = ("tests/core/test_client_address.py",)
+FORMS = ("tests/core/http/test_forms.py",)
+ADDRESSES = ("tests/core/http/test_client_address.py",)
 EVIDENCE = ("tests/core/test_evidence.py",)
-ARCHIVES = ("tests/core/test_zips.py",)
-RULES = ("tests/core/test_rules.py",)
+ARCHIVES = ("tests/core/http/test_zips.py",)
+RULES = ("tests/core/rules/test_rules.py",)
 
 MUTANTS = {
     "canonical path: an encoded slash is no separator": Mutant(

@@ -14,7 +14,7 @@ import pytest
 import uvloop
 
 from gateway.proxy.http1.response import read_answer, sized
-from tests.proxy.readers import forget_shapes
+from tests.proxy.http1.readers import forget_shapes
 from tests.proxy.thinning import thinned
 from tests.proxy.ways import WAYS, taking
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.proxy.conversation import talk
-from tests.proxy.heads import CLIENTS
+from tests.proxy.http1.heads import CLIENTS
 from tests.proxy.passgate import PassGate
 
 ADDED = (b"X-Forwarded-For: 127.0.0.1\r\n", b"X-Outside-URL: https://packages.example.org\r\n")

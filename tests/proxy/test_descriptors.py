@@ -18,8 +18,8 @@ import pytest
 
 from gateway.cli.demo.processes import free_port
 from gateway.proxy.descriptors import backlog, kept
-from tests.proxy.test_serving import BODY, gateway
-from tests.proxy.test_serving import index as index  # a fixture
+from tests.serving.test_server import BODY, gateway
+from tests.serving.test_server import index as index  # a fixture
 from tests.support.certificates import certificate_for_localhost
 
 GET = b"GET /%d HTTP/1.1\r\nHost: index\r\n\r\n"

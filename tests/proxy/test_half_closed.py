@@ -12,7 +12,7 @@ from gateway.proxy.ports import Plan
 from tests.proxy.conversation import talk
 from tests.proxy.inspectors import Scripted, judged
 from tests.proxy.passgate import FORWARD, PassGate
-from tests.proxy.test_handed import to, visit
+from tests.proxy.test_handover import to, visit
 from tests.proxy.ways import Way, taking
 
 H = b"Host: index\r\n"

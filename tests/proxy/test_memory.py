@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.proxy.test_serving import certificate as certificate
-from tests.proxy.test_serving import free_port, gateway
+from tests.serving.test_server import certificate as certificate
+from tests.serving.test_server import free_port, gateway
 from tests.support.memory import MIB, Memory
 
 SIZE, WARM = 256 * MIB, 64 * MIB

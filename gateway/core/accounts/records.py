@@ -140,7 +140,7 @@ class Account:
 
 
 def dump(account: Account) -> bytes:
-    """The stored form; see the literal examples in tests/core/test_accounts.py."""
+    """The stored form; see the literal examples in tests/core/accounts/test_records.py."""
     return json.dumps(
         {"v": FORMAT, **asdict(account)}, separators=(",", ":"), ensure_ascii=False
     ).encode()

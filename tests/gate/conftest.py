@@ -1,0 +1,62 @@
+"""Gateways in this process, before the real servers of the shared fixtures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+
+from tests.gate.served import Served
+from tests.support import servers
+
+Serve: TypeAlias = Callable[..., Served]
+
+_numbers = count(1)
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """Start a gateway before an index; keyword arguments are keys, "." written as "__"."""
+    started: list[Served] = []
+
+    def start(kind: str, upstream: str, **changes: Any) -> Served:
+        place = tmp_path / str(len(started))
+        place.mkdir()
+        keys = {name.replace("__", "."): value for name, value in changes.items()}
+        served = Served(place, kind, upstream, keys)
+        started.append(served)
+        return served.start()
+
+    yield start
+    for served in started:
+        served.stop()
+
+
+@pytest.fixture
+def devpi(serve: Serve, devpi_server: servers.Index) -> Served:
+    """A gateway with the shipped configuration before devpi with all its plugins."""
+    return serve("devpi", devpi_server.url)
+
+
+@pytest.fixture
+def simple(serve: Serve, pypiserver: servers.Index) -> Served:
+    """The same before pypiserver; its users are alice, bob, carol and dave."""
+    served = serve("pypiserver", pypiserver.url)
+    served.enrol("alice", "bob")
+    return served
+
+
+@pytest.fixture
+def person(devpi: Served, devpi_server: servers.Index) -> Callable[[], tuple[str, str]]:
+    """Make a devpi user who is enrolled at the gateway: name and password."""
+
+    def make() -> tuple[str, str]:
+        name = f"user{next(_numbers)}"
+        password = devpi_server.person(name)
+        devpi.enrol(name)
+        return name, password
+
+    return make
