@@ -3,7 +3,7 @@
 Knows bytes and framing; knows no connections and no rules. What is not plainly well-formed is
 refused, because two readers could take it for two things: bare CR or LF, folded lines, a space
 before the colon, Content-Length beside Transfer-Encoding, either of them twice, any coding but
-`chunked`. The first line is judged here, the fields in `said.py`.
+`chunked`. The first line is judged here, the fields in `request_fields.py`.
 """
 
 from __future__ import annotations

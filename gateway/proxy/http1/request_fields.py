@@ -92,7 +92,7 @@ class Said:
     personal: what may say who asks, see the constants.
     proxied: somebody says whose request it is, in a field that is read or not.
     forwarded_for: X-Forwarded-For values, in order. shared: many requests say just this.
-    route, tail: where one of these went, and what went there of their fields (`wire.py`).
+    route, tail: where one of these went, and what went there of their fields (`rewrite.py`).
     """
 
     __slots__ = (

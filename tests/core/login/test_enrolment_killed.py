@@ -20,7 +20,7 @@ async def killed_while_enrolling(directory: Path, seconds: float) -> list[list[s
         "tests.core.login.enrolment_victim",
         str(directory),
         stdout=asyncio.subprocess.PIPE,
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
         env=dict(os.environ),
     )
     assert victim.stdout

@@ -30,7 +30,7 @@ async def test_one_code_in_four_processes_passes_once(world: World, tmp_path: Pa
                 "tests.core.login.code_racer",
                 *arguments,
                 stdout=asyncio.subprocess.PIPE,
-                cwd=Path(__file__).parents[2],
+                cwd=Path(__file__).parents[3],
                 env=dict(os.environ),
             )
             for _ in range(PROCESSES)

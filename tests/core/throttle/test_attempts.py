@@ -75,7 +75,7 @@ def test_what_counts_as_one_place(address: str | None, place: str) -> None:
 
 
 def test_the_limits_and_odds_that_the_documentation_states() -> None:
-    page = Path(__file__).parents[2] / "docs/security.md"
+    page = Path(__file__).parents[3] / "docs/security.md"
     text = " ".join(page.read_text("utf-8").replace("**", "").split())
     month, steps = PERSON[-1].limit, ("5 minutes", "an hour", "a day", "30 days")
     assert [tier.window for tier in PERSON] == [300, 3600, 86400, 30 * 86400]

@@ -112,7 +112,7 @@ def test_what_is_stored_is_read_as_it_was(found: Guesses) -> None:
 
 
 def test_the_documentation_states_these_numbers() -> None:
-    page = Path(__file__).parents[2] / "docs/security.md"
+    page = Path(__file__).parents[3] / "docs/security.md"
     text = " ".join(page.read_text("utf-8").replace("**", "").split())
     over = LIMIT - PASSWORDS_OF_ONE_NAME[0], DAILY - PASSWORDS_OF_ONE_NAME[1]
     for stated in (
