@@ -115,8 +115,7 @@ def _channels(settings: Settings, ask_index: AddressOf | None, clock: Clock) -> 
     public_url = str(settings.public_url)
     found: list[Channel] = []
     if wanted.smtp is not None:
-        from gateway.notify.addresses import from_map
-        from gateway.notify.mail import Mail, MailServer
+        from gateway.notify.mail import Mail, MailServer, from_map
 
         address_of = ask_index or from_map(wanted.addresses or {})
         smtp = wanted.smtp
@@ -138,7 +137,7 @@ def _asks_index(settings: Settings, calls: Calls) -> AddressOf | None:
         return None
 
     async def ask_devpi(user: str) -> str | None:
-        from gateway.notify.addresses import in_devpi_user
+        from gateway.notify.mail import in_devpi_user
 
         fields = (("accept", "application/json"),)
         reply = await calls.ask(Call("GET", f"/{quote(user, safe='')}", fields))

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from time import time
 from typing import TYPE_CHECKING, Final
 
-from gateway.app.domain import limits_of
-from gateway.app.upstream import calls_to
+from gateway.app.domain import calls_to, limits_of
 from gateway.core.accounts.repository import Accounts
+from gateway.core.administration import Lacking, lacking
 from gateway.core.errors import Refusal
-from gateway.core.lacking import Lacking, lacking
 from gateway.core.upstream import Listing
 from gateway.settings.files import unmade_store
 from gateway.stores import open_store

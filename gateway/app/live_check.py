@@ -21,9 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from gateway.app.domain import limits_of, ring_of
+from gateway.app.domain import form_of, limits_of, ring_of
 from gateway.app.probe import WITHIN, exchange, reason, tls
-from gateway.app.upstream import form_of
 from gateway.core.accounts.factor import Sealing
 from gateway.core.accounts.repository import Accounts
 from gateway.core.crypto.keyring import SealBroken
@@ -34,7 +33,7 @@ from gateway.core.upstream import Call, Credential, Reply
 from gateway.core.urls import HEALTH
 from gateway.factors import make_factors
 from gateway.keystore import KeysUnusable
-from gateway.proxy.http1.chunked import BadChunk
+from gateway.proxy.http1.body import BadChunk
 from gateway.proxy.http1.response import AnswerHead, BadAnswer
 from gateway.proxy.upstream_pool import Endpoint
 from gateway.settings.files import unmade_store, unwritable_store

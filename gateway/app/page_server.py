@@ -10,8 +10,7 @@ from typing import Final
 from aiohttp import web
 
 from gateway.core.errors import Refusal
-from gateway.gate.messages import response_of
-from gateway.gate.replies import Replies
+from gateway.gate.replies import Replies, response_of
 
 _log = logging.getLogger("gateway.handler")
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gateway.gate.context import Parts
     from gateway.gate.first_factor import Passwords
     from gateway.gate.held_answers import Holding
-    from gateway.proxy.handed_plans import HandOvers
+    from gateway.proxy.handover import HandOvers
     from gateway.web.pages import Pages
 
 
@@ -76,8 +76,8 @@ class LazyPages:
 
     def _made(self) -> Pages:
         if self._pages is None:
+            from gateway.web.context import PagesConfig
             from gateway.web.pages import Pages
-            from gateway.web.ports import PagesConfig
 
             assert self._parts is not None
             limits = self._limits
@@ -101,7 +101,7 @@ class LazyPages:
             from gateway.gate.account_changes import Changes
             from gateway.gate.handler import Handler
             from gateway.gate.login_route import Logins
-            from gateway.proxy.handed_plans import HandOvers
+            from gateway.proxy.handover import HandOvers
 
             assert self._parts is not None and self._holding is not None
             parts = self._parts

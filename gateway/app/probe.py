@@ -14,7 +14,7 @@ import ssl
 from typing import Final
 
 from gateway.core.upstream import Call
-from gateway.proxy.http1.chunked import ChunkDecoder
+from gateway.proxy.http1.body import ChunkDecoder
 from gateway.proxy.http1.response import AnswerHead, BadAnswer, read_answer
 from gateway.proxy.upstream_pool import Endpoint
 

@@ -16,7 +16,7 @@ from gateway.core.errors import Refusal
 from gateway.core.http.forms import FormJudge
 from gateway.core.http.path import parse_target
 from gateway.proxy.http1 import request, request_fields, response
-from gateway.proxy.http1.chunked import BadChunk, ChunkDecoder
+from gateway.proxy.http1.body import BadChunk, ChunkDecoder
 from gateway.proxy.limits import Limits
 from gateway.web import forms
 

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.app.background import Chores
-from gateway.app.domain import limits_of, ring_of
+from gateway.app.domain import calls_to, form_of, limits_of, ring_of
 from gateway.app.pages import LazyPages
-from gateway.app.upstream import calls_to, form_of
 from gateway.core.audit.trail import Trail
 from gateway.core.clock import Clock, Random
 from gateway.core.http.cookies import jar_of
@@ -33,7 +32,7 @@ from gateway.proxy.upstream_pool import Endpoint
 from gateway.stores import open_store
 from gateway.upstreams import UPSTREAMS
 from gateway.upstreams.client import Calls
-from gateway.web import shield
+from gateway.web import responses
 
 if TYPE_CHECKING:
     from gateway.settings import Settings
@@ -93,7 +92,7 @@ async def build(
         public_url,
         upstream.refusal_fields(),
         pages.refusal,
-        shield.fields(secure=jar.secure),
+        responses.fields(secure=jar.secure),
     )
     rules = settings.ruleset()
     its_url = str(settings.documentation_url or "")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from gateway.cli import output
-from gateway.cli.options import config_option
+from gateway.cli.output import config_option
 
 if TYPE_CHECKING:
     from gateway.core.audit.trail import Trail
@@ -135,8 +135,8 @@ async def show_verdict(trail: Trail, known: tuple[int, str] | None = None) -> in
 
 def in_words(raw: bytes) -> str:
     """One entry as one line; what others wrote cannot steer the terminal."""
-    from gateway.core.agents import device_name
     from gateway.core.audit.entry import NotAuthentic, parse
+    from gateway.core.wording import device_name
 
     try:
         entry = parse(raw)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.cli import output
-from gateway.cli.options import config_option
+from gateway.cli.output import config_option
 
 if TYPE_CHECKING:
     from gateway.core.http.facts import IPAddress

@@ -14,7 +14,7 @@ from typing import Final
 import click
 
 from gateway.cli import output
-from gateway.cli.options import config_option, usual_config
+from gateway.cli.output import config_option, usual_config
 from gateway.core.crypto.keyring import new_key
 from gateway.keystore import (
     LOOK_EVERY,
@@ -116,8 +116,8 @@ def _key_file(config: Path) -> Path:
 
 async def _reseal(config: Path) -> tuple[int, int]:
     from gateway.app.domain import open_domain
+    from gateway.core.administration import reseal
     from gateway.core.audit.events import Event, Origin
-    from gateway.core.rotation import reseal
     from gateway.settings import load
 
     async with open_domain(load(config)) as parts:

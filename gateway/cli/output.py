@@ -1,11 +1,15 @@
 """How the commands speak: results to stdout, everything else to stderr with a prefix.
 
 Knows the terminal and the wording of prefixes; knows no command.
+
+Options that several commands share.
 """
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 from typing import IO, Final
 
 import click
@@ -80,3 +84,32 @@ def secret_allowed(*, json: bool = False, force: bool = False) -> None:
             "The output is not a terminal and would hold a secret.",
             "Use --json for scripts, or --force to print it anyway.",
         )
+
+
+CONFIG_VARIABLE: Final = "INDEX_GATEWAY_CONFIG"
+CONFIG_FILE: Final = Path("/etc/index-gateway/gateway.yaml")
+
+WRITABLE: Final = (
+    "Name a place this user may write, such as sqlite:/var/lib/index-gateway/state.db "
+    "(StateDirectory=index-gateway of systemd makes the directory), or give it the files (chown)."
+)
+
+config_option = click.option(
+    "-c",
+    "--config",
+    "config",
+    envvar=CONFIG_VARIABLE,
+    show_envvar=True,
+    default=CONFIG_FILE,
+    show_default=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The configuration file.",
+)
+
+
+def usual_config() -> Path | None:
+    """The file that commands take without -c; None where there is none."""
+    named = os.environ.get(CONFIG_VARIABLE)
+    if named:
+        return Path(named)
+    return CONFIG_FILE if CONFIG_FILE.exists() else None

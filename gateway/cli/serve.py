@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from gateway.cli import interpreter, live, output
-from gateway.cli.options import WRITABLE, config_option
+from gateway.cli.output import WRITABLE, config_option
 
 
 @click.command()

@@ -1,7 +1,9 @@
 """`index-gateway user`: enrol, invite, list, show, reset, remove and unlock people.
 
 Knows options and wording; what is done stands in `gateway.core.administration`, and how it
-is shown in `gateway.cli.people`.
+is shown in `gateway.cli.users`.
+
+How people, invitations and new factors are printed, for readers and for scripts.
 """
 
 from __future__ import annotations
@@ -14,11 +16,21 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from gateway.cli import output, people
-from gateway.cli.options import config_option
+from gateway.cli import output
+from gateway.cli.output import config_option
 
 if TYPE_CHECKING:
     from gateway.core.administration import Admin
+
+import io
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gateway.core.administration import NewFactor, NewInvitation, Person, Reset
+
 
 T = TypeVar("T")
 
@@ -41,7 +53,7 @@ def user() -> None:
 def list_people(config: Path, as_json: bool) -> int:
     """Everybody who has logged in here or was invited."""
     found = run(config, lambda admin: admin.people())
-    click.echo(people.listed_json(found) if as_json else people.listed(found))
+    click.echo(listed_json(found) if as_json else listed(found))
     return output.OK
 
 
@@ -52,7 +64,7 @@ def list_people(config: Path, as_json: bool) -> int:
 def show(config: Path, name: str, as_json: bool) -> int:
     """One person's factors, sessions and wrong codes."""
     found = run(config, lambda admin: admin.show(name))
-    click.echo(people.shown_json(found) if as_json else people.shown(found))
+    click.echo(shown_json(found) if as_json else shown(found))
     return output.OK
 
 
@@ -69,7 +81,7 @@ def enrol(config: Path, name: str, device: str, as_json: bool, force: bool, anyw
     if not anyway:
         ask_about_stranger(config, name)
     made = run(config, lambda admin: admin.enrol(name, device))
-    click.echo(people.enrolled_json(name, made) if as_json else people.enrolled(name, made))
+    click.echo(enrolled_json(name, made) if as_json else enrolled(name, made))
     return output.OK
 
 
@@ -85,7 +97,7 @@ def invite(config: Path, name: str, as_json: bool, force: bool, anyway: bool) ->
     if not anyway:
         ask_about_stranger(config, name)
     made = run(config, lambda admin: admin.invite(name))
-    click.echo(people.invited_json(name, made) if as_json else people.invited(made))
+    click.echo(invited_json(name, made) if as_json else invited(made))
     return output.OK
 
 
@@ -106,11 +118,11 @@ def reset(config: Path, name: str, reason: str, as_json: bool, force: bool) -> i
         raise click.UsageError("--reason is empty.")
     done = run(config, lambda admin: admin.reset(name, wanted))
     if as_json:
-        click.echo(people.reset_json(name, done))
+        click.echo(reset_json(name, done))
         return output.OK
-    click.echo(people.reset(name, done.gone))
+    click.echo(reset_done(name, done.gone))
     if force or output.is_terminal():
-        click.echo(people.invited(done.invitation))
+        click.echo(invited(done.invitation))
         output.hint(
             f"Give {name} this link. Nothing else lets them in, and only with the password."
         )
@@ -126,7 +138,7 @@ def reset(config: Path, name: str, reason: str, as_json: bool, force: bool) -> i
 def remove(config: Path, name: str, as_json: bool) -> int:
     """Forget somebody who has left; only the audit trail keeps the name."""
     gone = run(config, lambda admin: admin.remove(name))
-    click.echo(people.removed_json(name, gone) if as_json else people.removed(name, gone))
+    click.echo(removed_json(name, gone) if as_json else removed(name, gone))
     return output.OK
 
 
@@ -137,7 +149,7 @@ def remove(config: Path, name: str, as_json: bool) -> int:
 def unlock(config: Path, name: str, as_json: bool) -> int:
     """Forget somebody's wrong codes, so that codes are taken again at once."""
     counts = run(config, lambda admin: admin.unlock(name))
-    click.echo(people.unlocked_json(name, counts) if as_json else people.unlocked(name, counts))
+    click.echo(unlocked_json(name, counts) if as_json else unlocked(name, counts))
     return output.OK
 
 
@@ -150,8 +162,8 @@ def ask_about_stranger(config: Path, name: str) -> None:
         CommandFailed: the person says no, or nobody is there to ask.
     """
     from gateway.app.enrolment_report import users_of
+    from gateway.core.administration import id_or_name
     from gateway.core.errors import Refusal
-    from gateway.core.lacking import id_or_name
     from gateway.settings import load
 
     settings = load(config)
@@ -182,3 +194,126 @@ def run(config: Path, work: Callable[[Admin], Awaitable[T]]) -> T:
             return await work(Admin(parts))
 
     return asyncio.run(done())
+
+
+_COLUMNS = ("USER", "FACTORS", "RECOVERY CODES", "LAST USED", "WRONG CODES")
+
+
+def listed(found: list[Person]) -> str:
+    """A table, one line a person."""
+    if not found:
+        return "Nobody has logged in here yet."
+    rows = [_COLUMNS, *(_row(person) for person in found)]
+    widths = [max(len(row[at]) for row in rows) for at in range(len(_COLUMNS))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+def _row(person: Person) -> tuple[str, ...]:
+    factors = ", ".join(f"{one.kind} {one.name}" for one in person.factors)
+    invited = f"invited until {_moment(person.invited_until)}" if person.invited_until else "none"
+    left = str(person.recovery_left) if person.protected else "-"
+    used = _moment(person.last_used)
+    return person.id, factors or invited, left, used, str(person.wrong_codes)
+
+
+def shown(person: Person) -> str:
+    lines = [f"User:            {person.user}" + _as_id(person)]
+    lines += [
+        f"Factor:          {one.kind} {one.name}, added {_moment(one.added)}, "
+        f"last used {_moment(one.used)}"
+        for one in person.factors
+    ] or ["Factors:         none"]
+    if person.invited_until:
+        lines.append(f"Invited until:   {_moment(person.invited_until)}")
+    lines += [
+        f"Recovery codes:  {person.recovery_left}",
+        f"Sessions:        {person.sessions}",
+        f"Devices:         {person.devices} remembered",
+        f"Wrong codes:     {person.wrong_codes} in 30 days",
+    ]
+    return "\n".join(lines)
+
+
+def _as_id(person: Person) -> str:
+    return "" if person.user == person.id else f" (as {person.id})"
+
+
+def enrolled(name: str, made: NewFactor) -> str:
+    """A QR code for the terminal, the same as text, and the recovery codes."""
+    import segno
+
+    drawn = io.StringIO()
+    segno.make(made.uri, error="m", micro=False).terminal(drawn, compact=True)
+    codes = "\n".join(f"  {code}" for code in made.codes)
+    return (
+        f"Scan this with {name}'s authenticator app:\n\n{drawn.getvalue()}\n{made.uri}\n\n"
+        f"Recovery codes, each good for one login. They are not shown again:\n\n{codes}"
+    )
+
+
+def invited(made: NewInvitation) -> str:
+    return f"{made.link}\nWorks once, until {_moment(made.expires)}."
+
+
+def reset_done(name: str, gone: int) -> str:
+    return f"{name} has no second factor any more ({gone} removed); sessions are ended."
+
+
+def removed(name: str, gone: int) -> str:
+    return (
+        f"{name} is forgotten here ({gone} second factors); sessions are ended. The index server "
+        "still knows the name: remove it there, too."
+    )
+
+
+def unlocked(name: str, counts: int) -> str:
+    if not counts:
+        return f"{name} was not held back."
+    return f"{name}'s wrong codes are forgotten."
+
+
+def listed_json(found: list[Person]) -> str:
+    return _json([asdict(person) for person in found])
+
+
+def shown_json(person: Person) -> str:
+    return _json(asdict(person))
+
+
+def enrolled_json(name: str, made: NewFactor) -> str:
+    return _json(
+        {
+            "user": name,
+            "uri": made.uri,
+            "secret": made.secret,
+            "recovery_codes": list(made.codes),
+        }
+    )
+
+
+def invited_json(name: str, made: NewInvitation) -> str:
+    return _json({"user": name, "link": made.link, "expires": made.expires})
+
+
+def reset_json(name: str, done: Reset) -> str:
+    made = done.invitation
+    return _json({"user": name, "removed": done.gone, "link": made.link, "expires": made.expires})
+
+
+def removed_json(name: str, gone: int) -> str:
+    return _json({"user": name, "removed": gone})
+
+
+def unlocked_json(name: str, counts: int) -> str:
+    return _json({"user": name, "forgotten": counts})
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def _moment(when: float) -> str:
+    return datetime.fromtimestamp(when, UTC).strftime("%Y-%m-%d %H:%M UTC") if when else "never"

@@ -1,20 +1,25 @@
 """What an administrator does for people: enrol, invite, reset, unlock, look.
 
 Used by the command line, on the machine that has the store and the keys; no page reaches it.
+
+Who has no second factor: the question of an administrator before one is required.
+
+Bringing what is sealed in accounts under the active key after a rotation.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from gateway.core.accounts.factor import Adoptable, Issuable
-from gateway.core.accounts.labels import usable_label
-from gateway.core.accounts.records import Account, Invitation, Recovery
+from gateway.core.accounts.factor import Adoptable, Factor, Issuable, Sealing
+from gateway.core.accounts.records import Account, Invitation, Recovery, usable_label
+from gateway.core.accounts.repository import Accounts
 from gateway.core.audit.events import Event, Origin
-from gateway.core.crypto.random_text import token
+from gateway.core.crypto.signing import token
 from gateway.core.errors import Refusal
 from gateway.core.login.browser import invitation_digest
-from gateway.core.login.overview import FactorRow, factor_rows
+from gateway.core.login.self_service import FactorRow, factor_rows
 from gateway.core.login.services import Parts
 from gateway.core.notices.events import Notice
 from gateway.core.urls import INVITE
@@ -213,3 +218,86 @@ class Admin:
             sessions=len(await self._.sessions.of(account.id)),
             devices=len(await self._.devices.of(account.id, account.epoch)),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """Somebody without a second factor.
+
+    seen: has logged in here, or was invited. invited_until: 0 for no live invitation.
+    """
+
+    user: str
+    seen: bool
+    invited_until: float = 0.0
+
+
+async def lacking(accounts: Accounts, names: Iterable[str], *, now: float) -> tuple[Lacking, ...]:
+    """Everybody without a factor, by name.
+
+    Args:
+        names: the index server's users, as far as it tells; those with an account here are
+            looked at in any case. Who was removed is left out.
+    """
+    people = {id_or_name(name): name for name in names}
+    for known in await accounts.ids():
+        people.setdefault(known, known)
+    found = []
+    for id, name in sorted(people.items()):
+        account = await accounts.get(id)
+        if account is None:
+            found.append(Lacking(name, seen=False))
+        elif not account.protected and not account.removed:
+            invitation = account.invitation
+            live = invitation.expires if invitation and invitation.expires > now else 0.0
+            found.append(Lacking(account.user, seen=True, invited_until=live))
+    return tuple(found)
+
+
+def id_or_name(name: str) -> str:
+    """What two spellings of one person's name have in common."""
+    try:
+        return id_of(name)
+    except Refusal:  # nobody can log in here by that name, which is worth a line, too
+        return name
+
+
+@dataclass(frozen=True, slots=True)
+class Resealed:
+    """accounts: looked at. changed: had something under an older key."""
+
+    accounts: int
+    changed: int
+
+
+async def reseal(accounts: Accounts, factors: Mapping[str, Factor], *, now: float) -> Resealed:
+    """Seal every secret of every account under the active key.
+
+    May be cut off and done again at any time, and done beside running gateways: each account
+    is one conditional write. What lives shorter than a session (pending logins, sessions,
+    remembered devices) is sealed with a part that only cookies have, and stays readable under
+    the older keys, which are kept.
+
+    Raises:
+        SealBroken: a secret that none of the keys opens.
+    """
+    sealing = [factor for factor in factors.values() if isinstance(factor, Sealing)]
+    ids = await accounts.ids()
+    changed = 0
+    for known in ids:
+        account = await accounts.get(known)
+        if account is None or _fresh(sealing, account) == account:
+            continue
+
+        def work(present: Account) -> tuple[Account, None]:
+            return _fresh(sealing, present), None
+
+        await accounts.change(known, account.user, work, now=now)
+        changed += 1
+    return Resealed(len(ids), changed)
+
+
+def _fresh(sealing: Iterable[Sealing], account: Account) -> Account:
+    for factor in sealing:
+        account = factor.resealed(account)
+    return account

@@ -9,14 +9,13 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from gateway.core.http.facts import Facts, Field
-from gateway.core.login.callers import caller_of
-from gateway.core.login.models import Caller
+from gateway.core.login.models import Caller, caller_of
 from gateway.core.store import StoreUnavailable
 from gateway.core.upstream import Call, Issued
 from gateway.core.urls import base_of
 from gateway.gate.context import GuardedWork, Parts
 from gateway.gate.held_answers import Holding
-from gateway.gate.messages import passed_on
+from gateway.gate.replies import passed_on
 from gateway.proxy.ports import Answer
 from gateway.upstreams.client import passing
 

@@ -2,6 +2,8 @@
 
 The straight path is synchronous and knows only rules; everything that needs the store or the
 upstream is awaited, and every failure there is a refusal.
+
+Small things the parts of this package share.
 """
 
 from __future__ import annotations
@@ -12,10 +14,11 @@ from typing import Final
 from gateway.core.errors import Refusal
 from gateway.core.evidence import Site, site_of
 from gateway.core.http import cookies
+from gateway.core.http.cookies import OWN_NAMES
 from gateway.core.http.facts import Facts, Field, IPAddress
 from gateway.core.http.path import parse_target
 from gateway.core.http.responses import Response, taken_in
-from gateway.core.login.callers import caller_of
+from gateway.core.login.models import caller_of
 from gateway.core.rules.rules import Policy, Rule
 from gateway.core.store import StoreUnavailable
 from gateway.core.urls import own
@@ -24,7 +27,6 @@ from gateway.gate.form_inspector import FormInspector
 from gateway.gate.held_answers import Holding
 from gateway.gate.policies import GUARDED, Guard
 from gateway.gate.presented import Presented
-from gateway.gate.words import has_own_cookie
 from gateway.gate.xml_body import XmlInspector, called_xml
 from gateway.proxy.ports import Answer, Forward, HandOver, Inspect, Plan
 
@@ -192,3 +194,14 @@ def _has_body(facts: Facts) -> bool:
     if facts.first("transfer-encoding") is not None:
         return True
     return facts.first("content-length") not in (None, "0")
+
+
+MAX_GUARDED_BODY: Final = 1024 * 1024
+"""Bytes of a guarded change whose answer matters; such requests are small settings."""
+
+
+def has_own_cookie(facts: Facts) -> bool:
+    """Whether one of the gateway's cookies may be in the request; cheap, and never wrong the
+    dangerous way."""
+    header = facts.first("cookie")
+    return header is not None and any(name in header for name in OWN_NAMES)

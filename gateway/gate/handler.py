@@ -16,9 +16,9 @@ from gateway.core.errors import Refusal
 from gateway.core.http.facts import Facts
 from gateway.gate.account_changes import Changes
 from gateway.gate.context import GuardedWork, LoginWork, Parts
+from gateway.gate.gate import MAX_GUARDED_BODY
 from gateway.gate.login_route import Logins
-from gateway.gate.messages import read_body, response_of
-from gateway.gate.words import MAX_GUARDED_BODY
+from gateway.gate.replies import read_body, response_of
 from gateway.proxy.ports import Answer, HandOver
 
 _log = logging.getLogger("gateway.handler")

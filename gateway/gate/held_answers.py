@@ -13,12 +13,11 @@ from urllib.parse import urlsplit
 from gateway.core.errors import Refusal
 from gateway.core.evidence import Site, site_of
 from gateway.core.http import cookies
+from gateway.core.http.cookies import SetCookie, read_set_cookie, with_same_site
 from gateway.core.http.facts import Facts, Field
 from gateway.core.http.origin import origin_of
 from gateway.core.http.path import local_path
-from gateway.core.http.set_cookie import SetCookie, read_set_cookie, with_same_site
-from gateway.core.login.callers import caller_of
-from gateway.core.login.models import Held, Step
+from gateway.core.login.models import Held, Step, caller_of
 from gateway.core.typed import header_code
 from gateway.core.upstream import Issued
 from gateway.core.urls import ENROL, VERIFY, base_of, without_base

@@ -9,18 +9,16 @@ from typing import Final
 
 from gateway.core.errors import Refusal
 from gateway.core.evidence import Site, site_of
-from gateway.core.http.cookies import without_named
+from gateway.core.http.cookies import with_same_site, without_named
 from gateway.core.http.facts import Facts, Field
-from gateway.core.http.set_cookie import with_same_site
-from gateway.core.login.callers import caller_of
-from gateway.core.login.models import Caller, Held
+from gateway.core.login.models import Caller, Held, caller_of
 from gateway.core.typed import header_code, split_code
 from gateway.core.upstream import Attempt, Credential, Issued, Reply
 from gateway.core.urls import base_of, without_base
 from gateway.core.user_id import user_id
 from gateway.gate.context import LoginWork, Parts
 from gateway.gate.held_answers import Holding, begin, local_location
-from gateway.gate.messages import passed_on
+from gateway.gate.replies import passed_on
 from gateway.proxy.ports import Answer
 from gateway.upstreams.client import passing
 

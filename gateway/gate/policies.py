@@ -28,8 +28,7 @@ from gateway.core.evidence import (
 )
 from gateway.core.http import cookies
 from gateway.core.http.facts import Facts
-from gateway.core.login.callers import caller_of
-from gateway.core.login.models import Caller, Session, Verified
+from gateway.core.login.models import Caller, Session, Verified, caller_of
 from gateway.core.rules.rules import Policy, Rule
 from gateway.core.user_id import user_id
 from gateway.core.wording import in_words

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 from gateway.core.errors import Refusal
 from gateway.core.http.facts import Facts
-from gateway.core.login.callers import caller_of
+from gateway.core.login.models import caller_of
 from gateway.core.rules.rules import Rule
 from gateway.core.store import StoreUnavailable
 from gateway.core.throttle.known_good import LIFE

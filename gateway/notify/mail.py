@@ -2,6 +2,8 @@
 
 A server that has the whole mail may take its time to say so (RFC 5321 section 4.5.3.2.6): cut
 short, it would deliver the same mail at every try.
+
+Where mail addresses come from. Knows their form; asks nobody.
 """
 
 from __future__ import annotations
@@ -18,11 +20,16 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from gateway.core.notices.queue import Letter
 from gateway.core.notices.text import subject, text
-from gateway.notify.addresses import mail_address
 from gateway.notify.courier import Undeliverable, Undelivered
 
 if TYPE_CHECKING:
     import aiosmtplib
+
+import json
+import re
+from collections.abc import Mapping
+
+from gateway.core.user_id import user_id
 
 AddressOf: TypeAlias = Callable[[str], Awaitable[str | None]]
 """The mail address of a user id; None where there is none. May raise: it is asked again."""
@@ -137,3 +144,48 @@ class Mail:
         # It is delivered, whatever becomes of the goodbye.
         with contextlib.suppress(aiosmtplib.SMTPException, OSError):
             await client.quit(timeout=_GOODBYE)
+
+
+# Deliberately narrow: no quoting, comments, groups or lists, nothing a header could misread.
+_ADDRESS: Final = re.compile(
+    r"[^\s<>()\[\]\\,;:@\"\x00-\x1f\x7f]{1,64}@[^\s<>()\[\]\\,;:@\"\x00-\x1f\x7f]{1,253}"
+)
+
+
+def mail_address(found: object) -> str | None:
+    """A usable address, or None. People can write what they like into their account.
+
+    Its domain comes in ASCII (RFC 5890), so that only a local part outside it needs SMTPUTF8.
+    """
+    if not isinstance(found, str):
+        return None
+    stripped = found.strip()
+    if not _ADDRESS.fullmatch(stripped) or not stripped.isprintable():
+        return None
+    local, _, domain = stripped.rpartition("@")
+    try:
+        return f"{local}@{domain if domain.isascii() else domain.encode('idna').decode()}"
+    except UnicodeError:
+        return None
+
+
+def from_map(addresses: Mapping[str, str]) -> Callable[[str], Awaitable[str | None]]:
+    """Look-up in a map of the configuration, however the names in it are written."""
+    by_id = {user_id(name): address for name, address in addresses.items()}
+
+    async def look_up(user: str) -> str | None:
+        return by_id.get(user)
+
+    return look_up
+
+
+def in_devpi_user(body: bytes) -> str | None:
+    """The address in devpi's answer to `GET /{user}`; None where there is none.
+
+    {"type": "userconfig", "result": {"username": "alice", "email": "alice@example.org", …}}
+    """
+    try:
+        found = json.loads(body)["result"].get("email")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return mail_address(found)

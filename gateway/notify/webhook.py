@@ -16,10 +16,10 @@ import ssl
 from collections.abc import Callable
 from typing import Final
 
-from gateway.core.agents import device_name
 from gateway.core.clock import Clock
 from gateway.core.notices.queue import Letter
 from gateway.core.notices.text import subject, text
+from gateway.core.wording import device_name
 from gateway.notify.courier import Undelivered
 
 ID: Final = "Index-Gateway-Id"

@@ -12,8 +12,7 @@ import contextlib
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.errors import Refusal
-from gateway.core.http.client_address import Unreadable, client_address, read_address
-from gateway.core.http.facts import Facts, IPAddress
+from gateway.core.http.facts import Facts, IPAddress, Unreadable, client_address, read_address
 from gateway.core.http.path import parse_target
 from gateway.proxy.connection import Connection, Why
 from gateway.proxy.dispatch import forward, plan

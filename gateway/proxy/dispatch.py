@@ -8,8 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.proxy.handover import Handed
-from gateway.proxy.http1.body import Body, SizedBody
-from gateway.proxy.http1.chunked import BadChunk, ChunkDecoder
+from gateway.proxy.http1.body import BadChunk, Body, ChunkDecoder, SizedBody
 from gateway.proxy.http1.request import RequestHead
 from gateway.proxy.inspection import Inspection
 from gateway.proxy.ports import Answer, Forward, HandOver, Inspect, Plan

@@ -12,8 +12,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from gateway.proxy.connection import Why
-from gateway.proxy.http1.body import BODY_ENDS, Body, SizedBody
-from gateway.proxy.http1.chunked import BadChunk
+from gateway.proxy.http1.body import BODY_ENDS, BadChunk, Body, SizedBody
 from gateway.proxy.http1.request import RequestHead
 from gateway.proxy.late import Late
 from gateway.proxy.relay import Relay

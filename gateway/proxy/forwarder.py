@@ -13,8 +13,7 @@ from operator import itemgetter
 from typing import Final
 
 from gateway.core.errors import MESSAGES
-from gateway.core.http.client_address import Networks, is_trusted
-from gateway.core.http.facts import Facts, IPAddress
+from gateway.core.http.facts import Facts, IPAddress, Networks, is_trusted
 from gateway.proxy.client import ClientConnection
 from gateway.proxy.descriptors import Descriptors, pending
 from gateway.proxy.greeting import Greeting

@@ -3,6 +3,8 @@
 Framing stays ours: the pages get the judged head written anew and the judged body, and nothing
 that comes after it. How the connection ends stays ours too, so that the client can read the last
 answer, and one that never does is let go.
+
+Which plan a request belongs to that was handed over to the aiohttp application.
 """
 
 from __future__ import annotations
@@ -11,14 +13,16 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from gateway.proxy.connection import Why
-from gateway.proxy.http1.body import BODY_ENDS, Body
-from gateway.proxy.http1.chunked import BadChunk
+from gateway.proxy.http1.body import BODY_ENDS, BadChunk, Body
 from gateway.proxy.http1.request import RequestHead
 from gateway.proxy.ports import HandOver
 from gateway.proxy.rewrite import handed_head
 
 if TYPE_CHECKING:
     from gateway.proxy.client import ClientConnection
+
+from collections.abc import Callable
+from typing import Final
 
 
 class Handed:
@@ -165,3 +169,34 @@ class Line(asyncio.Transport):
         if not self.closed:
             self.closed = True
             self._client.leave()
+
+
+class HandOvers:
+    """A `ports.Pages` over an aiohttp server.
+
+    Args:
+        server: makes a protocol per connection: an aiohttp `web.Server`, or the `server` of a
+            `web.AppRunner`, made with `auto_decompress=False` and `lingering_time=0` (what a
+            client still sends after its answer is the forwarder's to drop).
+    """
+
+    def __init__(self, server: Callable[[], asyncio.Protocol]) -> None:
+        self._server: Final = server
+        # aiohttp's handlers take no weak reference, so the forwarder says when one has ended.
+        self._plans: Final[dict[object, HandOver]] = {}
+
+    def open(self, plan: HandOver) -> asyncio.Protocol:
+        handler = self._server()
+        self._plans[handler] = plan
+        return handler
+
+    def done(self, protocol: asyncio.Protocol) -> None:
+        self._plans.pop(protocol, None)
+
+    def plan(self, protocol: object) -> HandOver:
+        """The plan of the request that `web.Request.protocol` belongs to.
+
+        Raises:
+            KeyError: that connection did not come through the forwarder.
+        """
+        return self._plans[protocol]

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 from gateway.proxy.connection import Why
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.handover import Handed
-from gateway.proxy.http1.body import BODY_ENDS, Body
-from gateway.proxy.http1.chunked import BadChunk, ChunkDecoder, chunk
+from gateway.proxy.http1.body import BODY_ENDS, BadChunk, Body, ChunkDecoder, chunk
 from gateway.proxy.http1.request import RequestHead
 from gateway.proxy.ports import Answer, Forward, HandOver, Inspect, Inspector, Plan
 from gateway.proxy.rewrite import Route

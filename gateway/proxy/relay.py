@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.proxy.connection import Why
 from gateway.proxy.hold import Hold, hands_out_session
-from gateway.proxy.http1.body import EndlessBody
-from gateway.proxy.http1.chunked import BadChunk, ChunkDecoder
+from gateway.proxy.http1.body import BadChunk, ChunkDecoder, EndlessBody
 from gateway.proxy.http1.request import RequestHead
 from gateway.proxy.http1.response import SHAPES, AnswerHead, BadAnswer, read_answer, sized
 from gateway.proxy.late import Late

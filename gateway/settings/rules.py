@@ -9,9 +9,8 @@ from typing import Final
 
 from gateway.core.http.facts import IPAddress
 from gateway.core.http.responses import Response
-from gateway.core.rules.regexes import TemplateError, compile_regex
 from gateway.core.rules.rules import Policy, Rule
-from gateway.core.rules.templates import parse_template
+from gateway.core.rules.templates import TemplateError, compile_regex, parse_template
 from gateway.settings.addresses import ADDRESS, NETWORK
 from gateway.settings.amounts import DURATION
 from gateway.settings.sections import Section, keys_of, setting

@@ -2,11 +2,14 @@
 
 Login forms of index servers are small and urlencoded. multipart is not read: no login page
 sends it, and its many spellings are what a login need not have.
+
+JSON objects of a login, read strictly: one meaning or none.
 """
 
 from __future__ import annotations
 
-from typing import Final
+import json
+from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 
 from gateway.core.http.facts import Facts, Field
@@ -50,3 +53,25 @@ def query_value(query: str, name: str) -> str:
         return ""
     values = [value for key, value in pairs if key == name]
     return values[0] if len(values) == 1 else ""
+
+
+def read_object(body: bytes) -> dict[str, Any] | None:
+    """The JSON object in a body; None for anything else, a repeated name included
+    (RFC 8259 section 4 leaves open which of two counts)."""
+    try:
+        value = json.loads(body.decode("utf-8", "strict"), object_pairs_hook=_unique)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name appears twice")
+    return found
+
+
+def text_of(value: object) -> str:
+    """The string itself, "" for everything that is no string."""
+    return value if isinstance(value, str) else ""

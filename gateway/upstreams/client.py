@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.errors import Refusal
-from gateway.core.http.cookies import without_own_cookies
+from gateway.core.http.cookies import with_same_site, without_own_cookies
 from gateway.core.http.facts import Facts, Field
 from gateway.core.http.headers import HOP_BY_HOP, dropped
-from gateway.core.http.set_cookie import with_same_site
 from gateway.core.upstream import Call, Reply
 
 if TYPE_CHECKING:

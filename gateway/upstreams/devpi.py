@@ -14,20 +14,20 @@ from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
 from gateway.core.errors import Refusal
+from gateway.core.http.cookies import read_set_cookie
 from gateway.core.http.facts import Facts, Field, IPAddress
 from gateway.core.http.path import local_path
-from gateway.core.http.set_cookie import read_set_cookie
 from gateway.core.upstream import Attempt, Call, Carrier, Credential, Issued, Reply
-from gateway.upstreams.bodies import FORM, query_value, read_form, write_form
+from gateway.upstreams.bodies import FORM, query_value, read_form, read_object, text_of, write_form
 from gateway.upstreams.carriers import (
     basic_field,
     decode_pair,
     encode_pair,
+    find_cookie,
     read_authorization,
+    replace_cookie,
     split_pair,
 )
-from gateway.upstreams.cookie_carrier import find_cookie, replace_cookie
-from gateway.upstreams.json_body import read_object, text_of
 
 COOKIE: Final = "auth_tkt"
 LOGIN: Final = "/+login"

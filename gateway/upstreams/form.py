@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.core.errors import Refusal
+from gateway.core.http.cookies import read_set_cookie
 from gateway.core.http.facts import Facts, Field, IPAddress
 from gateway.core.http.path import local_path
-from gateway.core.http.set_cookie import read_set_cookie
 from gateway.core.upstream import Attempt, Call, Carrier, Credential, Issued, Reply
 from gateway.core.urls import base_of
 from gateway.upstreams.bodies import FORM, query_value, read_form, write_form
-from gateway.upstreams.cookie_carrier import find_cookie
+from gateway.upstreams.carriers import find_cookie
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,25 +1,35 @@
 """What every handler is given: the services, and what is known of one request.
 
 Handlers take these and return a `Reply`; the aiohttp request stays in `pages.py`.
+
+What the pages are given and what they ask of the parts they must not know.
+
+The pages know the login flow (`gateway.core.login.flow`); they know no upstream and no store.
+
+What kinds of page there are: who may ask, and what a handler is given.
+
+A route says it in its type, so no handler can forget to check: `Open` for anybody,
+`ForPending` for a login whose second factor is missing, `ForSession` for a live session.
+Form tokens hold to the cookie that goes with the kind.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol, TypeAlias
 from urllib.parse import parse_qs
 
+from gateway.core.audit.entry import Entry
 from gateway.core.clock import Clock, Random
 from gateway.core.errors import Refusal
 from gateway.core.http import cookies
 from gateway.core.http.facts import Facts, Field
 from gateway.core.http.path import local_path, parse_target
-from gateway.core.login.callers import caller_of
-from gateway.core.login.flow import Caller, Flow, Passed, Session
-from gateway.core.urls import ENROL, LOGIN, LOGOUT, STEP_UP, VERIFY
+from gateway.core.login.flow import Caller, Flow, Held, Passed, Pending, Session, Step
+from gateway.core.login.models import caller_of
+from gateway.core.urls import ENROL, LOGIN, LOGOUT, STEP_UP, VERIFY, base_of
 from gateway.web import csrf
-from gateway.web.ports import Activity, PagesConfig, PasswordChecker
 from gateway.web.rendering import render
 from gateway.web.responses import Reply, see_other
 from gateway.web.responses import cookies as set_cookies
@@ -153,3 +163,97 @@ def error_fields(error: Refusal | None) -> tuple[Field, ...]:
     if error.retry_after is not None:
         found.append(("retry-after", str(error.retry_after)))
     return tuple(found)
+
+
+class PasswordChecker(Protocol):
+    """Asks the upstream whether a password is right: only the upstream ever judges it."""
+
+    async def check(self, user: str, password: str, facts: Facts) -> Held | None:
+        """What the login earned, or None when the upstream refuses name or password.
+
+        `Held.goto` is left to the pages, and so is the throttle (`Flow.admit` before this,
+        `Flow.refused` after a None).
+
+        Raises:
+            Refusal: `upstream_unreachable`, `upstream_timeout`, `upstream_broken`.
+        """
+        ...
+
+
+class Activity(Protocol):
+    """The audit trail, as far as people see their own (`gateway.core.audit.trail.Trail`)."""
+
+    async def of_user(self, user_id: str, since: float) -> Sequence[Entry]:
+        """A person's entries since a moment (seconds since the epoch), newest first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PagesConfig:
+    """What the pages have to know of the configuration.
+
+    issuer: how this index calls itself; stands in headings and in authenticator apps.
+    public_url: the address people use, without a trailing slash. Its origin is the only one
+        changes are taken from.
+    documentation: the origin a login may lead back to beside that one, "" for none.
+    """
+
+    issuer: str
+    public_url: str
+    documentation: str = ""
+
+    @property
+    def secure(self) -> bool:
+        return self.public_url.startswith("https:")
+
+    @property
+    def base(self) -> str:
+        """The path in front of every address of ours, as browsers have it."""
+        return base_of(self.public_url)
+
+
+Handler: TypeAlias = Callable[[Kit, Ask], Awaitable[Reply]]
+PendingHandler: TypeAlias = Callable[[Kit, Ask, Pending], Awaitable[Reply]]
+SessionHandler: TypeAlias = Callable[[Kit, Ask, Session], Awaitable[Reply]]
+
+SEEN: Final = frozenset({"GET", "HEAD"})
+SENT: Final = frozenset({"POST"})
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """A page for anybody."""
+
+    get: Handler | None = None
+    post: Handler | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ForPending:
+    """A page within a login. step: the only step it is for; None for any."""
+
+    step: Step | None
+    get: PendingHandler | None = None
+    post: PendingHandler | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ForSession:
+    """A page of a person who is logged in.
+
+    fresh: the methods that take a recent second factor.
+    nobody: what answers where nobody is logged in; None leads to the login.
+    """
+
+    get: SessionHandler | None = None
+    post: SessionHandler | None = None
+    fresh: frozenset[str] = frozenset()
+    nobody: Handler | None = None
+
+
+Route: TypeAlias = Open | ForPending | ForSession
+
+
+def allowed(route: Route) -> str:
+    """The Allow header of a route (RFC 9110 section 10.2.1)."""
+    return ", ".join((["GET", "HEAD"] if route.get else []) + (["POST"] if route.post else []))

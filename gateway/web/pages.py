@@ -2,6 +2,8 @@
 
 Everything that holds for all pages is done here, once: dispatch by the canonical path, whose
 page it is, where a change comes from, form tokens, bodies, refusals, security headers.
+
+A refusal as a page. Every word but the button's comes from `gateway.core.errors`.
 """
 
 from __future__ import annotations
@@ -23,13 +25,26 @@ from gateway.core.http.facts import Facts, Field
 from gateway.core.http.origin import check_opened, check_own_origin
 from gateway.core.login.flow import Flow, Step
 from gateway.core.store import StoreUnavailable
+from gateway.core.urls import ENROL, LOGIN, login_for
 from gateway.stores.outage import refusal_for
-from gateway.web import assets, csrf, forms, refusals, routes, shield
-from gateway.web.context import Ask, Kit
-from gateway.web.ports import Activity, PagesConfig, PasswordChecker
-from gateway.web.responses import Reply, see_other
+from gateway.web import csrf, forms, rendering, responses, routes
+from gateway.web.context import (
+    Activity,
+    Ask,
+    ForPending,
+    ForSession,
+    Kit,
+    Open,
+    PagesConfig,
+    PasswordChecker,
+    Route,
+    allowed,
+    error_fields,
+    safe_next,
+)
+from gateway.web.rendering import render
+from gateway.web.responses import Reply, as_json, see_other
 from gateway.web.responses import cookies as set_cookies
-from gateway.web.route import ForPending, ForSession, Open, Route, allowed
 
 _BODY_WITHIN: Final = 30.0  # seconds for a form to arrive
 
@@ -88,10 +103,10 @@ class Pages:
 
     def _refused(self, facts: Facts | None, refusal: Refusal) -> Reply:
         if facts is not None and routes.answers_script(facts):
-            return refusals.for_script(refusal)
+            return for_script(refusal)
         if facts is not None and refusal.slug == "step_up_required":
             return see_other(urls.step_up_for(_back(facts)))
-        reply = refusals.page(self._kit.config, facts, refusal)
+        reply = page(self._kit.config, facts, refusal)
         if refusal.slug == "pending_expired":
             return reply.plus(*set_cookies(self._kit.jar.clear(cookies.PENDING)))
         return reply
@@ -107,11 +122,11 @@ class Pages:
         shown = (("content-type", reply.content_type),) if reply.body else ()
         return (
             *shown,
-            *shield.fields(
+            *responses.fields(
                 secure=self._kit.config.secure,
                 script=reply.script,
                 lasting=reply.lasting,
-                opener=shield.opener_policy(facts),
+                opener=responses.opener_policy(facts),
                 documentation=self._kit.config.documentation,
             ),
             *fields,
@@ -213,9 +228,48 @@ def _back(facts: Facts) -> str:
 
 def _static(facts: Facts) -> Reply:
     folder, _, name = facts.path.rpartition("/")
-    asset = assets.find(name) if folder == urls.STATIC else None
+    asset = rendering.find(name) if folder == urls.STATIC else None
     if asset is None:
         raise Refusal("not_found")
     if facts.method not in ("GET", "HEAD"):
         raise Refusal("method_not_allowed")
     return Reply(200, asset.body, asset.content_type, lasting=True)
+
+
+_LOG_IN: Final = frozenset(
+    {"second_factor_required", "second_factor_stale", "otp_required", "password_invalid"}
+)
+_START_AGAIN: Final = frozenset({"pending_expired", "otp_invalid", "mixed_credentials"})
+
+
+def page(config: PagesConfig, facts: Facts | None, refusal: Refusal) -> Reply:
+    """The page for a refusal. facts: None where the request's head could not be read."""
+    body = render(
+        "refusal.html",
+        config.base,
+        issuer=config.issuer,
+        session=None,
+        title=refusal.message.title,
+        text=refusal.text,
+        slug=refusal.slug,
+        act=_act(facts, refusal.slug),
+    )
+    return Reply(refusal.status, body, fields=error_fields(refusal))
+
+
+def for_script(refusal: Refusal) -> Reply:
+    """The refusal for our own script, which shows the sentence."""
+    body = {"message": refusal.text, "slug": refusal.slug}
+    return as_json(refusal.status, body).plus(*error_fields(refusal))
+
+
+def _act(facts: Facts | None, slug: str) -> tuple[str, str] | None:
+    """The one thing to do next: the words on the button and where it leads."""
+    if slug in _LOG_IN:
+        back = safe_next(facts.target) if facts is not None and facts.safe else ""
+        return ("Log in", login_for(back) if back else LOGIN)
+    if slug in _START_AGAIN:
+        return ("Log in again", LOGIN)
+    if slug == "not_enrolled":
+        return ("Set up a second factor", ENROL)
+    return None

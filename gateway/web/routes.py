@@ -9,19 +9,18 @@ from typing import Final
 from gateway.core import urls
 from gateway.core.http.facts import Facts
 from gateway.core.login.flow import Step
+from gateway.web.context import SEEN, SENT, ForPending, ForSession, Open, Route
 from gateway.web.handlers import (
     account,
     activity,
     approval,
     enrolment,
-    factor_form,
     health,
     login,
     second_factor,
     step_up,
     webauthn,
 )
-from gateway.web.route import SEEN, SENT, ForPending, ForSession, Open, Route
 
 ROUTES: Final[Mapping[str, Route]] = MappingProxyType(
     {
@@ -48,8 +47,8 @@ ROUTES: Final[Mapping[str, Route]] = MappingProxyType(
         f"{enrolment.ADD}/key": ForSession(get=webauthn.add_form, post=webauthn.add, fresh=SEEN),
         # -- what the WebAuthn script asks for, as JSON -------------------------------------
         login.PASSKEY_OPTIONS: Open(post=webauthn.passkey_options),
-        factor_form.VERIFY_OPTIONS: ForPending(Step.VERIFY, post=webauthn.ask_options),
-        factor_form.STEP_UP_OPTIONS: ForSession(post=webauthn.ask_options),
+        second_factor.VERIFY_OPTIONS: ForPending(Step.VERIFY, post=webauthn.ask_options),
+        second_factor.STEP_UP_OPTIONS: ForSession(post=webauthn.ask_options),
         webauthn.ENROL_OPTIONS: ForPending(Step.ENROL, post=webauthn.create_options),
         webauthn.ADD_OPTIONS: ForSession(post=webauthn.create_options, fresh=SENT),
         # -- a person's own account ---------------------------------------------------------

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.demo import configuration
+from gateway.cli.demo import stage
 from tests.conftest import PYPISERVER_USERS
 from tests.support.codes import Authenticator
 from tests.support.gateways import Gateway, configure
@@ -39,7 +39,7 @@ def family(process_id: int) -> list[int]:
 
 def enrol(gateway: Gateway, user: str, traces: Traces) -> Authenticator:
     """By the command line, watched while it runs."""
-    argv = [*configuration.PROGRAM, "user", "enrol", "-c", str(gateway.config), user, "--json"]
+    argv = [*stage.PROGRAM, "user", "enrol", "-c", str(gateway.config), user, "--json"]
     seen = set()
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as running:
         while running.poll() is None:

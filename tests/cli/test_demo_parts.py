@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.demo.guide import codes
-from gateway.cli.demo.indexes import require
-from gateway.cli.demo.packages import Package, sdist, wheel, write
+from gateway.cli.demo.command import codes
+from gateway.cli.demo.indexes import Package, require, sdist, wheel, write
 from gateway.cli.demo.processes import Child, Children, free_port, listens
 from gateway.cli.output import CommandFailed
 from tests.support.gateways import command

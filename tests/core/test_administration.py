@@ -6,14 +6,12 @@ import secrets
 
 import pytest
 
-from gateway.core.administration import Admin
+from gateway.core.administration import Admin, Lacking, Resealed, lacking, reseal
 from gateway.core.audit.events import Event
 from gateway.core.crypto.keyring import KeyRing
 from gateway.core.errors import Refusal
-from gateway.core.lacking import Lacking, lacking
 from gateway.core.login.flow import Enrolment
 from gateway.core.notices.events import Notice
-from gateway.core.rotation import Resealed, reseal
 from gateway.core.throttle.limits import PERSON
 from gateway.factors import make_factors
 from tests.core.world import (

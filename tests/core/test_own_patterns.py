@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import pytest
 
 import gateway
-from gateway.core import agents
+from gateway.core import wording
 
 PACKAGE = Path(gateway.__file__).parent
 ANYWHERE = frozenset({"search", "finditer", "findall", "sub", "subn", "split"})
@@ -91,7 +91,7 @@ def own_patterns() -> dict[str, Used]:
 
 def at_run_time() -> dict[str, Used]:
     """Those whose text is no expression of the module."""
-    table = (*agents._PROGRAMS, *agents._SYSTEMS)
+    table = (*wording._PROGRAMS, *wording._SYSTEMS)
     return {f"agents:{name}": Used(re.compile(text), True) for name, text in table}
 
 
@@ -181,9 +181,9 @@ def test_the_places_where_a_strangers_text_is_matched_are_among_them() -> None:
         "gateway.core.http.form_heads",
         "gateway.core.http.path",
         "gateway.core.typed",
-        "gateway.notify.addresses",
+        "gateway.notify.mail",
         "gateway.proxy.http1.syntax",
-        "gateway.proxy.http1.chunked",
+        "gateway.proxy.http1.body",
         "gateway.proxy.http1.request",
         "gateway.proxy.http1.request_fields",
         "gateway.upstreams.carriers",

@@ -8,13 +8,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.core.accounts.labels import usable_label
-from gateway.core.agents import device_name
+from gateway.core.accounts.records import usable_label
 from gateway.core.crypto.keyring import KeyRing
 from gateway.core.crypto.signing import Tickets
 from gateway.core.errors import Refusal
 from gateway.core.http.facts import Facts
-from gateway.core.wording import in_words, time_left
+from gateway.core.wording import device_name, in_words, time_left
 from tests.core.world import FIREFOX, KEYS, Clock
 
 

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import pytest
 from playwright.async_api import Page
 
-from gateway.cli.demo.packages import Package
+from gateway.cli.demo.indexes import Package
 from tests.support.clients import DevpiClient
 from tests.support.codes import Authenticator
 from tests.support.gateways import Gateway, running

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pytest
 from playwright.async_api import Frame, Page, expect
 
-from gateway.cli.demo.packages import Package
+from gateway.cli.demo.indexes import Package
 from tests.e2e.conftest import NewPerson, Person
 from tests.support import uploads
 from tests.support.gateways import Gateway, configure

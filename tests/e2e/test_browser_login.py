@@ -6,7 +6,7 @@ import re
 
 from playwright.async_api import Page, expect
 
-from gateway.cli.demo.packages import Package
+from gateway.cli.demo.indexes import Package
 from tests.conftest import PYPISERVER_USERS
 from tests.e2e.conftest import NewPerson
 from tests.support.codes import Authenticator

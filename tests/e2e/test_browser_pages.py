@@ -10,7 +10,7 @@ from pathlib import Path
 
 from playwright.async_api import Page, expect
 
-from gateway.cli.demo.packages import Package
+from gateway.cli.demo.indexes import Package
 from tests.conftest import PYPISERVER_USERS
 from tests.e2e.conftest import NewPerson
 from tests.gate.recorder import Recorder, Seen

@@ -8,7 +8,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from gateway.cli.demo.packages import Package, write
+from gateway.cli.demo.indexes import Package, write
 from gateway.core.errors import MESSAGES
 from tests.e2e.conftest import NewPerson, Person
 from tests.support.gateways import Gateway

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.demo.packages import Package, wheel, write
+from gateway.cli.demo.indexes import Package, wheel, write
 from gateway.core.errors import MESSAGES
 from tests.conftest import PYPISERVER_USERS
 from tests.e2e.conftest import NewPerson

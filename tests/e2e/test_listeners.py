@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.demo.packages import Package, wheel, write
+from gateway.cli.demo.indexes import Package, wheel, write
 from gateway.cli.demo.processes import Child, Children
 from tests.conftest import PYPISERVER_USERS, StartGateway
 from tests.support.certificates import certificate_for_localhost

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.demo.packages import Package, wheel, write
+from gateway.cli.demo.indexes import Package, wheel, write
 from gateway.cli.demo.processes import Children
 from gateway.core.urls import HEALTH, LOGIN, OVERVIEW, VERIFY
 from tests.conftest import PYPISERVER_USERS

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.demo.packages import Package, wheel, write
+from gateway.cli.demo.indexes import Package, wheel, write
 from tests.conftest import PYPISERVER_USERS
 from tests.support.codes import Authenticator
 from tests.support.gateways import Gateway

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from gateway.cli.demo import indexes
-from gateway.cli.demo.packages import Package
+from gateway.cli.demo.indexes import Package
 from tests.fuzz.whole import FILE, ROOT, VICTIM, Act
 from tests.support.gateways import Gateway
 from tests.support.http import Client, basic

@@ -15,9 +15,8 @@ from typing import Any, TypeVar
 
 import h11
 
-from gateway.core.http.cookies import planted
+from gateway.core.http.cookies import planted, read_set_cookie
 from gateway.core.http.facts import Facts
-from gateway.core.http.set_cookie import read_set_cookie
 from gateway.proxy.forwarder import Forwarder
 from gateway.proxy.limits import Limits
 from gateway.proxy.ports import Forward

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import redis
 
-from gateway.cli.demo import configuration
+from gateway.cli.demo import stage
 from gateway.core.audit.events import Event
 from gateway.core.audit.verify import verify
 from tests.factors.authenticator import SecurityKey
@@ -499,7 +499,7 @@ def story(
     served = serve("devpi", devpi_server.url, rules=rules, **changes)
     keys: dict[str, Any] = {"listen": f"127.0.0.1:{served.port}", "public_url": served.url}
     keys |= {"upstream.url": devpi_server.url, "keys": "file:gateway.keys", **changes}
-    configuration.write(served.place / "gateway.yaml", "devpi", keys)
+    stage.write_configuration(served.place / "gateway.yaml", "devpi", keys)
     user = f"story{request.param}"
     password = devpi_server.person(user)
     key = SecurityKey(origin=served.url)

@@ -6,7 +6,7 @@ import json
 import resource
 import time
 
-from gateway.cli.demo.packages import Package
+from gateway.cli.demo.indexes import Package
 from tests.conftest import PYPISERVER_USERS, StartGateway
 from tests.e2e.test_listeners import upload_body
 from tests.support.gateways import Gateway

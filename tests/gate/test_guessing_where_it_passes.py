@@ -16,7 +16,7 @@ from urllib.parse import quote
 import pytest
 
 from gateway.cli.demo import indexes
-from gateway.cli.demo.packages import Package, write
+from gateway.cli.demo.indexes import Package, write
 from gateway.cli.demo.processes import Children, free_port
 from gateway.core.throttle.limits import PASSWORDS_BY_NETWORK
 from gateway.gate.gate import RuleGate

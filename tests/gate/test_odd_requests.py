@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from gateway.gate import messages
+from gateway.gate import replies
 from tests.gate.served import Served
 from tests.support.http import raw
 
@@ -56,7 +56,7 @@ def test_a_client_that_leaves_in_the_middle_leaves_no_line_in_the_log(
 
 def test_a_login_that_drips(devpi: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each byte keeps the connection alive, so there is a limit to the whole as well."""
-    monkeypatch.setattr(messages, "_BODY_WITHIN", 0.5)
+    monkeypatch.setattr(replies, "_BODY_WITHIN", 0.5)
     head = b"POST /+login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
     with socket.create_connection(("127.0.0.1", devpi.port), timeout=0.05) as line:
         line.sendall(head)

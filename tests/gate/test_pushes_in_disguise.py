@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from gateway.cli.demo.packages import Package
+from gateway.cli.demo.indexes import Package
 from tests.gate.conftest import Serve
 from tests.support.servers import Index
 

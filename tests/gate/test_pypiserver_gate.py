@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from gateway.cli.demo.packages import Package, write
+from gateway.cli.demo.indexes import Package, write
 from gateway.cli.demo.processes import Children
 from tests.conftest import PYPISERVER_USERS
 from tests.gate.served import Served

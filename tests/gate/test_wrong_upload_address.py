@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.demo.packages import Package, write
+from gateway.cli.demo.indexes import Package, write
 from tests.conftest import PYPISERVER_USERS
 from tests.gate.served import Served
 from tests.support import servers

@@ -66,13 +66,13 @@ MUTANTS = {
         ("tests/fuzz/test_forms.py::test_what_goes_on_means_what_was_judged",),
     ),
     "address: the first one is believed": Mutant(
-        "gateway/core/http/client_address.py",
+        "gateway/core/http/facts.py",
         "in reversed([part for part in named if part])",
         "in [part for part in named if part]",
         ADDRESSES,
     ),
     "address: everybody is a proxy": Mutant(
-        "gateway/core/http/client_address.py",
+        "gateway/core/http/facts.py",
         "if not trusted or (peer is not None and not is_trusted(peer, trusted)):",
         "if not trusted:",
         ADDRESSES,

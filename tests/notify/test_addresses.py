@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.notify.addresses import from_map, in_devpi_user
+from gateway.notify.mail import from_map, in_devpi_user
 
 
 async def test_a_map_of_the_configuration_is_read_by_user_id() -> None:

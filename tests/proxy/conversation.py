@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateway.core.http.client_address import Networks
+from gateway.core.http.facts import Networks
 from gateway.proxy.forwarder import Forwarder
 from gateway.proxy.limits import Limits
 from gateway.proxy.ports import Pages

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from gateway.core.http.facts import Facts
-from gateway.proxy.handed_plans import HandOvers
+from gateway.proxy.handover import HandOvers
 from gateway.proxy.limits import Limits
 from gateway.proxy.ports import HandOver, Inspect, Plan
 from tests.proxy.conversation import QUICK, Talk, talk

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from gateway.proxy.http1.chunked import ChunkDecoder
+from gateway.proxy.http1.body import ChunkDecoder
 from gateway.proxy.limits import Limits
 from gateway.proxy.ports import Answer, Inspect, Plan
 from tests.proxy.conversation import QUICK, talk

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gateway.cli.demo import configuration
+from gateway.cli.demo import stage
 from gateway.cli.demo.processes import Child, free_port
 from gateway.core.urls import HEALTH
 from tests.support.codes import Authenticator
@@ -21,7 +21,7 @@ def command(
 ) -> subprocess.CompletedProcess[str]:
     """Run `index-gateway` with arguments; its output is captured as text."""
     done = subprocess.run(
-        [*configuration.PROGRAM, *arguments],
+        [*stage.PROGRAM, *arguments],
         input=text,
         capture_output=True,
         text=True,
@@ -76,13 +76,13 @@ class Gateway:
 
     def enrol(self, user: str) -> Authenticator:
         """Enrol a person by the command line, as an administrator does."""
-        enrolled = configuration.enrol(self.config, user)
+        enrolled = stage.enrol(self.config, user)
         self.users[user] = Authenticator.from_uri(enrolled.uri, enrolled.recovery_codes)
         return self.users[user]
 
     def start(self, env: Mapping[str, str] | None = None) -> Gateway:
         argv = [
-            *configuration.PROGRAM,
+            *stage.PROGRAM,
             "serve",
             "--no-look",
             "-c",
@@ -126,7 +126,7 @@ def configure(
         "second_factor.issuer": "Test packages",
     }
     keys |= {name.replace("__", "."): value for name, value in changes.items()}
-    configuration.write(gateway.config, kind, keys)
+    stage.write_configuration(gateway.config, kind, keys)
     gateway.command("keys", "new")
     return gateway
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.cli.demo import indexes
-from gateway.cli.demo.packages import Package, write
+from gateway.cli.demo.indexes import Package, write
 from gateway.cli.demo.processes import Child, Children, free_port
 from tests.support.http import Client
 

@@ -16,8 +16,8 @@ from gateway.core.http.cookies import jar_of
 from gateway.core.http.facts import Facts
 from gateway.core.http.path import parse_target
 from gateway.core.login.flow import Held
+from gateway.web.context import PagesConfig
 from gateway.web.pages import Pages
-from gateway.web.ports import PagesConfig
 from tests.core.world import FIREFOX, Person, World, earned
 from tests.web.markup import Form, Markup
 

@@ -8,9 +8,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from gateway.web.responses import CODES, WEBAUTHN
+from gateway.web.responses import CODES, WEBAUTHN, policy
 from gateway.web.routes import ROUTES, WITH_TAIL
-from gateway.web.shield import policy
 from tests.core.world import Person
 from tests.support.pages import SHIELD
 from tests.web.conftest import NewBrowser

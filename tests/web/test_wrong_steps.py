@@ -9,7 +9,7 @@ import pytest
 
 from gateway.core.errors import Refusal
 from gateway.core.login.flow import Step
-from gateway.web.route import ForPending, ForSession
+from gateway.web.context import ForPending, ForSession
 from gateway.web.routes import ROUTES
 from tests.core.world import Person, World
 from tests.web.conftest import NewBrowser

@@ -9,8 +9,7 @@ import re
 from typing import Final
 from urllib.parse import urljoin, urlsplit
 
-from gateway.cli.demo import configuration
-from gateway.cli.demo.stage import PACKAGES, Stage
+from gateway.cli.demo.stage import PACKAGES, Stage, call
 from gateway.cli.output import CommandFailed
 
 _WITHIN: Final = 30.0  # seconds for one answer
@@ -32,7 +31,7 @@ def prove(stage: Stage) -> None:
     file = _fetched(urljoin(page, link))
     if hashlib.new(kind, file, usedforsecurity=False).hexdigest() != digest:
         raise CommandFailed(f"{link} arrived otherwise than {page} says.", _BY_OTHERS)
-    configuration.call("check", "--live", "--quiet", "-c", str(stage.config))
+    call("check", "--live", "--quiet", "-c", str(stage.config))
 
 
 def _fetched(url: str) -> bytes:

@@ -1,18 +1,29 @@
 """Everything a demo needs, set up in one directory: index, packages, user, gateway.
 
 Knows the order; how each part is done stands in the files beside this one.
+
+The gateway's own commands, run as an administrator would: init, keys, user, serve.
+
+Knows how a configuration is written and changed; knows no index server.
 """
 
 from __future__ import annotations
 
+import json
 import secrets
+import subprocess
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from gateway.cli.demo import configuration, indexes
-from gateway.cli.demo.packages import Package, write
-from gateway.cli.demo.processes import Children, free_port
+from gateway.cli.demo import indexes
+from gateway.cli.demo.indexes import Package, write
+from gateway.cli.demo.processes import Child, Children, free_port
+from gateway.cli.output import PROGRAM as PROGRAM_NAME
+from gateway.cli.output import CommandFailed
+from gateway.core.urls import HEALTH
 
 USER: Final = "demo"
 PACKAGES: Final = (
@@ -52,7 +63,7 @@ def build(children: Children, place: Path, kind: str, port: int) -> Stage:
     upload_path, index_path = setups[kind](children, place, behind, password)
     fresh, _ = write(place / "fresh", FRESH)
     config = place / "gateway.yaml"
-    configuration.write(
+    write_configuration(
         config,
         kind,
         {
@@ -64,9 +75,9 @@ def build(children: Children, place: Path, kind: str, port: int) -> Stage:
             "second_factor.issuer": "index-gateway demo",
         },
     )
-    configuration.make_keys(config)
-    enrolled = configuration.enrol(config, USER)
-    configuration.serve(children, config, port, place / "gateway.log")
+    make_keys(config)
+    enrolled = enrol(config, USER)
+    serve(children, config, port, place / "gateway.log")
     return Stage(
         kind, url, url + upload_path, url + index_path, fresh, config, password, enrolled.uri
     )
@@ -92,3 +103,70 @@ def _devpi(children: Children, place: Path, port: int, password: str) -> tuple[s
     files = [file for package in PACKAGES for file in write(place / "dist", package)]
     indexes.upload(f"http://127.0.0.1:{port}{path}", USER, password, files)
     return path, f"{path}+simple/"
+
+
+PROGRAM: Final = (sys.executable, "-m", "gateway")
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """What a person gets at enrolment: the otpauth address and the recovery codes."""
+
+    uri: str = field(repr=False)
+    recovery_codes: tuple[str, ...] = field(repr=False)
+
+
+def write_configuration(path: Path, kind: str, changes: Mapping[str, object]) -> None:
+    """The configuration `init` writes for a kind of index, with some keys changed.
+
+    changes: values by dotted key; None removes a key.
+    """
+    from ruamel.yaml import YAML
+
+    call("init", kind, "-o", str(path))
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    data = yaml.load(path)
+    for dotted, value in changes.items():
+        *parents, last = dotted.split(".")
+        place = data
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        if value is None:
+            place.pop(last, None)
+        else:
+            place[last] = value
+    yaml.dump(data, path)
+
+
+def make_keys(config: Path) -> None:
+    call("keys", "new", "-c", str(config))
+
+
+def enrol(config: Path, user: str) -> Enrolled:
+    told = json.loads(call("user", "enrol", "-c", str(config), user, "--json"))
+    return Enrolled(told["uri"], tuple(told["recovery_codes"]))
+
+
+def serve(children: Children, config: Path, port: int, log: Path, *, workers: int = 1) -> Child:
+    """Start the gateway and wait until it is healthy."""
+    argv = [*PROGRAM, "serve", "--no-look", "-c", str(config)]
+    argv += ["--workers", str(workers)]
+    child = children.start("index-gateway", argv, log)
+    child.ready(port, HEALTH, within=60)
+    return child
+
+
+def call(*arguments: str) -> str:
+    """Run an `index-gateway` command; what it wrote to stdout.
+
+    Raises:
+        CommandFailed: with what it wrote to stderr.
+    """
+    done = subprocess.run(  # noqa: S603 - our own argument lists
+        [*PROGRAM, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    if done.returncode:
+        said = done.stderr.replace(f"{PROGRAM_NAME}: error: ", "").strip()
+        raise CommandFailed(f"'{PROGRAM_NAME} {arguments[0]}' failed:\n{said}")
+    return done.stdout

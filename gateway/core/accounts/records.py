@@ -2,14 +2,19 @@
 
 The record is never deleted, so its epoch only grows. Everything about a person that must change
 together is in this one record, and every change is a conditional write over the version read.
+
+Names people give to their devices.
 """
 
 from __future__ import annotations
 
 import json
+import unicodedata
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, TypeAlias
 
+from gateway.core.errors import Refusal
 from gateway.core.store import StoreUnavailable
 
 FORMAT: Final = 1
@@ -174,3 +179,21 @@ def device_of(kind: str, data: dict[str, Any]) -> Device:
     if kind == "totp":
         return TotpDevice(**data)
     return WebauthnKey(**{**data, "transports": tuple(data["transports"])})
+
+
+LONGEST: Final = 60
+_REFUSED: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+def usable_label(name: str, taken: Iterable[Device]) -> str:
+    """A name as it is kept: NFC, one plain blank where it has any.
+
+    Raises:
+        Refusal: `unusable_label`, `name_taken` (whatever the case of its letters).
+    """
+    label = " ".join(unicodedata.normalize("NFC", name).split())
+    if not 1 <= len(label) <= LONGEST or any(unicodedata.category(c) in _REFUSED for c in label):
+        raise Refusal("unusable_label")
+    if any(one.name.casefold() == label.casefold() for one in taken):
+        raise Refusal("name_taken")
+    return label

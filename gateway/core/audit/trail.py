@@ -18,8 +18,7 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from gateway.core.audit import entry as entries
-from gateway.core.audit.audit_head import Head
-from gateway.core.audit.entry import START, Entry, NotAuthentic, Trimmed, short
+from gateway.core.audit.entry import START, Entry, Head, NotAuthentic, Trimmed, short
 from gateway.core.audit.events import Event, Origin
 from gateway.core.audit.rationing import Rations
 from gateway.core.clock import Clock

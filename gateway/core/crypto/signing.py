@@ -2,6 +2,8 @@
 
 A value of one kind is no value of another: a pending login's cookie can never be read as a
 session's (GHSA-3q28-qjrv-qr39).
+
+Random text for ids and secrets.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from typing import Final
 
 from itsdangerous import BadData, Signer
 
-from gateway.core.clock import Clock
+from gateway.core.clock import Clock, Random
 from gateway.core.crypto.keyring import KeyRing
 
 SKEW: Final = 120  # seconds by which the clocks of several gateways may differ
@@ -65,3 +67,8 @@ def _signer(ring: KeyRing, kind: str) -> Signer:
         key_derivation="hmac",
         digest_method=hashlib.sha256,
     )
+
+
+def token(random: Random, size: int = 18) -> str:
+    """That many random bytes as url-safe text."""
+    return base64.urlsafe_b64encode(random(size)).decode().rstrip("=")

@@ -1,10 +1,16 @@
-"""What is known of one request, made once. Nothing later looks at the raw request to decide."""
+"""What is known of one request, made once. Nothing later looks at the raw request to decide.
+
+Whose request it is: the peer, or what trusted proxies say of it (CVE-2024-47070,
+CVE-2023-36456).
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
-from typing import TypeAlias
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Final, TypeAlias
 
 IPAddress: TypeAlias = IPv4Address | IPv6Address
 Field: TypeAlias = tuple[str, str]
@@ -71,3 +77,69 @@ class Facts:
     @property
     def user_agent(self) -> str:
         return (self.first("user-agent") or "")[:300]
+
+
+Networks: TypeAlias = Sequence[IPv4Network | IPv6Network]
+
+# As proxies write the other end of a connection: with its port, an IPv6 address in brackets
+# then. A bare IPv6 address has no port: its last group is part of it.
+_WITH_PORT: Final = re.compile(r"(?:\[([0-9A-Fa-f]*:[0-9A-Fa-f:.]*)\]|([0-9.]+))(?::[0-9]{1,5})?")
+
+
+class Unreadable(Exception):
+    """A trusted proxy named a client by something else than an address; the text says by what,
+    without any of it."""
+
+
+def read_address(text: str) -> IPAddress:
+    """Read one address, with or without a port and brackets; an IPv4-mapped IPv6 address
+    (RFC 4291 section 2.5.5.2) is the IPv4 one.
+
+    Raises:
+        Unreadable: it is none, or has a scope, which means something on one machine only.
+    """
+    match = _WITH_PORT.fullmatch(text)
+    plain = (match[1] or match[2]) if match else text
+    try:
+        address = ip_address(plain)
+    except ValueError:
+        raise Unreadable("something that is no IP address") from None
+    if isinstance(address, IPv6Address):
+        if address.scope_id is not None:
+            raise Unreadable("an address with a scope (%)")
+        return address.ipv4_mapped or address
+    return address
+
+
+def client_address(
+    peer: IPAddress | None, forwarded: Iterable[str], trusted: Networks
+) -> IPAddress | None:
+    """The client: the peer, or the right-most address that is no trusted proxy.
+
+    Args:
+        peer: the other end of the connection, None for a unix socket.
+        forwarded: the values of X-Forwarded-For, in order. Elements that are empty say nothing
+            (RFC 9110 section 5.6.1).
+        trusted: networks of trusted proxies. A unix socket counts as trusted when there are
+            any: only a proxy configured for it connects there.
+
+    Returns:
+        None where nothing is known (a unix socket, and nothing forwarded). Where every address
+        is a trusted proxy, the left-most of them.
+
+    Raises:
+        Unreadable: a trusted proxy sent something else than addresses; the client is unknown.
+    """
+    if not trusted or (peer is not None and not is_trusted(peer, trusted)):
+        return peer
+    found = peer
+    named = [part.strip(" \t") for value in forwarded for part in value.split(",")]
+    for part in reversed([part for part in named if part]):
+        found = read_address(part)
+        if not is_trusted(found, trusted):
+            break
+    return found
+
+
+def is_trusted(address: IPAddress, trusted: Networks) -> bool:
+    return any(address in network for network in trusted)

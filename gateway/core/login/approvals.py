@@ -22,7 +22,7 @@ from typing import Any, Final, NamedTuple
 
 from gateway.core.clock import Clock, Random
 from gateway.core.crypto.keyring import KeyRing
-from gateway.core.crypto.random_text import token
+from gateway.core.crypto.signing import token
 from gateway.core.login.models import Caller, Waiting
 from gateway.core.store import Key, Record, Store, StoreUnavailable
 

@@ -11,16 +11,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.core.accounts.repository import Accounts
-from gateway.core.agents import device_name
 from gateway.core.audit.events import AuditSink, Event, Origin
 from gateway.core.clock import Clock, Random
 from gateway.core.crypto.keyring import KeyRing, SealBroken
-from gateway.core.crypto.random_text import token
-from gateway.core.crypto.signing import Tickets
+from gateway.core.crypto.signing import Tickets, token
 from gateway.core.login.models import FlowLimits, Held
 from gateway.core.login.sealing import seal, unseal
 from gateway.core.login.sessions import CHANGED, LINGER, OVER
 from gateway.core.store import Key, Store
+from gateway.core.wording import device_name
 
 _PURPOSE = "device"
 

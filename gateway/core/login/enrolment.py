@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from gateway.core.accounts.factor import ClockOff, Enrollable, Issuable, WrongAnswer
-from gateway.core.accounts.labels import usable_label
-from gateway.core.accounts.records import Account, Device, Recovery
-from gateway.core.crypto.random_text import token
+from gateway.core.accounts.records import Account, Device, Recovery, usable_label
+from gateway.core.crypto.signing import token
 from gateway.core.errors import Refusal
 from gateway.core.login.browser import Entering
 from gateway.core.login.completion import Completing, Enrolled

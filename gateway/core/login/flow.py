@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.core.agents import device_name
 from gateway.core.audit.events import Event
 from gateway.core.errors import Refusal
 from gateway.core.login.approvals import Answered
-from gateway.core.login.browser import Entering, may_lack_factor
+from gateway.core.login.browser import Entering, Passkeys, may_lack_factor
 from gateway.core.login.enrolment import Enrolling
 from gateway.core.login.in_request import AtOnce, fresh_proof
 from gateway.core.login.models import (
@@ -29,7 +28,6 @@ from gateway.core.login.models import (
     Verified,
     Waiting,
 )
-from gateway.core.login.passkeys import Passkeys
 from gateway.core.login.self_service import Manage
 from gateway.core.login.services import Parts
 from gateway.core.notices.events import Notice
@@ -37,6 +35,7 @@ from gateway.core.store import Key
 from gateway.core.throttle.known_good import LIFE as KNOWN_FOR
 from gateway.core.throttle.passwords import Attempt
 from gateway.core.upstream import Credential, Issued
+from gateway.core.wording import device_name
 
 __all__ = [
     "Begun",

@@ -1,4 +1,7 @@
-"""The words of a login: what a pending login, a session and their parts are. Values only."""
+"""The words of a login: what a pending login, a session and their parts are. Values only.
+
+Who asks, out of the facts of a request: for the throttle and for the audit trail.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ from enum import StrEnum
 from typing import Final
 
 from gateway.core.audit.events import Origin
-from gateway.core.http.facts import IPAddress
+from gateway.core.http.facts import Facts, IPAddress
+from gateway.core.rules.rules import Rule
 from gateway.core.upstream import Credential, Issued
 
 BY_DEVICE: Final = "device"
@@ -188,3 +192,22 @@ class Waiting:
     user_agent: str
     expires: float
     approved: bool
+
+
+def caller_of(facts: Facts, rule: Rule | None = None, *, secret: str = "") -> Caller:
+    """The caller of a request.
+
+    Args:
+        rule: the rule that matched, None on the gateway's own pages.
+        secret: the end of the path where that must not be recorded (an invitation, say).
+    """
+    return Caller(
+        facts.client,
+        Origin(
+            address=str(facts.client or ""),
+            user_agent=facts.user_agent,
+            method=facts.method,
+            path=facts.path.removesuffix(secret),
+            rule=rule.name if rule else "",
+        ),
+    )

@@ -11,8 +11,7 @@ from typing import NamedTuple
 
 from gateway.core.clock import Clock, Random
 from gateway.core.crypto.keyring import KeyRing, SealBroken
-from gateway.core.crypto.random_text import token
-from gateway.core.crypto.signing import Tickets
+from gateway.core.crypto.signing import Tickets, token
 from gateway.core.login.models import FlowLimits, Held, Step
 from gateway.core.login.sealing import seal, unseal
 from gateway.core.store import Key, Store

@@ -18,8 +18,7 @@ from gateway.core.accounts.repository import Accounts
 from gateway.core.audit.events import AuditSink, Event, Origin
 from gateway.core.clock import Clock, Random
 from gateway.core.crypto.keyring import KeyRing, SealBroken
-from gateway.core.crypto.random_text import token
-from gateway.core.crypto.signing import Tickets
+from gateway.core.crypto.signing import Tickets, token
 from gateway.core.login.models import FlowLimits, Held, Session
 from gateway.core.login.sealing import seal, unseal
 from gateway.core.store import Key, Record, Store

@@ -12,7 +12,6 @@ from typing import NamedTuple, TypeVar
 from gateway.core.accounts.factor import Factor, Proof, WrongAnswer
 from gateway.core.accounts.records import Account
 from gateway.core.accounts.repository import Accounts
-from gateway.core.agents import device_name
 from gateway.core.audit.events import AuditSink, Event
 from gateway.core.clock import Clock
 from gateway.core.crypto.keyring import KeyRing
@@ -23,6 +22,7 @@ from gateway.core.store import Key, Store
 from gateway.core.throttle.attempts import Throttle
 from gateway.core.throttle.limits import KNOWN_NETWORKS, network, region
 from gateway.core.throttle.passwords import Attempt
+from gateway.core.wording import device_name
 
 _AGENTS = 20
 _QUIET = 3600  # seconds between two entries that say somebody is held back

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 
-from gateway.core.agents import device_name
 from gateway.core.notices.events import Notice
 from gateway.core.notices.queue import Letter
 from gateway.core.urls import OVERVIEW
+from gateway.core.wording import device_name
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,7 @@ from typing import Final, NamedTuple
 from gateway.core.errors import Refusal
 from gateway.core.http.facts import Facts, IPAddress
 from gateway.core.http.responses import Response
-from gateway.core.rules.regexes import Regex, compile_regex
-from gateway.core.rules.templates import Template, Tree, parse_template, split
+from gateway.core.rules.templates import Regex, Template, Tree, compile_regex, parse_template, split
 
 
 class Policy(StrEnum):

@@ -15,8 +15,7 @@ from gateway.core.http.cookies import OWN_NAMES
 from gateway.core.http.headers import CREDENTIALS, SINGLE, dropped
 from gateway.core.http.responses import TAKEN_IN
 from gateway.proxy.http1.faults import doubled, field_fault, refuse
-from gateway.proxy.http1.layouts import Found, Layout, Layouts, in_order
-from gateway.proxy.http1.memo import Shapes
+from gateway.proxy.http1.memo import Found, Layout, Layouts, Shapes, in_order
 from gateway.proxy.http1.syntax import DIGITS, FIELDS, TOKENS, Cut, kept, without
 
 _BLOCK: Final = re.compile(FIELDS)

@@ -10,11 +10,10 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
+from gateway.core.http.cookies import with_same_site
 from gateway.core.http.facts import Field
 from gateway.core.http.headers import HOP_BY_HOP
-from gateway.core.http.set_cookie import with_same_site
-from gateway.proxy.http1.layouts import Found, Layouts, in_order
-from gateway.proxy.http1.memo import Shapes
+from gateway.proxy.http1.memo import Found, Layouts, Shapes, in_order
 from gateway.proxy.http1.syntax import (
     BARE,
     DIGITS,

@@ -12,7 +12,7 @@ from gateway.core.login.self_service import FactorRow
 from gateway.core.urls import LOGIN, LOGOUT, OVERVIEW, PREFIX
 from gateway.core.wording import time_left
 from gateway.web.context import Ask, Kit
-from gateway.web.handlers import activity, enrolment, factor_form
+from gateway.web.handlers import activity, enrolment, second_factor
 from gateway.web.handlers.enrolment import RECOVERY
 from gateway.web.responses import Reply, see_other
 from gateway.web.responses import cookies as set_cookies
@@ -116,9 +116,9 @@ async def recovery(kit: Kit, ask: Ask, session: Session) -> Reply:
     session can be used for.
     """
     try:
-        cookie = await factor_form.prove(kit, ask)
+        cookie = await second_factor.prove(kit, ask)
     except Refusal as refusal:
-        if refusal.slug in factor_form.AGAIN:
+        if refusal.slug in second_factor.AGAIN:
             return await _recovery_form(kit, ask, session, refusal)
         raise
     ask = replace(ask, bound_to=cookie)
@@ -139,7 +139,7 @@ async def _recovery_form(
     kinds = await kit.flow.kinds(session)
     if not kinds:
         raise Refusal("no_such_factor")
-    choices = factor_form.choose(ask, kinds)
+    choices = second_factor.choose(ask, kinds)
     return kit.page(
         ask,
         "recovery.html",
@@ -149,7 +149,7 @@ async def _recovery_form(
         choices=choices,
         seen=await kit.flow.manage.overview(session),
         here=RECOVERY,
-        options=factor_form.STEP_UP_OPTIONS,
+        options=second_factor.STEP_UP_OPTIONS,
     )
 
 

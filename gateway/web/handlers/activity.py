@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.core.agents import device_name
 from gateway.core.audit.entry import Entry
 from gateway.core.audit.events import Event
 from gateway.core.login.flow import Session
-from gateway.web import words
+from gateway.core.wording import device_name
+from gateway.web import rendering
 from gateway.web.context import Ask, Kit
 from gateway.web.responses import Reply
 
@@ -98,7 +98,7 @@ def _line(entry: Entry) -> Line:
     return Line(
         when=entry.time,
         what=WORDS[Event(entry.event)] if known else entry.event,
-        about=act or words.factor(entry.factor),
+        about=act or rendering.factor(entry.factor),
         where=", ".join(part for part in (device, origin.address) if part),
         alarming=entry.event in _ALARMING,
     )

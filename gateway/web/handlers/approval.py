@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from gateway.core import agents
+from gateway.core import wording
 from gateway.core.errors import Refusal
 from gateway.core.login.flow import Session, Waiting
 from gateway.core.typed import plain
@@ -42,7 +42,7 @@ async def _form(kit: Kit, ask: Ask, session: Session, error: Refusal | None = No
         session=session,
         error=error,
         waiting=waiting,
-        client=agents.device_name(waiting.user_agent),
+        client=wording.device_name(waiting.user_agent),
         left=time_left(waiting.expires - kit.clock()),
         here=f"{APPROVE}/{ask.tail}",
     )

@@ -17,11 +17,10 @@ from gateway.core.http.facts import Field
 from gateway.core.login.enrolment import Enrolled, TotpOffer
 from gateway.core.login.flow import Pending, Session
 from gateway.core.urls import ENROL, OVERVIEW, PREFIX
-from gateway.web import qr
-from gateway.web.context import Ask, Kit
+from gateway.web import rendering
+from gateway.web.context import SEEN, SENT, Ask, Kit
 from gateway.web.responses import CODES, Reply, see_other
 from gateway.web.responses import cookies as set_cookies
-from gateway.web.route import SEEN, SENT
 
 ADD: Final = f"{PREFIX}/add"
 RECOVERY: Final = f"{PREFIX}/recovery"
@@ -155,7 +154,7 @@ def _offer(
         error=error,
         base=base(who),
         offer=offer,
-        qr=qr.svg(offer.uri, "QR code for your authenticator app"),
+        qr=rendering.svg(offer.uri, "QR code for your authenticator app"),
     )
 
 

@@ -11,7 +11,7 @@ from gateway.core.login.flow import Begun, Held, Passed, Step
 from gateway.core.typed import one_time_code, split_code
 from gateway.core.urls import ENROL, INVITE, LOGIN, OVERVIEW, PREFIX, VERIFY
 from gateway.web.context import Ask, Kit
-from gateway.web.handlers import factor_form, second_factor
+from gateway.web.handlers import second_factor
 from gateway.web.responses import WEBAUTHN, Reply, see_other
 from gateway.web.responses import cookies as set_cookies
 
@@ -77,7 +77,7 @@ async def _with_code(kit: Kit, ask: Ask, begun: Begun, code: str) -> Reply:
         kind = "totp" if one_time_code(code) else "recovery"
         passed = await kit.flow.prove(begun.cookie, kind, code, ask.caller)
     except Refusal as refusal:
-        if waiting is None or refusal.slug not in factor_form.AGAIN:
+        if waiting is None or refusal.slug not in second_factor.AGAIN:
             raise
         again = replace(ask, form={}, bound_to=begun.cookie)
         return second_factor.form(kit, again, waiting, refusal).plus(*pending)

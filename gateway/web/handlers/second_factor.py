@@ -1,16 +1,19 @@
-"""The second step of a login: any factor the person has, the last used offered first."""
+"""The second step of a login: any factor the person has, the last used offered first.
+
+The form that asks for a factor, shared by logins and step-up.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from gateway.core.errors import Refusal
 from gateway.core.http import cookies
 from gateway.core.login.flow import Pending
-from gateway.core.urls import LOGIN, VERIFY
+from gateway.core.urls import LOGIN, PREFIX, VERIFY
 from gateway.web.context import Ask, Kit
-from gateway.web.handlers import factor_form
-from gateway.web.responses import Reply, see_other
+from gateway.web.responses import WEBAUTHN, Reply, see_other
 from gateway.web.responses import cookies as set_cookies
 
 CANCEL: Final = f"{VERIFY}/cancel"
@@ -25,7 +28,7 @@ async def submit(kit: Kit, ask: Ask, pending: Pending) -> Reply:
     """Judge the answer. A wrong one shows the form again; the pending login stays."""
     kind, answer = ask.value("kind"), ask.value("code")
     try:
-        factor_form.check(kind, answer)
+        check(kind, answer)
         passed = await kit.flow.prove(
             kit.cookie(ask, cookies.PENDING),
             kind,
@@ -34,7 +37,7 @@ async def submit(kit: Kit, ask: Ask, pending: Pending) -> Reply:
             remember=ask.value("remember") == "yes",
         )
     except Refusal as refusal:
-        if refusal.slug in factor_form.AGAIN:
+        if refusal.slug in AGAIN:
             return form(kit, ask, pending, refusal)
         raise
     return await kit.passed(ask, passed)
@@ -47,7 +50,7 @@ async def cancel(kit: Kit, ask: Ask, pending: Pending) -> Reply:
 
 def form(kit: Kit, ask: Ask, pending: Pending, error: Refusal | None = None) -> Reply:
     """The page that asks for the second factor."""
-    choices = factor_form.choose(ask, pending.kinds or factor_form.KINDS[:1])
+    choices = choose(ask, pending.kinds or KINDS[:1])
     return kit.page(
         ask,
         "verify.html",
@@ -56,7 +59,59 @@ def form(kit: Kit, ask: Ask, pending: Pending, error: Refusal | None = None) -> 
         pending=pending,
         choices=choices,
         here=VERIFY,
-        options=factor_form.VERIFY_OPTIONS,
+        options=VERIFY_OPTIONS,
         cancel=CANCEL,
         remember_days=int(kit.flow.limits.remember // 86400),
     )
+
+
+KINDS: Final = ("totp", "webauthn", "recovery")
+
+# Where the WebAuthn script gets its options, by the page the form is on.
+VERIFY_OPTIONS: Final = f"{PREFIX}/webauthn/verify"
+STEP_UP_OPTIONS: Final = f"{PREFIX}/webauthn/confirm"
+
+AGAIN: Final = frozenset({"otp_invalid", "field_missing", "key_refused"})
+"""Refusals after which the form is shown again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """kind: the factor the form asks for. others: what the person can use instead."""
+
+    kind: str
+    others: tuple[str, ...]
+
+    @property
+    def script(self) -> str:
+        return WEBAUTHN if self.kind == "webauthn" else ""
+
+
+def choose(ask: Ask, kinds: tuple[str, ...]) -> Choices:
+    """The factor asked for: by `?use=` or the form just sent, else the one used last.
+
+    Args:
+        kinds: what the person has, the last used first.
+    """
+    asked = ask.asked("use") if ask.facts.safe else ask.value("kind")
+    kind = asked if asked in kinds else kinds[0]
+    return Choices(kind, tuple(other for other in kinds if other != kind))
+
+
+def check(kind: str, answer: str) -> None:
+    """Raises Refusal: `bad_form` for an unknown kind, `field_missing` for no answer."""
+    if kind not in KINDS:
+        raise Refusal("bad_form", why="it names no factor that is known here")
+    if not answer:
+        raise Refusal("field_missing", what="The code")
+
+
+async def prove(kit: Kit, ask: Ask) -> str:
+    """Judge the factor that was shown; the session goes on under the cookie returned.
+
+    Raises:
+        Refusal: those in `AGAIN`, `throttled`, `bad_form`, `pending_expired`.
+    """
+    kind, answer = ask.value("kind"), ask.value("code")
+    check(kind, answer)
+    return await kit.flow.step_up(kit.cookie(ask, cookies.SESSION), kind, answer, ask.caller)

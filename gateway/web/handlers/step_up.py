@@ -7,7 +7,7 @@ from gateway.core.http import cookies
 from gateway.core.login.flow import Session
 from gateway.core.urls import OVERVIEW, STEP_UP, login_for
 from gateway.web.context import Ask, Kit
-from gateway.web.handlers import factor_form
+from gateway.web.handlers import second_factor
 from gateway.web.responses import Reply, see_other
 from gateway.web.responses import cookies as set_cookies
 
@@ -20,9 +20,9 @@ async def show(kit: Kit, ask: Ask, session: Session) -> Reply:
 async def submit(kit: Kit, ask: Ask, session: Session) -> Reply:
     """Judge the answer; the session goes on under a new id."""
     try:
-        cookie = await factor_form.prove(kit, ask)
+        cookie = await second_factor.prove(kit, ask)
     except Refusal as refusal:
-        if refusal.slug in factor_form.AGAIN:
+        if refusal.slug in second_factor.AGAIN:
             return await _form(kit, ask, session, refusal)
         raise
     return see_other(ask.next() or OVERVIEW, *set_cookies(kit.jar.set(cookies.SESSION, cookie)))
@@ -32,7 +32,7 @@ async def _form(kit: Kit, ask: Ask, session: Session, error: Refusal | None = No
     kinds = await kit.flow.kinds(session)
     if not kinds:  # nothing to prove; a fresh login is the only way to a recent proof
         return see_other(login_for(OVERVIEW))
-    choices = factor_form.choose(ask, kinds)
+    choices = second_factor.choose(ask, kinds)
     return kit.page(
         ask,
         "confirm.html",
@@ -41,6 +41,6 @@ async def _form(kit: Kit, ask: Ask, session: Session, error: Refusal | None = No
         script=choices.script,
         choices=choices,
         here=STEP_UP,
-        options=factor_form.STEP_UP_OPTIONS,
+        options=second_factor.STEP_UP_OPTIONS,
         next=ask.next(),
     )

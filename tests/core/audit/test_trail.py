@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from gateway.core.audit import entry as entries
-from gateway.core.audit.audit_head import HEAD
-from gateway.core.audit.entry import NotAuthentic
+from gateway.core.audit.entry import HEAD, NotAuthentic
 from gateway.core.audit.events import Event, Origin
 from gateway.core.audit.trail import DAY, LOG, Trail
 from gateway.core.audit.verify import verify

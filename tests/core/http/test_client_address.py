@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.http.client_address import Unreadable, client_address, read_address
+from gateway.core.http.facts import Unreadable, client_address, read_address
 
 PROXIES = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
 PROXY = ip_address("10.0.0.1")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core.http.set_cookie import read_set_cookie, with_same_site
+from gateway.core.http.cookies import read_set_cookie, with_same_site
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gateway.core.rules.regexes import TemplateError, compile_regex
 from gateway.core.rules.rules import Policy, Rule, RuleSet
-from gateway.core.rules.templates import parse_template
+from gateway.core.rules.templates import TemplateError, compile_regex, parse_template
 
 # Exponential or polynomial for an engine that backtracks; the text is `letter` again and again.
 HOSTILE = {

@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 
 from gateway.core.http.facts import Facts
 from gateway.core.http.path import parse_target
-from gateway.core.rules.regexes import TemplateError
 from gateway.core.rules.rules import Matched, Policy, Rule, RuleSet
 from gateway.core.rules.shadowing import shadowed
-from gateway.core.rules.templates import parse_template, split
+from gateway.core.rules.templates import TemplateError, parse_template, split
 
 
 def facts(method: str, target: str, content_type: str = "", client: str = "") -> Facts:

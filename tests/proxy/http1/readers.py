@@ -17,8 +17,7 @@ from aiohttp.http_parser import HttpRequestParser, HttpResponseParser
 from gateway.core.errors import Refusal
 from gateway.core.http.path import parse_target
 from gateway.proxy.http1 import request_fields, response
-from gateway.proxy.http1.body import Body, SizedBody
-from gateway.proxy.http1.chunked import BadChunk, ChunkDecoder
+from gateway.proxy.http1.body import BadChunk, Body, ChunkDecoder, SizedBody
 from gateway.proxy.http1.request import Kind, RequestHead, read_request, unfinished
 from gateway.proxy.http1.response import AnswerHead, BadAnswer, read_answer, sized
 from gateway.proxy.http1.syntax import fields

@@ -19,9 +19,8 @@ from hypothesis import strategies as st
 
 import gateway
 from gateway.core.http import form_dialects, path
-from gateway.proxy.http1 import chunked, request, request_fields, response
-from gateway.proxy.http1.layouts import Layout, Layouts
-from gateway.proxy.http1.memo import Shapes
+from gateway.proxy.http1 import body, request, request_fields, response
+from gateway.proxy.http1.memo import Layout, Layouts, Shapes
 from gateway.proxy.http1.syntax import FIELDS
 from gateway.web import forms
 
@@ -33,7 +32,7 @@ _BUILT = {
     "gateway.proxy.http1.syntax": 1,  # one of names and a value, from constants
     "gateway.proxy.http1.memo": 2,  # test_shapes_are_safe
     "gateway.settings.shape": 1,  # of Text(…): constants
-    "gateway.core.agents": 1,  # of its tables: constants
+    "gateway.core.wording": 1,  # of its tables: constants
 }
 
 
@@ -252,7 +251,7 @@ _BYTES: dict[str, tuple[Callable[[bytes], object], Callable[[bytes], bool], list
          b"\r", b"HTTP/1.1 2", b"x", b" ", b"\x7f", b"\nServer : b\r", b"\n\r"],
     ),
     "the size of a chunk": (
-        chunked._SIZE.fullmatch,
+        body._SIZE.fullmatch,
         is_size,
         [b"0", b"1F", b"\r\n", b";", b"a", b"=", b'"', b"\\", b";a=b", b';c="d"', b'\\"', b" ",
          b"\xff", b"\t", b"0123456789abcdef"],
@@ -298,9 +297,9 @@ _HOSTILE: dict[str, tuple[Callable[[bytes], object], Callable[[int], bytes]]] = 
     ),
     "a long reason": (response._ANSWER.match, lambda n: b"HTTP/1.1 200 " + b" " * n),
     "a long first line": (request._LINE.fullmatch, lambda n: b"GET " + b"/" * n + b" HTTP/1.2"),
-    "many extensions": (chunked._SIZE.match, lambda n: b"1" + b";a=b" * (n // 4) + b"\r"),
-    "an extension without end": (chunked._SIZE.match, lambda n: b'1;a="' + b'\\"' * (n // 2)),
-    "quoted backslashes": (chunked._SIZE.match, lambda n: b'1;a="' + b"\\\\" * (n // 2) + b'"'),
+    "many extensions": (body._SIZE.match, lambda n: b"1" + b";a=b" * (n // 4) + b"\r"),
+    "an extension without end": (body._SIZE.match, lambda n: b'1;a="' + b'\\"' * (n // 2)),
+    "quoted backslashes": (body._SIZE.match, lambda n: b'1;a="' + b"\\\\" * (n // 2) + b'"'),
 }
 
 
