@@ -18,7 +18,7 @@ from gateway.keystore import KeySource
 
 if TYPE_CHECKING:
     from gateway.core.clock import Clock, Random
-    from gateway.core.login.services import Parts
+    from gateway.core.login.services import Services
     from gateway.core.notices.queue import NoticeQueue
     from gateway.core.store import Store
     from gateway.settings import Settings
@@ -74,7 +74,7 @@ def queue_of(
 
 
 @asynccontextmanager
-async def open_domain(settings: Settings) -> AsyncIterator[Parts]:
+async def open_domain(settings: Settings) -> AsyncIterator[Services]:
     """The domain of a configuration for one command; its store is closed at the end.
 
     Raises:

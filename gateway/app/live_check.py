@@ -29,7 +29,7 @@ from gateway.core.crypto.keyring import SealBroken
 from gateway.core.crypto.liveness import PARAMETER, PURPOSE
 from gateway.core.errors import Refusal
 from gateway.core.store import Key, StoreUnavailable
-from gateway.core.upstream import Call, Credential, Reply
+from gateway.core.upstream import Call, Credential, UpstreamResponse
 from gateway.core.urls import HEALTH
 from gateway.factors import make_factors
 from gateway.keystore import KeysUnusable
@@ -61,7 +61,7 @@ class Finding:
     fix: str = ""
 
 
-class _Wrong(Exception):
+class _Fault(Exception):
     """Something does not work: what was found, and what to do."""
 
     def __init__(self, said: str, fix: str) -> None:
@@ -88,7 +88,7 @@ async def _looked(
     try:
         async with asyncio.timeout(2 * WITHIN):
             return Finding(what, True, await at(settings))
-    except _Wrong as wrong:
+    except _Fault as wrong:
         return Finding(what, False, wrong.said, wrong.fix)
     except TimeoutError:
         return Finding(what, False, f"no end within {2 * WITHIN:.0f} seconds", "Try again later.")
@@ -103,7 +103,7 @@ async def _index(settings: Settings) -> str:
     head, _ = await _asked(settings, Call("GET", "/"))
     took = time.monotonic() - began
     if head.status >= 500:
-        raise _Wrong(
+        raise _Fault(
             f"{url} answers {head.status}", f"Look into the log of {settings.upstream.kind}."
         )
     return f"{url} answers {head.status} in {took * 1000:.0f} ms"
@@ -114,10 +114,10 @@ async def _passwords(settings: Settings) -> str:
     nobody = Credential(f"check-{secrets.token_hex(4)}", secrets.token_hex(16))
     status, taken = await _judged(settings, nobody)
     if taken:
-        raise _Wrong(f"{kind} takes a wrong password for a right one", _ASKS_NOT[kind])
+        raise _Fault(f"{kind} takes a wrong password for a right one", _ASKS_NOT[kind])
     if kind == "devpi" and (await _judged(settings, Credential("root", "")))[1]:
         # So devpi-init leaves it, and the gateway lets nobody log in with an empty password.
-        raise _Wrong(
+        raise _Fault(
             "devpi's root has no password", f"Give it one, at {settings.upstream.url} itself."
         )
     return f"{kind} refuses a wrong one ({status})"
@@ -127,11 +127,13 @@ async def _judged(settings: Settings, credential: Credential) -> tuple[int, bool
     """The status that the index answers to a login, and whether it took the password."""
     upstream = _upstream(settings)
     head, body = await _asked(settings, upstream.password_check(credential))
-    reply = Reply(head.status, tuple((name.lower(), value) for name, value in head.fields), body)
+    reply = UpstreamResponse(
+        head.status, tuple((name.lower(), value) for name, value in head.fields), body
+    )
     try:
         return head.status, upstream.password_answer(credential, reply) is not None
     except Refusal:
-        raise _Wrong(
+        raise _Fault(
             f"{settings.upstream.kind} answers {head.status} to a login, which means neither yes "
             "nor no",
             f"See that upstream.kind is right, and that {settings.upstream.url} is that server.",
@@ -158,21 +160,21 @@ async def _asked(settings: Settings, call: Call) -> tuple[AnswerHead, bytes]:
             Endpoint.parse(url), Call(call.method, call.target, fields, call.body)
         )
     except ssl.SSLError as error:
-        raise _Wrong(
+        raise _Fault(
             f"{url}: {tls(error)}", "Give it a certificate that this machine trusts."
         ) from None
     except TimeoutError:
-        raise _Wrong(
+        raise _Fault(
             f"{url} does not answer within {WITHIN:.0f} seconds",
             "See whether it runs and is not overloaded.",
         ) from None
     except OSError as error:
-        raise _Wrong(
+        raise _Fault(
             f"{url} cannot be reached ({reason(error)})",
             f"Start {settings.upstream.kind}, or correct upstream.url.",
         ) from None
     except (BadAnswer, BadChunk) as error:
-        raise _Wrong(
+        raise _Fault(
             f"{url} answers what cannot be read in exactly one way: {error}",
             "See that it speaks HTTP/1.1 and that no other proxy stands in between.",
         ) from None
@@ -185,7 +187,7 @@ async def _store(settings: Settings) -> str:
     user = getpass.getuser()
     why = unwritable_store(settings.store)
     if why:
-        raise _Wrong(f"{why} (as {user})", _OTHER_STORE)
+        raise _Fault(f"{why} (as {user})", _OTHER_STORE)
     unmade = unmade_store(settings.store)
     if unmade is not None:  # `serve` makes it, so that it belongs to whom `serve` runs as
         return await asyncio.to_thread(_try_directory, unmade.parent, user)
@@ -200,7 +202,7 @@ async def _store(settings: Settings) -> str:
         finally:
             await store.close()
     except (BadStoreAddress, StoreUnavailable) as error:
-        raise _Wrong(
+        raise _Fault(
             f"it cannot be written as {user} ({error or 'no answer'})", _OTHER_STORE
         ) from None
     return f"written and read as {user}"
@@ -218,7 +220,7 @@ def _try_directory(place: Path, user: str) -> str:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise _Wrong(
+        raise _Fault(
             f"{place} cannot be written as {user} ({reason(error)})", _OTHER_STORE
         ) from None
     return f"not made yet; {place} can be written as {user}"
@@ -229,7 +231,7 @@ async def _keys(settings: Settings) -> str:
         ring = ring_of(settings)
         ring.digest(PURPOSE, "")
     except KeysUnusable as error:
-        raise _Wrong(error.text.rstrip("."), error.hint) from None
+        raise _Fault(error.text.rstrip("."), error.hint) from None
     if unwritable_store(settings.store) or unmade_store(settings.store) is not None:
         return f"{settings.keys} can be read; nothing is sealed yet"
     sealing = [
@@ -249,7 +251,7 @@ async def _keys(settings: Settings) -> str:
         finally:
             await store.close()
     except SealBroken:
-        raise _Wrong(
+        raise _Fault(
             f"{settings.keys} does not open what is in the store",
             "Put the key file back that this store was used with.",
         ) from None
@@ -269,34 +271,34 @@ async def _public_url(settings: Settings) -> str:
     try:
         head, body = await exchange(endpoint, Call("GET", target))
     except ssl.SSLError as error:
-        raise _Wrong(
+        raise _Fault(
             f"{url}: {tls(error)}", "Clients will say the same: renew or replace the certificate."
         ) from None
     except TimeoutError:
-        raise _Wrong(f"{url} does not answer within {WITHIN:.0f} seconds", _LEAD_HERE) from None
+        raise _Fault(f"{url} does not answer within {WITHIN:.0f} seconds", _LEAD_HERE) from None
     except OSError as error:
-        raise _Wrong(f"{url} cannot be reached from here ({reason(error)})", _LEAD_HERE) from None
+        raise _Fault(f"{url} cannot be reached from here ({reason(error)})", _LEAD_HERE) from None
     except (BadAnswer, BadChunk):
-        raise _Wrong(f"{url} answers, but not as a gateway does", _LEAD_HERE) from None
+        raise _Fault(f"{url} answers, but not as a gateway does", _LEAD_HERE) from None
     if 300 <= head.status < 400:
-        raise _Wrong(
+        raise _Fault(
             f"{url} sends elsewhere ({head.status})",
             "Write the address that it leads to into public_url.",
         )
     try:
         proof = json.loads(body)["proof"]
     except (ValueError, LookupError, TypeError):
-        raise _Wrong(f"{url} leads to something else ({head.status})", _LEAD_HERE) from None
+        raise _Fault(f"{url} leads to something else ({head.status})", _LEAD_HERE) from None
     try:
         own = ring_of(settings).digests(PURPOSE, nonce)
     except KeysUnusable:
-        raise _Wrong(
+        raise _Fault(
             f"{url} leads to a gateway, but the keys cannot be read", "See the line of the keys."
         ) from None
     if not isinstance(proof, str) or not any(
         hmac.compare_digest(proof.encode(), each.encode()) for each in own
     ):
-        raise _Wrong(
+        raise _Fault(
             f"{url} leads to another gateway, which has other keys",
             "Let public_url and the proxy in front lead to the gateway of this configuration.",
         )

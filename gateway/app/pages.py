@@ -21,7 +21,7 @@ from gateway.proxy.ports import HandOver
 if TYPE_CHECKING:
     from aiohttp import web
 
-    from gateway.gate.context import Parts
+    from gateway.gate.context import GateContext
     from gateway.gate.first_factor import Passwords
     from gateway.gate.held_answers import Holding
     from gateway.proxy.handover import HandOvers
@@ -48,13 +48,13 @@ class LazyPages:
         self._limits: Final = limits
         self._clock: Final = clock
         self._random: Final = random
-        self._parts: Parts | None = None
+        self._parts: GateContext | None = None
         self._holding: Holding | None = None
         self._pages: Pages | None = None
         self._handovers: HandOvers | None = None
         self._server: web.Server | None = None
 
-    def serve(self, parts: Parts, holding: Holding) -> None:
+    def serve(self, parts: GateContext, holding: Holding) -> None:
         """What handed-over requests are answered with; called once, before any comes."""
         self._parts = parts
         self._holding = holding

@@ -19,7 +19,7 @@ from gateway.core.login.services import assemble
 from gateway.core.store import Store
 from gateway.core.urls import base_of
 from gateway.factors import make_factors
-from gateway.gate.context import Parts
+from gateway.gate.context import GateContext
 from gateway.gate.documentation import Documentation
 from gateway.gate.first_factor import Passwords
 from gateway.gate.gate import RuleGate
@@ -39,14 +39,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Running:
+class GatewayWorker:
     """One worker's gateway (`gateway.serving.server.Running`)."""
 
     forwarder: Forwarder
     store: Store
     calls: Calls
     pages: LazyPages
-    parts: Parts
+    parts: GateContext
     chores: Chores
 
     async def close(self) -> None:
@@ -58,7 +58,7 @@ class Running:
 
 async def build(
     settings: Settings, clock: Clock = time.time, random: Random = secrets.token_bytes
-) -> Running:
+) -> GatewayWorker:
     """Make the gateway of a configuration. Nothing is connected yet, so it is quick."""
     ring = ring_of(settings)
     store = await open_store(str(settings.store), clock)
@@ -102,7 +102,7 @@ async def build(
     documentation = Documentation(
         upstream, rules, replies, ring, clock, public_url=public_url, url=its_url
     )
-    parts = Parts(
+    parts = GateContext(
         upstream=upstream,
         rules=rules,
         flow=flow,
@@ -134,7 +134,7 @@ async def build(
         base=_base(public_url, keeps=upstream.cuts_base),
     )
     chores.start(flow.sweep)
-    return Running(forwarder, store, calls, pages, parts, chores)
+    return GatewayWorker(forwarder, store, calls, pages, parts, chores)
 
 
 def _base(public_url: str, *, keeps: bool) -> Base | None:

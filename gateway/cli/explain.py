@@ -13,7 +13,7 @@ from gateway.cli.output import config_option
 if TYPE_CHECKING:
     from gateway.core.http.facts import IPAddress
     from gateway.core.http.responses import Response
-    from gateway.core.rules.explain import Verdict
+    from gateway.core.rules.explain import Explanation
     from gateway.core.rules.rules import Policy
     from gateway.settings import Settings
 
@@ -88,7 +88,7 @@ def _address(text: str) -> IPAddress | None:
         raise click.BadParameter(f"{text!r} is no IP address", param_hint="--from") from None
 
 
-def _told(settings: Settings, verdict: Verdict) -> list[str]:
+def _told(settings: Settings, verdict: Explanation) -> list[str]:
     """What becomes of the request, line by line."""
     from gateway.core.errors import MESSAGES
     from gateway.core.rules.rules import Policy

@@ -20,7 +20,7 @@ from gateway.core.crypto.signing import token
 from gateway.core.errors import Refusal
 from gateway.core.login.browser import invitation_digest
 from gateway.core.login.self_service import FactorRow, factor_rows
-from gateway.core.login.services import Parts
+from gateway.core.login.services import Services
 from gateway.core.notices.events import Notice
 from gateway.core.urls import INVITE
 from gateway.core.user_id import user_id as id_of
@@ -78,12 +78,15 @@ class Reset:
 class Admin:
     """Every method may raise Refusal: `unusable_name`, and `no_such_person` where it needs one."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._ = parts
+    def __init__(self, parts: Services) -> None:
+        self._services = parts
 
     async def people(self) -> list[Person]:
         """Everybody who logged in here or was invited, and was not removed since, by id."""
-        found = [await self._.accounts.get(user_id) for user_id in await self._.accounts.ids()]
+        found = [
+            await self._services.accounts.get(user_id)
+            for user_id in await self._services.accounts.ids()
+        ]
         return [await self._person(one) for one in found if one is not None and not one.removed]
 
     async def show(self, user: str) -> Person:
@@ -95,15 +98,15 @@ class Admin:
         Raises:
             Refusal: `already_enrolled`, `unusable_label`.
         """
-        user_id, now = id_of(user), self._.clock()
-        totp, recovery = self._.factors["totp"], self._.factors["recovery"]
+        user_id, now = id_of(user), self._services.clock()
+        totp, recovery = self._services.factors["totp"], self._services.factors["recovery"]
         assert isinstance(totp, Adoptable)
         assert isinstance(recovery, Issuable)
-        account = await self._.accounts.get(user_id) or Account(user_id, user)
+        account = await self._services.accounts.get(user_id) or Account(user_id, user)
         label = usable_label(device, ())
-        offer = totp.offer(account, label, self._.random)
-        added = totp.adopt(account, label, offer.state, now=now, id=token(self._.random, 9))
-        codes = recovery.issue(user_id, self._.random)
+        offer = totp.offer(account, label, self._services.random)
+        added = totp.adopt(account, label, offer.state, now=now, id=token(self._services.random, 9))
+        codes = recovery.issue(user_id, self._services.random)
 
         def work(present: Account) -> tuple[Account, None]:
             if present.protected:
@@ -117,7 +120,7 @@ class Admin:
             )
             return changed, None
 
-        await self._.accounts.change(user_id, user, work, now=now)
+        await self._services.accounts.change(user_id, user, work, now=now)
         await self._record(Event.ENROLLED, user_id, f"totp {label}")
         await self._record(Event.RECOVERY_CODES_MADE, user_id)
         return NewFactor(offer.shown, offer.state, codes)
@@ -136,7 +139,7 @@ class Admin:
                 raise Refusal("already_enrolled", user=user)
             return replace(account, invitation=invitation), None
 
-        await self._.accounts.change(user_id, user, work, now=self._.clock())
+        await self._services.accounts.change(user_id, user, work, now=self._services.clock())
         await self._record(Event.INVITED, user_id)
         return made
 
@@ -153,12 +156,16 @@ class Admin:
         def work(account: Account) -> tuple[Account, int]:
             return account.bared(invitation), len(account.devices)
 
-        gone = await self._.accounts.change(known.id, user, work, now=self._.clock())
-        await self._.throttle.forget(known.id)
-        await self._.sweep(known.id)
+        gone = await self._services.accounts.change(
+            known.id, user, work, now=self._services.clock()
+        )
+        await self._services.throttle.forget(known.id)
+        await self._services.sweep(known.id)
         await self._record(Event.RESET, known.id, detail=reason)
         await self._record(Event.INVITED, known.id)
-        await self._.notifier.notify(Notice.RESET, known.id, _ORIGIN, detail=reason, link=made.link)
+        await self._services.notifier.notify(
+            Notice.RESET, known.id, _ORIGIN, detail=reason, link=made.link
+        )
         return Reset(gone, made)
 
     async def remove(self, user: str) -> int:
@@ -166,34 +173,36 @@ class Admin:
 
         Whoever comes by that name afterwards needs an invitation, as after a reset.
         """
-        known, now = await self._known(user), self._.clock()
+        known, now = await self._known(user), self._services.clock()
 
         def work(account: Account) -> tuple[Account, int]:
             return account.forgotten(now), len(account.devices)
 
-        gone = await self._.accounts.change(known.id, user, work, now=now)
-        await self._.accounts.unlist(known.id, known.handle)
-        await self._.throttle.forget(known.id)
-        await self._.sweep(known.id)
+        gone = await self._services.accounts.change(known.id, user, work, now=now)
+        await self._services.accounts.unlist(known.id, known.handle)
+        await self._services.throttle.forget(known.id)
+        await self._services.sweep(known.id)
         await self._record(Event.REMOVED, known.id)
         return gone
 
     def _invitation(self, user_id: str) -> tuple[Invitation, NewInvitation]:
         """A fresh invitation: what is stored of it, and what the person gets."""
-        secret = token(self._.random)
-        expires = self._.clock() + self._.limits.invitation
-        stored = Invitation(invitation_digest(self._, user_id, secret), expires)
-        return stored, NewInvitation(f"{self._.limits.public_url}{INVITE}/{secret}", expires)
+        secret = token(self._services.random)
+        expires = self._services.clock() + self._services.limits.invitation
+        stored = Invitation(invitation_digest(self._services, user_id, secret), expires)
+        return stored, NewInvitation(
+            f"{self._services.limits.public_url}{INVITE}/{secret}", expires
+        )
 
     async def unlock(self, user: str) -> int:
         """Forget a person's wrong codes; how many counts there were."""
         user_id = id_of(user)
-        forgotten = await self._.throttle.forget(user_id)
+        forgotten = await self._services.throttle.forget(user_id)
         await self._record(Event.UNLOCKED, user_id)
         return forgotten
 
     async def _known(self, user: str) -> Account:
-        account = await self._.accounts.get(id_of(user))
+        account = await self._services.accounts.get(id_of(user))
         if account is None or account.removed:
             raise Refusal("no_such_person", user=user)
         return account
@@ -201,10 +210,10 @@ class Admin:
     async def _record(
         self, event: Event, user_id: str, factor: str = "", *, detail: str = ""
     ) -> None:
-        await self._.audit.record(event, user_id, _ORIGIN, factor=factor, detail=detail)
+        await self._services.audit.record(event, user_id, _ORIGIN, factor=factor, detail=detail)
 
     async def _person(self, account: Account) -> Person:
-        invitation, now = account.invitation, self._.clock()
+        invitation, now = account.invitation, self._services.clock()
         live = invitation is not None and invitation.expires > now
         return Person(
             id=account.id,
@@ -213,10 +222,10 @@ class Admin:
             recovery_left=len(account.recovery.codes),
             enrolled=account.enrolled,
             last_used=max((one.used for one in account.devices), default=0.0),
-            wrong_codes=await self._.throttle.tries(account.id),
+            wrong_codes=await self._services.throttle.tries(account.id),
             invited_until=invitation.expires if invitation and live else 0.0,
-            sessions=len(await self._.sessions.of(account.id)),
-            devices=len(await self._.devices.of(account.id, account.epoch)),
+            sessions=len(await self._services.sessions.of(account.id)),
+            devices=len(await self._services.devices.of(account.id, account.epoch)),
         )
 
 

@@ -56,7 +56,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class UpstreamResponse:
     """A whole small answer of the upstream."""
 
     status: int
@@ -128,7 +128,7 @@ class Upstream(Protocol):
         """A harmless call whose answer tells whether a password is right."""
         ...
 
-    def password_answer(self, credential: Credential, reply: Reply) -> Issued | None:
+    def password_answer(self, credential: Credential, reply: UpstreamResponse) -> Issued | None:
         """Read that answer: the credential to use from now on, or None when refused.
 
         Raises:
@@ -146,7 +146,7 @@ class Upstream(Protocol):
         one that has ended, which a client still sends, is no guess."""
         ...
 
-    def acceptance_answer(self, credential: Credential, reply: Reply) -> bool:
+    def acceptance_answer(self, credential: Credential, reply: UpstreamResponse) -> bool:
         """Read that answer.
 
         Raises:
@@ -164,7 +164,9 @@ class Upstream(Protocol):
         nothing else. Client fields that do not matter to it are the caller's to add."""
         ...
 
-    def login_answer(self, facts: Facts, attempt: Attempt, reply: Reply) -> tuple[Issued, ...]:
+    def login_answer(
+        self, facts: Facts, attempt: Attempt, reply: UpstreamResponse
+    ) -> tuple[Issued, ...]:
         """Every credential in the upstream's answer to a login; empty when it refused."""
         ...
 
@@ -177,7 +179,7 @@ class Upstream(Protocol):
         None if it cannot."""
         ...
 
-    def fresh_credential(self, facts: Facts, reply: Reply) -> tuple[bool, Issued | None]:
+    def fresh_credential(self, facts: Facts, reply: UpstreamResponse) -> tuple[bool, Issued | None]:
         """Whether the answer says so, and the credential it handed out."""
         ...
 
@@ -204,7 +206,7 @@ class Listing(Protocol):
         """A harmless call that lists them."""
         ...
 
-    def users_answer(self, reply: Reply) -> tuple[str, ...]:
+    def users_answer(self, reply: UpstreamResponse) -> tuple[str, ...]:
         """Read that answer.
 
         Raises:

@@ -13,7 +13,7 @@ from gateway.core.login.models import Caller, caller_of
 from gateway.core.store import StoreUnavailable
 from gateway.core.upstream import Call, Issued
 from gateway.core.urls import base_of
-from gateway.gate.context import GuardedWork, Parts
+from gateway.gate.context import GateContext, GuardedWork
 from gateway.gate.held_answers import Holding
 from gateway.gate.replies import passed_on
 from gateway.proxy.ports import Answer
@@ -28,7 +28,7 @@ _RETRIES: Final = (0.1, 0.5, 2.0)
 class Changes:
     """Carries out changes that passed the guard."""
 
-    def __init__(self, parts: Parts, holding: Holding) -> None:
+    def __init__(self, parts: GateContext, holding: Holding) -> None:
         self._parts: Final = parts
         self._holding: Final = holding
 

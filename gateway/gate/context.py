@@ -23,7 +23,7 @@ from gateway.upstreams.client import Calls
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class GateContext:
     """Made once per process.
 
     public_url: without a trailing slash. max_age: seconds; how old a second factor may be where

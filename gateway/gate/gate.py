@@ -22,7 +22,7 @@ from gateway.core.login.models import caller_of
 from gateway.core.rules.rules import Policy, Rule
 from gateway.core.store import StoreUnavailable
 from gateway.core.urls import own
-from gateway.gate.context import LoginWork, Parts
+from gateway.gate.context import GateContext, LoginWork
 from gateway.gate.form_inspector import FormInspector
 from gateway.gate.held_answers import Holding
 from gateway.gate.policies import GUARDED, Guard
@@ -41,7 +41,7 @@ _UPLOADED: Final = frozenset({Response.INERT, Response.DOCUMENTATION})
 class RuleGate:
     """A `Gate` over the parts of one gateway."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: GateContext) -> None:
         self._parts: Final = parts
         self._guard: Final = Guard(parts)
         self.holding: Final = Holding(parts)

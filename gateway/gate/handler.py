@@ -15,7 +15,7 @@ from aiohttp import web
 from gateway.core.errors import Refusal
 from gateway.core.http.facts import Facts
 from gateway.gate.account_changes import Changes
-from gateway.gate.context import GuardedWork, LoginWork, Parts
+from gateway.gate.context import GateContext, GuardedWork, LoginWork
 from gateway.gate.gate import MAX_GUARDED_BODY
 from gateway.gate.login_route import Logins
 from gateway.gate.replies import read_body, response_of
@@ -31,7 +31,7 @@ class Handler:
 
     def __init__(
         self,
-        parts: Parts,
+        parts: GateContext,
         logins: Logins,
         changes: Changes,
         pages: PageHandler,

@@ -21,14 +21,14 @@ from gateway.core.login.models import Held, Step, caller_of
 from gateway.core.typed import header_code
 from gateway.core.upstream import Issued
 from gateway.core.urls import ENROL, VERIFY, base_of, without_base
-from gateway.gate.context import Parts
+from gateway.gate.context import GateContext
 from gateway.proxy.ports import Answer
 
 
 class Holding:
     """Holds answers back. Raises `Refusal` and `StoreUnavailable`."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: GateContext) -> None:
         self._parts: Final = parts
 
     def hands_out(self, set_cookie: str) -> SetCookie | None:
@@ -98,7 +98,7 @@ class Holding:
         return await begin(self._parts, facts, user, held)
 
 
-async def begin(parts: Parts, facts: Facts, user: str, held: Held) -> Answer:
+async def begin(parts: GateContext, facts: Facts, user: str, held: Held) -> Answer:
     """Open a pending login for a browser and lead it to the second factor."""
     device = parts.jar.read(facts, cookies.DEVICE)
     begun = await parts.flow.begin(user, held, caller_of(facts), device_cookie=device)

@@ -13,10 +13,10 @@ from gateway.core.http.cookies import with_same_site, without_named
 from gateway.core.http.facts import Facts, Field
 from gateway.core.login.models import Caller, Held, caller_of
 from gateway.core.typed import header_code, split_code
-from gateway.core.upstream import Attempt, Credential, Issued, Reply
+from gateway.core.upstream import Attempt, Credential, Issued, UpstreamResponse
 from gateway.core.urls import base_of, without_base
 from gateway.core.user_id import user_id
-from gateway.gate.context import LoginWork, Parts
+from gateway.gate.context import GateContext, LoginWork
 from gateway.gate.held_answers import Holding, begin, local_location
 from gateway.gate.replies import passed_on
 from gateway.proxy.ports import Answer
@@ -30,7 +30,7 @@ _REWRITTEN: Final = frozenset({"accept", "accept-encoding", "content-type", "con
 class Logins:
     """Carries logins through. Raises `Refusal` and `StoreUnavailable`; the handler words them."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: GateContext) -> None:
         self._parts: Final = parts
         self._holding: Final = Holding(parts)
 
@@ -59,7 +59,7 @@ class Logins:
 
     async def _ask(
         self, facts: Facts, attempt: Attempt, caller: Caller
-    ) -> tuple[Reply, tuple[Issued, ...]]:
+    ) -> tuple[UpstreamResponse, tuple[Issued, ...]]:
         """What the upstream says to a name and a password, and what it hands out."""
         parts = self._parts
         user, secret = attempt.credential.user, attempt.credential.secret
@@ -77,7 +77,7 @@ class Logins:
                 await trial.wrong()
         return reply, issued
 
-    def _takes(self, attempt: Attempt, reply: Reply) -> bool:
+    def _takes(self, attempt: Attempt, reply: UpstreamResponse) -> bool:
         """Whether an answer without a readable credential seems to say yes."""
         yes = not attempt.interactive and 200 <= reply.status < 300
         return yes or any(map(self._holding.hands_out, reply.all("set-cookie")))
@@ -97,7 +97,7 @@ class Logins:
         return (*own, *((name, value) for name, value in kept if value))
 
     async def _lead(
-        self, facts: Facts, attempt: Attempt, issued: tuple[Issued, ...], reply: Reply
+        self, facts: Facts, attempt: Attempt, issued: tuple[Issued, ...], reply: UpstreamResponse
     ) -> Answer:
         public_url = self._parts.public_url
         goto = without_base(base_of(public_url), attempt.goto)

@@ -32,7 +32,7 @@ from gateway.core.login.models import Caller, Session, Verified, caller_of
 from gateway.core.rules.rules import Policy, Rule
 from gateway.core.user_id import user_id
 from gateway.core.wording import in_words
-from gateway.gate.context import Parts, guarded
+from gateway.gate.context import GateContext, guarded
 from gateway.gate.first_factor import ACCEPTED_FOR
 from gateway.proxy.ports import Forward, HandOver, Plan
 
@@ -42,7 +42,7 @@ _BY_LOGIN: Final = frozenset({"second_factor_required", "second_factor_stale"})
 class Guard:
     """Decides on guarded requests. Raises `Refusal` and `StoreUnavailable`; the gate words them."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: GateContext) -> None:
         self._parts: Final = parts
 
     async def second_factor(self, facts: Facts, rule: Rule | None, base: Forward) -> Plan:

@@ -21,9 +21,9 @@ from gateway.core.login.models import caller_of
 from gateway.core.rules.rules import Rule
 from gateway.core.store import StoreUnavailable
 from gateway.core.throttle.known_good import LIFE
-from gateway.core.throttle.passwords import Attempt, Mark
+from gateway.core.throttle.passwords import Guess, Mark
 from gateway.core.upstream import Carrier, Credential
-from gateway.gate.context import Parts
+from gateway.gate.context import GateContext
 from gateway.proxy.ports import Forward, Plan
 
 _log = logging.getLogger("gateway.presented")
@@ -34,7 +34,7 @@ _SEEN: Final = 4096
 _UNSURE: Final = 60.0  # seconds in which an index that does not say is not asked again
 
 
-class Shown(NamedTuple):
+class RequestCredential(NamedTuple):
     """A credential of a request. asked: what the index can be asked about, if it can be read.
     bearer: a token that nobody guesses. signed: the same in the place of a password."""
 
@@ -49,7 +49,7 @@ class Shown(NamedTuple):
 class Presented:
     """One for a process: it remembers what is being asked."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: GateContext) -> None:
         self._parts: Final = parts
         self._guessing: Final = parts.flow.guessing
         self._seen: dict[str, None] = {}
@@ -77,10 +77,10 @@ class Presented:
         return self._parts.replies.worded(facts, self._counted(facts, rule, base, unknown))
 
     async def _counted(
-        self, facts: Facts, rule: Rule | None, base: Forward, unknown: Sequence[Shown]
+        self, facts: Facts, rule: Rule | None, base: Forward, unknown: Sequence[RequestCredential]
     ) -> Plan:
         caller = caller_of(facts, rule)
-        attempts: list[tuple[Shown, Attempt]] = []
+        attempts: list[tuple[RequestCredential, Guess]] = []
         try:
             for one in unknown:
                 if one.asked is not None and await self._verified(one.asked):
@@ -96,10 +96,14 @@ class Presented:
 
     # -- what the answer says ---------------------------------------------------------------
 
-    def answered(self, attempts: Sequence[tuple[Shown, Attempt]], status: int | None) -> None:
+    def answered(
+        self, attempts: Sequence[tuple[RequestCredential, Guess]], status: int | None
+    ) -> None:
         self._work(self._judged(attempts, status))
 
-    async def _judged(self, attempts: Sequence[tuple[Shown, Attempt]], status: int | None) -> None:
+    async def _judged(
+        self, attempts: Sequence[tuple[RequestCredential, Guess]], status: int | None
+    ) -> None:
         for shown, attempt in attempts:
             verdict = False if status in _NO else await self._verdict(shown, status)
             if verdict is None:
@@ -109,7 +113,7 @@ class Presented:
             else:
                 await attempt.wrong()
 
-    async def _verdict(self, shown: Shown, status: int | None) -> bool | None:
+    async def _verdict(self, shown: RequestCredential, status: int | None) -> bool | None:
         """Whether a credential was right that the answer does not refuse.
 
         Who leaves before the answer may see by what has happened whether it was.
@@ -133,7 +137,7 @@ class Presented:
         self._seen[full] = None
         return again
 
-    async def _ask(self, shown: Shown, *, anyway: bool = False) -> bool | None:
+    async def _ask(self, shown: RequestCredential, *, anyway: bool = False) -> bool | None:
         """What the index says of a credential; None where it does not, or is being asked.
 
         Args:
@@ -154,13 +158,13 @@ class Presented:
             self._unsure_until = now + _UNSURE
         return said
 
-    def _renew(self, shown: Shown) -> None:
+    def _renew(self, shown: RequestCredential) -> None:
         """Ask again in time about one that is in use, so that it is known without a gap."""
         known, mark = self._guessing.known, shown.mark
         if known.age(mark.full) > LIFE / 2 and known.right(mark.full, mark.place):
             self._work(self._renewed(shown))
 
-    async def _renewed(self, shown: Shown) -> None:
+    async def _renewed(self, shown: RequestCredential) -> None:
         if await self._ask(shown):
             self._guessing.known.judged(shown.mark.full, right=True)
 
@@ -172,7 +176,7 @@ class Presented:
         except Refusal:  # one that is there twice: whoever reads it reads something else
             return (Carrier("cookie", None),)
 
-    def _shown(self, facts: Facts, carrier: Carrier) -> Shown:
+    def _shown(self, facts: Facts, carrier: Carrier) -> RequestCredential:
         credential = carrier.credential
         value = facts.first(carrier.place.partition(":")[0]) or ""
         if credential is not None:
@@ -182,7 +186,7 @@ class Presented:
         mark = self._guessing.mark(facts.client, user, secret)
         bearer = carrier.place == "authorization" and value.lower().startswith("bearer ")
         signed = credential is not None and self._parts.upstream.signed(secret)
-        return Shown(mark, user, secret, credential, bearer, signed)
+        return RequestCredential(mark, user, secret, credential, bearer, signed)
 
     async def _verified(self, credential: Credential) -> bool:
         if self._guessing.away:
@@ -210,7 +214,9 @@ class Watching:
 
     __slots__ = ("_attempts", "_presented")
 
-    def __init__(self, presented: Presented, attempts: Sequence[tuple[Shown, Attempt]]) -> None:
+    def __init__(
+        self, presented: Presented, attempts: Sequence[tuple[RequestCredential, Guess]]
+    ) -> None:
         self._presented = presented
         self._attempts = attempts
 

@@ -20,7 +20,7 @@ from multidict import CIMultiDict
 from gateway.core.errors import Refusal
 from gateway.core.http.facts import Facts, Field
 from gateway.core.store import StoreUnavailable
-from gateway.core.upstream import Reply
+from gateway.core.upstream import UpstreamResponse
 from gateway.core.urls import LOGIN, base_of, below, login_for, step_up_for
 from gateway.proxy.http1.body import BODY_ENDS
 from gateway.proxy.ports import Answer
@@ -165,7 +165,7 @@ def response_of(answer: Answer) -> web.Response:
     return web.Response(status=answer.status, body=answer.body, headers=headers)
 
 
-def passed_on(reply: Reply, added: tuple[Field, ...]) -> Answer:
+def passed_on(reply: UpstreamResponse, added: tuple[Field, ...]) -> Answer:
     """The upstream's answer as it came, with what tells browsers how to treat it."""
     names = frozenset(name.lower() for name, _ in added)
     return Answer(reply.status, (*answer_fields(reply, without=names), *added), reply.body)

@@ -20,7 +20,7 @@ from gateway.proxy.greeting import Greeting
 from gateway.proxy.http1.request import Base, Kind, RequestHead
 from gateway.proxy.http1.request_fields import COOKIE
 from gateway.proxy.limits import Limits
-from gateway.proxy.ports import Answer, Forward, Gate, Pages
+from gateway.proxy.ports import Answer, Forward, Gate, PageServer
 from gateway.proxy.rewrite import Rendered, Route
 from gateway.proxy.room import Room
 from gateway.proxy.splice import Pipes
@@ -47,7 +47,7 @@ class Forwarder:
         self,
         gate: Gate,
         endpoint: Endpoint,
-        pages: Pages,
+        pages: PageServer,
         *,
         limits: Limits | None = None,
         trusted: Networks = (),

@@ -168,7 +168,7 @@ class Gate(Protocol):
         ...
 
 
-class Pages(Protocol):
+class PageServer(Protocol):
     """The HTTP server behind `HandOver` (an aiohttp `web.Server`, wired in `gateway.app`)."""
 
     def open(self, plan: HandOver) -> asyncio.Protocol:

@@ -17,7 +17,7 @@ from gateway.core.errors import Refusal
 from gateway.core.http.cookies import with_same_site, without_own_cookies
 from gateway.core.http.facts import Facts, Field
 from gateway.core.http.headers import HOP_BY_HOP, dropped
-from gateway.core.upstream import Call, Reply
+from gateway.core.upstream import Call, UpstreamResponse
 
 if TYPE_CHECKING:
     import aiohttp
@@ -64,7 +64,7 @@ class Calls:
         self._context: Final = context
         self._client: aiohttp.ClientSession | None = None
 
-    async def ask(self, call: Call, fields: tuple[Field, ...] = ()) -> Reply:
+    async def ask(self, call: Call, fields: tuple[Field, ...] = ()) -> UpstreamResponse:
         """Send a call and read the whole answer. Never follows a redirect.
 
         Args:
@@ -84,7 +84,7 @@ class Calls:
         except (aiohttp.ClientError, OSError, ValueError):
             raise Refusal("upstream_broken") from None
 
-    async def _ask(self, call: Call, fields: tuple[Field, ...]) -> Reply:
+    async def _ask(self, call: Call, fields: tuple[Field, ...]) -> UpstreamResponse:
         import yarl
         from multidict import CIMultiDict
 
@@ -111,7 +111,7 @@ class Calls:
                 (name.decode("latin-1").lower(), value.decode("latin-1"))
                 for name, value in answer.raw_headers
             )
-            return Reply(answer.status, raw, bytes(body))
+            return UpstreamResponse(answer.status, raw, bytes(body))
 
     def _session(self) -> aiohttp.ClientSession:
         import aiohttp
@@ -166,7 +166,9 @@ def passing(facts: Facts, *, without: frozenset[str] = frozenset()) -> tuple[Fie
     return tuple(found)
 
 
-def answer_fields(reply: Reply, *, without: frozenset[str] = frozenset()) -> tuple[Field, ...]:
+def answer_fields(
+    reply: UpstreamResponse, *, without: frozenset[str] = frozenset()
+) -> tuple[Field, ...]:
     """The fields of an upstream's answer as far as they pass to the client."""
     named = frozenset(t.lower() for v in reply.all("connection") for t in _TOKEN.findall(v))
     gone = HOP_BY_HOP | named | without | {"content-length"}

@@ -17,7 +17,7 @@ from gateway.core.errors import Refusal
 from gateway.core.http.cookies import read_set_cookie
 from gateway.core.http.facts import Facts, Field, IPAddress
 from gateway.core.http.path import local_path
-from gateway.core.upstream import Attempt, Call, Carrier, Credential, Issued, Reply
+from gateway.core.upstream import Attempt, Call, Carrier, Credential, Issued, UpstreamResponse
 from gateway.upstreams.bodies import FORM, query_value, read_form, read_object, text_of, write_form
 from gateway.upstreams.carriers import (
     basic_field,
@@ -86,7 +86,7 @@ class Devpi:
         body = json.dumps({"user": credential.user, "password": credential.secret})
         return Call("POST", LOGIN, _JSON, body.encode("ascii"))
 
-    def password_answer(self, credential: Credential, reply: Reply) -> Issued | None:
+    def password_answer(self, credential: Credential, reply: UpstreamResponse) -> Issued | None:
         if reply.status == 401:
             return None
         issued = _proxy_auth(credential.user, reply, "proxyauth")
@@ -100,7 +100,7 @@ class Devpi:
     def signed(self, secret: str) -> bool:
         return _TOKEN.fullmatch(secret) is not None
 
-    def acceptance_answer(self, credential: Credential, reply: Reply) -> bool:
+    def acceptance_answer(self, credential: Credential, reply: UpstreamResponse) -> bool:
         if reply.status in (401, 403):
             return False
         result = (read_object(reply.body) or {}).get("result")
@@ -135,7 +135,9 @@ class Devpi:
         form = (("username", user), ("password", secret), ("submit", ""))
         return Call("POST", facts.target, _HTML, write_form(form))
 
-    def login_answer(self, facts: Facts, attempt: Attempt, reply: Reply) -> tuple[Issued, ...]:
+    def login_answer(
+        self, facts: Facts, attempt: Attempt, reply: UpstreamResponse
+    ) -> tuple[Issued, ...]:
         user = attempt.credential.user
         issued = []
         if reply.status == 200 and (token := _proxy_auth(user, reply, "proxyauth")):
@@ -159,7 +161,7 @@ class Devpi:
             return None
         return name if facts.method.upper() in ("PATCH", "DELETE") else None
 
-    def fresh_credential(self, facts: Facts, reply: Reply) -> tuple[bool, Issued | None]:
+    def fresh_credential(self, facts: Facts, reply: UpstreamResponse) -> tuple[bool, Issued | None]:
         user = self.changes_password(facts)
         if user is None or reply.status != 200:
             return False, None
@@ -194,7 +196,7 @@ class Devpi:
     def users_call(self) -> Call:
         return Call("GET", "/", _ACCEPT_JSON)
 
-    def users_answer(self, reply: Reply) -> tuple[str, ...]:
+    def users_answer(self, reply: UpstreamResponse) -> tuple[str, ...]:
         answer = read_object(reply.body) or {}
         result = answer.get("result")
         listed = reply.status == 200 and answer.get("type") == "list:userconfig"
@@ -223,7 +225,7 @@ def _attempt(user: str, password: str, interactive: bool, goto: str) -> Attempt 
     return Attempt(Credential(user, password), interactive, goto)
 
 
-def _proxy_auth(user: str, reply: Reply, kind: str) -> Issued | None:
+def _proxy_auth(user: str, reply: UpstreamResponse, kind: str) -> Issued | None:
     """The login token in an answer of devpi, with its life in seconds."""
     answer = read_object(reply.body) or {}
     result = answer.get("result")

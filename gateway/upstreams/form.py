@@ -14,7 +14,7 @@ from gateway.core.errors import Refusal
 from gateway.core.http.cookies import read_set_cookie
 from gateway.core.http.facts import Facts, Field, IPAddress
 from gateway.core.http.path import local_path
-from gateway.core.upstream import Attempt, Call, Carrier, Credential, Issued, Reply
+from gateway.core.upstream import Attempt, Call, Carrier, Credential, Issued, UpstreamResponse
 from gateway.core.urls import base_of
 from gateway.upstreams.bodies import FORM, query_value, read_form, write_form
 from gateway.upstreams.carriers import find_cookie
@@ -81,7 +81,7 @@ class Form:
         form = ((self._options.user, credential.user), (self._options.password, credential.secret))
         return Call("POST", self._options.login, (("content-type", FORM),), write_form(form))
 
-    def password_answer(self, credential: Credential, reply: Reply) -> Issued | None:
+    def password_answer(self, credential: Credential, reply: UpstreamResponse) -> Issued | None:
         if reply.status >= 500:
             raise Refusal("upstream_broken")
         issued = self._issued(reply)
@@ -93,7 +93,7 @@ class Form:
     def signed(self, secret: str) -> bool:
         return False
 
-    def acceptance_answer(self, credential: Credential, reply: Reply) -> bool:
+    def acceptance_answer(self, credential: Credential, reply: UpstreamResponse) -> bool:
         return False
 
     def read_login(self, facts: Facts, body: bytes) -> Attempt | None:
@@ -117,7 +117,9 @@ class Form:
         fields = (("content-type", FORM), ("accept", facts.joined("accept") or "text/html"))
         return Call("POST", facts.target, fields, write_form(form))
 
-    def login_answer(self, facts: Facts, attempt: Attempt, reply: Reply) -> tuple[Issued, ...]:
+    def login_answer(
+        self, facts: Facts, attempt: Attempt, reply: UpstreamResponse
+    ) -> tuple[Issued, ...]:
         return self._issued(reply)
 
     def cookie_credential(self, set_cookie: str) -> Credential | None:
@@ -127,7 +129,7 @@ class Form:
     def changes_password(self, facts: Facts) -> str | None:
         return None
 
-    def fresh_credential(self, facts: Facts, reply: Reply) -> tuple[bool, Issued | None]:
+    def fresh_credential(self, facts: Facts, reply: UpstreamResponse) -> tuple[bool, Issued | None]:
         return False, None
 
     def logs_out(self, method: str, path: str) -> bool:
@@ -139,7 +141,7 @@ class Form:
     def refusal_fields(self) -> tuple[Field, ...]:
         return ()
 
-    def _issued(self, reply: Reply) -> tuple[Issued, ...]:
+    def _issued(self, reply: UpstreamResponse) -> tuple[Issued, ...]:
         issued = []
         for name in self._options.cookies:
             for header in reply.all("set-cookie"):

@@ -7,7 +7,7 @@ from typing import Final
 
 from gateway.core.errors import Refusal
 from gateway.core.http.facts import Facts, Field, IPAddress
-from gateway.core.upstream import Attempt, Call, Carrier, Credential, Issued, Reply
+from gateway.core.upstream import Attempt, Call, Carrier, Credential, Issued, UpstreamResponse
 from gateway.upstreams.bodies import FORM, write_form
 from gateway.upstreams.carriers import basic_field, read_authorization
 
@@ -51,7 +51,7 @@ class Pypiserver:
     def password_check(self, credential: Credential) -> Call:
         return Call("POST", "/", (("content-type", FORM), *self.present(credential)), _VERIFY)
 
-    def password_answer(self, credential: Credential, reply: Reply) -> Issued | None:
+    def password_answer(self, credential: Credential, reply: UpstreamResponse) -> Issued | None:
         if reply.status == 200:
             return Issued(credential, None)
         if reply.status in (401, 403):
@@ -64,7 +64,7 @@ class Pypiserver:
     def signed(self, secret: str) -> bool:
         return False
 
-    def acceptance_answer(self, credential: Credential, reply: Reply) -> bool:
+    def acceptance_answer(self, credential: Credential, reply: UpstreamResponse) -> bool:
         return self.password_answer(credential, reply) is not None
 
     def read_login(self, facts: Facts, body: bytes) -> Attempt | None:
@@ -73,7 +73,9 @@ class Pypiserver:
     def login_call(self, facts: Facts, attempt: Attempt) -> Call:
         raise Refusal("unreadable_login")
 
-    def login_answer(self, facts: Facts, attempt: Attempt, reply: Reply) -> tuple[Issued, ...]:
+    def login_answer(
+        self, facts: Facts, attempt: Attempt, reply: UpstreamResponse
+    ) -> tuple[Issued, ...]:
         return ()
 
     def cookie_credential(self, set_cookie: str) -> Credential | None:
@@ -82,7 +84,7 @@ class Pypiserver:
     def changes_password(self, facts: Facts) -> str | None:
         return None
 
-    def fresh_credential(self, facts: Facts, reply: Reply) -> tuple[bool, Issued | None]:
+    def fresh_credential(self, facts: Facts, reply: UpstreamResponse) -> tuple[bool, Issued | None]:
         return False, None
 
     def logs_out(self, method: str, path: str) -> bool:

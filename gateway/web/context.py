@@ -31,7 +31,7 @@ from gateway.core.login.models import caller_of
 from gateway.core.urls import ENROL, LOGIN, LOGOUT, STEP_UP, VERIFY, base_of
 from gateway.web import csrf
 from gateway.web.rendering import render
-from gateway.web.responses import Reply, see_other
+from gateway.web.responses import PageResponse, see_other
 from gateway.web.responses import cookies as set_cookies
 
 
@@ -108,7 +108,7 @@ class Kit:
         error: Refusal | None = None,
         script: str = "",
         **values: object,
-    ) -> Reply:
+    ) -> PageResponse:
         """One page in the common frame.
 
         error: shown above the form and named by the field it concerns; its status wins.
@@ -127,9 +127,9 @@ class Kit:
             token_field=csrf.FIELD,
             **values,
         )
-        return Reply(status, body, fields=error_fields(error), script=script)
+        return PageResponse(status, body, fields=error_fields(error), script=script)
 
-    async def passed(self, ask: Ask, passed: Passed) -> Reply:
+    async def passed(self, ask: Ask, passed: Passed) -> PageResponse:
         """A login is complete: hand over what was held back and go where the person wanted.
 
         A session this browser had before ends: it may have been somebody else's.
@@ -212,9 +212,9 @@ class PagesConfig:
         return base_of(self.public_url)
 
 
-Handler: TypeAlias = Callable[[Kit, Ask], Awaitable[Reply]]
-PendingHandler: TypeAlias = Callable[[Kit, Ask, Pending], Awaitable[Reply]]
-SessionHandler: TypeAlias = Callable[[Kit, Ask, Session], Awaitable[Reply]]
+Handler: TypeAlias = Callable[[Kit, Ask], Awaitable[PageResponse]]
+PendingHandler: TypeAlias = Callable[[Kit, Ask, Pending], Awaitable[PageResponse]]
+SessionHandler: TypeAlias = Callable[[Kit, Ask, Session], Awaitable[PageResponse]]
 
 SEEN: Final = frozenset({"GET", "HEAD"})
 SENT: Final = frozenset({"POST"})

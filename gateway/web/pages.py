@@ -43,7 +43,7 @@ from gateway.web.context import (
     safe_next,
 )
 from gateway.web.rendering import render
-from gateway.web.responses import Reply, as_json, see_other
+from gateway.web.responses import PageResponse, as_json, see_other
 from gateway.web.responses import cookies as set_cookies
 
 _BODY_WITHIN: Final = 30.0  # seconds for a form to arrive
@@ -101,7 +101,7 @@ class Pages:
         reply = self._refused(facts, refusal)
         return reply.status, self._fields(facts, reply), reply.body
 
-    def _refused(self, facts: Facts | None, refusal: Refusal) -> Reply:
+    def _refused(self, facts: Facts | None, refusal: Refusal) -> PageResponse:
         if facts is not None and routes.answers_script(facts):
             return for_script(refusal)
         if facts is not None and refusal.slug == "step_up_required":
@@ -111,7 +111,7 @@ class Pages:
             return reply.plus(*set_cookies(self._kit.jar.clear(cookies.PENDING)))
         return reply
 
-    def _fields(self, facts: Facts | None, reply: Reply) -> tuple[Field, ...]:
+    def _fields(self, facts: Facts | None, reply: PageResponse) -> tuple[Field, ...]:
         base = self._kit.config.base
         fields = reply.fields
         if base:
@@ -132,7 +132,7 @@ class Pages:
             *fields,
         )
 
-    async def _answer(self, request: web.BaseRequest, facts: Facts) -> Reply:
+    async def _answer(self, request: web.BaseRequest, facts: Facts) -> PageResponse:
         route, tail = routes.find(facts.path)
         if route is None:
             return _static(facts)
@@ -151,7 +151,7 @@ class Pages:
             form = forms.parse_form(facts.first("content-type") or "", body)
         return await self._dispatch(route, Ask(facts, form, tail))
 
-    async def _dispatch(self, route: Route, ask: Ask) -> Reply:
+    async def _dispatch(self, route: Route, ask: Ask) -> PageResponse:
         """Find who is asking, check the form token, call the handler."""
         if isinstance(route, Open):
             return await self._open(route, ask)
@@ -159,7 +159,7 @@ class Pages:
             return await self._for_pending(route, ask)
         return await self._for_session(route, ask)
 
-    async def _open(self, route: Open, ask: Ask) -> Reply:
+    async def _open(self, route: Open, ask: Ask) -> PageResponse:
         held = self._kit.cookie(ask, cookies.FORM)
         if ask.facts.safe:
             assert route.get is not None
@@ -173,7 +173,7 @@ class Pages:
         assert route.post is not None
         return await route.post(self._kit, self._checked(ask, held))
 
-    async def _for_pending(self, route: ForPending, ask: Ask) -> Reply:
+    async def _for_pending(self, route: ForPending, ask: Ask) -> PageResponse:
         cookie = self._kit.cookie(ask, cookies.PENDING)
         pending = await self._kit.flow.pending(cookie) if cookie else None
         if pending is None:
@@ -192,7 +192,7 @@ class Pages:
         assert route.post is not None
         return await route.post(self._kit, self._checked(ask, cookie), pending)
 
-    async def _for_session(self, route: ForSession, ask: Ask) -> Reply:
+    async def _for_session(self, route: ForSession, ask: Ask) -> PageResponse:
         cookie = self._kit.cookie(ask, cookies.SESSION)
         session = await self._kit.flow.session(cookie) if cookie else None
         if session is None:
@@ -226,14 +226,14 @@ def _back(facts: Facts) -> str:
     return facts.path if route is not None and route.get is not None else urls.OVERVIEW
 
 
-def _static(facts: Facts) -> Reply:
+def _static(facts: Facts) -> PageResponse:
     folder, _, name = facts.path.rpartition("/")
     asset = rendering.find(name) if folder == urls.STATIC else None
     if asset is None:
         raise Refusal("not_found")
     if facts.method not in ("GET", "HEAD"):
         raise Refusal("method_not_allowed")
-    return Reply(200, asset.body, asset.content_type, lasting=True)
+    return PageResponse(200, asset.body, asset.content_type, lasting=True)
 
 
 _LOG_IN: Final = frozenset(
@@ -242,7 +242,7 @@ _LOG_IN: Final = frozenset(
 _START_AGAIN: Final = frozenset({"pending_expired", "otp_invalid", "mixed_credentials"})
 
 
-def page(config: PagesConfig, facts: Facts | None, refusal: Refusal) -> Reply:
+def page(config: PagesConfig, facts: Facts | None, refusal: Refusal) -> PageResponse:
     """The page for a refusal. facts: None where the request's head could not be read."""
     body = render(
         "refusal.html",
@@ -254,10 +254,10 @@ def page(config: PagesConfig, facts: Facts | None, refusal: Refusal) -> Reply:
         slug=refusal.slug,
         act=_act(facts, refusal.slug),
     )
-    return Reply(refusal.status, body, fields=error_fields(refusal))
+    return PageResponse(refusal.status, body, fields=error_fields(refusal))
 
 
-def for_script(refusal: Refusal) -> Reply:
+def for_script(refusal: Refusal) -> PageResponse:
     """The refusal for our own script, which shows the sentence."""
     body = {"message": refusal.text, "slug": refusal.slug}
     return as_json(refusal.status, body).plus(*error_fields(refusal))

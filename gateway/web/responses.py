@@ -23,7 +23,7 @@ CODES: Final = "codes.js"
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class PageResponse:
     """One answer. `script`: the one its page runs; `lasting`: it may be cached for ever."""
 
     status: int
@@ -33,9 +33,9 @@ class Reply:
     script: str = ""
     lasting: bool = False
 
-    def plus(self, *fields: Field) -> Reply:
+    def plus(self, *fields: Field) -> PageResponse:
         """The same answer with further header fields."""
-        return Reply(
+        return PageResponse(
             self.status,
             self.body,
             self.content_type,
@@ -45,13 +45,13 @@ class Reply:
         )
 
 
-def see_other(target: str, *fields: Field) -> Reply:
+def see_other(target: str, *fields: Field) -> PageResponse:
     """Post/redirect/get: 303 (RFC 9110 section 15.4.4) to a path of our own."""
-    return Reply(303, fields=(("location", target), *fields))
+    return PageResponse(303, fields=(("location", target), *fields))
 
 
-def as_json(status: int, value: object) -> Reply:
-    return Reply(status, json.dumps(value).encode(), "application/json")
+def as_json(status: int, value: object) -> PageResponse:
+    return PageResponse(status, json.dumps(value).encode(), "application/json")
 
 
 def cookies(*values: str) -> tuple[Field, ...]:

@@ -23,7 +23,7 @@ import pytest
 from gateway.app import live_check
 from gateway.cli.demo import indexes, proof
 from gateway.cli.demo.processes import Children, free_port
-from gateway.cli.demo.stage import Stage
+from gateway.cli.demo.stage import Demo
 from gateway.cli.output import CommandFailed
 from gateway.settings import load
 from tests.support.gateways import Gateway, running
@@ -271,8 +271,8 @@ def test_serve_says_what_fails_and_serves(gateway: Gateway, tmp_path: Path) -> N
 # -- the demo's proof -------------------------------------------------------------------------
 
 
-def stage(url: str) -> Stage:
-    return Stage("pypiserver", url, url, f"{url}/simple/", Path(), Path("none.yaml"), "", "")
+def stage(url: str) -> Demo:
+    return Demo("pypiserver", url, url, f"{url}/simple/", Path(), Path("none.yaml"), "", "")
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ async def test_wrong_codes_are_counted_together(pair: tuple[World, World]) -> No
 async def test_a_reset_at_one_ends_sessions_at_the_other(pair: tuple[World, World]) -> None:
     here, there = pair
     passed = await here.enrol(Person("alice"))
-    reset = await Admin(there.flow._).reset("alice", "lost")
+    reset = await Admin(there.flow._services).reset("alice", "lost")
     assert await here.flow.session(passed.session_cookie) is None
     with pytest.raises(Refusal, match="invite_required"):
         await here.enrol(Person("alice"))

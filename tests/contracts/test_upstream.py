@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gateway.core.errors import Refusal
 from gateway.core.http.facts import Facts
 from gateway.core.http.headers import dropped
-from gateway.core.upstream import Attempt, Credential, Reply
+from gateway.core.upstream import Attempt, Credential, UpstreamResponse
 from gateway.upstreams import UPSTREAMS, FormOptions
 from tests.conftest import PYPISERVER_USERS
 from tests.contracts.upstream_cases import Case, facts_of, form_server
@@ -69,7 +69,7 @@ def test_an_answer_of_nothing_earns_nothing(case: Case, status: int) -> None:
     if (case.upstream.kind, status) == ("pypiserver", 200):
         return  # its yes is just this
     try:
-        assert case.upstream.password_answer(case.person, Reply(status, (), b"")) is None
+        assert case.upstream.password_answer(case.person, UpstreamResponse(status, (), b"")) is None
     except Refusal as refusal:
         assert refusal.slug == "upstream_broken"
 
@@ -167,7 +167,9 @@ async def test_a_login_is_read_back_as_it_is_written(case: Case) -> None:
 
 
 def test_an_ordinary_answer_hands_nothing_out(case: Case) -> None:
-    reply = Reply(200, (("set-cookie", "theme=dark"), ("content-type", "text/html")), b"<p>")
+    reply = UpstreamResponse(
+        200, (("set-cookie", "theme=dark"), ("content-type", "text/html")), b"<p>"
+    )
     attempt = Attempt(case.person, interactive=True)
     assert case.upstream.login_answer(blank(method="POST"), attempt, reply) == ()
     assert case.upstream.fresh_credential(blank(), reply) == (False, None)

@@ -28,7 +28,7 @@ from tests.core.world import (
 
 @pytest.fixture
 def admin(world: World) -> Admin:
-    return Admin(world.flow._)
+    return Admin(world.flow._services)
 
 
 async def test_an_enrolled_person_can_log_in(world: World, admin: Admin) -> None:
@@ -77,7 +77,7 @@ async def test_who_is_removed_is_forgotten_and_comes_back_by_invitation(
     alice = Person("alice")
     await world.enrol(alice)
     passed = await world.login(alice, remember=True)
-    before = await world.flow._.accounts.get("alice")
+    before = await world.flow._services.accounts.get("alice")
     assert await admin.remove("ALICE") == 1
     assert world.ledger.names()[-1] is Event.REMOVED
     assert await world.flow.session(passed.session_cookie) is None
@@ -86,19 +86,19 @@ async def test_who_is_removed_is_forgotten_and_comes_back_by_invitation(
     for work in (admin.show("alice"), admin.reset("alice", "why"), admin.remove("alice")):
         with pytest.raises(Refusal, match="no_such_person"):
             await work
-    after = await world.flow._.accounts.get("alice")
+    after = await world.flow._services.accounts.get("alice")
     assert before is not None
     assert after is not None
     assert after.epoch > before.epoch
     assert (after.known, after.agents, after.handle, after.devices) == ((), (), "", ())
-    assert await lacking(world.flow._.accounts, ["Alice", "bob"], now=world.clock()) == (
+    assert await lacking(world.flow._services.accounts, ["Alice", "bob"], now=world.clock()) == (
         Lacking("bob", seen=False),
     )
     with pytest.raises(Refusal, match="invite_required"):
         await world.flow.begin("alice", earned("alice"), alice.caller)
     await admin.invite("alice")
     assert [person.id for person in await admin.people()] == ["alice"]
-    assert [one.user for one in await lacking(world.flow._.accounts, [], now=world.clock())] == [
+    assert [one.user for one in await lacking(world.flow._services.accounts, [], now=world.clock())] == [
         "alice"
     ]
 
@@ -118,7 +118,7 @@ async def test_after_a_reset_only_an_invitation_lets_in_and_sets_up(
     """Whoever tries a stolen password all the time is refused at every moment, in every way."""
     enrolment, start = EVERY_MODE[mode]
     world = world.other(enrolment=enrolment, required_from=start)
-    admin = Admin(world.flow._)
+    admin = Admin(world.flow._services)
     made = await admin.enrol("alice")
     begun = await world.flow.begin("alice", earned("alice"), caller())
     passed = await world.flow.prove(begun.cookie, "recovery", made.codes[0], caller())
@@ -199,7 +199,7 @@ async def test_a_rotation_can_be_cut_off_and_done_again(world: World, admin: Adm
     world.keys = (("k2", bytes([2]) * 32), *world.keys)
     world.clock.turn(30)
     await world.login(Person("bob", phone=phones["bob"]))
-    accounts, factors = world.flow._.accounts, world.flow._.factors
+    accounts, factors = world.flow._services.accounts, world.flow._services.factors
     assert await reseal(accounts, factors, now=1.0) == Resealed(3, 3)
     assert await reseal(accounts, factors, now=1.0) == Resealed(3, 0)
     only_new = KeyRing(world.keys[:1], secrets.token_bytes)

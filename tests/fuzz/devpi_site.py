@@ -126,7 +126,7 @@ class DevpiSite:
         self.port = gateway.port if gateway else index.port
         password = index.person(VICTIM, KEPT)
         assert password == PASSWORD
-        indexes.Devpi(index.port, VICTIM, password).add_index(f"{VICTIM}/other")
+        indexes.DevpiServer(index.port, VICTIM, password).add_index(f"{VICTIM}/other")
         if gateway is not None:
             gateway.enrol(VICTIM)
         self._sink = socket.create_server(("127.0.0.1", 0))

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import pyotp
 
-from gateway.app.wiring import Running, build
+from gateway.app.wiring import GatewayWorker, build
 from gateway.cli.demo.processes import free_port
 from gateway.core.administration import Admin
 from gateway.keystore import create_key_file
@@ -49,7 +49,7 @@ class Served:
                 **changes,
             },
         )
-        self.running: Running
+        self.running: GatewayWorker
         self._loop = asyncio.new_event_loop()
         self._parent, self._alive = os.pipe()  # the gateway stops when its parent is gone
         self._ready = threading.Event()
@@ -83,7 +83,7 @@ class Served:
         self._loop.close()
 
     async def _serve(self) -> None:
-        async def start() -> Running:
+        async def start() -> GatewayWorker:
             self.running = await build(self.settings, self.clock)
             self._loop.call_soon(self._ready.set)
             return self.running
@@ -98,7 +98,7 @@ class Served:
     def enrol(self, *users: str) -> None:
         async def all_of_them() -> None:
             for user in users:
-                made = await Admin(self.running.parts.flow._).enrol(user)
+                made = await Admin(self.running.parts.flow._services).enrol(user)
                 self.secrets[user] = made.secret.replace(" ", "")
                 self.recovery[user] = made.codes
 

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from gateway.app.domain import limits_of
-from gateway.app.wiring import Running, build
+from gateway.app.wiring import GatewayWorker, build
 from gateway.core.accounts.factor import Enrollable, WrongAnswer
 from gateway.core.accounts.records import Account
 from gateway.core.errors import Refusal
@@ -23,10 +23,10 @@ from tests.factors.authenticator import SecurityKey
 from tests.gate.yaml_config import shipped
 
 HOUR, DAY = 3600, 86400
-Probe: TypeAlias = Callable[[World, Running], Awaitable[object]]
+Probe: TypeAlias = Callable[[World, GatewayWorker], Awaitable[object]]
 
 
-async def first_login(world: World, _: Running) -> object:
+async def first_login(world: World, _: GatewayWorker) -> object:
     """What somebody without a factor meets."""
     try:
         return (await world.flow.begin("bob", earned("bob"), caller())).step.value
@@ -34,26 +34,26 @@ async def first_login(world: World, _: Running) -> object:
         return refusal.slug
 
 
-async def first_login_a_day_later(world: World, running: Running) -> object:
+async def first_login_a_day_later(world: World, running: GatewayWorker) -> object:
     world.clock.turn(DAY)
     return await first_login(world, running)
 
 
-async def name_in_the_app(world: World, _: Running) -> object:
+async def name_in_the_app(world: World, _: GatewayWorker) -> object:
     person = Person("alice")
     await world.enrol(person)
     assert person.phone
     return "issuer=Some%20index" in person.phone.uri
 
 
-async def age_on_routes(_: World, running: Running) -> object:
+async def age_on_routes(_: World, running: GatewayWorker) -> object:
     return running.parts.max_age
 
 
 def session_after(*turns: float) -> Probe:
     """Whether a session lives after these times, each with a request at its end."""
 
-    async def probe(world: World, _: Running) -> object:
+    async def probe(world: World, _: GatewayWorker) -> object:
         passed = await world.enrol(Person("alice"))
         alive = None
         for turn in turns:
@@ -64,7 +64,7 @@ def session_after(*turns: float) -> Probe:
     return probe
 
 
-async def device_after_two_hours(world: World, _: Running) -> object:
+async def device_after_two_hours(world: World, _: GatewayWorker) -> object:
     alice = Person("alice")
     await world.enrol(alice)
     passed = await world.login(alice, remember=True)
@@ -77,20 +77,20 @@ async def device_after_two_hours(world: World, _: Running) -> object:
     return begun.step.value
 
 
-async def change_after_six_minutes(world: World, _: Running) -> object:
+async def change_after_six_minutes(world: World, _: GatewayWorker) -> object:
     passed = await world.enrol(Person("alice"))
     world.clock.turn(360)
     session = await world.session(passed.session_cookie)
     try:
-        fresh_proof(world.flow._, session)
+        fresh_proof(world.flow._services, session)
     except Refusal as refusal:
         return refusal.slug
     return "passes"
 
 
-async def key_from_another_origin(world: World, _: Running) -> object:
+async def key_from_another_origin(world: World, _: GatewayWorker) -> object:
     key = SecurityKey(origin="https://other.example.org")
-    webauthn, account = world.flow._.factors["webauthn"], Account("alice", "alice")
+    webauthn, account = world.flow._services.factors["webauthn"], Account("alice", "alice")
     assert isinstance(webauthn, Enrollable)
     offer = webauthn.offer(account, "key", secrets.token_bytes)
     answer = key.create(offer.shown)

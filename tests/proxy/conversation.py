@@ -20,7 +20,7 @@ from pathlib import Path
 from gateway.core.http.facts import Networks
 from gateway.proxy.forwarder import Forwarder
 from gateway.proxy.limits import Limits
-from gateway.proxy.ports import Pages
+from gateway.proxy.ports import PageServer
 from gateway.proxy.upstream_pool import Endpoint
 from tests.proxy.leaks import Watch
 from tests.proxy.passgate import NoPages, PassGate
@@ -207,7 +207,7 @@ async def talk(
     gate: PassGate | None = None,
     *,
     limits: Limits | None = None,
-    pages: Pages | None = None,
+    pages: PageServer | None = None,
     trusted: Networks = (),
     endpoint: Endpoint | None = None,
 ) -> AsyncIterator[Talk]:

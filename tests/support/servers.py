@@ -46,15 +46,15 @@ class Index:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def root(self) -> indexes.Devpi:
+    def root(self) -> indexes.DevpiServer:
         """devpi's administrator."""
-        return indexes.Devpi(self.port, "root", ROOT_PASSWORD)
+        return indexes.DevpiServer(self.port, "root", ROOT_PASSWORD)
 
     def person(self, name: str, *projects: Package) -> str:
         """A new devpi user with an index `NAME/dev` and perhaps projects in it; the password."""
         password = f"password of {name}"
         self.root().add_user(name, password, email=f"{name}@example.org")
-        indexes.Devpi(self.port, name, password).add_index(f"{name}/dev")
+        indexes.DevpiServer(self.port, name, password).add_index(f"{name}/dev")
         if projects:
             paths = [path for p in projects for path in write(self.place / name, p)]
             indexes.upload(f"{self.url}/{name}/dev/", name, password, paths)

@@ -21,7 +21,7 @@ async def give_key(world: World, user: str, *, last: bool = False) -> None:
         used = "webauthn" if last else account.last
         return replace(account, webauthn=(*account.webauthn, key), last=used), None
 
-    await world.flow._.accounts.change(user, user, work, now=world.clock())
+    await world.flow._services.accounts.change(user, user, work, now=world.clock())
 
 
 def phone_in(offer: Page) -> Phone:

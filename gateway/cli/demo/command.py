@@ -28,7 +28,7 @@ from gateway.cli.demo import indexes
 from gateway.cli.demo.indexes import script
 from gateway.cli.demo.processes import ENDING, Children, listens, signals_held
 from gateway.cli.demo.proof import prove
-from gateway.cli.demo.stage import USER, Stage, build
+from gateway.cli.demo.stage import USER, Demo, build
 
 
 class _Stopped(Exception):
@@ -138,7 +138,7 @@ Five things to try, from another terminal in this directory:
 """
 
 
-def welcome(stage: Stage, code: str) -> str:
+def welcome(stage: Demo, code: str) -> str:
     """The whole text, with the code that is good now."""
     pip, twine = _shown("pip"), _shown("twine")
     fresh = shlex.quote(str(stage.fresh))
@@ -178,7 +178,7 @@ def status(code: str, left: int) -> str:
     return f"code now: {code}   ({left:2d} s left)   Ctrl-C stops "
 
 
-def _delete(stage: Stage, secret: str) -> str:
+def _delete(stage: Demo, secret: str) -> str:
     curl = f"curl -sw '%{{http_code}}\\n' -u {USER}:{secret}"
     if stage.kind == "devpi":
         return f"{curl} -X DELETE {stage.uploads}hello/1.0"

@@ -131,7 +131,7 @@ def start_devpi(children: Children, port: int, serverdir: Path, log: Path) -> Ch
     return child
 
 
-class Devpi:
+class DevpiServer:
     """The few calls that set up a user and an index, straight at devpi-server."""
 
     def __init__(self, port: int, user: str, password: str) -> None:

@@ -9,7 +9,7 @@ import re
 from typing import Final
 from urllib.parse import urljoin, urlsplit
 
-from gateway.cli.demo.stage import PACKAGES, Stage, call
+from gateway.cli.demo.stage import PACKAGES, Demo, call
 from gateway.cli.output import CommandFailed
 
 _WITHIN: Final = 30.0  # seconds for one answer
@@ -17,7 +17,7 @@ _LINK: Final = re.compile(r'href="([^"#]+)#(md5|sha256)=([0-9a-f]+)"')
 _BY_OTHERS: Final = "Another Python may do better: make clean demo PYTHON=python3.12, say."
 
 
-def prove(stage: Stage) -> None:
+def prove(stage: Demo) -> None:
     """Download a package as pip does, and look at everything else.
 
     Raises:

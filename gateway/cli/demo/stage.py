@@ -35,7 +35,7 @@ FRESH: Final = Package("fresh", "1.0", "Uploaded through the gateway.")
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class Demo:
     """A demo that runs. uploads: where packages go, index: where installers read, config: the
     gateway's configuration."""
 
@@ -49,7 +49,7 @@ class Stage:
     otpauth: str = field(repr=False)
 
 
-def build(children: Children, place: Path, kind: str, port: int) -> Stage:
+def build(children: Children, place: Path, kind: str, port: int) -> Demo:
     """Start an index and a gateway before it.
 
     Raises:
@@ -78,7 +78,7 @@ def build(children: Children, place: Path, kind: str, port: int) -> Stage:
     make_keys(config)
     enrolled = enrol(config, USER)
     serve(children, config, port, place / "gateway.log")
-    return Stage(
+    return Demo(
         kind, url, url + upload_path, url + index_path, fresh, config, password, enrolled.uri
     )
 
@@ -97,8 +97,8 @@ def _devpi(children: Children, place: Path, port: int, password: str) -> tuple[s
     root_password = secrets.token_hex(16)
     indexes.init_devpi(place / "devpi", root_password)
     indexes.start_devpi(children, port, place / "devpi", place / "devpi.log")
-    indexes.Devpi(port, "root", root_password).add_user(USER, password)
-    indexes.Devpi(port, USER, password).add_index(f"{USER}/packages")
+    indexes.DevpiServer(port, "root", root_password).add_user(USER, password)
+    indexes.DevpiServer(port, USER, password).add_index(f"{USER}/packages")
     path = f"/{USER}/packages/"
     files = [file for package in PACKAGES for file in write(place / "dist", package)]
     indexes.upload(f"http://127.0.0.1:{port}{path}", USER, password, files)
@@ -109,7 +109,7 @@ PROGRAM: Final = (sys.executable, "-m", "gateway")
 
 
 @dataclass(frozen=True, slots=True)
-class Enrolled:
+class DemoUser:
     """What a person gets at enrolment: the otpauth address and the recovery codes."""
 
     uri: str = field(repr=False)
@@ -143,9 +143,9 @@ def make_keys(config: Path) -> None:
     call("keys", "new", "-c", str(config))
 
 
-def enrol(config: Path, user: str) -> Enrolled:
+def enrol(config: Path, user: str) -> DemoUser:
     told = json.loads(call("user", "enrol", "-c", str(config), user, "--json"))
-    return Enrolled(told["uri"], tuple(told["recovery_codes"]))
+    return DemoUser(told["uri"], tuple(told["recovery_codes"]))
 
 
 def serve(children: Children, config: Path, port: int, log: Path, *, workers: int = 1) -> Child:

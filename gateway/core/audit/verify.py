@@ -15,7 +15,7 @@ _PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ChainReport:
     """What a check of the chain found.
 
     entries: how many were looked at. broken: the number of the first entry that is not as it
@@ -82,7 +82,7 @@ class _Walk:
             raise _Broken(number, f"is not the one {what} names")
 
 
-async def verify(trail: Trail, *, known: tuple[int, str] | None = None) -> Verdict:
+async def verify(trail: Trail, *, known: tuple[int, str] | None = None) -> ChainReport:
     """Check every entry, the links between them, the beginning and the end.
 
     Args:
@@ -102,7 +102,7 @@ async def verify(trail: Trail, *, known: tuple[int, str] | None = None) -> Verdi
             return verdict
 
 
-async def _verify(trail: Trail, known: tuple[int, str] | None, walk: _Walk) -> Verdict:
+async def _verify(trail: Trail, known: tuple[int, str] | None, walk: _Walk) -> ChainReport:
     try:
         try:
             # Read before the entries: what is appended meanwhile only lies behind it.
@@ -126,6 +126,6 @@ async def _verify(trail: Trail, known: tuple[int, str] | None, walk: _Walk) -> V
         if known is not None and (walk.first is None or known[0] >= walk.first.number):
             walk.check_reaches(*known, "the head you noted")
     except _Broken as broken:
-        return Verdict(walk.count, broken.number, str(broken))
+        return ChainReport(walk.count, broken.number, str(broken))
     end = (walk.last.number, walk.last.mac) if walk.last is not None else (0, START)
-    return Verdict(walk.count, head=end)
+    return ChainReport(walk.count, head=end)

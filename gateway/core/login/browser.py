@@ -27,30 +27,30 @@ from gateway.core.login.models import (
     Step,
 )
 from gateway.core.login.pending import Opened
-from gateway.core.login.services import Parts
+from gateway.core.login.services import Services
 from gateway.core.login.verification import Proved
 from gateway.core.urls import overview_for
 from gateway.core.user_id import user_id as id_of
 
 
-def invitation_digest(parts: Parts, user_id: str, token: str) -> str:
+def invitation_digest(parts: Services, user_id: str, token: str) -> str:
     """The form in which an invitation is stored."""
     return parts.ring.digest("invitation", user_id, token)
 
 
-def may_lack_factor(parts: Parts) -> bool:
+def may_lack_factor(parts: Services) -> bool:
     """Whether people without a factor pass today: by policy, or until `required_from`."""
     start = parts.limits.refused_from
     return start is None or parts.clock() < start
 
 
-def invitation_needed(parts: Parts, account: Account) -> bool:
+def invitation_needed(parts: Services, account: Account) -> bool:
     """Whether this person's first factor takes an invitation: everybody's here, or theirs since
     an administrator reset what they had."""
     return account.invited_only or parts.limits.enrolment is Enrolment.INVITE
 
 
-def led(parts: Parts, account: Account, held: Held) -> Held:
+def led(parts: Services, account: Account, held: Held) -> Held:
     """What was held back, the way leading over the overview where that says what must not wait:
     a second factor needed from a day to come, recovery codes that nobody said are saved."""
     if account.protected:
@@ -61,15 +61,15 @@ def led(parts: Parts, account: Account, held: Held) -> Held:
 
 
 class Entering:
-    def __init__(self, parts: Parts) -> None:
-        self._ = parts
+    def __init__(self, parts: Services) -> None:
+        self._services = parts
 
     async def begin(
         self, user: str, held: Held, caller: Caller, *, device_cookie: str, invitation: str
     ) -> Begun:
         """See `Flow.begin`."""
         user_id = id_of(user)
-        account = await self._.accounts.get(user_id) or Account(user_id, user)
+        account = await self._services.accounts.get(user_id) or Account(user_id, user)
         if account.protected:
             passed = await self._by_device(account, user, held, caller, device_cookie)
             if passed is not None:
@@ -78,18 +78,20 @@ class Entering:
         invited = self._invited(account, invitation)
         if invited:
             return await self._wait(Step.ENROL, account, user, held, caller, invited)
-        if may_lack_factor(self._) and not account.invited_only:
+        if may_lack_factor(self._services) and not account.invited_only:
             return await self._without(account, user, held, caller)
-        if invitation_needed(self._, account):
+        if invitation_needed(self._services, account):
             raise Refusal("invite_required")
         return await self._wait(Step.ENROL, account, user, held, caller)
 
     async def pending(self, cookie: str) -> Pending | None:
         """See `Flow.pending`."""
-        opened = await self._.pending.get(cookie)
+        opened = await self._services.pending.get(cookie)
         if opened is None:
             return None
-        account = await self._.accounts.get(opened.user_id) or Account(opened.user_id, opened.user)
+        account = await self._services.accounts.get(opened.user_id) or Account(
+            opened.user_id, opened.user
+        )
         # A change since the password was typed (a factor set up, a password changed) ends it.
         if account.epoch != opened.epoch:
             return None
@@ -100,7 +102,7 @@ class Entering:
             step=opened.step,
             goto=opened.held.goto,
             expires=opened.expires,
-            kinds=self._.proofs.kinds(account),
+            kinds=self._services.proofs.kinds(account),
             held=self._aged(opened),
             epoch=opened.epoch,
             invitation=opened.invitation,
@@ -115,13 +117,13 @@ class Entering:
             raise Refusal("pending_expired")
         challenge = b""
         if self._asks(kind):
-            challenge = await self._.challenges.burn(pending.id)
-        proved = await self._.proofs.prove(
+            challenge = await self._services.challenges.burn(pending.id)
+        proved = await self._services.proofs.prove(
             pending.user_id, kind, answer, caller, challenge=challenge
         )
         if proved.account.epoch != pending.epoch:
             raise Refusal("pending_expired")
-        pending = replace(pending, held=led(self._, proved.account, pending.held))
+        pending = replace(pending, held=led(self._services, proved.account, pending.held))
         return await self.complete(
             pending, kind, proved.label, caller, epoch=pending.epoch, remember=remember
         )
@@ -141,16 +143,16 @@ class Entering:
         Raises:
             Refusal: `pending_expired` for all but one of several at once.
         """
-        if not await self._.pending.burn(pending.id):
+        if not await self._services.pending.burn(pending.id):
             raise Refusal("pending_expired")
-        now = self._.clock()
-        await self._.audit.record(Event.LOGIN, pending.user_id, caller.origin, factor=label)
+        now = self._services.clock()
+        await self._services.audit.record(Event.LOGIN, pending.user_id, caller.origin, factor=label)
         cookie = await self._open(
             pending.user, pending.user_id, pending.held, caller, now, kind, epoch
         )
         device = ""
-        if remember and self._.devices.allowed:
-            device = await self._.devices.add(
+        if remember and self._services.devices.allowed:
+            device = await self._services.devices.add(
                 pending.user_id,
                 caller.origin,
                 epoch=epoch,
@@ -158,13 +160,15 @@ class Entering:
                 factor=kind,
                 held=pending.held,
             )
-            await self._.audit.record(Event.DEVICE_REMEMBERED, pending.user_id, caller.origin)
+            await self._services.audit.record(
+                Event.DEVICE_REMEMBERED, pending.user_id, caller.origin
+            )
         return Passed(cookie, pending.held, pending.user_id, device)
 
     # -- how -------------------------------------------------------------------------------
 
     def _asks(self, kind: str) -> bool:
-        factor = self._.factors.get(kind)
+        factor = self._services.factors.get(kind)
         return factor is not None and factor.asks
 
     async def _wait(
@@ -176,8 +180,8 @@ class Entering:
         caller: Caller,
         invitation: str = "",
     ) -> Begun:
-        await self._.throttle.begin(account.id, caller.address)
-        cookie = await self._.pending.open(
+        await self._services.throttle.begin(account.id, caller.address)
+        cookie = await self._services.pending.open(
             user, account.id, step, held, epoch=account.epoch, invitation=invitation
         )
         return Begun(step, cookie)
@@ -185,32 +189,34 @@ class Entering:
     def _invited(self, account: Account, token: str) -> str:
         """The keyed hash of a live invitation of this person, "" for any other token."""
         invitation = account.invitation
-        if not token or invitation is None or invitation.expires <= self._.clock():
+        if not token or invitation is None or invitation.expires <= self._services.clock():
             return ""
-        digests = self._.ring.digests("invitation", account.id, token)
+        digests = self._services.ring.digests("invitation", account.id, token)
         found = any(hmac.compare_digest(one, invitation.digest) for one in digests)
         return invitation.digest if found else ""
 
     async def _by_device(
         self, account: Account, user: str, held: Held, caller: Caller, cookie: str
     ) -> Begun | None:
-        device = await self._.devices.get(cookie, user_id=account.id, epoch=account.epoch)
+        device = await self._services.devices.get(cookie, user_id=account.id, epoch=account.epoch)
         if device is None:
             return None
-        await self._.audit.record(
+        await self._services.audit.record(
             Event.LOGIN, account.id, caller.origin, factor=BY_DEVICE, detail=device.name
         )
         session = await self._open(
             user, account.id, held, caller, device.proved_at, BY_DEVICE, account.epoch
         )
-        await self._.devices.use(cookie, account.id, caller.origin, held)
-        return Begun(Step.PASSED, session, led(self._, account, held))
+        await self._services.devices.use(cookie, account.id, caller.origin, held)
+        return Begun(Step.PASSED, session, led(self._services, account, held))
 
     async def _without(self, account: Account, user: str, held: Held, caller: Caller) -> Begun:
-        await self._.proofs.meet(account, caller)
-        await self._.audit.record(Event.LOGIN_WITHOUT_FACTOR, account.id, caller.origin)
-        cookie = await self._open(user, account.id, held, caller, self._.clock(), "", account.epoch)
-        return Begun(Step.PASSED, cookie, led(self._, account, held))
+        await self._services.proofs.meet(account, caller)
+        await self._services.audit.record(Event.LOGIN_WITHOUT_FACTOR, account.id, caller.origin)
+        cookie = await self._open(
+            user, account.id, held, caller, self._services.clock(), "", account.epoch
+        )
+        return Begun(Step.PASSED, cookie, led(self._services, account, held))
 
     async def _open(
         self,
@@ -222,10 +228,10 @@ class Entering:
         factor: str,
         epoch: int,
     ) -> str:
-        names = await self._.credentials.earn(
+        names = await self._services.credentials.earn(
             user_id, held.issued, proved_at=proved_at, factor=factor, epoch=epoch
         )
-        return await self._.sessions.open(
+        return await self._services.sessions.open(
             user,
             user_id,
             caller.origin,
@@ -238,7 +244,7 @@ class Entering:
 
     def _aged(self, opened: Opened) -> Held:
         """What was held back, its lifetimes shortened by the time it waited."""
-        age = self._.clock() - opened.made
+        age = self._services.clock() - opened.made
         issued = tuple(
             one if one.lifetime is None else replace(one, lifetime=one.lifetime - age)
             for one in opened.held.issued
@@ -247,22 +253,22 @@ class Entering:
 
 
 class Passkeys:
-    def __init__(self, parts: Parts) -> None:
-        self._ = parts
+    def __init__(self, parts: Services) -> None:
+        self._services = parts
 
     def ask(self) -> tuple[str, str]:
         """See `Flow.passkey_ask`."""
-        ticket, challenge = self._.challenges.ticket()
-        return ticket, self._.factors["webauthn"].ask(None, challenge)
+        ticket, challenge = self._services.challenges.ticket()
+        return ticket, self._services.factors["webauthn"].ask(None, challenge)
 
     async def login(
         self, ticket: str, answer: str, caller: Caller, *, device_cookie: str, goto: str
     ) -> Passed:
         """See `Flow.passkey_login`."""
         # Nobody has shown a password, so a wrong answer counts like a wrong one.
-        attempt = self._.guessing.attempt(caller.address, "", ticket)
-        async with await self._.proofs.begun(attempt, caller):
-            challenge = await self._.challenges.burn_ticket(ticket)
+        attempt = self._services.guessing.attempt(caller.address, "", ticket)
+        async with await self._services.proofs.begun(attempt, caller):
+            challenge = await self._services.challenges.burn_ticket(ticket)
             if not challenge:
                 raise Refusal("pending_expired")
             try:
@@ -270,16 +276,16 @@ class Passkeys:
             except Refusal:
                 await attempt.wrong()
                 raise
-        account, user_id, now = proved.account, proved.account.id, self._.clock()
+        account, user_id, now = proved.account, proved.account.id, self._services.clock()
         held = await self._earned_here(account, device_cookie)
-        await self._.audit.record(
+        await self._services.audit.record(
             Event.LOGIN, user_id, caller.origin, factor=proved.label, detail="passkey alone"
         )
-        names = self._.credentials.names(user_id, held.issued)
-        await self._.credentials.renew(
+        names = self._services.credentials.names(user_id, held.issued)
+        await self._services.credentials.renew(
             user_id, names, proved_at=now, factor="webauthn", epoch=account.epoch
         )
-        cookie = await self._.sessions.open(
+        cookie = await self._services.sessions.open(
             account.user,
             user_id,
             caller.origin,
@@ -289,24 +295,24 @@ class Passkeys:
             upstream=held.session,
             holds=names,
         )
-        return Passed(cookie, led(self._, account, Held(goto=goto)), user_id)
+        return Passed(cookie, led(self._services, account, Held(goto=goto)), user_id)
 
     async def _proved(self, answer: str, challenge: bytes, caller: Caller) -> Proved:
-        handle = self._.factors["webauthn"].whose(answer)
-        user_id = await self._.accounts.by_handle(handle) if handle else None
+        handle = self._services.factors["webauthn"].whose(answer)
+        user_id = await self._services.accounts.by_handle(handle) if handle else None
         if user_id is None:
             raise Refusal("otp_invalid")
-        return await self._.proofs.prove(
+        return await self._services.proofs.prove(
             user_id, "webauthn", answer, caller, challenge=challenge, alone=True
         )
 
     async def _earned_here(self, account: Account, cookie: str) -> Held:
         """What the last login on this remembered device earned, if it is still good."""
-        device = await self._.devices.get(cookie, user_id=account.id, epoch=account.epoch)
+        device = await self._services.devices.get(cookie, user_id=account.id, epoch=account.epoch)
         if device is None or device.held.session is None:
             return Held()
         tokens = {one.credential for one in device.held.issued}
         if device.held.session in tokens:
-            alive = await self._.credentials.find(device.held.session)
+            alive = await self._services.credentials.find(device.held.session)
             return device.held if alive else Held()
         return device.held

@@ -11,7 +11,7 @@ from gateway.core.login.browser import Entering, invitation_needed
 from gateway.core.login.drafts import Draft, Drafts
 from gateway.core.login.in_request import renewed
 from gateway.core.login.models import Caller, Passed, Pending, Session
-from gateway.core.login.services import Parts
+from gateway.core.login.services import Services
 from gateway.core.notices.events import Notice
 
 
@@ -33,8 +33,8 @@ class Enrolled:
 
 
 class Completing:
-    def __init__(self, parts: Parts, entering: Entering, drafts: Drafts) -> None:
-        self._ = parts
+    def __init__(self, parts: Services, entering: Entering, drafts: Drafts) -> None:
+        self._services = parts
         self._entering = entering
         self._drafts = drafts
 
@@ -44,9 +44,9 @@ class Completing:
         Raises:
             Refusal: `enrolment_expired` where the account changed, `invite_invalid`.
         """
-        now, handle = self._.clock(), getattr(draft.device, "handle", "")
+        now, handle = self._services.clock(), getattr(draft.device, "handle", "")
         if handle:
-            await self._.accounts.name_handle(handle, who.user_id)
+            await self._services.accounts.name_handle(handle, who.user_id)
 
         def work(account: Account) -> tuple[Account, bool]:
             _same_epoch(who, account)
@@ -55,10 +55,10 @@ class Completing:
                 replace(account.bumped(), invitation=None, invited_only=False), draft, handle, now
             )
             if isinstance(who, Pending):
-                changed, _ = self._.proofs.seen(changed, caller)
+                changed, _ = self._services.proofs.seen(changed, caller)
             return changed, not account.protected
 
-        first = await self._.accounts.change(who.user_id, who.user, work, now=now)
+        first = await self._services.accounts.change(who.user_id, who.user, work, now=now)
         await self._drafts.burn(who.user_id, who.id)
         await self._tell(who, draft, caller, first)
         epoch = who.epoch + 1
@@ -67,7 +67,7 @@ class Completing:
             passed = await self._entering.complete(who, draft.kind, label, caller, epoch=epoch)
             return Enrolled(draft.kind, passed=passed)
         proven = replace(who, proved_at=now, factor=draft.kind) if first else who
-        return Enrolled(draft.kind, cookie=await renewed(self._, proven, epoch))
+        return Enrolled(draft.kind, cookie=await renewed(self._services, proven, epoch))
 
     async def replace_codes(self, who: Session, digests: tuple[str, ...], caller: Caller) -> str:
         """New recovery codes in place of the old, in one write; the new session cookie's value.
@@ -78,7 +78,7 @@ class Completing:
         Raises:
             Refusal: `no_such_factor` without a factor, `enrolment_expired`.
         """
-        now = self._.clock()
+        now = self._services.clock()
 
         def work(account: Account) -> tuple[Account, None]:
             _same_epoch(who, account)
@@ -86,9 +86,9 @@ class Completing:
                 raise Refusal("no_such_factor")
             return replace(account.bumped(), recovery=Recovery(digests, now, confirmed=False)), None
 
-        await self._.accounts.change(who.user_id, who.user, work, now=now)
+        await self._services.accounts.change(who.user_id, who.user, work, now=now)
         await self._codes_made(who, caller)
-        return await renewed(self._, who, who.epoch + 1)
+        return await renewed(self._services, who, who.epoch + 1)
 
     async def confirm_codes(self, who: Session) -> str:
         """The codes in force are saved; the new session cookie's value.
@@ -101,8 +101,10 @@ class Completing:
             _same_epoch(who, account)
             return replace(account, recovery=replace(account.recovery, confirmed=True)), None
 
-        await self._.accounts.change(who.user_id, who.user, work, now=self._.clock())
-        return await renewed(self._, who, who.epoch)
+        await self._services.accounts.change(
+            who.user_id, who.user, work, now=self._services.clock()
+        )
+        return await renewed(self._services, who, who.epoch)
 
     def check_invitation(self, who: Pending | Session, account: Account) -> None:
         """A first factor by invitation needs it to the end; the same write uses it up.
@@ -113,12 +115,12 @@ class Completing:
         Raises:
             Refusal: `invite_required`, `invite_invalid`.
         """
-        if account.protected or not invitation_needed(self._, account):
+        if account.protected or not invitation_needed(self._services, account):
             return
         if isinstance(who, Session) or not who.invitation:
             raise Refusal("invite_required")
         invitation = account.invitation
-        if invitation is None or invitation.expires <= self._.clock():
+        if invitation is None or invitation.expires <= self._services.clock():
             raise Refusal("invite_invalid")
         if invitation.digest != who.invitation:
             raise Refusal("invite_invalid")
@@ -129,8 +131,8 @@ class Completing:
         if draft.device is not None:
             event = Event.ENROLLED if first else Event.FACTOR_ADDED
             label = f"{draft.kind} {draft.name}"
-            await self._.audit.record(event, who.user_id, caller.origin, factor=label)
-            await self._.notifier.notify(
+            await self._services.audit.record(event, who.user_id, caller.origin, factor=label)
+            await self._services.notifier.notify(
                 Notice.FACTOR_ADDED, who.user_id, caller.origin, detail=label
             )
         if draft.codes:
@@ -139,9 +141,11 @@ class Completing:
     async def _codes_made(
         self, who: Pending | Session, caller: Caller, *, notify: bool = True
     ) -> None:
-        await self._.audit.record(Event.RECOVERY_CODES_MADE, who.user_id, caller.origin)
+        await self._services.audit.record(Event.RECOVERY_CODES_MADE, who.user_id, caller.origin)
         if notify:
-            await self._.notifier.notify(Notice.RECOVERY_CODES_MADE, who.user_id, caller.origin)
+            await self._services.notifier.notify(
+                Notice.RECOVERY_CODES_MADE, who.user_id, caller.origin
+            )
 
 
 def _same_epoch(who: Pending | Session, account: Account) -> None:

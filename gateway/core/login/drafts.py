@@ -14,7 +14,7 @@ from gateway.core.store import Key, Store
 _PURPOSE = "enrolling"
 
 
-class Stage(StrEnum):
+class DraftState(StrEnum):
     OFFERED = "offered"  # waits for a code, or for the browser's answer
     CODES = "codes"  # recovery codes are shown and wait to be confirmed
 
@@ -30,7 +30,7 @@ class Draft:
 
     kind: str
     name: str
-    stage: Stage
+    stage: DraftState
     state: str = field(default="", repr=False)
     shown: str = field(default="", repr=False)
     device: Device | None = None
@@ -63,7 +63,7 @@ class Drafts:
         return Draft(
             **{
                 **data,
-                "stage": Stage(data["stage"]),
+                "stage": DraftState(data["stage"]),
                 "codes": tuple(data["codes"]),
                 "device": device_of(data["kind"], device) if device else None,
             }

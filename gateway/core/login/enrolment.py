@@ -14,10 +14,10 @@ from gateway.core.crypto.signing import token
 from gateway.core.errors import Refusal
 from gateway.core.login.browser import Entering
 from gateway.core.login.completion import Completing, Enrolled
-from gateway.core.login.drafts import Draft, Drafts, Stage
+from gateway.core.login.drafts import Draft, Drafts, DraftState
 from gateway.core.login.in_request import fresh_proof
 from gateway.core.login.models import Caller, Pending, Session, Step
-from gateway.core.login.services import Parts
+from gateway.core.login.services import Services
 from gateway.core.wording import in_words
 
 __all__ = ["Enrolled", "Enrolling", "TotpOffer"]
@@ -43,8 +43,8 @@ class Enrolling:
     that is not at Step.ENROL: `pending_expired`.
     """
 
-    def __init__(self, parts: Parts, entering: Entering) -> None:
-        self._ = parts
+    def __init__(self, parts: Services, entering: Entering) -> None:
+        self._services = parts
         self._drafts = Drafts(parts.store, parts.ring, parts.clock, parts.limits.enrolling)
         self._completing = Completing(parts, entering, self._drafts)
 
@@ -110,7 +110,7 @@ class Enrolling:
         The new ones work at once, too; until `finish` the person is reminded of them.
         """
         self._may_begin(who)
-        await self._.throttle.change(who.user_id)
+        await self._services.throttle.change(who.user_id)
         codes, digests = self._issued(who)
         cookie = await self._completing.replace_codes(who, digests, caller)
         return Enrolled("recovery", codes=codes, cookie=cookie)
@@ -152,12 +152,12 @@ class Enrolling:
 
     @property
     def _codes(self) -> Issuable:
-        found = self._.factors["recovery"]
+        found = self._services.factors["recovery"]
         assert isinstance(found, Issuable)
         return found
 
     def _kind(self, kind: str) -> Enrollable:
-        found = self._.factors[kind]
+        found = self._services.factors[kind]
         assert isinstance(found, Enrollable)
         return found
 
@@ -168,11 +168,11 @@ class Enrolling:
     def _may_begin(self, who: Pending | Session) -> None:
         self._may(who)
         if isinstance(who, Session):
-            fresh_proof(self._, who)
+            fresh_proof(self._services, who)
 
     async def _account(self, who: Pending | Session) -> Account:
         """The account as `who` found it. Raises Refusal `enrolment_expired` if it changed."""
-        account = await self._.accounts.get(who.user_id) or Account(who.user_id, who.user)
+        account = await self._services.accounts.get(who.user_id) or Account(who.user_id, who.user)
         if account.epoch != who.epoch:
             raise Refusal("enrolment_expired")
         return account
@@ -180,7 +180,7 @@ class Enrolling:
     async def _offered(self, who: Pending | Session, kind: str) -> Draft | None:
         """The draft of that kind that waits to be confirmed."""
         draft = await self._drafts.get(who.user_id, who.id)
-        if draft is None or draft.stage is not Stage.OFFERED or draft.kind != kind:
+        if draft is None or draft.stage is not DraftState.OFFERED or draft.kind != kind:
             return None
         return draft
 
@@ -192,9 +192,9 @@ class Enrolling:
         if sum(1 for one in account.devices if one.kind == kind) >= factor.limit:
             raise Refusal("too_many_factors", limit=str(factor.limit))
         if isinstance(who, Session):  # else somebody with the password alone could use it up
-            await self._.throttle.change(who.user_id)
-        offer = factor.offer(account, label, self._.random)
-        draft = Draft(kind, label, Stage.OFFERED, state=offer.state, shown=offer.shown)
+            await self._services.throttle.change(who.user_id)
+        offer = factor.offer(account, label, self._services.random)
+        draft = Draft(kind, label, DraftState.OFFERED, state=offer.state, shown=offer.shown)
         await self._drafts.put(who.user_id, who.id, draft)
         return draft
 
@@ -204,8 +204,8 @@ class Enrolling:
             draft.name,
             draft.state,
             answer,
-            now=self._.clock(),
-            id=token(self._.random, 9),
+            now=self._services.clock(),
+            id=token(self._services.random, 9),
         )
 
     async def _advance(
@@ -213,7 +213,7 @@ class Enrolling:
     ) -> Enrolled:
         """Show recovery codes with the first factor, else complete: who has one to show makes
         new codes by it."""
-        confirmed = replace(draft, stage=Stage.CODES, state="", shown="", device=device)
+        confirmed = replace(draft, stage=DraftState.CODES, state="", shown="", device=device)
         if (await self._account(who)).protected:
             return await self._completing.commit(who, confirmed, caller)
         return await self._with_codes(who, confirmed)
@@ -221,14 +221,14 @@ class Enrolling:
     async def _waiting(self, who: Pending | Session) -> Draft | None:
         """The draft whose codes wait for `finish`."""
         draft = await self._drafts.get(who.user_id, who.id)
-        return draft if draft is not None and draft.stage is Stage.CODES else None
+        return draft if draft is not None and draft.stage is DraftState.CODES else None
 
     async def _recovery(self, who: Pending | Session) -> Recovery:
         return (await self._account(who)).recovery
 
     def _issued(self, who: Pending | Session) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Fresh codes, and how they are stored."""
-        codes = self._codes.issue(who.user_id, self._.random)
+        codes = self._codes.issue(who.user_id, self._services.random)
         return codes, self._codes.digests(who.user_id, codes)
 
     async def _with_codes(self, who: Pending | Session, draft: Draft) -> Enrolled:

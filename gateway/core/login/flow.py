@@ -29,11 +29,11 @@ from gateway.core.login.models import (
     Waiting,
 )
 from gateway.core.login.self_service import Manage
-from gateway.core.login.services import Parts
+from gateway.core.login.services import Services
 from gateway.core.notices.events import Notice
 from gateway.core.store import Key
 from gateway.core.throttle.known_good import LIFE as KNOWN_FOR
-from gateway.core.throttle.passwords import Attempt
+from gateway.core.throttle.passwords import Guess
 from gateway.core.upstream import Credential, Issued
 from gateway.core.wording import device_name
 
@@ -64,14 +64,14 @@ class Flow:
     login is complete. manage: everything on the security pages. guessing: passwords on trial.
     """
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Services) -> None:
         self.limits = parts.limits
-        self._ = parts
-        self._entering = Entering(self._)
-        self._passkeys = Passkeys(self._)
-        self._at_once = AtOnce(self._)
-        self.enrolling = Enrolling(self._, self._entering)
-        self.manage = Manage(self._)
+        self._services = parts
+        self._entering = Entering(self._services)
+        self._passkeys = Passkeys(self._services)
+        self._at_once = AtOnce(self._services)
+        self.enrolling = Enrolling(self._services, self._entering)
+        self.manage = Manage(self._services)
         self.guessing = parts.guessing
 
     async def reachable(self) -> None:
@@ -80,13 +80,11 @@ class Flow:
         Raises:
             StoreUnavailable
         """
-        await self._.store.get(Key("health", "", ""))
+        await self._services.store.get(Key("health", "", ""))
 
     # -- before the upstream is asked ------------------------------------------------------
 
-    async def trying(
-        self, user: str, secret: str, caller: Caller, *, hasty: bool = False
-    ) -> Attempt:
+    async def trying(self, user: str, secret: str, caller: Caller, *, hasty: bool = False) -> Guess:
         """Count a password before the upstream is asked; tell the attempt what it said.
 
         Nothing is kept under the name, known or not: it can lock nobody out and tells nothing.
@@ -97,14 +95,14 @@ class Flow:
         Raises:
             Refusal: `throttled`.
         """
-        attempt = self._.guessing.attempt(caller.address, user, secret, hasty=hasty)
-        return await self._.proofs.begun(attempt, caller)
+        attempt = self._services.guessing.attempt(caller.address, user, secret, hasty=hasty)
+        return await self._services.proofs.begun(attempt, caller)
 
     def known_right(
         self, user: str, secret: str, caller: Caller, *, within: float = KNOWN_FOR
     ) -> bool:
         """Whether the upstream took this credential, from this network, so many seconds ago."""
-        guessing = self._.guessing
+        guessing = self._services.guessing
         return guessing.known_right(guessing.mark(caller.address, user, secret), within=within)
 
     # -- logins in a browser ---------------------------------------------------------------
@@ -137,19 +135,19 @@ class Flow:
 
     async def kinds(self, session: Session) -> tuple[str, ...]:
         """The kinds of factor a signed-in person can step up with, the last used first."""
-        account = await self._.accounts.get(session.user_id)
-        return self._.proofs.kinds(account) if account else ()
+        account = await self._services.accounts.get(session.user_id)
+        return self._services.proofs.kinds(account) if account else ()
 
     async def ask(self, who: Pending | Session, kind: str) -> str:
         """What the browser needs to answer with a factor (WebAuthn: options as JSON).
 
         Makes a fresh challenge, good for one answer; "" for factors that are typed.
         """
-        factor = self._.factors.get(kind)
-        account = await self._.accounts.get(who.user_id)
+        factor = self._services.factors.get(kind)
+        account = await self._services.accounts.get(who.user_id)
         if factor is None or not factor.asks or account is None:
             return ""
-        return factor.ask(account, await self._.challenges.new(who.id))
+        return factor.ask(account, await self._services.challenges.new(who.id))
 
     async def prove(
         self, cookie: str, kind: str, answer: str, caller: Caller, *, remember: bool = False
@@ -212,21 +210,21 @@ class Flow:
 
     async def session(self, cookie: str) -> Session | None:
         """The live session behind that cookie (idle and absolute limits, epoch checked)."""
-        session = await self._.sessions.get(cookie)
+        session = await self._services.sessions.get(cookie)
         return session if session is not None and self._good(session) else None
 
     async def verified(self, credential: Credential) -> Verified | None:
         """Whether a login that passed the second factor earned this credential, and whose."""
-        verified = await self._.credentials.find(credential)
+        verified = await self._services.credentials.find(credential)
         return verified if verified is not None and self._good(verified) else None
 
     def _good(self, proof: Verified | Session) -> bool:
         """What was earned without a factor ends when one becomes required."""
-        return bool(proof.factor) or may_lack_factor(self._)
+        return bool(proof.factor) or may_lack_factor(self._services)
 
     def check_fresh(self, session: Session) -> None:
         """Raises Refusal `step_up_required` where a factor has to be shown before a change."""
-        fresh_proof(self._, session)
+        fresh_proof(self._services, session)
 
     async def step_up(self, cookie: str, kind: str, answer: str, caller: Caller) -> str:
         """Prove a factor again on a live session: the new session cookie's value.
@@ -247,10 +245,10 @@ class Flow:
 
     async def end(self, cookie: str, caller: Caller) -> None:
         """Log out: end the session behind that cookie and the credentials its login earned."""
-        session = await self._.sessions.get(cookie)
-        if session is not None and await self._.sessions.end(session.user_id, session.id):
-            await self._.credentials.drop(session.user_id, session.holds)
-            await self._.audit.record(
+        session = await self._services.sessions.get(cookie)
+        if session is not None and await self._services.sessions.end(session.user_id, session.id):
+            await self._services.credentials.drop(session.user_id, session.holds)
+            await self._services.audit.record(
                 Event.SESSION_ENDED, session.user_id, caller.origin, detail="logged out"
             )
 
@@ -262,13 +260,13 @@ class Flow:
         Done every few minutes, by one of the gateways on a store.
         """
         turn = Key("told", "", "sweep")
-        if await self._.store.claim(turn, expires=self._.clock() + SWEEP_EVERY - 1):
-            for user_id in await self._.accounts.ids():
-                await self._.sweep(user_id)
+        if await self._services.store.claim(turn, expires=self._services.clock() + SWEEP_EVERY - 1):
+            for user_id in await self._services.accounts.ids():
+                await self._services.sweep(user_id)
 
     async def waiting(self, session: Session, id: str) -> Waiting | None:
         """The command-line login that an approval address names, if it is this person's."""
-        return await self._.approvals.find(session.user_id, id)
+        return await self._services.approvals.find(session.user_id, id)
 
     async def approve(self, session: Session, id: str, number: str, caller: Caller) -> None:
         """Let the next try by the same client pass, once, within two minutes.
@@ -280,19 +278,19 @@ class Flow:
         Raises:
             Refusal: `step_up_required`, `approval_gone` (no such login waits), `approval_denied`.
         """
-        fresh_proof(self._, session)
+        fresh_proof(self._services, session)
         waiting = await self.waiting(session, id)
         if waiting is None or not session.factor:
             raise Refusal("approval_gone")
-        answered = await self._.approvals.answer(session.user_id, id, number)
+        answered = await self._services.approvals.answer(session.user_id, id, number)
         if answered is Answered.GONE:
             raise Refusal("approval_gone")
         client = f"{device_name(waiting.user_agent)} from {waiting.address or 'no address'}"
         denied = answered is Answered.DENIED
         event = Event.COMMAND_LINE_DENIED if denied else Event.COMMAND_LINE_APPROVED
-        await self._.audit.record(event, session.user_id, caller.origin, detail=client)
+        await self._services.audit.record(event, session.user_id, caller.origin, detail=client)
         if denied:
-            await self._.notifier.notify(
+            await self._services.notifier.notify(
                 Notice.LOGIN_DENIED, session.user_id, caller.origin, detail=client
             )
             raise Refusal("approval_denied")

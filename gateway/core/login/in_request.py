@@ -9,14 +9,14 @@ from gateway.core.audit.events import Event
 from gateway.core.errors import Refusal
 from gateway.core.login.browser import invitation_needed, may_lack_factor
 from gateway.core.login.models import BY_DEVICE, Caller, Session, Verified
-from gateway.core.login.services import Parts
+from gateway.core.login.services import Services
 from gateway.core.upstream import Issued
 from gateway.core.urls import APPROVE, ENROL
 from gateway.core.user_id import user_id as id_of
 from gateway.core.wording import in_words
 
 
-def fresh_proof(parts: Parts, session: Session) -> None:
+def fresh_proof(parts: Services, session: Session) -> None:
     """Raises Refusal `step_up_required` where the proof of a session is too old for changes, or
     none was shown: a remembered device brings that of an earlier login."""
     old = parts.clock() - session.proved_at > parts.limits.step_up
@@ -25,94 +25,96 @@ def fresh_proof(parts: Parts, session: Session) -> None:
 
 
 class AtOnce:
-    def __init__(self, parts: Parts) -> None:
-        self._ = parts
+    def __init__(self, parts: Services) -> None:
+        self._services = parts
 
     async def prove(
         self, user: str, code: str | None, issued: tuple[Issued, ...], caller: Caller
     ) -> str:
         """See `Flow.prove_now`."""
         user_id = id_of(user)
-        account = await self._.accounts.get(user_id) or Account(user_id, user)
+        account = await self._services.accounts.get(user_id) or Account(user_id, user)
         if not account.protected:
             self._refuse_unless_optional(account)
-            await self._.proofs.meet(account, caller)
+            await self._services.proofs.meet(account, caller)
             event, kind, label = Event.LOGIN_WITHOUT_FACTOR, "", ""
         elif code:
             event = Event.LOGIN
-            proved = await self._.proofs.prove(user_id, self._.proofs.kind_of(code), code, caller)
+            proved = await self._services.proofs.prove(
+                user_id, self._services.proofs.kind_of(code), code, caller
+            )
             kind, label, account = proved.kind, proved.label, proved.account
-        elif await self._.approvals.take(user_id, caller, account.epoch):
+        elif await self._services.approvals.take(user_id, caller, account.epoch):
             event, kind, label = Event.LOGIN, "approval", "approval"
         else:
             raise await self._code_required(account, caller)
-        await self._.audit.record(event, user_id, caller.origin, factor=label)
-        await self._.credentials.earn(
-            user_id, issued, proved_at=self._.clock(), factor=kind, epoch=account.epoch
+        await self._services.audit.record(event, user_id, caller.origin, factor=label)
+        await self._services.credentials.earn(
+            user_id, issued, proved_at=self._services.clock(), factor=kind, epoch=account.epoch
         )
         return kind
 
     def _refuse_unless_optional(self, account: Account) -> None:
-        if may_lack_factor(self._) and not account.invited_only:
+        if may_lack_factor(self._services) and not account.invited_only:
             return
-        if invitation_needed(self._, account):
+        if invitation_needed(self._services, account):
             raise Refusal("invite_required")
-        raise Refusal("not_enrolled", enrol=self._.limits.public_url + ENROL)
+        raise Refusal("not_enrolled", enrol=self._services.limits.public_url + ENROL)
 
     async def _code_required(self, account: Account, caller: Caller) -> Refusal:
         """The refusal for a missing code; it names a way by browser where there is one."""
-        sessions = await self._.sessions.of(account.id)
+        sessions = await self._services.sessions.of(account.id)
         if not any(session.factor for session in sessions):
             return Refusal("otp_required")
         try:
-            await self._.throttle.begin(account.id, caller.address)
+            await self._services.throttle.begin(account.id, caller.address)
         except Refusal:
             return Refusal("otp_required")
-        asked = await self._.approvals.ask(account.id, caller, account.epoch)
+        asked = await self._services.approvals.ask(account.id, caller, account.epoch)
         if asked is None:
             return Refusal("otp_required")
-        address = f"{self._.limits.public_url}{APPROVE}/{asked.id}"
+        address = f"{self._services.limits.public_url}{APPROVE}/{asked.id}"
         return Refusal("otp_required", approve=address, number=asked.number)
 
     async def step_up(self, cookie: str, kind: str, answer: str, caller: Caller) -> str:
         """See `Flow.step_up`."""
-        session = await self._.sessions.get(cookie)
+        session = await self._services.sessions.get(cookie)
         if session is None:
             raise Refusal("pending_expired")
-        factor = self._.factors.get(kind)
+        factor = self._services.factors.get(kind)
         challenge = b""
         if factor is not None and factor.asks:
-            challenge = await self._.challenges.burn(session.id)
-        proved = await self._.proofs.prove(
+            challenge = await self._services.challenges.burn(session.id)
+        proved = await self._services.proofs.prove(
             session.user_id, kind, answer, caller, challenge=challenge, session=True
         )
         if proved.account.epoch != session.epoch:
             raise Refusal("pending_expired")
-        await self._.audit.record(
+        await self._services.audit.record(
             Event.STEP_UP, session.user_id, caller.origin, factor=proved.label
         )
-        fresh = replace(session, proved_at=self._.clock(), factor=kind)
-        return await renewed(self._, fresh, session.epoch)
+        fresh = replace(session, proved_at=self._services.clock(), factor=kind)
+        return await renewed(self._services, fresh, session.epoch)
 
     async def password_changed(
         self, user: str, fresh: Issued | None, proof: Verified | Session, caller: Caller
     ) -> None:
         """See `Flow.password_changed`."""
-        user_id, now = id_of(user), self._.clock()
+        user_id, now = id_of(user), self._services.clock()
 
         def work(account: Account) -> tuple[Account, int]:
             return account.bumped(), account.epoch + 1
 
-        epoch = await self._.accounts.change(user_id, user, work, now=now)
+        epoch = await self._services.accounts.change(user_id, user, work, now=now)
         if fresh is not None and proof.user_id == user_id:
-            await self._.credentials.earn(
+            await self._services.credentials.earn(
                 user_id, (fresh,), proved_at=proof.proved_at, factor=proof.factor, epoch=epoch
             )
-        await self._.sweep(user_id)
-        await self._.audit.record(Event.PASSWORD_CHANGED, user_id, caller.origin)
+        await self._services.sweep(user_id)
+        await self._services.audit.record(Event.PASSWORD_CHANGED, user_id, caller.origin)
 
 
-async def renewed(parts: Parts, session: Session, epoch: int) -> str:
+async def renewed(parts: Services, session: Session, epoch: int) -> str:
     """A session under a new id, with its credentials, as of this proof and epoch.
 
     Raises:

@@ -17,7 +17,7 @@ from gateway.core.audit.events import Event
 from gateway.core.errors import Refusal
 from gateway.core.login.in_request import fresh_proof, renewed
 from gateway.core.login.models import Caller, Enrolment, Held, Session
-from gateway.core.login.services import Parts
+from gateway.core.login.services import Services
 from gateway.core.notices.events import Notice
 from gateway.core.upstream import Issued
 from gateway.core.wording import device_name
@@ -26,16 +26,16 @@ __all__ = ["DeviceRow", "FactorRow", "Manage", "Overview", "SessionRow"]
 
 
 class Manage:
-    def __init__(self, parts: Parts) -> None:
-        self._ = parts
+    def __init__(self, parts: Services) -> None:
+        self._services = parts
 
     async def overview(self, session: Session, *, device_cookie: str = "") -> Overview:
         """Everything the security page shows. device_cookie: marks the current device."""
         user_id = session.user_id
-        account = await self._.accounts.get(user_id) or Account(user_id, session.user)
-        sessions = await self._.sessions.of(user_id)
-        devices = await self._.devices.of(user_id, account.epoch)
-        here = self._.devices.id_in(device_cookie, user_id)
+        account = await self._services.accounts.get(user_id) or Account(user_id, session.user)
+        sessions = await self._services.sessions.of(user_id)
+        devices = await self._services.devices.of(user_id, account.epoch)
+        here = self._services.devices.id_in(device_cookie, user_id)
         return Overview(
             factors=factor_rows(account),
             recovery_left=len(account.recovery.codes),
@@ -48,13 +48,13 @@ class Manage:
                 )
                 for one in devices
             ),
-            required_from=None if account.protected else self._.limits.refused_from,
+            required_from=None if account.protected else self._services.limits.refused_from,
         )
 
     async def rename(self, session: Session, kind: str, id: str, name: str, caller: Caller) -> str:
         """Raises Refusal: `name_taken`, `unusable_label`, `no_such_factor`, `throttled`."""
-        fresh_proof(self._, session)
-        await self._.throttle.change(session.user_id)
+        fresh_proof(self._services, session)
+        await self._services.throttle.change(session.user_id)
 
         def work(account: Account) -> tuple[Account, Device]:
             device = _device(account, kind, id)
@@ -64,7 +64,7 @@ class Manage:
 
         named = await self._change(session, work)
         await self._record(Event.FACTOR_RENAMED, session, caller, f"{kind} {named.name}")
-        return await renewed(self._, session, session.epoch)
+        return await renewed(self._services, session, session.epoch)
 
     async def remove(self, session: Session, kind: str, id: str, caller: Caller) -> str:
         """Raises Refusal: `last_factor` (required here), `no_such_factor`."""
@@ -73,7 +73,7 @@ class Manage:
             device = _device(account, kind, id)
             left = _with(account, device, None).bumped()
             if not left.protected:
-                if self._.limits.enrolment is not Enrolment.OPTIONAL:
+                if self._services.limits.enrolment is not Enrolment.OPTIONAL:
                     raise Refusal("last_factor")
                 left = replace(left, recovery=Recovery(), last="")
             return left, device
@@ -81,27 +81,29 @@ class Manage:
         device = await self._change(session, work)
         label = f"{kind} {device.name}"
         await self._record(Event.FACTOR_REMOVED, session, caller, label)
-        await self._.notifier.notify(
+        await self._services.notifier.notify(
             Notice.FACTOR_REMOVED, session.user_id, caller.origin, detail=label
         )
-        return await renewed(self._, session, session.epoch + 1)
+        return await renewed(self._services, session, session.epoch + 1)
 
     async def end_session(self, session: Session, id: str, caller: Caller) -> None:
         """End one of the person's sessions by its row id (no step-up needed)."""
-        for one in await self._.sessions.of(session.user_id):
+        for one in await self._services.sessions.of(session.user_id):
             if one.id == id:
                 await self._end(one, caller)
 
     async def end_other_sessions(self, session: Session, caller: Caller) -> int:
         """End all but this one; how many ended."""
-        others = [one for one in await self._.sessions.of(session.user_id) if one.id != session.id]
+        others = [
+            one for one in await self._services.sessions.of(session.user_id) if one.id != session.id
+        ]
         for one in others:
             await self._end(one, caller)
         return len(others)
 
     async def forget_device(self, session: Session, id: str, caller: Caller) -> None:
         """End a remembered device of the person by its row id (no step-up needed)."""
-        if await self._.devices.forget(session.user_id, id):
+        if await self._services.devices.forget(session.user_id, id):
             await self._record(Event.DEVICE_FORGOTTEN, session, caller)
 
     async def remember(self, session: Session, caller: Caller) -> str:
@@ -110,13 +112,13 @@ class Manage:
         Raises:
             Refusal: `step_up_required`, `throttled`, `no_such_factor` for a person without one.
         """
-        fresh_proof(self._, session)
-        if not self._.devices.allowed:
+        fresh_proof(self._services, session)
+        if not self._services.devices.allowed:
             return ""
         if not session.factor:
             raise Refusal("no_such_factor")
-        await self._.throttle.change(session.user_id)
-        cookie = await self._.devices.add(
+        await self._services.throttle.change(session.user_id)
+        cookie = await self._services.devices.add(
             session.user_id,
             caller.origin,
             epoch=session.epoch,
@@ -132,20 +134,20 @@ class Manage:
     async def _change(
         self, session: Session, work: Callable[[Account], tuple[Account, Device]]
     ) -> Device:
-        fresh_proof(self._, session)
+        fresh_proof(self._services, session)
 
         def checked(account: Account) -> tuple[Account, Device]:
             if account.epoch != session.epoch:
                 raise Refusal("pending_expired")
             return work(account)
 
-        return await self._.accounts.change(
-            session.user_id, session.user, checked, now=self._.clock()
+        return await self._services.accounts.change(
+            session.user_id, session.user, checked, now=self._services.clock()
         )
 
     async def _end(self, session: Session, caller: Caller) -> None:
-        if await self._.sessions.end(session.user_id, session.id):
-            await self._.credentials.drop(session.user_id, session.holds)
+        if await self._services.sessions.end(session.user_id, session.id):
+            await self._services.credentials.drop(session.user_id, session.holds)
             await self._record(
                 Event.SESSION_ENDED, session, caller, detail=device_name(session.user_agent)
             )
@@ -153,7 +155,7 @@ class Manage:
     async def _record(
         self, event: Event, session: Session, caller: Caller, factor: str = "", detail: str = ""
     ) -> None:
-        await self._.audit.record(
+        await self._services.audit.record(
             event, session.user_id, caller.origin, factor=factor, detail=detail
         )
 
@@ -163,7 +165,7 @@ class Manage:
         if upstream is None:
             return Held()
         token = Issued(upstream, None)
-        verified = self._.credentials.names(session.user_id, (token,))[0] in session.holds
+        verified = self._services.credentials.names(session.user_id, (token,))[0] in session.holds
         return Held(issued=(token,) if verified else (), session=upstream)
 
 

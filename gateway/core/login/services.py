@@ -25,7 +25,7 @@ from gateway.core.throttle.passwords import Guessing
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class Services:
     store: Store
     ring: KeyRing
     factors: Mapping[str, Factor]
@@ -61,10 +61,10 @@ def assemble(
     clock: Clock,
     random: Random,
     limits: FlowLimits,
-) -> Parts:
+) -> Services:
     accounts = Accounts(store)
     throttle = Throttle(store, clock)
-    return Parts(
+    return Services(
         store=store,
         ring=ring,
         factors=factors,

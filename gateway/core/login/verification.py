@@ -21,7 +21,7 @@ from gateway.core.notices.events import Notice, Notifier
 from gateway.core.store import Key, Store
 from gateway.core.throttle.attempts import Throttle
 from gateway.core.throttle.limits import KNOWN_NETWORKS, network, region
-from gateway.core.throttle.passwords import Attempt
+from gateway.core.throttle.passwords import Guess
 from gateway.core.wording import device_name
 
 _AGENTS = 20
@@ -39,7 +39,7 @@ class Proved(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Wrong:
+class _Rejected:
     """An answer that was not let pass, for the trail. alone, session: as in `Proofs.prove`."""
 
     user_id: str
@@ -107,7 +107,7 @@ class Proofs:
         """
         factor = self._factors.get(kind)
         account = await self._accounts.get(user_id)
-        wrong = _Wrong(user_id, kind, caller, alone, session)
+        wrong = _Rejected(user_id, kind, caller, alone, session)
         if factor is None or account is None:
             await self._throttled(self._throttle.wasted(user_id), replace(wrong, kind="unknown"))
             raise await self._refused(replace(wrong, kind="unknown"))
@@ -127,7 +127,7 @@ class Proofs:
         await self._tell(user_id, proved, caller, fresh)
         return proved
 
-    async def begun(self, attempt: Attempt, caller: Caller) -> Attempt:
+    async def begun(self, attempt: Guess, caller: Caller) -> Guess:
         """A password (or a passkey) that may be tried now.
 
         Raises:
@@ -137,7 +137,7 @@ class Proofs:
             await attempt.begin()
         except Refusal:
             if not attempt.alone:
-                await self._held_back(_Wrong("", "password", caller))
+                await self._held_back(_Rejected("", "password", caller))
             raise
         return attempt
 
@@ -209,7 +209,7 @@ class Proofs:
         name = device_name(caller.origin.user_agent)
         await self._notifier.notify(Notice.NEW_DEVICE, user_id, caller.origin, detail=name)
 
-    async def _refused(self, wrong: _Wrong) -> Refusal:
+    async def _refused(self, wrong: _Rejected) -> Refusal:
         origin, how = wrong.caller.origin, wrong.how
         await self._audit.record(
             Event.FACTOR_REFUSED, wrong.user_id, origin, factor=wrong.kind, detail=how
@@ -219,14 +219,14 @@ class Proofs:
             await self._notifier.notify(notice, wrong.user_id, origin, detail=wrong.kind)
         return Refusal("otp_invalid")
 
-    async def _throttled(self, allowed: Awaitable[T], wrong: _Wrong) -> T:
+    async def _throttled(self, allowed: Awaitable[T], wrong: _Rejected) -> T:
         try:
             return await allowed
         except Refusal:
             await self._held_back(wrong)
             raise
 
-    async def _held_back(self, wrong: _Wrong) -> None:
+    async def _held_back(self, wrong: _Rejected) -> None:
         """Record a lock-out once, so that it can be seen and an attack floods nobody."""
         caller = wrong.caller
         place = "" if wrong.user_id else network(caller.address)

@@ -33,7 +33,7 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Explanation:
     """What became of it: a refusal, one of the gateway's own pages, or a rule's policy.
 
     refusal: a slug, "" when it was not refused at once. said: that refusal in words.
@@ -61,14 +61,14 @@ class Verdict:
         return (*names, "denied") if policy is Policy.DENY else names
 
 
-def judge(rules: RuleSet, trial: Trial) -> Verdict:
+def judge(rules: RuleSet, trial: Trial) -> Explanation:
     """Match a trial as a real request is matched."""
     try:
         target = parse_target(trial.target)
     except Refusal as refusal:
-        return Verdict(refusal=refusal.slug, said=refusal.text)
+        return Explanation(refusal=refusal.slug, said=refusal.text)
     if own(target.path):
-        return Verdict(path=target.path, own=True)
+        return Explanation(path=target.path, own=True)
     content_type = trial.content_type or ("multipart/form-data" if trial.form else "")
     fields = (("content-type", content_type),) if content_type else ()
     facts = Facts(trial.method, trial.target, *target, fields=fields, client=trial.client)
@@ -76,13 +76,13 @@ def judge(rules: RuleSet, trial: Trial) -> Verdict:
     try:
         matched = rules.match(facts, form)
     except Refusal as refusal:
-        return Verdict(target.path, refusal=refusal.slug)
+        return Explanation(target.path, refusal=refusal.slug)
     steps = []
     for rule in rules.rules:
         if rule is matched.rule:
             break
         steps.append((rule, why_not(rules, rule, facts, form)))
-    return Verdict(target.path, matched=matched, steps=tuple(steps), changes=not facts.safe)
+    return Explanation(target.path, matched=matched, steps=tuple(steps), changes=not facts.safe)
 
 
 def why_not(rules: RuleSet, rule: Rule, facts: Facts, form: Mapping[str, tuple[str, ...]]) -> str:

@@ -27,7 +27,7 @@ from gateway.core.throttle.limits import (
     throttled,
     wait,
 )
-from gateway.core.throttle.turns import Turns
+from gateway.core.throttle.turns import NamedLocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Throttle:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._turns = Turns()
+        self._turns = NamedLocks()
 
     async def begin(self, user_id: str, address: IPAddress | None) -> None:
         """Count a login that will wait for its second factor. Raises Refusal `throttled`."""

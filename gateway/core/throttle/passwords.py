@@ -22,7 +22,7 @@ from gateway.core.throttle import guesses
 from gateway.core.throttle.guesses import Guesses
 from gateway.core.throttle.known_good import LIFE, KnownGood
 from gateway.core.throttle.limits import UNKNOWN, network
-from gateway.core.throttle.turns import Turns
+from gateway.core.throttle.turns import NamedLocks
 from gateway.core.user_id import user_id
 
 _RETRIES: Final = 200
@@ -44,7 +44,7 @@ class Mark(NamedTuple):
         return self.full[:4]
 
 
-class Attempt:
+class Guess:
     """A password that the index is about to judge. Say what it said: exactly one of `right`,
     `wrong`, `let_go`. As a context manager it lets go at its end of what was not judged."""
 
@@ -82,7 +82,7 @@ class Attempt:
             self._done = True
             await self._guessing.let_go(self, self._mark, hasty=self._hasty)
 
-    async def __aenter__(self) -> Attempt:
+    async def __aenter__(self) -> Guess:
         return self
 
     async def __aexit__(
@@ -113,15 +113,15 @@ class Guessing:
         self._ring = ring
         self._clock = clock
         self.known = KnownGood(clock)
-        self._turns = Turns()
-        self._in_hand: dict[str, WeakSet[Attempt]] = {}
+        self._turns = NamedLocks()
+        self._in_hand: dict[str, WeakSet[Guess]] = {}
         self._seen: dict[str, Guesses] = {}
         self._away_until = 0.0
 
     def attempt(
         self, address: IPAddress | None, user: str, secret: str, *, hasty: bool = False
-    ) -> Attempt:
-        return Attempt(self, self.mark(address, user, secret), hasty=hasty)
+    ) -> Guess:
+        return Guess(self, self.mark(address, user, secret), hasty=hasty)
 
     def mark(self, address: IPAddress | None, user: str, secret: str) -> Mark:
         place = network(address) or UNKNOWN
@@ -146,7 +146,7 @@ class Guessing:
 
     # -- steps ----------------------------------------------------------------------------
 
-    async def take(self, attempt: Attempt, mark: Mark, *, hasty: bool) -> None:
+    async def take(self, attempt: Guess, mark: Mark, *, hasty: bool) -> None:
         async with self._turns.of(mark.place):
             hand = self._in_hand.get(mark.full)
             if not hand:  # else it is counted for those that ask at this moment
@@ -175,7 +175,7 @@ class Guessing:
                 hasty=hasty,
             )
 
-    async def right(self, attempt: Attempt, mark: Mark, *, hasty: bool) -> None:
+    async def right(self, attempt: Guess, mark: Mark, *, hasty: bool) -> None:
         counted = attempt.counted or self.known.wrong(mark.full)
         self.known.judged(mark.full, right=True)
         if counted:
@@ -183,7 +183,7 @@ class Guessing:
                 mark, lambda found: guesses.told_right(found, mark.what), hasty=hasty
             )
 
-    async def let_go(self, attempt: Attempt, mark: Mark, *, hasty: bool) -> None:
+    async def let_go(self, attempt: Guess, mark: Mark, *, hasty: bool) -> None:
         if not attempt.counted:
             return
         hand = self._in_hand.get(mark.full)
@@ -198,10 +198,10 @@ class Guessing:
     def _who(self, mark: Mark) -> str:
         return self._ring.digest("name tried", mark.place, mark.name)[:6]
 
-    def _hand(self, full: str) -> WeakSet[Attempt]:
+    def _hand(self, full: str) -> WeakSet[Guess]:
         if len(self._in_hand) >= _IN_HAND:
             self._in_hand = {key: hand for key, hand in self._in_hand.items() if hand}
-        hand: WeakSet[Attempt] = WeakSet()
+        hand: WeakSet[Guess] = WeakSet()
         self._in_hand[full] = hand
         return hand
 

@@ -7,7 +7,7 @@ from collections.abc import Hashable
 from weakref import WeakValueDictionary
 
 
-class Turns:
+class NamedLocks:
     """Locks by name, there as long as somebody holds or awaits one. Of one event loop."""
 
     def __init__(self) -> None:

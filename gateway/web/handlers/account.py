@@ -14,7 +14,7 @@ from gateway.core.wording import time_left
 from gateway.web.context import Ask, Kit
 from gateway.web.handlers import activity, enrolment, second_factor
 from gateway.web.handlers.enrolment import RECOVERY
-from gateway.web.responses import Reply, see_other
+from gateway.web.responses import PageResponse, see_other
 from gateway.web.responses import cookies as set_cookies
 
 ACTIVITY: Final = f"{PREFIX}/activity"
@@ -55,7 +55,7 @@ def done(key: str) -> str:
     return f"{OVERVIEW}?done={key}"
 
 
-async def overview(kit: Kit, ask: Ask, session: Session) -> Reply:
+async def overview(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     seen = await kit.flow.manage.overview(session, device_cookie=kit.cookie(ask, cookies.DEVICE))
     due = seen.required_from
     return kit.page(
@@ -75,12 +75,12 @@ async def overview(kit: Kit, ask: Ask, session: Session) -> Reply:
     )
 
 
-async def factor(kit: Kit, ask: Ask, session: Session) -> Reply:
+async def factor(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     """One device: its name, and the way to remove it."""
     return _factor(kit, ask, session, await _row(kit, session, ask.tail))
 
 
-async def rename(kit: Kit, ask: Ask, session: Session) -> Reply:
+async def rename(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     row, name = await _row(kit, session, ask.value("id")), ask.value("name")
     try:
         if not name:
@@ -93,7 +93,7 @@ async def rename(kit: Kit, ask: Ask, session: Session) -> Reply:
     return _renewed(kit, "renamed", cookie)
 
 
-async def remove(kit: Kit, ask: Ask, session: Session) -> Reply:
+async def remove(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     row = await _row(kit, session, ask.value("id"))
     try:
         cookie = await kit.flow.manage.remove(session, row.kind, row.id, ask.caller)
@@ -104,12 +104,12 @@ async def remove(kit: Kit, ask: Ask, session: Session) -> Reply:
     return _renewed(kit, "removed", cookie)
 
 
-async def recovery_form(kit: Kit, ask: Ask, session: Session) -> Reply:
+async def recovery_form(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     """What new recovery codes mean, and the factor they are made for."""
     return await _recovery_form(kit, ask, session)
 
 
-async def recovery(kit: Kit, ask: Ask, session: Session) -> Reply:
+async def recovery(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     """Make new codes in place of the old ones, for a factor shown in the same form.
 
     One shown a moment ago for something else does not do: the codes outlive everything that a
@@ -135,7 +135,7 @@ async def recovery(kit: Kit, ask: Ask, session: Session) -> Reply:
 
 async def _recovery_form(
     kit: Kit, ask: Ask, session: Session, error: Refusal | None = None
-) -> Reply:
+) -> PageResponse:
     kinds = await kit.flow.kinds(session)
     if not kinds:
         raise Refusal("no_such_factor")
@@ -153,22 +153,22 @@ async def _recovery_form(
     )
 
 
-async def end_session(kit: Kit, ask: Ask, session: Session) -> Reply:
+async def end_session(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     await kit.flow.manage.end_session(session, ask.value("id"), ask.caller)
     return see_other(done("session"))
 
 
-async def end_others(kit: Kit, ask: Ask, session: Session) -> Reply:
+async def end_others(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     await kit.flow.manage.end_other_sessions(session, ask.caller)
     return see_other(done("others"))
 
 
-async def forget(kit: Kit, ask: Ask, session: Session) -> Reply:
+async def forget(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     await kit.flow.manage.forget_device(session, ask.value("id"), ask.caller)
     return see_other(done("forgotten"))
 
 
-async def remember(kit: Kit, ask: Ask, session: Session) -> Reply:
+async def remember(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     """Remember the device this browser runs on."""
     cookie = await kit.flow.manage.remember(session, ask.caller)
     kept = int(kit.flow.limits.remember)
@@ -177,18 +177,18 @@ async def remember(kit: Kit, ask: Ask, session: Session) -> Reply:
     )
 
 
-async def logout_form(kit: Kit, ask: Ask, session: Session) -> Reply:
+async def logout_form(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     """The address opened as it is: a button, because looking at a page changes nothing."""
     return kit.page(ask, "logout.html", session=session, here=LOGOUT)
 
 
-async def logout(kit: Kit, ask: Ask, session: Session) -> Reply:
+async def logout(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     """End the session here and forget its cookie."""
     await kit.flow.end(kit.cookie(ask, cookies.SESSION), ask.caller)
     return see_other(LOGIN, *set_cookies(kit.jar.clear(cookies.SESSION)))
 
 
-async def logged_out(kit: Kit, ask: Ask) -> Reply:
+async def logged_out(kit: Kit, ask: Ask) -> PageResponse:
     """Nobody is logged in, or no longer."""
     return kit.page(ask, "logout.html", here=LOGOUT)
 
@@ -209,7 +209,7 @@ def _factor(
     error: Refusal | None = None,
     *,
     typed: str | None = None,
-) -> Reply:
+) -> PageResponse:
     """typed: the name that was refused, None where it was not about the name."""
     return kit.page(
         ask,
@@ -224,5 +224,5 @@ def _factor(
     )
 
 
-def _renewed(kit: Kit, key: str, cookie: str) -> Reply:
+def _renewed(kit: Kit, key: str, cookie: str) -> PageResponse:
     return see_other(done(key), *set_cookies(kit.jar.set(cookies.SESSION, cookie)))

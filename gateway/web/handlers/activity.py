@@ -11,7 +11,7 @@ from gateway.core.login.flow import Session
 from gateway.core.wording import device_name
 from gateway.web import rendering
 from gateway.web.context import Ask, Kit
-from gateway.web.responses import Reply
+from gateway.web.responses import PageResponse
 
 SHOWN_DAYS: Final = 90
 _ON_OVERVIEW: Final = 5
@@ -57,7 +57,7 @@ _ALARMING: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ActivityRow:
     """One entry as the pages show it. about: what it concerned, "" where there is no more."""
 
     when: float
@@ -67,7 +67,7 @@ class Line:
     alarming: bool
 
 
-async def show(kit: Kit, ask: Ask, session: Session) -> Reply:
+async def show(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     """The last 90 days, newest first."""
     return kit.page(
         ask,
@@ -78,24 +78,24 @@ async def show(kit: Kit, ask: Ask, session: Session) -> Reply:
     )
 
 
-async def latest(kit: Kit, session: Session) -> list[Line]:
+async def latest(kit: Kit, session: Session) -> list[ActivityRow]:
     """The newest few, for the overview."""
     return (await lines(kit, session))[:_ON_OVERVIEW]
 
 
-async def lines(kit: Kit, session: Session) -> list[Line]:
+async def lines(kit: Kit, session: Session) -> list[ActivityRow]:
     since = kit.clock() - SHOWN_DAYS * 86400
     found = await kit.activity.of_user(session.user_id, since)
     return [_line(entry) for entry in found]
 
 
-def _line(entry: Entry) -> Line:
+def _line(entry: Entry) -> ActivityRow:
     """An event of a newer version of the gateway is shown by its name."""
     origin = entry.origin
     act = f"{origin.method} {origin.path}".strip() if entry.event.startswith("guarded_") else ""
     device = device_name(origin.user_agent) if origin.user_agent else ""
     known = entry.event in WORDS
-    return Line(
+    return ActivityRow(
         when=entry.time,
         what=WORDS[Event(entry.event)] if known else entry.event,
         about=act or rendering.factor(entry.factor),

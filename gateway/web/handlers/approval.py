@@ -12,17 +12,17 @@ from gateway.core.typed import plain
 from gateway.core.urls import APPROVE
 from gateway.core.wording import time_left
 from gateway.web.context import Ask, Kit
-from gateway.web.responses import Reply, see_other
+from gateway.web.responses import PageResponse, see_other
 
 _NUMBER: Final = re.compile(r"[1-9][0-9]")
 
 
-async def show(kit: Kit, ask: Ask, session: Session) -> Reply:
+async def show(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     """Who asks, from where; the person types the number that stands in their own terminal."""
     return await _form(kit, ask, session)
 
 
-async def submit(kit: Kit, ask: Ask, session: Session) -> Reply:
+async def submit(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     """Let the next try by that client pass, once; a wrong number denies it."""
     here = f"{APPROVE}/{ask.tail}"
     if (await _waiting(kit, ask, session)).approved:
@@ -34,7 +34,7 @@ async def submit(kit: Kit, ask: Ask, session: Session) -> Reply:
     return see_other(here)
 
 
-async def _form(kit: Kit, ask: Ask, session: Session, error: Refusal | None = None) -> Reply:
+async def _form(kit: Kit, ask: Ask, session: Session, error: Refusal | None = None) -> PageResponse:
     waiting = await _waiting(kit, ask, session)
     return kit.page(
         ask,

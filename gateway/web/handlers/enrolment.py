@@ -19,7 +19,7 @@ from gateway.core.login.flow import Pending, Session
 from gateway.core.urls import ENROL, OVERVIEW, PREFIX
 from gateway.web import rendering
 from gateway.web.context import SEEN, SENT, Ask, Kit
-from gateway.web.responses import CODES, Reply, see_other
+from gateway.web.responses import CODES, PageResponse, see_other
 from gateway.web.responses import cookies as set_cookies
 
 ADD: Final = f"{PREFIX}/add"
@@ -34,13 +34,13 @@ def base(who: Pending | Session) -> str:
     return ENROL if isinstance(who, Pending) else ADD
 
 
-async def show(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
+async def show(kit: Kit, ask: Ask, who: Pending | Session) -> PageResponse:
     """The secret on offer, or the page that starts an offer."""
     offer = await kit.flow.enrolling.offered(who)
     return _start(kit, ask, who) if offer is None else _offer(kit, ask, who, offer)
 
 
-async def start(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
+async def start(kit: Kit, ask: Ask, who: Pending | Session) -> PageResponse:
     """Offer a new secret under the name the person chose."""
     name = ask.value("name")
     if not name:
@@ -54,7 +54,7 @@ async def start(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
     return see_other(base(who))
 
 
-async def confirm(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
+async def confirm(kit: Kit, ask: Ask, who: Pending | Session) -> PageResponse:
     """A code from the app shows that the secret arrived there."""
     code = ask.value("code")
     try:
@@ -71,7 +71,7 @@ async def confirm(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
     return await after(kit, ask, who, enrolled)
 
 
-async def codes_anew(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
+async def codes_anew(kit: Kit, ask: Ask, who: Pending | Session) -> PageResponse:
     """Fresh codes for a person who lost the page before finishing.
 
     Who has a factor to show makes new ones by it; at the first set-up there is none yet.
@@ -81,14 +81,14 @@ async def codes_anew(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
     return await after(kit, ask, who, await kit.flow.enrolling.shown_again(who))
 
 
-async def finish_form(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
+async def finish_form(kit: Kit, ask: Ask, who: Pending | Session) -> PageResponse:
     """The last step without the codes: a reload shows them no second time."""
     if not await kit.flow.enrolling.unfinished(who):
         return see_other(ENROL if isinstance(who, Pending) else OVERVIEW)
     return await _codes(kit, ask, who, ())
 
 
-async def finish(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
+async def finish(kit: Kit, ask: Ask, who: Pending | Session) -> PageResponse:
     """One code typed, or the tick that they are saved, completes the set-up."""
     try:
         enrolled = await kit.flow.enrolling.finish(
@@ -101,7 +101,7 @@ async def finish(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
     return await after(kit, ask, who, enrolled)
 
 
-async def after(kit: Kit, ask: Ask, who: Pending | Session, enrolled: Enrolled) -> Reply:
+async def after(kit: Kit, ask: Ask, who: Pending | Session, enrolled: Enrolled) -> PageResponse:
     """What a step led to: codes to show, a login that is complete, or a session renewed."""
     if enrolled.passed is not None:
         return await kit.passed(ask, enrolled.passed)
@@ -127,7 +127,7 @@ def _start(
     who: Pending | Session,
     name: str = _USUAL_NAME,
     error: Refusal | None = None,
-) -> Reply:
+) -> PageResponse:
     return kit.page(
         ask,
         "enrol_start.html",
@@ -146,7 +146,7 @@ def _offer(
     who: Pending | Session,
     offer: TotpOffer,
     error: Refusal | None = None,
-) -> Reply:
+) -> PageResponse:
     return kit.page(
         ask,
         "enrol_totp.html",
@@ -166,7 +166,7 @@ async def _codes(
     error: Refusal | None = None,
     *,
     replaced: bool = False,
-) -> Reply:
+) -> PageResponse:
     """replaced: there were codes before, which have ended."""
     has_factor = isinstance(who, Session) and bool(await kit.flow.kinds(who))
     text = "\n".join(

@@ -6,10 +6,10 @@ from gateway import NAME
 from gateway.core.crypto.liveness import NONCE, PARAMETER, PURPOSE
 from gateway.core.store import StoreUnavailable
 from gateway.web.context import Ask, Kit
-from gateway.web.responses import Reply, as_json
+from gateway.web.responses import PageResponse, as_json
 
 
-async def show(kit: Kit, ask: Ask) -> Reply:
+async def show(kit: Kit, ask: Ask) -> PageResponse:
     """200 in any case while this process answers: without its store it still forwards what
     the rules let pass, so taking it out of rotation would only make things worse.
 

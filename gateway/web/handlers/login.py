@@ -12,19 +12,19 @@ from gateway.core.typed import one_time_code, split_code
 from gateway.core.urls import ENROL, INVITE, LOGIN, OVERVIEW, PREFIX, VERIFY
 from gateway.web.context import Ask, Kit
 from gateway.web.handlers import second_factor
-from gateway.web.responses import WEBAUTHN, Reply, see_other
+from gateway.web.responses import WEBAUTHN, PageResponse, see_other
 from gateway.web.responses import cookies as set_cookies
 
 PASSKEY: Final = f"{PREFIX}/passkey"
 PASSKEY_OPTIONS: Final = f"{PREFIX}/webauthn/login"
 
 
-async def show(kit: Kit, ask: Ask) -> Reply:
+async def show(kit: Kit, ask: Ask) -> PageResponse:
     """The form; `?next=` says where to go afterwards."""
     return form(kit, ask)
 
 
-async def submit(kit: Kit, ask: Ask) -> Reply:
+async def submit(kit: Kit, ask: Ask) -> PageResponse:
     """Ask the upstream, then go on to the second factor, its enrolment, or straight through."""
     user, password = ask.value("user"), ask.form.get("password", "")
     missing = "The user name" if not user else "" if password else "The password"
@@ -67,7 +67,7 @@ async def _checked(kit: Kit, ask: Ask, user: str, password: str) -> tuple[Held, 
     raise Refusal("password_invalid")
 
 
-async def _with_code(kit: Kit, ask: Ask, begun: Begun, code: str) -> Reply:
+async def _with_code(kit: Kit, ask: Ask, begun: Begun, code: str) -> PageResponse:
     """Both steps in one; a wrong code leaves the login waiting for another."""
     pending = set_cookies(kit.jar.set(cookies.PENDING, begun.cookie))
     waiting = await kit.flow.pending(begun.cookie)
@@ -84,7 +84,7 @@ async def _with_code(kit: Kit, ask: Ask, begun: Begun, code: str) -> Reply:
     return await kit.passed(ask, passed)
 
 
-async def _go_on(kit: Kit, ask: Ask, begun: Begun, user: str) -> Reply:
+async def _go_on(kit: Kit, ask: Ask, begun: Begun, user: str) -> PageResponse:
     if begun.step is Step.PASSED:
         assert begun.held is not None, "a login that passed says what it earned"
         return await kit.passed(ask, Passed(begun.cookie, begun.held, user))
@@ -94,7 +94,7 @@ async def _go_on(kit: Kit, ask: Ask, begun: Begun, user: str) -> Reply:
     )
 
 
-def form(kit: Kit, ask: Ask, user: str = "", error: Refusal | None = None) -> Reply:
+def form(kit: Kit, ask: Ask, user: str = "", error: Refusal | None = None) -> PageResponse:
     """The login page; a passkey signs in without a name, except on an invitation."""
     return kit.page(
         ask,

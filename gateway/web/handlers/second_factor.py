@@ -13,18 +13,18 @@ from gateway.core.http import cookies
 from gateway.core.login.flow import Pending
 from gateway.core.urls import LOGIN, PREFIX, VERIFY
 from gateway.web.context import Ask, Kit
-from gateway.web.responses import WEBAUTHN, Reply, see_other
+from gateway.web.responses import WEBAUTHN, PageResponse, see_other
 from gateway.web.responses import cookies as set_cookies
 
 CANCEL: Final = f"{VERIFY}/cancel"
 
 
-async def show(kit: Kit, ask: Ask, pending: Pending) -> Reply:
+async def show(kit: Kit, ask: Ask, pending: Pending) -> PageResponse:
     """The form for one kind of factor; `?use=` chooses another."""
     return form(kit, ask, pending)
 
 
-async def submit(kit: Kit, ask: Ask, pending: Pending) -> Reply:
+async def submit(kit: Kit, ask: Ask, pending: Pending) -> PageResponse:
     """Judge the answer. A wrong one shows the form again; the pending login stays."""
     kind, answer = ask.value("kind"), ask.value("code")
     try:
@@ -43,12 +43,12 @@ async def submit(kit: Kit, ask: Ask, pending: Pending) -> Reply:
     return await kit.passed(ask, passed)
 
 
-async def cancel(kit: Kit, ask: Ask, pending: Pending) -> Reply:
+async def cancel(kit: Kit, ask: Ask, pending: Pending) -> PageResponse:
     """Forget this login; what is left of it ends by itself."""
     return see_other(LOGIN, *set_cookies(kit.jar.clear(cookies.PENDING)))
 
 
-def form(kit: Kit, ask: Ask, pending: Pending, error: Refusal | None = None) -> Reply:
+def form(kit: Kit, ask: Ask, pending: Pending, error: Refusal | None = None) -> PageResponse:
     """The page that asks for the second factor."""
     choices = choose(ask, pending.kinds or KINDS[:1])
     return kit.page(

@@ -8,16 +8,16 @@ from gateway.core.login.flow import Session
 from gateway.core.urls import OVERVIEW, STEP_UP, login_for
 from gateway.web.context import Ask, Kit
 from gateway.web.handlers import second_factor
-from gateway.web.responses import Reply, see_other
+from gateway.web.responses import PageResponse, see_other
 from gateway.web.responses import cookies as set_cookies
 
 
-async def show(kit: Kit, ask: Ask, session: Session) -> Reply:
+async def show(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     """The form; `?next=` says which change comes afterwards."""
     return await _form(kit, ask, session)
 
 
-async def submit(kit: Kit, ask: Ask, session: Session) -> Reply:
+async def submit(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     """Judge the answer; the session goes on under a new id."""
     try:
         cookie = await second_factor.prove(kit, ask)
@@ -28,7 +28,7 @@ async def submit(kit: Kit, ask: Ask, session: Session) -> Reply:
     return see_other(ask.next() or OVERVIEW, *set_cookies(kit.jar.set(cookies.SESSION, cookie)))
 
 
-async def _form(kit: Kit, ask: Ask, session: Session, error: Refusal | None = None) -> Reply:
+async def _form(kit: Kit, ask: Ask, session: Session, error: Refusal | None = None) -> PageResponse:
     kinds = await kit.flow.kinds(session)
     if not kinds:  # nothing to prove; a fresh login is the only way to a recent proof
         return see_other(login_for(OVERVIEW))

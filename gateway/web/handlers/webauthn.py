@@ -17,19 +17,19 @@ from gateway.core.login.flow import Pending, Session
 from gateway.core.urls import OVERVIEW, PREFIX, own
 from gateway.web.context import Ask, Kit
 from gateway.web.handlers import enrolment, login
-from gateway.web.responses import WEBAUTHN, Reply, as_json
+from gateway.web.responses import WEBAUTHN, PageResponse, as_json
 
 OPTIONS: Final = f"{PREFIX}/webauthn"
 ENROL_OPTIONS: Final = f"{OPTIONS}/enrol"
 ADD_OPTIONS: Final = f"{OPTIONS}/add"
 
 
-async def ask_options(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
+async def ask_options(kit: Kit, ask: Ask, who: Pending | Session) -> PageResponse:
     """Options for navigator.credentials.get(), with a fresh challenge."""
     return _options(await kit.flow.ask(who, "webauthn"))
 
 
-async def create_options(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
+async def create_options(kit: Kit, ask: Ask, who: Pending | Session) -> PageResponse:
     """Options for navigator.credentials.create()."""
     name = ask.value("name")
     if not name:
@@ -37,13 +37,13 @@ async def create_options(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
     return _options(await kit.flow.enrolling.webauthn(who, name))
 
 
-async def passkey_options(kit: Kit, ask: Ask) -> Reply:
+async def passkey_options(kit: Kit, ask: Ask) -> PageResponse:
     """Options for a sign-in without a user name, and the ticket its answer comes back with."""
     ticket, options = kit.flow.passkey_ask()
     return _options(options, ticket=ticket)
 
 
-async def passkey(kit: Kit, ask: Ask) -> Reply:
+async def passkey(kit: Kit, ask: Ask) -> PageResponse:
     """Sign in with a passkey alone."""
     try:
         passed = await kit.flow.passkey_login(
@@ -65,12 +65,12 @@ async def passkey(kit: Kit, ask: Ask) -> Reply:
     return await kit.passed(ask, passed)
 
 
-async def add_form(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
+async def add_form(kit: Kit, ask: Ask, who: Pending | Session) -> PageResponse:
     """The page that registers a key."""
     return _form(kit, ask, who)
 
 
-async def add(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
+async def add(kit: Kit, ask: Ask, who: Pending | Session) -> PageResponse:
     """The browser's answer to `create_options`."""
     try:
         enrolled = await kit.flow.enrolling.confirm_webauthn(who, ask.value("code"), ask.caller)
@@ -81,7 +81,7 @@ async def add(kit: Kit, ask: Ask, who: Pending | Session) -> Reply:
     return await enrolment.after(kit, ask, who, enrolled)
 
 
-def _form(kit: Kit, ask: Ask, who: Pending | Session, error: Refusal | None = None) -> Reply:
+def _form(kit: Kit, ask: Ask, who: Pending | Session, error: Refusal | None = None) -> PageResponse:
     return kit.page(
         ask,
         "key_add.html",
@@ -93,5 +93,5 @@ def _form(kit: Kit, ask: Ask, who: Pending | Session, error: Refusal | None = No
     )
 
 
-def _options(options: str, **more: str) -> Reply:
+def _options(options: str, **more: str) -> PageResponse:
     return as_json(200, {"options": json.loads(options), **more})

@@ -187,7 +187,7 @@ async def test_nor_can_one_that_only_lacked_its_last_step(world: World) -> None:
     await world.enrol(alice)
     with pytest.raises(Refusal, match="enrolment_expired"):
         await world.flow.enrolling.finish(who, mallory.caller, saved=True)
-    account = await world.flow._.accounts.get("alice")
+    account = await world.flow._services.accounts.get("alice")
     assert account
     assert [device.name for device in account.totp] == ["phone"]
 

@@ -117,7 +117,7 @@ async def test_what_was_earned_without_a_factor_ends_with_the_grace(world: World
 
 async def test_optional_means_nothing_for_who_has_a_factor(world: World) -> None:
     world = world.other(enrolment=Enrolment.OPTIONAL)
-    admin = Admin(world.flow._)
+    admin = Admin(world.flow._services)
     await admin.enrol("alice")
     assert (await refusal(world, "alice", None)).slug == "otp_required"
     begun = await world.flow.begin("alice", earned("alice"), shell())
@@ -128,7 +128,7 @@ async def test_optional_means_nothing_for_who_has_a_factor(world: World) -> None
 
 
 async def invited(world: World, name: str) -> str:
-    made = await Admin(world.flow._).invite(name)
+    made = await Admin(world.flow._services).invite(name)
     assert made.link.startswith("https://packages.example.org/+auth/invite/")
     return made.link.rpartition("/")[2]
 
@@ -144,7 +144,7 @@ async def test_an_invitation_lets_its_person_enrol_once(world: World) -> None:
     assert begun.step is Step.ENROL
     alice = Person("alice")
     await finish_enrolment(world, alice, begun.cookie)
-    await Admin(world.flow._).reset("alice", "lost")
+    await Admin(world.flow._services).reset("alice", "lost")
     with pytest.raises(Refusal, match="invite_required"):
         await world.flow.begin("alice", earned("alice"), caller(), invitation=token)
 
@@ -176,7 +176,7 @@ async def test_an_invitation_that_ends_meanwhile_enrols_nobody(world: World) -> 
     await invited(world, "alice")
     with pytest.raises(Refusal, match="invite_invalid"):
         await finish_enrolment(world, Person("alice"), begun.cookie)
-    assert not (await Admin(world.flow._).show("alice")).protected
+    assert not (await Admin(world.flow._services).show("alice")).protected
 
 
 async def test_a_password_alone_enrols_nobody_before_the_deadline(world: World) -> None:
@@ -391,7 +391,7 @@ async def test_what_waited_before_the_factors_changed_cannot_pass(world: World) 
     session = await world.session((await world.enrol(Person("alice"))).session_cookie)
     old = await asked(world, "alice")
     await world.flow.approve(session, *old, caller())
-    invited = (await Admin(world.flow._).reset("alice", "lost phone")).invitation
+    invited = (await Admin(world.flow._services).reset("alice", "lost phone")).invitation
     assert (await refusal(world, "alice", None)).slug == "invite_required"
     again = await world.enrol(Person("alice"), invitation=invited.link.rpartition("/")[2])
     fresh = await world.session(again.session_cookie)
