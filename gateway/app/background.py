@@ -14,7 +14,7 @@ from gateway.app.domain import queue_of
 from gateway.core.audit.trail import Trail
 from gateway.core.clock import Clock, Random
 from gateway.core.crypto.keyring import KeyRing
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.core.http.facts import IPAddress
 from gateway.core.login.flow import SWEEP_EVERY
 from gateway.core.notices.queue import NoticeQueue
@@ -142,7 +142,7 @@ def _asks_index(settings: Settings, calls: Calls) -> AddressOf | None:
         fields = (("accept", "application/json"),)
         reply = await calls.ask(Call("GET", f"/{quote(user, safe='')}", fields))
         if reply.status >= 500:
-            raise Refusal("upstream_broken")  # no answer is no absence: it is asked again
+            raise Refusal(Slug.UPSTREAM_BROKEN)  # no answer is no absence: it is asked again
         return in_devpi_user(reply.body) if reply.status == 200 else None
 
     return ask_devpi

@@ -9,7 +9,7 @@ from typing import Final
 
 from aiohttp import web
 
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.gate.replies import Replies, response_of
 
 _log = logging.getLogger("gateway.handler")
@@ -56,6 +56,6 @@ class _Protocol(web.RequestHandler):
             _log.error("a page could not be sent", exc_info=exc)
         if request.writer.output_size > 0:
             raise ConnectionError("a part of the answer is out")
-        answer = response_of(self._replies.refusal(None, Refusal("internal")))
+        answer = response_of(self._replies.refusal(None, Refusal(Slug.INTERNAL)))
         answer.force_close()
         return answer

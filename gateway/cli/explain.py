@@ -9,6 +9,7 @@ import click
 
 from gateway.cli import output
 from gateway.cli.output import config_option
+from gateway.core.errors import Slug
 
 if TYPE_CHECKING:
     from gateway.core.http.facts import IPAddress
@@ -103,7 +104,9 @@ def _told(settings: Settings, verdict: Explanation) -> list[str]:
     lines.append(f"rule: {rule.name} ({rule.position})" if rule else "rule: none")
     lines.append(f"policy: {policy}")
     if policy is Policy.DENY:
-        lines.append(f"refused: denied ({MESSAGES['denied'].status}): {MESSAGES['denied'].text}")
+        lines.append(
+            f"refused: denied ({MESSAGES[Slug.DENIED].status}): {MESSAGES[Slug.DENIED].text}"
+        )
     else:
         age = rule.max_age if rule and rule.max_age else settings.second_factor.max_age
         acts = rule.session if rule else settings.upstream.acts_by_session

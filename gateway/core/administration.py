@@ -17,7 +17,7 @@ from gateway.core.accounts.records import Account, Invitation, Recovery, usable_
 from gateway.core.accounts.repository import Accounts
 from gateway.core.audit.events import Event, Origin
 from gateway.core.crypto.signing import token
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.core.login.browser import invitation_digest
 from gateway.core.login.self_service import FactorRow, factor_rows
 from gateway.core.login.services import Services
@@ -110,7 +110,7 @@ class Admin:
 
         def work(present: Account) -> tuple[Account, None]:
             if present.protected:
-                raise Refusal("already_enrolled", user=user)
+                raise Refusal(Slug.ALREADY_ENROLLED, user=user)
             changed = replace(
                 present.bumped().with_device(added),
                 recovery=Recovery(recovery.digests(user_id, codes), now),
@@ -136,7 +136,7 @@ class Admin:
 
         def work(account: Account) -> tuple[Account, None]:
             if account.protected:
-                raise Refusal("already_enrolled", user=user)
+                raise Refusal(Slug.ALREADY_ENROLLED, user=user)
             return replace(account, invitation=invitation), None
 
         await self._services.accounts.change(user_id, user, work, now=self._services.clock())
@@ -204,7 +204,7 @@ class Admin:
     async def _known(self, user: str) -> Account:
         account = await self._services.accounts.get(id_of(user))
         if account is None or account.removed:
-            raise Refusal("no_such_person", user=user)
+            raise Refusal(Slug.NO_SUCH_PERSON, user=user)
         return account
 
     async def _record(

@@ -7,8 +7,75 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
+
+
+class Slug(StrEnum):
+    """The stable name of a refusal; tests, logs and clients use it."""
+
+    AMBIGUOUS_TARGET = "ambiguous_target"
+    BAD_REQUEST = "bad_request"
+    HEAD_TOO_LARGE = "head_too_large"
+    BODY_TOO_LARGE = "body_too_large"
+    REQUEST_TIMEOUT = "request_timeout"
+    EXPECTATION_FAILED = "expectation_failed"
+    UNREADABLE_FORM = "unreadable_form"
+    UNSAFE_ARCHIVE = "unsafe_archive"
+    UNREADABLE_LOGIN = "unreadable_login"
+    DENIED = "denied"
+    CREDENTIAL_REQUIRED = "credential_required"
+    MIXED_CREDENTIALS = "mixed_credentials"
+    NOT_PART_OF_A_PAGE = "not_part_of_a_page"
+    CROSS_SITE = "cross_site"
+    PAGE_ONLY = "page_only"
+    SERVICE_WORKER = "service_worker"
+    NOTHING_TO_UPLOAD_TO = "nothing_to_upload_to"
+    NOT_HERE = "not_here"
+    SECOND_FACTOR_REQUIRED = "second_factor_required"
+    SESSION_NOT_ENOUGH = "session_not_enough"
+    SECOND_FACTOR_STALE = "second_factor_stale"
+    OTP_REQUIRED = "otp_required"
+    OTP_INVALID = "otp_invalid"
+    PASSWORD_INVALID = "password_invalid"  # noqa: S105
+    NOT_ENROLLED = "not_enrolled"
+    INVITE_REQUIRED = "invite_required"
+    INVITE_INVALID = "invite_invalid"
+    THROTTLED = "throttled"
+    UNUSABLE_NAME = "unusable_name"
+    PENDING_EXPIRED = "pending_expired"
+    CSRF = "csrf"
+    BAD_FORM = "bad_form"
+    UNSUPPORTED_TYPE = "unsupported_type"
+    FIELD_MISSING = "field_missing"
+    STEP_UP_REQUIRED = "step_up_required"
+    CLOCK_OFF = "clock_off"
+    ENROLMENT_EXPIRED = "enrolment_expired"
+    RECOVERY_UNCONFIRMED = "recovery_unconfirmed"
+    KEY_REFUSED = "key_refused"
+    KEY_UNANSWERED = "key_unanswered"
+    KEY_KNOWN = "key_known"
+    APPROVAL_GONE = "approval_gone"
+    APPROVAL_DENIED = "approval_denied"
+    NUMBER_UNREADABLE = "number_unreadable"
+    UNUSABLE_LABEL = "unusable_label"
+    NAME_TAKEN = "name_taken"
+    TOO_MANY_FACTORS = "too_many_factors"
+    NO_SUCH_FACTOR = "no_such_factor"
+    LAST_FACTOR = "last_factor"
+    ALREADY_ENROLLED = "already_enrolled"
+    NO_SUCH_PERSON = "no_such_person"
+    UPSTREAM_UNREACHABLE = "upstream_unreachable"
+    UPSTREAM_BROKEN = "upstream_broken"
+    UPSTREAM_OPEN = "upstream_open"
+    UPSTREAM_TIMEOUT = "upstream_timeout"
+    STORE_UNAVAILABLE = "store_unavailable"
+    CROWDED = "crowded"
+    SHUTTING_DOWN = "shutting_down"
+    INTERNAL = "internal"
+    NOT_FOUND = "not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,54 +101,54 @@ class Message:
 MESSAGES: Final = MappingProxyType(
     {
         # -- the request itself -------------------------------------------------------------
-        "ambiguous_target": Message(
+        Slug.AMBIGUOUS_TARGET: Message(
             400,
             "Address not accepted",
             "The address of this request can be read in more than one way: {why}.",
             "Ask for the plain path.",
         ),
-        "bad_request": Message(
+        Slug.BAD_REQUEST: Message(
             400,
             "Request not accepted",
             "This request was not accepted: {why}.",
             "Send it again with a client that follows RFC 9112.",
         ),
-        "head_too_large": Message(
+        Slug.HEAD_TOO_LARGE: Message(
             431,
             "Header too large",
             "The head of this request is larger than {limit} bytes.",
             "Send fewer or shorter header fields.",
         ),
-        "body_too_large": Message(
+        Slug.BODY_TOO_LARGE: Message(
             413,
             "Body too large",
             "The body of this request is larger than {limit} bytes, which is the limit here.",
             "Send less, or ask the administrator.",
         ),
-        "request_timeout": Message(
+        Slug.REQUEST_TIMEOUT: Message(
             408,
             "Request too slow",
             "The request did not arrive in time.",
             "Try again.",
         ),
-        "expectation_failed": Message(
+        Slug.EXPECTATION_FAILED: Message(
             417,
             "Expectation not supported",
             "Only 'Expect: 100-continue' is understood.",
         ),
-        "unreadable_form": Message(
+        Slug.UNREADABLE_FORM: Message(
             400,
             "Form not accepted",
             "The form in this request cannot be read in exactly one way: {why}.",
             "Send one ':action' field, as twine does.",
         ),
-        "unsafe_archive": Message(
+        Slug.UNSAFE_ARCHIVE: Message(
             400,
             "Archive not accepted",
             "The index would unpack this archive, and {why}.",
             "Pack it again as a plain ZIP archive whose names are relative and have no '..'.",
         ),
-        "unreadable_login": Message(
+        Slug.UNREADABLE_LOGIN: Message(
             400,
             "Login not accepted",
             "This login cannot be read in exactly one way.",
@@ -89,8 +156,8 @@ MESSAGES: Final = MappingProxyType(
             "plain form.",
         ),
         # -- the rules ----------------------------------------------------------------------
-        "denied": Message(403, "Not allowed", "The rules of this gateway do not allow this."),
-        "credential_required": Message(
+        Slug.DENIED: Message(403, "Not allowed", "The rules of this gateway do not allow this."),
+        Slug.CREDENTIAL_REQUIRED: Message(
             401,
             "Log in first",
             "This part of the index is for people who have logged in.",
@@ -99,7 +166,7 @@ MESSAGES: Final = MappingProxyType(
             "or log in at {login}",
             other_field="fault",
         ),
-        "mixed_credentials": Message(
+        Slug.MIXED_CREDENTIALS: Message(
             401,
             "More than one identity",
             "This request carries credentials of more than one kind or person.",
@@ -110,44 +177,44 @@ MESSAGES: Final = MappingProxyType(
             "from ~/.netrc, or the name from the address; logging in again does not help.",
             other_field="beside",
         ),
-        "not_part_of_a_page": Message(
+        Slug.NOT_PART_OF_A_PAGE: Message(
             403,
             "Uploaded file",
             "This is an uploaded file; no page of this index runs it or takes its style from it.",
             "Open it by itself.",
         ),
-        "cross_site": Message(
+        Slug.CROSS_SITE: Message(
             403,
             "Request from another site",
             "This change was asked for by another site, so it was not carried out.",
             "Start from a page of this index: {home}",
         ),
-        "page_only": Message(
+        Slug.PAGE_ONLY: Message(
             403,
             "Opens in a window of its own only",
             "The pages of the gateway answer a person who opens them, no script and no frame.",
             "Open {page} in a browser window of its own.",
         ),
-        "service_worker": Message(
+        Slug.SERVICE_WORKER: Message(
             403,
             "No service workers here",
             "A script asked to become a service worker, which could read every page of this host.",
             "Nothing of this index needs one; no page stops working without it.",
         ),
-        "nothing_to_upload_to": Message(
+        Slug.NOTHING_TO_UPLOAD_TO: Message(
             404,
             "Nothing is uploaded here",
             "Nothing can be uploaded to this address.",
             "Upload to {address}",
         ),
-        "not_here": Message(
+        Slug.NOT_HERE: Message(
             404,
             "Nothing is served here",
             "Nothing is served at this address.",
             "The index is at {home}",
         ),
         # -- the second factor --------------------------------------------------------------
-        "second_factor_required": Message(
+        Slug.SECOND_FACTOR_REQUIRED: Message(
             401,
             "Second factor required",
             "This needs a second factor.",
@@ -155,7 +222,7 @@ MESSAGES: Final = MappingProxyType(
             option="(This request has only {fault}.)",
             option_field="fault",
         ),
-        "session_not_enough": Message(
+        Slug.SESSION_NOT_ENOUGH: Message(
             401,
             "A browser's login is not enough",
             "A browser's login reads here, it changes nothing.",
@@ -163,7 +230,7 @@ MESSAGES: Final = MappingProxyType(
             option="(This request has {fault}.)",
             option_field="fault",
         ),
-        "second_factor_stale": Message(
+        Slug.SECOND_FACTOR_STALE: Message(
             401,
             "Second factor too old",
             "This needs a second factor from the last {max_age}.",
@@ -171,7 +238,7 @@ MESSAGES: Final = MappingProxyType(
             option="(That of {fault} is older, or a remembered device's.)",
             option_field="fault",
         ),
-        "otp_required": Message(
+        Slug.OTP_REQUIRED: Message(
             401,
             "Code required",
             "Your password is right; a one-time code is needed too.",
@@ -179,219 +246,223 @@ MESSAGES: Final = MappingProxyType(
             option="Or open {approve} within two minutes, type {number} there and try again.",
             option_field="approve",
         ),
-        "otp_invalid": Message(
+        Slug.OTP_INVALID: Message(
             401,
             "Code not accepted",
             "This one-time code is wrong or was used before.",
             "Wait for the next code and try again.",
         ),
-        "password_invalid": Message(
+        Slug.PASSWORD_INVALID: Message(
             401,
             "Name or password not accepted",
             "The index did not accept this user name and password.",
             "Check both and try again.",
         ),
-        "not_enrolled": Message(
+        Slug.NOT_ENROLLED: Message(
             403,
             "No second factor yet",
             "You have no second factor yet, and this index requires one.",
             "Set it up in a browser: {enrol}",
         ),
-        "invite_required": Message(
+        Slug.INVITE_REQUIRED: Message(
             403,
             "Invitation required",
             "Setting up a second factor here takes an invitation.",
             "Ask the administrator for one (index-gateway user invite).",
         ),
-        "invite_invalid": Message(
+        Slug.INVITE_INVALID: Message(
             403,
             "Invitation not accepted",
             "This invitation is used up, out of date or for somebody else.",
             "Ask the administrator for a new one (index-gateway user invite).",
         ),
-        "throttled": Message(
+        Slug.THROTTLED: Message(
             429,
             "Too many tries",
             "Too many tries; wait {wait}.",
             "Then try again.",
         ),
-        "unusable_name": Message(
+        Slug.UNUSABLE_NAME: Message(
             400,
             "User name not accepted",
             "This user name is empty or has characters that cannot be used.",
         ),
-        "pending_expired": Message(
+        Slug.PENDING_EXPIRED: Message(
             401,
             "Login took too long",
             "This login has ended or was finished elsewhere.",
             "Log in again.",
         ),
-        "csrf": Message(
+        Slug.CSRF: Message(
             403,
             "Form out of date",
             "This form is out of date or came from another place.",
             "Open the page again and send it once more.",
         ),
-        "bad_form": Message(
+        Slug.BAD_FORM: Message(
             400,
             "Form not accepted",
             "This form cannot be read in exactly one way: {why}.",
             "Open the page again and send it once more.",
         ),
-        "unsupported_type": Message(
+        Slug.UNSUPPORTED_TYPE: Message(
             415,
             "Kind of body not accepted",
             "This page takes {accepted} only.",
         ),
-        "field_missing": Message(400, "Something is missing", "{what} is missing.", "Fill it in."),
-        "step_up_required": Message(
+        Slug.FIELD_MISSING: Message(
+            400, "Something is missing", "{what} is missing.", "Fill it in."
+        ),
+        Slug.STEP_UP_REQUIRED: Message(
             401,
             "Confirm it is you",
             "Changing your factors needs a second factor from the last {max_age}.",
         ),
         # -- setting up and changing factors --------------------------------------------------
-        "clock_off": Message(
+        Slug.CLOCK_OFF: Message(
             400,
             "Clock is off",
             "The code is right for another time: your phone is {offset}.",
             "Set its clock to automatic, then type the next code.",
         ),
-        "enrolment_expired": Message(
+        Slug.ENROLMENT_EXPIRED: Message(
             400,
             "Set-up took too long",
             "This set-up has ended or was started again elsewhere.",
             "Start it again; nothing has changed so far.",
         ),
-        "recovery_unconfirmed": Message(
+        Slug.RECOVERY_UNCONFIRMED: Message(
             400,
             "Recovery codes not confirmed",
             "This is none of the recovery codes just shown, and the tick is missing.",
             "Type one of the codes, or tick that you have saved them.",
         ),
-        "key_refused": Message(
+        Slug.KEY_REFUSED: Message(
             400,
             "Key not accepted",
             "The answer of the browser or key could not be accepted.",
             "Try again, or use another key.",
         ),
-        "key_unanswered": Message(
+        Slug.KEY_UNANSWERED: Message(
             400,
             "No answer from the key",
             "No key answered: it was cancelled, took too long, or none fits.",
             "Try again, or choose another way.",
         ),
-        "key_known": Message(
+        Slug.KEY_KNOWN: Message(
             400, "Key in use", "This key is among your devices already.", "Use another one."
         ),
-        "approval_gone": Message(
+        Slug.APPROVAL_GONE: Message(
             404,
             "No login waits here",
             "This command-line login has ended, or it is another person's.",
             "Start it again in your terminal.",
         ),
-        "approval_denied": Message(
+        Slug.APPROVAL_DENIED: Message(
             403,
             "Login denied",
             "This command-line login was denied, and you get a notice of it.",
             "If it was your own, start it again; if not, somebody knows your password: change it.",
         ),
-        "number_unreadable": Message(
+        Slug.NUMBER_UNREADABLE: Message(
             400,
             "Number not readable",
             "The number has two digits and stands in your terminal, behind the address.",
             "Type it as it stands there.",
         ),
-        "unusable_label": Message(
+        Slug.UNUSABLE_LABEL: Message(
             400,
             "Name not accepted",
             "A device needs a name of 1 to 60 visible characters.",
             "Choose another name.",
         ),
-        "name_taken": Message(
+        Slug.NAME_TAKEN: Message(
             400,
             "Name in use",
             "You have a device of this name already.",
             "Choose another name.",
         ),
-        "too_many_factors": Message(
+        Slug.TOO_MANY_FACTORS: Message(
             400,
             "Too many devices",
             "You have {limit} devices of this kind, which is the limit.",
             "Remove one first.",
         ),
-        "no_such_factor": Message(
+        Slug.NO_SUCH_FACTOR: Message(
             404,
             "No such device",
             "This device is not, or no longer, among yours.",
             "Open the overview again.",
         ),
-        "last_factor": Message(
+        Slug.LAST_FACTOR: Message(
             409,
             "Last second factor",
             "This is your last second factor, and this index requires one.",
             "Add another one first, then remove this.",
         ),
         # -- what an administrator asks for ---------------------------------------------------
-        "already_enrolled": Message(
+        Slug.ALREADY_ENROLLED: Message(
             409,
             "Has a second factor",
             "{user} has a second factor already.",
             "Where it is lost, first: index-gateway user reset {user} --reason …",
         ),
-        "no_such_person": Message(
+        Slug.NO_SUCH_PERSON: Message(
             404,
             "No such person",
             "Nobody called {user} has logged in here or was invited.",
             "See who is known: index-gateway user list",
         ),
         # -- the world ----------------------------------------------------------------------
-        "upstream_unreachable": Message(
+        Slug.UPSTREAM_UNREACHABLE: Message(
             502,
             "Index not reachable",
             "The package index behind this gateway does not answer.",
             "Try again in a moment.",
         ),
-        "upstream_broken": Message(
+        Slug.UPSTREAM_BROKEN: Message(
             502,
             "Index answered badly",
             "The package index behind this gateway gave an answer that cannot be read.",
             "Tell the administrator.",
         ),
-        "upstream_open": Message(
+        Slug.UPSTREAM_OPEN: Message(
             502,
             "Index takes any password",
             "The package index behind this gateway accepts every password, so nobody can log in.",
             "Tell the administrator: it must check passwords (pypiserver: 'update' in -a).",
         ),
-        "upstream_timeout": Message(
+        Slug.UPSTREAM_TIMEOUT: Message(
             504,
             "Index too slow",
             "The package index behind this gateway did not answer in time.",
             "Try again in a moment.",
         ),
-        "store_unavailable": Message(
+        Slug.STORE_UNAVAILABLE: Message(
             503,
             "Second factor cannot be checked",
             "The gateway cannot reach its store, so protected parts are closed for now.",
             "Downloads and uploads go on. Try again in a moment.",
         ),
-        "crowded": Message(
+        Slug.CROWDED: Message(
             503,
             "Too many at once",
             "Too many requests wait here to be read to their end, and this one waits longest.",
             "Try again, and send it without a pause.",
         ),
-        "shutting_down": Message(
+        Slug.SHUTTING_DOWN: Message(
             503, "Restarting", "The gateway is restarting.", "Try again in a moment."
         ),
-        "internal": Message(
+        Slug.INTERNAL: Message(
             500,
             "Something failed",
             "The gateway failed on this request and refused it.",
             "Tell the administrator; the log has the reason.",
         ),
-        "not_found": Message(404, "No such page", "There is no such page under /+auth/."),
-        "method_not_allowed": Message(405, "Method not allowed", "This page does not take that."),
+        Slug.NOT_FOUND: Message(404, "No such page", "There is no such page under /+auth/."),
+        Slug.METHOD_NOT_ALLOWED: Message(
+            405, "Method not allowed", "This page does not take that."
+        ),
     }
 )
 
@@ -436,13 +507,13 @@ class Refusal(Exception):
     """A request is refused, with its reason.
 
     Args:
-        slug: a key of `MESSAGES`.
+        slug: which refusal it is.
         retry_after: whole seconds until another try makes sense, for `Retry-After`
             (RFC 9110 section 10.2.3).
         detail: values for the fields of the message; never anything secret.
     """
 
-    def __init__(self, slug: str, *, retry_after: int | None = None, **detail: str) -> None:
+    def __init__(self, slug: Slug, *, retry_after: int | None = None, **detail: str) -> None:
         super().__init__(slug)
         self.slug: Final = slug
         self.retry_after: Final = retry_after

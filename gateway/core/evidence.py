@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, NamedTuple
 
-from gateway.core.errors import Refusal, credential_detail
+from gateway.core.errors import Refusal, Slug, credential_detail
 from gateway.core.http.facts import Facts
 from gateway.core.http.origin import check_own_origin
 from gateway.core.login.models import BY_DEVICE, Session, Verified
@@ -93,9 +93,9 @@ class Evidence:
         return not (self.safe or self.by_session)
 
     @property
-    def closed(self) -> str:
-        """The slug that says so."""
-        return "cross_site" if self.site is Site.FOREIGN else "session_not_enough"
+    def closed(self) -> Slug:
+        """The refusal that says so."""
+        return Slug.CROSS_SITE if self.site is Site.FOREIGN else Slug.SESSION_NOT_ENOUGH
 
     @property
     def explicit(self) -> bool:
@@ -105,13 +105,13 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """slug: why not; "" for "it passes". The rest tells the audit trail who and by what.
+    """slug: why not; None for "it passes". The rest tells the audit trail who and by what.
 
     faults: the places of the credentials that the refusal is about; "session" for a session.
     beside: the place of another credential that the first of them stands in the way of.
     """
 
-    slug: str
+    slug: Slug | None
     user_id: str = ""
     factor: str = ""
     proof: Verified | Session | None = field(default=None, repr=False)
@@ -122,6 +122,11 @@ class Verdict:
     def detail(self) -> dict[str, str]:
         """Whose fault it is, for the words of the refusal."""
         return credential_detail(self.faults, self.beside)
+
+    @property
+    def reason(self) -> Slug:
+        """Why it is refused, if it is."""
+        return self.slug or Slug.SECOND_FACTOR_REQUIRED
 
     @property
     def passes(self) -> bool:
@@ -140,12 +145,12 @@ def judge(evidence: Evidence, *, max_age: float | None, now: float) -> Verdict:
     """
     unverified = tuple(one.carrier.place for one in evidence.carriers if one.verified is None)
     if unverified:
-        return _in_the_way(evidence) or Verdict("second_factor_required", faults=unverified)
+        return _in_the_way(evidence) or Verdict(Slug.SECOND_FACTOR_REQUIRED, faults=unverified)
     people = _people(evidence)
     if not people:
-        return Verdict("second_factor_required")
+        return Verdict(Slug.SECOND_FACTOR_REQUIRED)
     if len(people) > 1:
-        return Verdict("mixed_credentials", faults=places(evidence))
+        return Verdict(Slug.MIXED_CREDENTIALS, faults=places(evidence))
     return _newest(evidence, people.pop(), max_age, now)
 
 
@@ -155,7 +160,7 @@ def _in_the_way(evidence: Evidence) -> Verdict | None:
     others = [one.carrier.place for one in evidence.carriers if one.verified is not None]
     for one in evidence.carriers:
         if one.carrier.place == BASIC and one.verified is None and others:
-            return Verdict("mixed_credentials", faults=(BASIC,), beside=others[0])
+            return Verdict(Slug.MIXED_CREDENTIALS, faults=(BASIC,), beside=others[0])
     return None
 
 
@@ -186,13 +191,13 @@ def _newest(evidence: Evidence, who: str, max_age: float | None, now: float) -> 
     fresh = [entry for entry in counting if _fresh(entry[1], max_age, now)]
     if not fresh:
         known = any(proof.proved_at > 0 for _, proof in counting)
-        slug = "second_factor_stale" if known else "second_factor_required"
+        slug = Slug.SECOND_FACTOR_STALE if known else Slug.SECOND_FACTOR_REQUIRED
         return Verdict(slug, who, faults=faults)
     usable = [proof for explicit, proof in fresh if from_ours(evidence, explicit=explicit)]
     if not usable:
-        return Verdict("cross_site", who)
+        return Verdict(Slug.CROSS_SITE, who)
     proof = max(usable, key=lambda one: one.proved_at)
-    return Verdict("", who, proof.factor, proof)
+    return Verdict(None, who, proof.factor, proof)
 
 
 def _fresh(proof: Verified | Session, max_age: float | None, now: float) -> bool:
@@ -278,13 +283,15 @@ def _for_password(carrier: Carrier) -> Code | None:
 def _check_others(code: Code, evidence: Evidence, unverified: list[Carrier]) -> None:
     others = tuple(carrier.place for carrier in unverified if carrier is not code.carrier)
     if others:
-        verdict = _in_the_way(evidence) or Verdict("second_factor_required", faults=others)
-        raise Refusal(verdict.slug, retry_after=None, **verdict.detail)
+        verdict = _in_the_way(evidence) or Verdict(Slug.SECOND_FACTOR_REQUIRED, faults=others)
+        raise Refusal(verdict.reason, retry_after=None, **verdict.detail)
     if _people(evidence) - {user_id(code.user)}:
-        raise Refusal("mixed_credentials", retry_after=None, **credential_detail(places(evidence)))
+        raise Refusal(
+            Slug.MIXED_CREDENTIALS, retry_after=None, **credential_detail(places(evidence))
+        )
     shown = [one for one in evidence.carriers if code.carrier in (None, one.carrier)]
     explicit = any(not one.ambient for one in shown)
     if evidence.shut and not explicit:
         raise Refusal(evidence.closed, retry_after=None, **credential_detail(places(evidence)))
     if not from_ours(evidence, explicit=explicit):
-        raise Refusal("cross_site")
+        raise Refusal(Slug.CROSS_SITE)

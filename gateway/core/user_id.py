@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 
 
 def user_id(name: str) -> str:
@@ -15,10 +15,10 @@ def user_id(name: str) -> str:
             control, format, surrogate or private-use characters in it.
     """
     if len(name) > 200:
-        raise Refusal("unusable_name")
+        raise Refusal(Slug.UNUSABLE_NAME)
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).strip()
     if not folded or any(unicodedata.category(char) in _REFUSED for char in folded):
-        raise Refusal("unusable_name")
+        raise Refusal(Slug.UNUSABLE_NAME)
     return folded
 
 

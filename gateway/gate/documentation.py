@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl
 
 from gateway.core.clock import Clock
 from gateway.core.crypto.keyring import KeyRing
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.core.http.facts import Facts
 from gateway.core.http.origin import origin_of
 from gateway.core.http.responses import FRAMED_BY_ITSELF, Response
@@ -73,7 +73,7 @@ class Documentation:
     def at_home(self, facts: Facts) -> Forward | Answer:
         """What to do with a request to that host. Raises Refusal."""
         if facts.method not in _READ:
-            raise Refusal("denied")
+            raise Refusal(Slug.DENIED)
         matched = self._rules.match(facts)
         rule = matched.rule
         open_to_all = rule is not None and rule.policy is Policy.PASS and not matched.needs_form

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from gateway.core.clock import Clock, Random
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.core.http.facts import Facts, Field
 from gateway.core.login.models import Held
 from gateway.core.upstream import Credential, Issued, Upstream
@@ -97,5 +97,5 @@ class Passwords:
         if self._probed is not None and 0 <= now - self._probed < PROBE_EVERY:
             return
         if await ask(Credential(user, self._random(16).hex())):
-            raise Refusal("upstream_open")
+            raise Refusal(Slug.UPSTREAM_OPEN)
         self._probed = now

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.core.http.facts import Facts
 from gateway.core.http.forms import FilePart, FormJudge
 from gateway.core.http.zips import ZipWatch
@@ -89,7 +89,7 @@ class FormInspector:
     def _release(self) -> Plan | Awaitable[Plan]:
         """Too much to hold: on with the fields that are there, if a `pass` rule allows that."""
         if self._match(self._judge.fields).policy is not Policy.PASS:
-            raise Refusal("unreadable_form", why="the field that decides comes too late")
+            raise Refusal(Slug.UNREADABLE_FORM, why="the field that decides comes too late")
         self._judge.release()
         return self._settle()
 
@@ -114,7 +114,7 @@ class FormInspector:
                 if rule is None or rule.form is None or rule.policy is Policy.PASS:
                     continue
                 if rule is not final.rule:
-                    raise Refusal("unreadable_form", why=f"a part of it is a {rule.name!r}")
+                    raise Refusal(Slug.UNREADABLE_FORM, why=f"a part of it is a {rule.name!r}")
 
     def _match(self, fields: dict[str, str]) -> Matched:
         return self._rules.match(self._facts, {name: (value,) for name, value in fields.items()})

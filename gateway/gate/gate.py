@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Final
 
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.core.evidence import Site, site_of
 from gateway.core.http import cookies
 from gateway.core.http.cookies import OWN_NAMES
@@ -82,12 +82,12 @@ class RuleGate:
         if self._parts.documentation.hosts(facts):
             return self._parts.documentation.at_home(facts)
         if facts.method != facts.method.upper():  # some servers fold it, others do not
-            raise Refusal("bad_request", why="its method is not in capitals")
+            raise Refusal(Slug.BAD_REQUEST, why="its method is not in capitals")
         if own(facts.path):
             return self._hand_over(facts)
         matched = self._parts.rules.match(facts)
         if taken_in(facts) and self._parts.response_of(matched.rule) in _UPLOADED:
-            raise Refusal("not_part_of_a_page")
+            raise Refusal(Slug.NOT_PART_OF_A_PAGE)
         if matched.needs_form:
             parts = self._parts
             refuse = parts.replies.refusal
@@ -107,9 +107,9 @@ class RuleGate:
             address = self._parts.upstream.upload_address(facts)
             if address:
                 address = self._parts.public_url + address
-                return self.refusal(facts, "nothing_to_upload_to", address=address)
+                return self.refusal(facts, Slug.NOTHING_TO_UPLOAD_TO, address=address)
         if policy is Policy.DENY:
-            return self.refusal(facts, "denied")
+            return self.refusal(facts, Slug.DENIED)
         if rule is not None and rule.response is Response.DOCUMENTATION:
             elsewhere = self._parts.documentation.elsewhere(facts, rule)
             if elsewhere is not None:
@@ -119,7 +119,7 @@ class RuleGate:
             return self._hand_over(facts, LoginWork(rule))
         if policy in (Policy.PASS, Policy.LOGIN):
             if self._parts.upstream.logs_out(facts.method, facts.path) and self._by_a_page(facts):
-                return self.refusal(facts, "cross_site")
+                return self.refusal(facts, Slug.CROSS_SITE)
             cut = self._guard.cut(facts, rule, base)
             if has_own_cookie(facts):
                 return self._with_session(facts, rule, base, cut)
@@ -129,7 +129,7 @@ class RuleGate:
 
     def _hand_over(self, facts: Facts, work: LoginWork | None = None) -> Plan:
         if facts.method not in _HANDED:
-            return self.refusal(facts, "method_not_allowed")
+            return self.refusal(facts, Slug.METHOD_NOT_ALLOWED)
         return HandOver(facts, work)
 
     async def _with_session(
@@ -176,7 +176,7 @@ class RuleGate:
     async def hold(self, facts: Facts, status: int, fields: tuple[Field, ...]) -> Answer | None:
         return await self._parts.replies.worded(facts, self.holding.hold(facts, fields))
 
-    def refusal(self, facts: Facts | None, slug: str, **detail: str) -> Answer:
+    def refusal(self, facts: Facts | None, slug: Slug, **detail: str) -> Answer:
         return self._parts.replies.refusal(facts, Refusal(slug, retry_after=None, **detail))
 
 

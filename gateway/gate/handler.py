@@ -12,7 +12,7 @@ from typing import Final
 
 from aiohttp import web
 
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.core.http.facts import Facts
 from gateway.gate.account_changes import Changes
 from gateway.gate.context import GateContext, GuardedWork, LoginWork
@@ -58,7 +58,7 @@ class Handler:
         except Exception:  # aiohttp's own page for it has none of our headers
             if request.transport is not None:  # else the client left, which is no failure
                 _log.exception("a page failed")
-            return response_of(self._parts.replies.refusal(facts, Refusal("internal")))
+            return response_of(self._parts.replies.refusal(facts, Refusal(Slug.INTERNAL)))
 
     async def _work(self, request: web.BaseRequest, plan: HandOver) -> Answer:
         work = plan.context

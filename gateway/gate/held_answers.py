@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.core.evidence import Site, site_of
 from gateway.core.http import cookies
 from gateway.core.http.cookies import SetCookie, read_set_cookie, with_same_site
@@ -47,7 +47,7 @@ class Holding:
         """Raises Refusal `upstream_broken` for an answer that sets a cookie of the gateway's:
         somebody else's session could be planted so."""
         if any(map(cookies.planted, set_cookie)):
-            raise Refusal("upstream_broken")
+            raise Refusal(Slug.UPSTREAM_BROKEN)
 
     async def hold(self, facts: Facts, fields: tuple[Field, ...]) -> Answer | None:
         """What to send instead of such an answer; None where each of its credentials is
@@ -67,14 +67,14 @@ class Holding:
                 continue
             credential = self._parts.upstream.cookie_credential(value)
             if credential is None:
-                raise Refusal("second_factor_required")
+                raise Refusal(Slug.SECOND_FACTOR_REQUIRED)
             if await self._parts.flow.verified(credential) is None:
                 issued.append(Issued(credential, cookie.max_age))
         if not issued:
             return None
         if site_of(facts, self._parts.public_url) is Site.FOREIGN:
             # Another site would have this browser logged in as whomever it likes.
-            raise Refusal("cross_site")
+            raise Refusal(Slug.CROSS_SITE)
         return await self._log_in(facts, fields, every, issued)
 
     async def _log_in(
@@ -86,7 +86,7 @@ class Holding:
     ) -> Answer | None:
         people = {one.credential.user for one in issued}
         if len(people) != 1:
-            raise Refusal("mixed_credentials")
+            raise Refusal(Slug.MIXED_CREDENTIALS)
         user = people.pop()
         code = header_code(facts)
         if code or not facts.navigates:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.core.evidence import Site, site_of
 from gateway.core.http.cookies import with_same_site, without_named
 from gateway.core.http.facts import Facts, Field
@@ -37,10 +37,10 @@ class Logins:
     async def answer(self, facts: Facts, work: LoginWork, body: bytes) -> Answer:
         parts = self._parts
         if site_of(facts, parts.public_url) is Site.FOREIGN:
-            raise Refusal("cross_site", home=parts.public_url + "/")
+            raise Refusal(Slug.CROSS_SITE, home=parts.public_url + "/")
         attempt = parts.upstream.read_login(facts, body)
         if attempt is None:
-            raise Refusal("unreadable_login")
+            raise Refusal(Slug.UNREADABLE_LOGIN)
         user_id(attempt.credential.user)  # refuses a name nobody can have
         whole = attempt
         attempt, code = _take_code(facts, attempt)
@@ -72,7 +72,7 @@ class Logins:
             if issued:
                 await trial.right()
             elif self._takes(attempt, reply):
-                raise Refusal("upstream_broken")  # a yes in words nobody here knows
+                raise Refusal(Slug.UPSTREAM_BROKEN)  # a yes in words nobody here knows
             elif reply.status < 500:
                 await trial.wrong()
         return reply, issued

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from gateway.core.audit.events import Event
-from gateway.core.errors import EARNED_ONLY, IN_THE_REQUEST, Refusal, credential_detail
+from gateway.core.errors import EARNED_ONLY, IN_THE_REQUEST, Refusal, Slug, credential_detail
 from gateway.core.evidence import (
     BASIC,
     Code,
@@ -36,7 +36,7 @@ from gateway.gate.context import GateContext, guarded
 from gateway.gate.first_factor import ACCEPTED_FOR
 from gateway.proxy.ports import Forward, HandOver, Plan
 
-_BY_LOGIN: Final = frozenset({"second_factor_required", "second_factor_stale"})
+_BY_LOGIN: Final = frozenset({Slug.SECOND_FACTOR_REQUIRED, Slug.SECOND_FACTOR_STALE})
 
 
 class Guard:
@@ -67,8 +67,8 @@ class Guard:
         verdict = judge(evidence, max_age=None, now=self._parts.clock())
         if not verdict.passes:
             home = self._parts.public_url + "/"
-            detail = {"fix": EARNED_ONLY} if verdict.slug == "second_factor_required" else {}
-            raise Refusal(verdict.slug, retry_after=None, home=home, **verdict.detail, **detail)
+            detail = {"fix": EARNED_ONLY} if verdict.slug == Slug.SECOND_FACTOR_REQUIRED else {}
+            raise Refusal(verdict.reason, retry_after=None, home=home, **verdict.detail, **detail)
         return self._forward(facts, base, evidence)
 
     async def authenticated(self, facts: Facts, rule: Rule | None, base: Forward) -> Plan:
@@ -81,17 +81,17 @@ class Guard:
             try:
                 people.add(await self._accepted(shown, caller_of(facts, rule)))
             except Refusal as refusal:
-                if refusal.slug != "credential_required":
+                if refusal.slug != Slug.CREDENTIAL_REQUIRED:
                     raise
                 detail = credential_detail((shown.carrier.place,))
-                raise Refusal("credential_required", retry_after=None, **detail) from None
+                raise Refusal(Slug.CREDENTIAL_REQUIRED, retry_after=None, **detail) from None
         if evidence.session is not None:
             people.add(evidence.session.user_id)
         if not people:
-            raise Refusal("credential_required")
+            raise Refusal(Slug.CREDENTIAL_REQUIRED)
         if len(people) > 1:
             raise Refusal(
-                "mixed_credentials", retry_after=None, **credential_detail(places(evidence))
+                Slug.MIXED_CREDENTIALS, retry_after=None, **credential_detail(places(evidence))
             )
         return self._forward(facts, base, evidence)
 
@@ -106,7 +106,7 @@ class Guard:
             detail = credential_detail(places(evidence))
             raise Refusal(evidence.closed, retry_after=None, home=home, **detail)
         if not from_ours(evidence, explicit=False):
-            raise Refusal("cross_site", home=home)
+            raise Refusal(Slug.CROSS_SITE, home=home)
 
     async def _accepted(self, shown: Shown, caller: Caller) -> str:
         """The user id of a carrier that the upstream accepts.
@@ -117,13 +117,13 @@ class Guard:
             return shown.verified.user_id
         credential, parts = shown.carrier.credential, self._parts
         if credential is None:
-            raise Refusal("credential_required")
+            raise Refusal(Slug.CREDENTIAL_REQUIRED)
         user, secret = credential.user, credential.secret
         if not parts.flow.known_right(user, secret, caller, within=ACCEPTED_FOR):
             async with await parts.flow.trying(user, secret, caller) as attempt:
                 if not await parts.passwords.accepted(credential):
                     await attempt.wrong()
-                    raise Refusal("credential_required")
+                    raise Refusal(Slug.CREDENTIAL_REQUIRED)
                 await attempt.right()
         return user_id(user)
 
@@ -187,7 +187,7 @@ class Guard:
             # Where sessions do not count, a login in a browser would lead nowhere.
             fix = {"fix": IN_THE_REQUEST} if evidence.shut and verdict.slug in _BY_LOGIN else {}
             raise Refusal(
-                verdict.slug,
+                verdict.reason,
                 retry_after=None,
                 max_age=in_words(self._max_age(rule)),
                 home=self._parts.public_url + "/",
@@ -208,7 +208,7 @@ class Guard:
             async with await parts.flow.trying(code.user, secret, caller) as attempt:
                 if await parts.passwords.right(code.credential) is None:
                     await attempt.wrong()
-                    raise Refusal("password_invalid")
+                    raise Refusal(Slug.PASSWORD_INVALID)
                 await attempt.right()
         factor = await parts.flow.prove_now(code.user, code.text, (), caller)
         plan = base

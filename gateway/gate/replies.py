@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 from aiohttp import web
 from multidict import CIMultiDict
 
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.core.http.facts import Facts, Field
 from gateway.core.store import StoreUnavailable
 from gateway.core.upstream import UpstreamResponse
@@ -34,12 +34,12 @@ _log = logging.getLogger("gateway.refusals")
 # RFC 9110 section 11.6.1 wants a challenge with each 401. Browsers pass over a scheme they do
 # not know; Basic is named only where a name and a password would help.
 _CHALLENGES: Final = {
-    "credential_required": 'Basic realm="index"',
+    Slug.CREDENTIAL_REQUIRED: 'Basic realm="index"',
 }
 _CHALLENGE: Final = "OTP"
 # Setting up a second factor begins with a login, too.
 _LEADS_TO_LOGIN: Final = frozenset(
-    {"second_factor_required", "credential_required", "not_enrolled"}
+    {Slug.SECOND_FACTOR_REQUIRED, Slug.CREDENTIAL_REQUIRED, Slug.NOT_ENROLLED}
 )
 
 PageOf = Callable[[Facts | None, Refusal], tuple[int, tuple[Field, ...], bytes]]
@@ -89,7 +89,7 @@ class Replies:
             return self.refusal(facts, refusal_for(error))
         except Exception:
             _log.exception("a check failed; the request is refused")
-            return self.refusal(facts, Refusal("internal"))
+            return self.refusal(facts, Refusal(Slug.INTERNAL))
 
     def json(self, refusal: Refusal) -> Answer:
         """The refusal for a program. No Location: with a 401 it makes devpi-client forget its
@@ -124,7 +124,7 @@ class Replies:
         back = facts.target if facts.safe else "/"
         if refusal.slug in _LEADS_TO_LOGIN:
             return self.see(login_for(back))
-        if refusal.slug == "second_factor_stale":
+        if refusal.slug == Slug.SECOND_FACTOR_STALE:
             return self.see(step_up_for(back))
         return None
 
@@ -143,18 +143,18 @@ async def read_body(request: web.BaseRequest, facts: Facts, limit: int) -> bytes
     codings = [value for name, value in facts.fields if name == "content-encoding"]
     if any(coding.strip().lower() != "identity" for coding in codings):
         why = "a compressed body is not accepted here"
-        raise Refusal("bad_request", why=why, fix="Send it as it is.")
+        raise Refusal(Slug.BAD_REQUEST, why=why, fix="Send it as it is.")
     body = bytearray()
     try:
         async with asyncio.timeout(_BODY_WITHIN):
             async for piece in request.content.iter_any():
                 body += piece
                 if len(body) > limit:
-                    raise Refusal("body_too_large", limit=str(limit))
+                    raise Refusal(Slug.BODY_TOO_LARGE, limit=str(limit))
     except TimeoutError:
-        raise Refusal("request_timeout") from None
+        raise Refusal(Slug.REQUEST_TIMEOUT) from None
     except ConnectionError:  # nobody is left to read the refusal
-        raise Refusal("bad_request", why=BODY_ENDS) from None
+        raise Refusal(Slug.BAD_REQUEST, why=BODY_ENDS) from None
     return bytes(body)
 
 

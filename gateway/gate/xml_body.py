@@ -7,7 +7,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.core.http.facts import Facts
 from gateway.core.rules.rules import Matched
 from gateway.proxy.ports import Answer, Plan
@@ -50,7 +50,9 @@ class XmlInspector:
         if self._going:
             return None
         if not data.startswith(b"<") or not _XML.fullmatch(self._facts.first("content-type") or ""):
-            return self._refuse(self._facts, Refusal("bad_request", why="its body is no plain XML"))
+            return self._refuse(
+                self._facts, Refusal(Slug.BAD_REQUEST, why="its body is no plain XML")
+            )
         self._going = True
         return self._decide()
 

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Final
 
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.core.http.facts import Facts, IPAddress, Unreadable, client_address, read_address
 from gateway.core.http.path import parse_target
 from gateway.proxy.connection import Connection, Why
@@ -166,7 +166,7 @@ class ClientConnection(Connection):
         if forwarder.base is not None:
             inside = forwarder.base.off(head)
             if inside is None:
-                self.refuse("not_here", head, unread=True)
+                self.refuse(Slug.NOT_HERE, head, unread=True)
                 return
             head = inside
         said = head.said
@@ -253,14 +253,14 @@ class ClientConnection(Connection):
         if self.transport is not None:
             self.transport.write(data)
 
-    def refuse(self, slug: str, head: RequestHead | None, *, unread: bool, **detail: str) -> None:
+    def refuse(self, slug: Slug, head: RequestHead | None, *, unread: bool, **detail: str) -> None:
         """Answer with a refusal of the forwarder's own."""
         facts = None
-        if head is not None and slug != "ambiguous_target":
+        if head is not None and slug != Slug.AMBIGUOUS_TARGET:
             with contextlib.suppress(Refusal):
                 facts = self.facts(head)
         answer = self.forwarder.refusal(facts, slug, detail)
-        if head is None or slug in ("bad_request", "request_timeout"):
+        if head is None or slug in (Slug.BAD_REQUEST, Slug.REQUEST_TIMEOUT):
             unread = True  # the framing of what follows cannot be known
         self.answer(answer, head, unread=unread)
 
@@ -270,7 +270,7 @@ class ClientConnection(Connection):
             self.refuse(exc.slug, head, unread=unread, **exc.detail)
             return
         self.forwarder.log.error("a request failed", exc_info=exc)
-        self.refuse("internal", head, unread=unread)
+        self.refuse(Slug.INTERNAL, head, unread=unread)
 
     def answer(self, answer: Answer, head: RequestHead | None, *, unread: bool) -> None:
         """Send an answer of the gateway's own."""
@@ -329,7 +329,7 @@ class ClientConnection(Connection):
         if self.stage is not None:
             self.stage.client_ended()
         elif self._buffer:
-            self.refuse("bad_request", None, unread=True, why="its head ends too early")
+            self.refuse(Slug.BAD_REQUEST, None, unread=True, why="its head ends too early")
         else:
             self.finish()
 
@@ -381,7 +381,7 @@ class ClientConnection(Connection):
                 self.leave()
         elif waiting > limits.head_time:
             if self._buffer:
-                self.refuse("request_timeout", None, unread=True)
+                self.refuse(Slug.REQUEST_TIMEOUT, None, unread=True)
             else:
                 self.leave()
 

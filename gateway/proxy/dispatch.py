@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gateway.core.errors import Slug
 from gateway.proxy.handover import Handed
 from gateway.proxy.http1.body import BadChunk, Body, ChunkDecoder, SizedBody
 from gateway.proxy.http1.request import RequestHead
@@ -77,7 +78,7 @@ def forward(client: ClientConnection, head: RequestHead, route: Route, rest: byt
         try:
             first = b"".join(body.feed(rest)[0])
         except BadChunk as exc:
-            client.refuse("bad_request", head, unread=True, why=str(exc))
+            client.refuse(Slug.BAD_REQUEST, head, unread=True, why=str(exc))
             return
         if body.done:
             client.keep(body.rest)

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
+from gateway.core.errors import Slug
 from gateway.proxy.connection import Why
 from gateway.proxy.http1.body import BODY_ENDS, BadChunk, Body, SizedBody
 from gateway.proxy.http1.request import RequestHead
@@ -119,11 +120,11 @@ class Exchange(Relay):
         except (OSError, ValueError) as exc:
             self._task = None
             forwarder.log.warning("the upstream cannot be reached: %s", exc)
-            self.refuse("upstream_unreachable")
+            self.refuse(Slug.UPSTREAM_UNREACHABLE)
             return
         self._task = None
         if upstream.transport is None or upstream.transport.is_closing():
-            self.refuse("upstream_broken")  # it took the connection and closed it at once
+            self.refuse(Slug.UPSTREAM_BROKEN)  # it took the connection and closed it at once
             return
         if self.ended:  # the client left in the very moment
             upstream.drop()
@@ -140,7 +141,7 @@ class Exchange(Relay):
         try:
             framed, _ = body.feed(data)
         except BadChunk as exc:
-            self.refuse("bad_request", why=str(exc))
+            self.refuse(Slug.BAD_REQUEST, why=str(exc))
             return
         if body.done:
             self.body = None
@@ -227,7 +228,7 @@ class Exchange(Relay):
 
     def client_ended(self) -> None:
         if self.body is not None and not self.answering:
-            self.refuse("bad_request", why=BODY_ENDS)
+            self.refuse(Slug.BAD_REQUEST, why=BODY_ENDS)
 
     def client_gone(self) -> None:
         self.stop()
@@ -247,14 +248,14 @@ class Exchange(Relay):
         still = now - self.touched
         if self._task is not None and self.upstream is None:
             if still > limits.connect:
-                self.refuse("upstream_timeout")
+                self.refuse(Slug.UPSTREAM_TIMEOUT)
         elif self.uploading:
             if still > limits.stall:
                 mover = self._mover
                 stuck = mover.blocked if mover is not None else self.client.stopped
-                self.refuse("upstream_timeout" if stuck else "request_timeout")
+                self.refuse(Slug.UPSTREAM_TIMEOUT if stuck else Slug.REQUEST_TIMEOUT)
         elif not self.answering:
             if still > limits.answer:
-                self.refuse("upstream_timeout")
+                self.refuse(Slug.UPSTREAM_TIMEOUT)
         elif still > limits.stall and not self.deciding:
             self.truncate()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from operator import itemgetter
 from typing import Final
 
-from gateway.core.errors import MESSAGES
+from gateway.core.errors import MESSAGES, Slug
 from gateway.core.http.facts import Facts, IPAddress, Networks, is_trusted
 from gateway.proxy.client import ClientConnection
 from gateway.proxy.descriptors import Descriptors, pending
@@ -252,7 +252,7 @@ class Forwarder:
         )
         self._stranger(peer)
 
-    def refusal(self, facts: Facts | None, slug: str, detail: Mapping[str, str]) -> Answer:
+    def refusal(self, facts: Facts | None, slug: Slug, detail: Mapping[str, str]) -> Answer:
         try:
             return self.gate.refusal(facts, slug, **detail)
         except Exception:

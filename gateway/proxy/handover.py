@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from gateway.core.errors import Slug
 from gateway.proxy.connection import Why
 from gateway.proxy.http1.body import BODY_ENDS, BadChunk, Body
 from gateway.proxy.http1.request import RequestHead
@@ -62,7 +63,7 @@ class Handed:
         try:
             framed, _ = body.feed(data)
         except BadChunk as exc:
-            self._refuse("bad_request", why=str(exc))
+            self._refuse(Slug.BAD_REQUEST, why=str(exc))
             return
         if body.done:
             self._body = None
@@ -84,7 +85,7 @@ class Handed:
         else:
             self._handler.pause_writing()
 
-    def _refuse(self, slug: str, **detail: str) -> None:
+    def _refuse(self, slug: Slug, **detail: str) -> None:
         """Instead of the pages' answer, where that has not begun."""
         line = self._line
         if line is None or line.began:
@@ -102,7 +103,7 @@ class Handed:
 
     def client_ended(self) -> None:
         if self._body is not None and not (self._line is not None and self._line.began):
-            self._refuse("bad_request", why=BODY_ENDS)
+            self._refuse(Slug.BAD_REQUEST, why=BODY_ENDS)
 
     def client_gone(self) -> None:
         self._tell()
@@ -124,7 +125,7 @@ class Handed:
         if self._full:
             self._client.leave()
         elif self._body is not None:
-            self._refuse("request_timeout")
+            self._refuse(Slug.REQUEST_TIMEOUT)
 
 
 class Line(asyncio.Transport):

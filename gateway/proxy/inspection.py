@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
+from gateway.core.errors import Slug
 from gateway.proxy.connection import Why
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.handover import Handed
@@ -71,7 +72,7 @@ class Inspection:
         try:
             _, content = body.feed(data)
         except BadChunk as exc:
-            self._refuse("bad_request", why=str(exc))
+            self._refuse(Slug.BAD_REQUEST, why=str(exc))
             return
         if body.done:
             self._body = None
@@ -192,14 +193,14 @@ class Inspection:
             if released := self._released():
                 self._exchange.send([released], done=False)
         elif len(self._held) > self._inspector.hold_limit:
-            self._refuse("body_too_large", limit=str(self._inspector.hold_limit))
+            self._refuse(Slug.BODY_TOO_LARGE, limit=str(self._inspector.hold_limit))
         else:
             self._client.forwarder.room.keep(self, len(self._held), self._crowded)
 
     def _crowded(self) -> None:
-        self._refuse("crowded")
+        self._refuse(Slug.CROWDED)
 
-    def _refuse(self, slug: str, **detail: str) -> None:
+    def _refuse(self, slug: Slug, **detail: str) -> None:
         self._end()
         self._client.refuse(slug, self._head, unread=True, **detail)
 
@@ -226,7 +227,7 @@ class Inspection:
     def client_ended(self) -> None:
         answering = self._exchange is not None and self._exchange.answering
         if self._body is not None and self._task is None and not answering:
-            self._refuse("bad_request", why=BODY_ENDS)
+            self._refuse(Slug.BAD_REQUEST, why=BODY_ENDS)
 
     def client_gone(self) -> None:
         self._end()
@@ -237,7 +238,7 @@ class Inspection:
         elif self._exchange is not None:
             self._exchange.sweep(now)
         elif self._task is None and now - self._touched > self._client.forwarder.limits.stall:
-            self._refuse("request_timeout")
+            self._refuse(Slug.REQUEST_TIMEOUT)
 
 
 _PLANS = (Forward, Answer, HandOver, Inspect)

@@ -28,6 +28,7 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
+from gateway.core.errors import Slug
 from gateway.core.http.facts import Facts, Field, IPAddress
 
 
@@ -160,7 +161,7 @@ class Gate(Protocol):
         """
         ...
 
-    def refusal(self, facts: Facts | None, slug: str, **detail: str) -> Answer:
+    def refusal(self, facts: Facts | None, slug: Slug, **detail: str) -> Answer:
         """The answer for what the forwarder itself refuses (bad_request, upstream_timeout…).
 
         `facts` is None where the head could not be read.

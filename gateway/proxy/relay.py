@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from gateway.core.errors import Slug
 from gateway.proxy.connection import Why
 from gateway.proxy.hold import Hold, hands_out_session
 from gateway.proxy.http1.body import BadChunk, ChunkDecoder, EndlessBody
@@ -120,7 +121,7 @@ class Relay:
                 answer = read_answer(data, forwarder.limits.head) if data else None
         except BadAnswer as exc:
             forwarder.log.warning("the upstream's answer is refused: %s", exc)
-            self.refuse("upstream_broken")
+            self.refuse(Slug.UPSTREAM_BROKEN)
             return
         if answer is None:
             self._head_bytes = data
@@ -346,7 +347,7 @@ class Relay:
         fresh = upstream is None or not upstream.used
         if not fresh and not self._head_bytes and self.retry():
             return
-        self.refuse("upstream_broken")
+        self.refuse(Slug.UPSTREAM_BROKEN)
 
     def finish(self, clean: bool) -> None:
         """The answer has been passed on whole.
@@ -400,7 +401,7 @@ class Relay:
         else:
             self.client.cut_off(reset=delimited)
 
-    def refuse(self, slug: str, **detail: str) -> None:
+    def refuse(self, slug: Slug, **detail: str) -> None:
         """An answer of our own instead of the upstream's, where that is still possible."""
         if self.answering:
             self.truncate()

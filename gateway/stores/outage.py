@@ -10,7 +10,7 @@ import logging
 from time import monotonic
 from typing import Final
 
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.core.store import StoreUnavailable
 
 QUIET: Final = 60.0
@@ -28,4 +28,4 @@ def refusal_for(error: StoreUnavailable) -> Refusal:
             _told.clear()
         _told[reason] = now
         _log.error("the store cannot be used, what it protects is closed: %s", reason)
-    return Refusal("store_unavailable")
+    return Refusal(Slug.STORE_UNAVAILABLE)

@@ -18,7 +18,7 @@ import binascii
 import re
 from typing import Final
 
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.core.http.facts import Facts
 from gateway.core.upstream import Carrier, Credential
 
@@ -83,7 +83,7 @@ def find_cookie(facts: Facts, name: str) -> tuple[bool, str | None]:
             if key == name and mark:
                 values.append(value)
     if len(values) > 1:
-        raise Refusal("mixed_credentials")
+        raise Refusal(Slug.MIXED_CREDENTIALS)
     if times == 1 and len(values) == 1 and _PLAIN.fullmatch(values[0]):
         return True, values[0]
     return True, None

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.core.http.cookies import with_same_site, without_own_cookies
 from gateway.core.http.facts import Facts, Field
 from gateway.core.http.headers import HOP_BY_HOP, dropped
@@ -78,11 +78,11 @@ class Calls:
         try:
             return await self._ask(call, fields)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
-            raise Refusal("upstream_unreachable") from None
+            raise Refusal(Slug.UPSTREAM_UNREACHABLE) from None
         except TimeoutError:
-            raise Refusal("upstream_timeout") from None
+            raise Refusal(Slug.UPSTREAM_TIMEOUT) from None
         except (aiohttp.ClientError, OSError, ValueError):
-            raise Refusal("upstream_broken") from None
+            raise Refusal(Slug.UPSTREAM_BROKEN) from None
 
     async def _ask(self, call: Call, fields: tuple[Field, ...]) -> UpstreamResponse:
         import yarl
@@ -106,7 +106,7 @@ class Calls:
             async for piece in answer.content.iter_any():
                 body += piece
                 if len(body) > self._longest:
-                    raise Refusal("upstream_broken")
+                    raise Refusal(Slug.UPSTREAM_BROKEN)
             raw = tuple(
                 (name.decode("latin-1").lower(), value.decode("latin-1"))
                 for name, value in answer.raw_headers

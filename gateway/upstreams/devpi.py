@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.core.http.cookies import read_set_cookie
 from gateway.core.http.facts import Facts, Field, IPAddress
 from gateway.core.http.path import local_path
@@ -59,7 +59,7 @@ class Devpi:
         if there:
             found.append(Carrier(f"cookie:{COOKIE}", _ticket(cookie)))
         if len({carrier.place for carrier in found}) != len(found):
-            raise Refusal("mixed_credentials")
+            raise Refusal(Slug.MIXED_CREDENTIALS)
         return tuple(found)
 
     def carrier_fields(self) -> frozenset[str]:
@@ -91,7 +91,7 @@ class Devpi:
             return None
         issued = _proxy_auth(credential.user, reply, "proxyauth")
         if reply.status != 200 or issued is None:
-            raise Refusal("upstream_broken")
+            raise Refusal(Slug.UPSTREAM_BROKEN)
         return issued
 
     def acceptance_check(self, credential: Credential) -> Call:
@@ -106,7 +106,7 @@ class Devpi:
         result = (read_object(reply.body) or {}).get("result")
         status = result.get("authstatus") if isinstance(result, dict) else None
         if reply.status != 200 or not isinstance(status, list) or len(status) < 2:
-            raise Refusal("upstream_broken")
+            raise Refusal(Slug.UPSTREAM_BROKEN)
         return bool(status[0] == "ok" and status[1] == credential.user)
 
     def read_login(self, facts: Facts, body: bytes) -> Attempt | None:
@@ -148,7 +148,7 @@ class Devpi:
                 continue
             credential = self.cookie_credential(header)
             if credential is None or credential.user != user:
-                raise Refusal("upstream_broken")
+                raise Refusal(Slug.UPSTREAM_BROKEN)
             issued.append(Issued(credential, cookie.max_age))
         return tuple(issued)
 
@@ -201,7 +201,7 @@ class Devpi:
         result = answer.get("result")
         listed = reply.status == 200 and answer.get("type") == "list:userconfig"
         if not listed or not isinstance(result, dict):
-            raise Refusal("upstream_broken")
+            raise Refusal(Slug.UPSTREAM_BROKEN)
         return tuple(result)
 
     def upload_address(self, facts: Facts) -> str:

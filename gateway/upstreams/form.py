@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.core.http.cookies import read_set_cookie
 from gateway.core.http.facts import Facts, Field, IPAddress
 from gateway.core.http.path import local_path
@@ -52,7 +52,7 @@ class Form:
     def carriers(self, facts: Facts) -> tuple[Carrier, ...]:
         found = [Carrier(name, None) for name, _ in facts.fields if name == "authorization"]
         if len(found) > 1:
-            raise Refusal("mixed_credentials")
+            raise Refusal(Slug.MIXED_CREDENTIALS)
         for name in self._options.cookies:
             there, value = find_cookie(facts, name)
             if there:
@@ -66,7 +66,7 @@ class Form:
         return (("Cookie", credential.secret),)
 
     def with_secret(self, facts: Facts, carrier: Carrier, secret: str) -> Mapping[str, str]:
-        raise Refusal("otp_invalid")  # no code fits into an opaque cookie
+        raise Refusal(Slug.OTP_INVALID)  # no code fits into an opaque cookie
 
     def own_fields(self, public_url: str, client: IPAddress | None) -> tuple[Field, ...]:
         scheme, _, rest = public_url.partition("://")
@@ -83,7 +83,7 @@ class Form:
 
     def password_answer(self, credential: Credential, reply: UpstreamResponse) -> Issued | None:
         if reply.status >= 500:
-            raise Refusal("upstream_broken")
+            raise Refusal(Slug.UPSTREAM_BROKEN)
         issued = self._issued(reply)
         return issued[0] if issued else None
 

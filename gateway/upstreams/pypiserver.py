@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.core.http.facts import Facts, Field, IPAddress
 from gateway.core.upstream import Attempt, Call, Carrier, Credential, Issued, UpstreamResponse
 from gateway.upstreams.bodies import FORM, write_form
@@ -26,7 +26,7 @@ class Pypiserver:
     def carriers(self, facts: Facts) -> tuple[Carrier, ...]:
         found = [read_authorization(v) for name, v in facts.fields if name == "authorization"]
         if len(found) > 1:
-            raise Refusal("mixed_credentials")
+            raise Refusal(Slug.MIXED_CREDENTIALS)
         return tuple(found)
 
     def carrier_fields(self) -> frozenset[str]:
@@ -56,7 +56,7 @@ class Pypiserver:
             return Issued(credential, None)
         if reply.status in (401, 403):
             return None
-        raise Refusal("upstream_broken")
+        raise Refusal(Slug.UPSTREAM_BROKEN)
 
     def acceptance_check(self, credential: Credential) -> Call:
         return self.password_check(credential)
@@ -71,7 +71,7 @@ class Pypiserver:
         return None
 
     def login_call(self, facts: Facts, attempt: Attempt) -> Call:
-        raise Refusal("unreadable_login")
+        raise Refusal(Slug.UNREADABLE_LOGIN)
 
     def login_answer(
         self, facts: Facts, attempt: Attempt, reply: UpstreamResponse

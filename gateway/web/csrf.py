@@ -13,7 +13,7 @@ from itsdangerous import BadSignature, TimestampSigner
 
 from gateway.core.clock import Clock
 from gateway.core.crypto.keyring import KeyRing
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 
 FIELD: Final = "form_token"
 HEADER: Final = "x-form-token"
@@ -51,7 +51,7 @@ class FormTokens:
                 raise BadSignature("no cookie")
             self._signer().unsign(f"{_binding(bound_to, action)}.{token}", max_age=LIFETIME)
         except BadSignature:
-            raise Refusal("csrf") from None
+            raise Refusal(Slug.CSRF) from None
 
     def _signer(self) -> _Signer:
         # Made anew because the keys may have been rotated since.

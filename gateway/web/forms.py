@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 
 LIMIT: Final = 64 * 1024
 MAX_FIELDS: Final = 40
@@ -40,9 +40,9 @@ async def read_limited(pieces: AsyncIterator[bytes], *, within: float) -> bytes:
             async for piece in pieces:
                 body += piece
                 if len(body) > LIMIT:
-                    raise Refusal("body_too_large", limit=str(LIMIT))
+                    raise Refusal(Slug.BODY_TOO_LARGE, limit=str(LIMIT))
     except TimeoutError:
-        raise Refusal("request_timeout") from None
+        raise Refusal(Slug.REQUEST_TIMEOUT) from None
     return bytes(body)
 
 
@@ -57,20 +57,20 @@ def parse_form(content_type: str, body: bytes) -> Mapping[str, str]:
             repeated name, a bad escape, bad UTF-8, a control character or too many fields.
     """
     if not _CONTENT_TYPE.fullmatch(content_type.strip()):
-        raise Refusal("unsupported_type", accepted=URLENCODED)
+        raise Refusal(Slug.UNSUPPORTED_TYPE, accepted=URLENCODED)
     text = body.decode("latin-1")
     if not _BODY.fullmatch(text):
-        raise Refusal("bad_form", why="it has characters that have to be encoded")
+        raise Refusal(Slug.BAD_FORM, why="it has characters that have to be encoded")
     found: dict[str, str] = {}
     for part in text.split("&") if text else ():
         name, mark, value = part.partition("=")
         if not mark or not name:
-            raise Refusal("bad_form", why="a field has no name or no value")
+            raise Refusal(Slug.BAD_FORM, why="a field has no name or no value")
         key = _decode(name)
         if key in found:
-            raise Refusal("bad_form", why="one field appears twice")
+            raise Refusal(Slug.BAD_FORM, why="one field appears twice")
         if len(found) == MAX_FIELDS:
-            raise Refusal("bad_form", why="it has too many fields")
+            raise Refusal(Slug.BAD_FORM, why="it has too many fields")
         found[key] = _decode(value)
     return found
 
@@ -79,7 +79,7 @@ def _decode(text: str) -> str:
     try:
         plain = unquote_to_bytes(text.replace("+", " ")).decode("utf-8", "strict")
     except UnicodeDecodeError:
-        raise Refusal("bad_form", why="it is not UTF-8") from None
+        raise Refusal(Slug.BAD_FORM, why="it is not UTF-8") from None
     if any(ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0 for char in plain):
-        raise Refusal("bad_form", why="it has control characters")
+        raise Refusal(Slug.BAD_FORM, why="it has control characters")
     return plain

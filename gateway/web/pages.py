@@ -19,7 +19,7 @@ from multidict import CIMultiDict
 from gateway.core import urls
 from gateway.core.clock import Clock, Random
 from gateway.core.crypto.keyring import KeyRing
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.core.http import cookies
 from gateway.core.http.facts import Facts, Field
 from gateway.core.http.origin import check_opened, check_own_origin
@@ -104,10 +104,10 @@ class Pages:
     def _refused(self, facts: Facts | None, refusal: Refusal) -> PageResponse:
         if facts is not None and routes.answers_script(facts):
             return for_script(refusal)
-        if facts is not None and refusal.slug == "step_up_required":
+        if facts is not None and refusal.slug == Slug.STEP_UP_REQUIRED:
             return see_other(urls.step_up_for(_back(facts)))
         reply = page(self._kit.config, facts, refusal)
-        if refusal.slug == "pending_expired":
+        if refusal.slug == Slug.PENDING_EXPIRED:
             return reply.plus(*set_cookies(self._kit.jar.clear(cookies.PENDING)))
         return reply
 
@@ -142,7 +142,7 @@ class Pages:
         if facts.method == "POST":
             handler = route.post
         if handler is None:
-            reply = self._refused(facts, Refusal("method_not_allowed"))
+            reply = self._refused(facts, Refusal(Slug.METHOD_NOT_ALLOWED))
             return reply.plus(("allow", allowed(route)))
         check_own_origin(facts, self._kit.config.public_url)
         form: Mapping[str, str] = {}
@@ -179,11 +179,11 @@ class Pages:
         if pending is None:
             if ask.facts.safe and not cookie:  # nobody has begun: this is where to begin
                 return see_other(urls.LOGIN)
-            raise Refusal("pending_expired")
+            raise Refusal(Slug.PENDING_EXPIRED)
         if route.step not in (None, pending.step):
             # Neither may enrolling go around a factor, nor a factor be asked of who has none.
             if routes.answers_script(ask.facts):
-                raise Refusal("pending_expired")
+                raise Refusal(Slug.PENDING_EXPIRED)
             verifies = pending.step is Step.VERIFY
             return see_other(urls.VERIFY if verifies else urls.ENROL)
         if ask.facts.safe:
@@ -197,7 +197,7 @@ class Pages:
         session = await self._kit.flow.session(cookie) if cookie else None
         if session is None:
             if routes.answers_script(ask.facts):
-                raise Refusal("pending_expired")
+                raise Refusal(Slug.PENDING_EXPIRED)
             if route.nobody is not None:
                 reply = await route.nobody(self._kit, ask)
             else:
@@ -230,16 +230,21 @@ def _static(facts: Facts) -> PageResponse:
     folder, _, name = facts.path.rpartition("/")
     asset = rendering.find(name) if folder == urls.STATIC else None
     if asset is None:
-        raise Refusal("not_found")
+        raise Refusal(Slug.NOT_FOUND)
     if facts.method not in ("GET", "HEAD"):
-        raise Refusal("method_not_allowed")
+        raise Refusal(Slug.METHOD_NOT_ALLOWED)
     return PageResponse(200, asset.body, asset.content_type, lasting=True)
 
 
 _LOG_IN: Final = frozenset(
-    {"second_factor_required", "second_factor_stale", "otp_required", "password_invalid"}
+    {
+        Slug.SECOND_FACTOR_REQUIRED,
+        Slug.SECOND_FACTOR_STALE,
+        Slug.OTP_REQUIRED,
+        Slug.PASSWORD_INVALID,
+    }
 )
-_START_AGAIN: Final = frozenset({"pending_expired", "otp_invalid", "mixed_credentials"})
+_START_AGAIN: Final = frozenset({Slug.PENDING_EXPIRED, Slug.OTP_INVALID, Slug.MIXED_CREDENTIALS})
 
 
 def page(config: PagesConfig, facts: Facts | None, refusal: Refusal) -> PageResponse:
@@ -263,13 +268,13 @@ def for_script(refusal: Refusal) -> PageResponse:
     return as_json(refusal.status, body).plus(*error_fields(refusal))
 
 
-def _act(facts: Facts | None, slug: str) -> tuple[str, str] | None:
+def _act(facts: Facts | None, slug: Slug) -> tuple[str, str] | None:
     """The one thing to do next: the words on the button and where it leads."""
     if slug in _LOG_IN:
         back = safe_next(facts.target) if facts is not None and facts.safe else ""
         return ("Log in", login_for(back) if back else LOGIN)
     if slug in _START_AGAIN:
         return ("Log in again", LOGIN)
-    if slug == "not_enrolled":
+    if slug == Slug.NOT_ENROLLED:
         return ("Set up a second factor", ENROL)
     return None

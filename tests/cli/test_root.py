@@ -14,7 +14,7 @@ import pytest
 from gateway import __version__
 from gateway.cli import COMMANDS, _worded, output, run
 from gateway.core.crypto.keyring import SealBroken
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.core.store import StoreUnavailable
 from tests.support.gateways import command
 
@@ -88,7 +88,7 @@ def test_every_problem_of_a_configuration_is_a_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("failed", "said"),
     [
-        (Refusal("unusable_name"), "user name"),
+        (Refusal(Slug.UNUSABLE_NAME), "user name"),
         (StoreUnavailable("state.db: disk full"), "state.db: disk full"),
         (SealBroken(), "none of the keys"),
         (OSError(98, "Address already in use"), "in use"),

@@ -98,9 +98,9 @@ async def test_who_is_removed_is_forgotten_and_comes_back_by_invitation(
         await world.flow.begin("alice", earned("alice"), alice.caller)
     await admin.invite("alice")
     assert [person.id for person in await admin.people()] == ["alice"]
-    assert [one.user for one in await lacking(world.flow._services.accounts, [], now=world.clock())] == [
-        "alice"
-    ]
+    assert [
+        one.user for one in await lacking(world.flow._services.accounts, [], now=world.clock())
+    ] == ["alice"]
 
 
 EVERY_MODE = {

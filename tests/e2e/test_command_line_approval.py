@@ -10,14 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from gateway.core.errors import MESSAGES
+from gateway.core.errors import MESSAGES, Slug
 from tests.e2e.conftest import NewPerson, Person
 from tests.support.clients import Done
 from tests.support.gateways import Gateway
 from tests.support.http import Answer, Client
 from tests.web import chrome
 
-CODE_REQUIRED = MESSAGES["otp_required"].text
+CODE_REQUIRED = MESSAGES[Slug.OTP_REQUIRED].text
 
 
 def address_in(done: Done, gateway: Gateway) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from zipfile import ZipFile
 import pytest
 
 from gateway.cli.demo.indexes import Package, write
-from gateway.core.errors import MESSAGES
+from gateway.core.errors import MESSAGES, Slug
 from tests.e2e.conftest import NewPerson, Person
 from tests.support.gateways import Gateway
 from tests.support.servers import Index
@@ -50,7 +50,7 @@ def test_a_day_with_devpi_client(before_devpi: Gateway, person: NewPerson) -> No
     # A changed password ends what the old one earned; devpi-client does not take up the token
     # that devpi hands out with the change.
     again = devpi("user", "-m", alice.name, "email=alice@example.com")
-    assert MESSAGES["second_factor_required"].text in again.words, again.said
+    assert MESSAGES[Slug.SECOND_FACTOR_REQUIRED].text in again.words, again.said
     devpi("login", alice.name, "--password", f"another password,{alice.phone.code()}")
     assert "user modified" in devpi("user", "-m", alice.name, "email=alice@example.com").said
     assert "deleted" in devpi("logoff").said
@@ -79,7 +79,7 @@ def test_a_login_that_lacks_the_code_prints_why(
     alice.devpi("use", before_devpi.url)
     done = alice.devpi("login", alice.name, "--password", alice.password + answer)
     assert done.code != 0
-    assert MESSAGES[slug].text in done.words, done.said
+    assert MESSAGES[Slug(slug)].text in done.words, done.said
     assert not alice.devpi.logged_in
 
 
@@ -99,7 +99,7 @@ def test_somebody_without_a_factor_is_told_where_to_set_it_up(
     alice.devpi("use", before_devpi.url)
     done = alice.devpi("login", alice.name, "--password", alice.password)
     assert done.code != 0
-    assert MESSAGES["not_enrolled"].text in done.words
+    assert MESSAGES[Slug.NOT_ENROLLED].text in done.words
     assert f"{before_devpi.url}/+auth/enrol" in done.words
 
 
@@ -137,7 +137,7 @@ def test_what_needs_a_factor_is_refused_and_the_login_is_kept(
     before = devpi_server.holds(unproved.name)
     filled = [word.format(name=unproved.name, index=unproved.index) for word in arguments]
     done = unproved.devpi(*filled)
-    assert MESSAGES["second_factor_required"].text in done.words, done.said
+    assert MESSAGES[Slug.SECOND_FACTOR_REQUIRED].text in done.words, done.said
     assert "/+auth/login" in done.words
     assert unproved.devpi.logged_in
     assert devpi_server.holds(unproved.name) == before
@@ -160,7 +160,7 @@ def test_documentation_and_pushes_need_one(unproved: Person, devpi_server: Index
         ("push", "hello==1.0", f"{unproved.name}/other"),
     ):
         done = unproved.devpi(*arguments)
-        assert MESSAGES["second_factor_required"].text in done.words, done.said
+        assert MESSAGES[Slug.SECOND_FACTOR_REQUIRED].text in done.words, done.said
         assert unproved.devpi.logged_in
     assert devpi_server.holds(unproved.name) == before
 

@@ -21,7 +21,7 @@ from devpi import hookspecs
 from pluggy import HookimplMarker, PluginManager
 
 from gateway import NAME
-from gateway.core.errors import MESSAGES
+from gateway.core.errors import MESSAGES, Slug
 from gateway.core.urls import HEALTH
 from tests.e2e.conftest import NewPerson
 from tests.support.gateways import Gateway
@@ -58,7 +58,7 @@ def test_without_a_code_the_gateway_says_what_is_missing(
     alice.devpi("use", before_devpi.url)
     done = alice.devpi.on_terminal("login", alice.name, answers=[alice.password, ""])
     assert done.code != 0
-    assert MESSAGES["otp_required"].text in done.words, done.said
+    assert MESSAGES[Slug.OTP_REQUIRED].text in done.words, done.said
     assert not alice.devpi.logged_in
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cli.demo.indexes import Package, wheel, write
-from gateway.core.errors import MESSAGES
+from gateway.core.errors import MESSAGES, Slug
 from tests.conftest import PYPISERVER_USERS
 from tests.e2e.conftest import NewPerson
 from tests.support.clients import pip, twine, uv
@@ -110,4 +110,4 @@ def test_an_upload_says_nothing_about_second_factors(
         alice.place, f"{before_devpi.url}/{alice.index}/", alice.name, alice.password, *files
     )
     assert done.code == 0, done.said
-    assert MESSAGES["not_enrolled"].text not in done.words
+    assert MESSAGES[Slug.NOT_ENROLLED].text not in done.words

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from gateway.core.errors import MESSAGES, Refusal
+from gateway.core.errors import MESSAGES, Refusal, Slug
 from gateway.core.http.facts import Facts, Field, IPAddress
 from gateway.core.http.path import parse_target
 from gateway.proxy.ports import Answer, Forward, HandOver, Plan
@@ -51,7 +51,7 @@ class PassGate:
         await asyncio.sleep(0)
         return self.held
 
-    def refusal(self, facts: Facts | None, slug: str, **detail: str) -> Answer:
+    def refusal(self, facts: Facts | None, slug: Slug, **detail: str) -> Answer:
         body = Refusal(slug, retry_after=None, **detail).text.encode()
         return Answer(MESSAGES[slug].status, (("X-Slug", slug),), body)
 

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from gateway.core.audit.events import Event
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.core.login.models import Enrolment
 from gateway.core.notices.events import Notice
 from gateway.core.throttle.limits import CHANGES
@@ -78,14 +78,14 @@ async def test_a_name_that_does_not_do_is_said_on_the_form(
     await browser.log_in(alice)
     form = await browser.get("/+auth/add")
     page = await browser.fill(form, "/+auth/add/start", name=name)
-    assert page.alert == Refusal(slug, what="The name").text
+    assert page.alert == Refusal(Slug(slug), what="The name").text
     assert page.form("/+auth/add/start").fields["name"] == name
 
 
 async def test_the_last_factor_stays_where_one_is_required(browser: Browser, alice: Person) -> None:
     await browser.log_in(alice)
     page = await browser.fill(await device_page(browser, "phone"), "/+auth/remove")
-    assert (page.status, page.alert) == (409, Refusal("last_factor").text)
+    assert (page.status, page.alert) == (409, Refusal(Slug.LAST_FACTOR).text)
 
 
 @pytest.mark.parametrize("limits", [{"enrolment": Enrolment.OPTIONAL}], indirect=True)
@@ -382,7 +382,7 @@ async def test_a_key_that_cannot_be_read_is_refused_with_the_form(
         {"form_token": form.form("/+auth/add/key").data["token"], "name": "Key"},
     )
     page = await browser.fill(form, "/+auth/add/key", code='{"id": "x"}')
-    assert (page.status, page.alert) == (400, Refusal("key_refused").text)
+    assert (page.status, page.alert) == (400, Refusal(Slug.KEY_REFUSED).text)
 
 
 async def test_a_passkey_nobody_has_is_refused_with_the_form(browser: Browser) -> None:
@@ -423,7 +423,7 @@ async def test_what_is_no_number_of_two_digits_denies_nothing(
     await browser.log_in(alice)
     path, number = await command_line_login(world, "alice")
     page = await send_number(browser, await browser.get(path), path, typed)
-    assert (page.status, page.alert) == (400, Refusal("number_unreadable").text)
+    assert (page.status, page.alert) == (400, Refusal(Slug.NUMBER_UNREADABLE).text)
     assert (await send_number(browser, page, path, number)).goes_to == path
 
 

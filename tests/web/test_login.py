@@ -7,7 +7,7 @@ import re
 import pytest
 
 from gateway.core.administration import Admin
-from gateway.core.errors import MESSAGES, Refusal
+from gateway.core.errors import MESSAGES, Refusal, Slug
 from gateway.core.http.facts import Facts
 from gateway.core.login.models import Enrolment, Held
 from gateway.web.context import Ask
@@ -41,7 +41,7 @@ async def test_password_then_code_leads_back_to_the_page_asked_for(
 async def test_a_wrong_password_shows_the_form_again(browser: Browser) -> None:
     page = await browser.give_password("alice", password="wrong")
     assert page.status == 401
-    assert page.alert == Refusal("password_invalid").text
+    assert page.alert == Refusal(Slug.PASSWORD_INVALID).text
     assert page.form("/+auth/login").fields["user"] == "alice"
     assert page.form("/+auth/login").fields["password"] == ""
     assert PENDING not in browser.cookies
@@ -64,7 +64,7 @@ async def test_a_wrong_code_shows_the_form_again_and_a_right_one_still_passes(
     asked = await browser.follow(await browser.give_password("alice"))
     again = await browser.fill(asked, "/+auth/verify", code=wrong_code(alice, world.clock()))
     assert again.status == 401
-    assert again.alert == Refusal("otp_invalid").text
+    assert again.alert == Refusal(Slug.OTP_INVALID).text
     assert SESSION not in browser.cookies
     last = await browser.fill(again, "/+auth/verify", code=world.code(alice))
     assert last.goes_to == "/+auth/"
@@ -154,7 +154,7 @@ async def test_the_tick_finishes_too_and_nothing_at_all_does_not(browser: Browse
     codes, _ = await enrol(browser, "bob")
     page = await browser.fill(codes, "/+auth/enrol/recovery")
     assert page.status == 400
-    assert page.alert == Refusal("recovery_unconfirmed").text
+    assert page.alert == Refusal(Slug.RECOVERY_UNCONFIRMED).text
     assert shown_codes(page) == [], "shown once"
     last = await browser.fill(page, "/+auth/enrol/recovery", saved="yes")
     assert last.goes_to == "/somewhere"
@@ -288,9 +288,9 @@ async def test_logging_in_anew_changes_the_id_and_ends_the_old_session(
 async def test_an_upstream_that_fails_is_said_plainly(
     browser: Browser, site: Site, slug: str
 ) -> None:
-    site.doorman.failing = Refusal(slug)
+    site.doorman.failing = Refusal(Slug(slug))
     page = await browser.give_password("alice")
-    assert (page.status, page.reason) == (MESSAGES[slug].status, slug)
+    assert (page.status, page.reason) == (MESSAGES[Slug(slug)].status, slug)
     assert PENDING not in browser.cookies
 
 
@@ -320,7 +320,7 @@ async def test_a_wrong_code_behind_the_password_leaves_the_login_waiting(
 ) -> None:
     wrong = wrong_code(alice, world.clock())
     page = await browser.give_password("alice", password=f"right,{wrong}", next="/simple/")
-    assert (page.status, page.alert) == (401, Refusal("otp_invalid").text)
+    assert (page.status, page.alert) == (401, Refusal(Slug.OTP_INVALID).text)
     done = await browser.fill(page, "/+auth/verify", code=world.code(alice))
     assert done.goes_to == "/simple/"
 
@@ -330,7 +330,7 @@ async def test_a_code_behind_a_wrong_password_says_nothing_of_the_code(
 ) -> None:
     for code in (world.code(alice), wrong_code(alice, world.clock())):
         page = await browser.give_password("alice", password=f"wrong,{code}")
-        assert (page.status, page.alert) == (401, Refusal("password_invalid").text)
+        assert (page.status, page.alert) == (401, Refusal(Slug.PASSWORD_INVALID).text)
 
 
 async def test_a_password_that_ends_like_a_code_is_a_password(

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.core.login.flow import Step
 from gateway.web.context import ForPending, ForSession
 from gateway.web.routes import ROUTES
@@ -419,7 +419,7 @@ async def test_two_ways_back_are_none(browser: Browser) -> None:
 async def test_a_name_that_cannot_be_used_is_said_on_the_form(browser: Browser, name: str) -> None:
     page = await browser.give_password(name)
     assert page.status == 400
-    assert page.alert == Refusal("unusable_name").text
+    assert page.alert == Refusal(Slug.UNUSABLE_NAME).text
 
 
 async def test_known_and_unknown_names_are_refused_alike(browser: Browser, alice: Person) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, TypeAlias
 
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.core.store import StoreUnavailable
 
 FORMAT: Final = 1
@@ -193,7 +193,7 @@ def usable_label(name: str, taken: Iterable[Device]) -> str:
     """
     label = " ".join(unicodedata.normalize("NFC", name).split())
     if not 1 <= len(label) <= LONGEST or any(unicodedata.category(c) in _REFUSED for c in label):
-        raise Refusal("unusable_label")
+        raise Refusal(Slug.UNUSABLE_LABEL)
     if any(one.name.casefold() == label.casefold() for one in taken):
-        raise Refusal("name_taken")
+        raise Refusal(Slug.NAME_TAKEN)
     return label

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection
 from typing import Final, NamedTuple
 
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 
 HEAD_LIMIT: Final = 4 * 2**10
 
@@ -39,7 +39,7 @@ _KNOWN: Final = frozenset(
 
 
 def unreadable(why: str) -> Refusal:
-    return Refusal("unreadable_form", why=why)
+    return Refusal(Slug.UNREADABLE_FORM, why=why)
 
 
 class PartHead(NamedTuple):

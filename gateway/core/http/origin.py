@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import urlsplit
 
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.core.http.facts import Facts
 from gateway.core.urls import OVERVIEW
 
@@ -46,7 +46,7 @@ def check_own_origin(facts: Facts, public_url: str) -> None:
     site_fits = site in (None, "none", "same-origin")
     origin_fits = origin == origin_of(public_url) or (origin is None and site == "same-origin")
     if not (site_fits and origin_fits):
-        raise Refusal("cross_site", home=public_url)
+        raise Refusal(Slug.CROSS_SITE, home=public_url)
 
 
 def check_opened(facts: Facts, public_url: str, *, by_script: bool = False) -> None:
@@ -69,4 +69,4 @@ def check_opened(facts: Facts, public_url: str, *, by_script: bool = False) -> N
     silent = mode is None and destination is None
     fits = (mode, destination) in (_OPENED | _FETCHED if by_script else _OPENED)
     if "prefetch" in purpose.lower() or not (silent or fits):
-        raise Refusal("page_only", page=public_url + OVERVIEW)
+        raise Refusal(Slug.PAGE_ONLY, page=public_url + OVERVIEW)

@@ -10,7 +10,7 @@ import re
 from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 
 # Raw characters of a path: what is visible in ASCII, as in a query, since browsers and clients
 # leave "[", "]", "|", "^" and others as they are and every server reads them as if encoded. Not
@@ -79,7 +79,7 @@ def _decode(segment: str) -> str:
 
 
 def _ambiguous(why: str) -> Refusal:
-    return Refusal("ambiguous_target", why=why)
+    return Refusal(Slug.AMBIGUOUS_TARGET, why=why)
 
 
 def _raw_problem(raw: str) -> str:

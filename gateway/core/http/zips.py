@@ -15,7 +15,7 @@ import tarfile
 from collections.abc import Iterator
 from typing import Final
 
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 
 _STARTS: Final = (b"PK\x03\x04", b"PK\x05\x06")
 _ENTRY: Final = struct.Struct("<4s24x3H4xL4x")  # signature, lengths of three texts, attributes
@@ -123,7 +123,7 @@ class ZipWatch:
 
 
 def unsafe(why: str) -> Refusal:
-    return Refusal("unsafe_archive", why=why)
+    return Refusal(Slug.UNSAFE_ARCHIVE, why=why)
 
 
 def _judge_start(head: bytes) -> None:

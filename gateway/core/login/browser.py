@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from gateway.core.accounts.records import Account
 from gateway.core.audit.events import Event
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.core.login.models import (
     BY_DEVICE,
     Begun,
@@ -81,7 +81,7 @@ class Entering:
         if may_lack_factor(self._services) and not account.invited_only:
             return await self._without(account, user, held, caller)
         if invitation_needed(self._services, account):
-            raise Refusal("invite_required")
+            raise Refusal(Slug.INVITE_REQUIRED)
         return await self._wait(Step.ENROL, account, user, held, caller)
 
     async def pending(self, cookie: str) -> Pending | None:
@@ -114,7 +114,7 @@ class Entering:
         """See `Flow.prove`."""
         pending = await self.pending(cookie)
         if pending is None or pending.step is not Step.VERIFY:
-            raise Refusal("pending_expired")
+            raise Refusal(Slug.PENDING_EXPIRED)
         challenge = b""
         if self._asks(kind):
             challenge = await self._services.challenges.burn(pending.id)
@@ -122,7 +122,7 @@ class Entering:
             pending.user_id, kind, answer, caller, challenge=challenge
         )
         if proved.account.epoch != pending.epoch:
-            raise Refusal("pending_expired")
+            raise Refusal(Slug.PENDING_EXPIRED)
         pending = replace(pending, held=led(self._services, proved.account, pending.held))
         return await self.complete(
             pending, kind, proved.label, caller, epoch=pending.epoch, remember=remember
@@ -144,7 +144,7 @@ class Entering:
             Refusal: `pending_expired` for all but one of several at once.
         """
         if not await self._services.pending.burn(pending.id):
-            raise Refusal("pending_expired")
+            raise Refusal(Slug.PENDING_EXPIRED)
         now = self._services.clock()
         await self._services.audit.record(Event.LOGIN, pending.user_id, caller.origin, factor=label)
         cookie = await self._open(
@@ -270,7 +270,7 @@ class Passkeys:
         async with await self._services.proofs.begun(attempt, caller):
             challenge = await self._services.challenges.burn_ticket(ticket)
             if not challenge:
-                raise Refusal("pending_expired")
+                raise Refusal(Slug.PENDING_EXPIRED)
             try:
                 proved = await self._proved(answer, challenge, caller)
             except Refusal:
@@ -301,7 +301,7 @@ class Passkeys:
         handle = self._services.factors["webauthn"].whose(answer)
         user_id = await self._services.accounts.by_handle(handle) if handle else None
         if user_id is None:
-            raise Refusal("otp_invalid")
+            raise Refusal(Slug.OTP_INVALID)
         return await self._services.proofs.prove(
             user_id, "webauthn", answer, caller, challenge=challenge, alone=True
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from gateway.core.accounts.records import Account, Recovery
 from gateway.core.audit.events import Event
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.core.login.browser import Entering, invitation_needed
 from gateway.core.login.drafts import Draft, Drafts
 from gateway.core.login.in_request import renewed
@@ -83,7 +83,7 @@ class Completing:
         def work(account: Account) -> tuple[Account, None]:
             _same_epoch(who, account)
             if not account.protected:
-                raise Refusal("no_such_factor")
+                raise Refusal(Slug.NO_SUCH_FACTOR)
             return replace(account.bumped(), recovery=Recovery(digests, now, confirmed=False)), None
 
         await self._services.accounts.change(who.user_id, who.user, work, now=now)
@@ -118,12 +118,12 @@ class Completing:
         if account.protected or not invitation_needed(self._services, account):
             return
         if isinstance(who, Session) or not who.invitation:
-            raise Refusal("invite_required")
+            raise Refusal(Slug.INVITE_REQUIRED)
         invitation = account.invitation
         if invitation is None or invitation.expires <= self._services.clock():
-            raise Refusal("invite_invalid")
+            raise Refusal(Slug.INVITE_INVALID)
         if invitation.digest != who.invitation:
-            raise Refusal("invite_invalid")
+            raise Refusal(Slug.INVITE_INVALID)
 
     async def _tell(
         self, who: Pending | Session, draft: Draft, caller: Caller, first: bool
@@ -151,7 +151,7 @@ class Completing:
 def _same_epoch(who: Pending | Session, account: Account) -> None:
     """Raises Refusal `enrolment_expired` where the account changed since."""
     if account.epoch != who.epoch:
-        raise Refusal("enrolment_expired")
+        raise Refusal(Slug.ENROLMENT_EXPIRED)
 
 
 def _with(account: Account, draft: Draft, handle: str, now: float) -> Account:

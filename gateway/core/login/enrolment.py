@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from gateway.core.accounts.factor import ClockOff, Enrollable, Issuable, WrongAnswer
 from gateway.core.accounts.records import Account, Device, Recovery, usable_label
 from gateway.core.crypto.signing import token
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.core.login.browser import Entering
 from gateway.core.login.completion import Completing, Enrolled
 from gateway.core.login.drafts import Draft, Drafts, DraftState
@@ -73,13 +73,13 @@ class Enrolling:
         self._may(who)
         draft = await self._offered(who, "totp")
         if draft is None:
-            raise Refusal("enrolment_expired")
+            raise Refusal(Slug.ENROLMENT_EXPIRED)
         try:
             device = await self._confirmed(who, draft, code)
         except ClockOff as off:
-            raise Refusal("clock_off", offset=_offset(off.offset)) from None
+            raise Refusal(Slug.CLOCK_OFF, offset=_offset(off.offset)) from None
         except WrongAnswer:
-            raise Refusal("otp_invalid") from None
+            raise Refusal(Slug.OTP_INVALID) from None
         return await self._advance(who, draft, device, caller)
 
     async def webauthn(self, who: Pending | Session, name: str) -> str:
@@ -97,11 +97,11 @@ class Enrolling:
         self._may(who)
         draft = await self._offered(who, "webauthn")
         if draft is None or not await self._drafts.burn(who.user_id, who.id):
-            raise Refusal("enrolment_expired")
+            raise Refusal(Slug.ENROLMENT_EXPIRED)
         try:
             device = await self._confirmed(who, draft, answer)
         except WrongAnswer:
-            raise Refusal("key_refused") from None
+            raise Refusal(Slug.KEY_REFUSED) from None
         return await self._advance(who, draft, device, caller)
 
     async def recovery(self, who: Session, caller: Caller) -> Enrolled:
@@ -124,7 +124,7 @@ class Enrolling:
         self._may_begin(who)
         draft = await self._waiting(who)
         if draft is None:
-            raise Refusal("enrolment_expired")
+            raise Refusal(Slug.ENROLMENT_EXPIRED)
         return await self._with_codes(who, draft)
 
     async def finish(
@@ -138,11 +138,11 @@ class Enrolling:
         self._may(who)
         draft, present = await self._waiting(who), await self._recovery(who)
         if draft is None and not present.codes:
-            raise Refusal("enrolment_expired")
+            raise Refusal(Slug.ENROLMENT_EXPIRED)
         digests = draft.codes if draft else present.codes
         typed = bool(code) and self._codes.matches(who.user_id, code, digests) is not None
         if not typed and not saved:
-            raise Refusal("recovery_unconfirmed")
+            raise Refusal(Slug.RECOVERY_UNCONFIRMED)
         if draft is not None:
             return await self._completing.commit(who, draft, caller)
         assert isinstance(who, Session), "only who has a factor has recovery codes"
@@ -163,7 +163,7 @@ class Enrolling:
 
     def _may(self, who: Pending | Session) -> None:
         if isinstance(who, Pending) and who.step is not Step.ENROL:
-            raise Refusal("pending_expired")
+            raise Refusal(Slug.PENDING_EXPIRED)
 
     def _may_begin(self, who: Pending | Session) -> None:
         self._may(who)
@@ -174,7 +174,7 @@ class Enrolling:
         """The account as `who` found it. Raises Refusal `enrolment_expired` if it changed."""
         account = await self._services.accounts.get(who.user_id) or Account(who.user_id, who.user)
         if account.epoch != who.epoch:
-            raise Refusal("enrolment_expired")
+            raise Refusal(Slug.ENROLMENT_EXPIRED)
         return account
 
     async def _offered(self, who: Pending | Session, kind: str) -> Draft | None:
@@ -190,7 +190,7 @@ class Enrolling:
         self._completing.check_invitation(who, account)
         label = usable_label(name, account.devices)
         if sum(1 for one in account.devices if one.kind == kind) >= factor.limit:
-            raise Refusal("too_many_factors", limit=str(factor.limit))
+            raise Refusal(Slug.TOO_MANY_FACTORS, limit=str(factor.limit))
         if isinstance(who, Session):  # else somebody with the password alone could use it up
             await self._services.throttle.change(who.user_id)
         offer = factor.offer(account, label, self._services.random)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from gateway.core.audit.events import Event
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.core.login.approvals import Answered
 from gateway.core.login.browser import Entering, Passkeys, may_lack_factor
 from gateway.core.login.enrolment import Enrolling
@@ -281,10 +281,10 @@ class Flow:
         fresh_proof(self._services, session)
         waiting = await self.waiting(session, id)
         if waiting is None or not session.factor:
-            raise Refusal("approval_gone")
+            raise Refusal(Slug.APPROVAL_GONE)
         answered = await self._services.approvals.answer(session.user_id, id, number)
         if answered is Answered.GONE:
-            raise Refusal("approval_gone")
+            raise Refusal(Slug.APPROVAL_GONE)
         client = f"{device_name(waiting.user_agent)} from {waiting.address or 'no address'}"
         denied = answered is Answered.DENIED
         event = Event.COMMAND_LINE_DENIED if denied else Event.COMMAND_LINE_APPROVED
@@ -293,4 +293,4 @@ class Flow:
             await self._services.notifier.notify(
                 Notice.LOGIN_DENIED, session.user_id, caller.origin, detail=client
             )
-            raise Refusal("approval_denied")
+            raise Refusal(Slug.APPROVAL_DENIED)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from gateway.core.accounts.records import Account
 from gateway.core.audit.events import Event
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.core.login.browser import invitation_needed, may_lack_factor
 from gateway.core.login.models import BY_DEVICE, Caller, Session, Verified
 from gateway.core.login.services import Services
@@ -21,7 +21,7 @@ def fresh_proof(parts: Services, session: Session) -> None:
     none was shown: a remembered device brings that of an earlier login."""
     old = parts.clock() - session.proved_at > parts.limits.step_up
     if old or session.factor == BY_DEVICE:
-        raise Refusal("step_up_required", max_age=in_words(parts.limits.step_up))
+        raise Refusal(Slug.STEP_UP_REQUIRED, max_age=in_words(parts.limits.step_up))
 
 
 class AtOnce:
@@ -58,29 +58,29 @@ class AtOnce:
         if may_lack_factor(self._services) and not account.invited_only:
             return
         if invitation_needed(self._services, account):
-            raise Refusal("invite_required")
-        raise Refusal("not_enrolled", enrol=self._services.limits.public_url + ENROL)
+            raise Refusal(Slug.INVITE_REQUIRED)
+        raise Refusal(Slug.NOT_ENROLLED, enrol=self._services.limits.public_url + ENROL)
 
     async def _code_required(self, account: Account, caller: Caller) -> Refusal:
         """The refusal for a missing code; it names a way by browser where there is one."""
         sessions = await self._services.sessions.of(account.id)
         if not any(session.factor for session in sessions):
-            return Refusal("otp_required")
+            return Refusal(Slug.OTP_REQUIRED)
         try:
             await self._services.throttle.begin(account.id, caller.address)
         except Refusal:
-            return Refusal("otp_required")
+            return Refusal(Slug.OTP_REQUIRED)
         asked = await self._services.approvals.ask(account.id, caller, account.epoch)
         if asked is None:
-            return Refusal("otp_required")
+            return Refusal(Slug.OTP_REQUIRED)
         address = f"{self._services.limits.public_url}{APPROVE}/{asked.id}"
-        return Refusal("otp_required", approve=address, number=asked.number)
+        return Refusal(Slug.OTP_REQUIRED, approve=address, number=asked.number)
 
     async def step_up(self, cookie: str, kind: str, answer: str, caller: Caller) -> str:
         """See `Flow.step_up`."""
         session = await self._services.sessions.get(cookie)
         if session is None:
-            raise Refusal("pending_expired")
+            raise Refusal(Slug.PENDING_EXPIRED)
         factor = self._services.factors.get(kind)
         challenge = b""
         if factor is not None and factor.asks:
@@ -89,7 +89,7 @@ class AtOnce:
             session.user_id, kind, answer, caller, challenge=challenge, session=True
         )
         if proved.account.epoch != session.epoch:
-            raise Refusal("pending_expired")
+            raise Refusal(Slug.PENDING_EXPIRED)
         await self._services.audit.record(
             Event.STEP_UP, session.user_id, caller.origin, factor=proved.label
         )
@@ -124,7 +124,7 @@ async def renewed(parts: Services, session: Session, epoch: int) -> str:
         session, proved_at=session.proved_at, factor=session.factor, epoch=epoch
     )
     if cookie is None:
-        raise Refusal("pending_expired")
+        raise Refusal(Slug.PENDING_EXPIRED)
     if epoch != session.epoch:
         await parts.devices.sweep(session.user_id)
     await parts.credentials.renew(

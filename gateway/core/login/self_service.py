@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from gateway.core.accounts.records import Account, Device, Recovery, WebauthnKey, usable_label
 from gateway.core.audit.events import Event
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.core.login.in_request import fresh_proof, renewed
 from gateway.core.login.models import Caller, Enrolment, Held, Session
 from gateway.core.login.services import Services
@@ -74,7 +74,7 @@ class Manage:
             left = _with(account, device, None).bumped()
             if not left.protected:
                 if self._services.limits.enrolment is not Enrolment.OPTIONAL:
-                    raise Refusal("last_factor")
+                    raise Refusal(Slug.LAST_FACTOR)
                 left = replace(left, recovery=Recovery(), last="")
             return left, device
 
@@ -116,7 +116,7 @@ class Manage:
         if not self._services.devices.allowed:
             return ""
         if not session.factor:
-            raise Refusal("no_such_factor")
+            raise Refusal(Slug.NO_SUCH_FACTOR)
         await self._services.throttle.change(session.user_id)
         cookie = await self._services.devices.add(
             session.user_id,
@@ -138,7 +138,7 @@ class Manage:
 
         def checked(account: Account) -> tuple[Account, Device]:
             if account.epoch != session.epoch:
-                raise Refusal("pending_expired")
+                raise Refusal(Slug.PENDING_EXPIRED)
             return work(account)
 
         return await self._services.accounts.change(
@@ -173,7 +173,7 @@ def _device(account: Account, kind: str, id: str) -> Device:
     for one in account.devices:
         if one.kind == kind and one.id == id:
             return one
-    raise Refusal("no_such_factor")
+    raise Refusal(Slug.NO_SUCH_FACTOR)
 
 
 def _with(account: Account, old: Device, new: Device | None) -> Account:

@@ -15,7 +15,7 @@ from gateway.core.accounts.repository import Accounts
 from gateway.core.audit.events import AuditSink, Event
 from gateway.core.clock import Clock
 from gateway.core.crypto.keyring import KeyRing
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.core.login.models import Caller
 from gateway.core.notices.events import Notice, Notifier
 from gateway.core.store import Key, Store
@@ -217,7 +217,7 @@ class Proofs:
         if not wrong.alone:  # else no password was given, and nothing of the person's is known
             notice = Notice.WRONG_STEP_UP if wrong.session else Notice.WRONG_FACTOR
             await self._notifier.notify(notice, wrong.user_id, origin, detail=wrong.kind)
-        return Refusal("otp_invalid")
+        return Refusal(Slug.OTP_INVALID)
 
     async def _throttled(self, allowed: Awaitable[T], wrong: _Rejected) -> T:
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.core.http.facts import Facts, IPAddress
 from gateway.core.http.path import parse_target
 from gateway.core.rules.rules import Matched, Policy, Rule, RuleSet, in_networks
@@ -36,13 +36,13 @@ class Trial:
 class Explanation:
     """What became of it: a refusal, one of the gateway's own pages, or a rule's policy.
 
-    refusal: a slug, "" when it was not refused at once. said: that refusal in words.
+    refusal: None when it was not refused at once. said: that refusal in words.
     changes: the method is not safe.
     steps: the rules before the one that decides, each with why it does not fit.
     """
 
     path: str = ""
-    refusal: str = ""
+    refusal: Slug | None = None
     said: str = ""
     own: bool = False
     matched: Matched | None = None

@@ -20,7 +20,7 @@ from ipaddress import IPv6Address, ip_network
 from math import ceil
 from typing import Final, NamedTuple
 
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.core.http.facts import IPAddress
 from gateway.core.wording import in_words
 
@@ -113,4 +113,4 @@ def region(address: IPAddress | None) -> str:
 def throttled(seconds: float) -> Refusal:
     """The refusal for a wait of so many seconds."""
     whole = max(1, ceil(seconds))
-    return Refusal("throttled", retry_after=whole, wait=in_words(whole))
+    return Refusal(Slug.THROTTLED, retry_after=whole, wait=in_words(whole))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.proxy.http1.syntax import TCHAR, VALUE
 
 _NAME: Final = re.compile(TCHAR + rb"++")
@@ -20,7 +20,9 @@ _LINE: Final = re.compile(rb"[^ ]* [^ ]* HTTP/[0-9]+(?:\.[0-9]+)?")
 
 def refuse(why: str, fix: str = "") -> Refusal:
     """A `bad_request` of which `why` is said, and `fix` instead of the usual hint."""
-    return Refusal("bad_request", why=why, fix=fix) if fix else Refusal("bad_request", why=why)
+    return (
+        Refusal(Slug.BAD_REQUEST, why=why, fix=fix) if fix else Refusal(Slug.BAD_REQUEST, why=why)
+    )
 
 
 def doubled(name: bytes) -> str:

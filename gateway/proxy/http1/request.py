@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.proxy.http1.faults import line_fault, refuse
 from gateway.proxy.http1.request_fields import PLAIN, Said, read_fields
 from gateway.proxy.http1.syntax import BARE, TCHAR
@@ -218,4 +218,4 @@ def unfinished(data: bytes | bytearray, seen: int, limits: Limits) -> None:
 
 
 def _too_large(limit: int) -> Refusal:
-    return Refusal("head_too_large", limit=str(limit))
+    return Refusal(Slug.HEAD_TOO_LARGE, limit=str(limit))

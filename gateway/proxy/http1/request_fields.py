@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.core.http.cookies import OWN_NAMES
 from gateway.core.http.headers import CREDENTIALS, SINGLE, dropped
 from gateway.core.http.responses import TAKEN_IN
@@ -250,7 +250,7 @@ def _destination(said: Said, value: bytes) -> None:
 
 def _expect(said: Said, value: bytes) -> None:
     if value.lower() != b"100-continue":
-        raise Refusal("expectation_failed")
+        raise Refusal(Slug.EXPECTATION_FAILED)
     said.expects = True
 
 
@@ -267,7 +267,7 @@ def _upgrade(said: Said, value: bytes) -> None:
 def _service_worker(said: Said, value: bytes) -> None:
     # Service Workers, "fetch a classic worker script": browsers ask for one with this field. One
     # that a page of the index registers would stand between people and the gateway's pages.
-    raise Refusal("service_worker")
+    raise Refusal(Slug.SERVICE_WORKER)
 
 
 def _forwarded_for(said: Said, value: bytes) -> None:

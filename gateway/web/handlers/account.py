@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.core.http import cookies
 from gateway.core.login.flow import Session
 from gateway.core.login.self_service import FactorRow
@@ -84,10 +84,10 @@ async def rename(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     row, name = await _row(kit, session, ask.value("id")), ask.value("name")
     try:
         if not name:
-            raise Refusal("field_missing", what="The name")
+            raise Refusal(Slug.FIELD_MISSING, what="The name")
         cookie = await kit.flow.manage.rename(session, row.kind, row.id, name, ask.caller)
     except Refusal as refusal:
-        if refusal.slug in ("name_taken", "unusable_label", "field_missing"):
+        if refusal.slug in (Slug.NAME_TAKEN, Slug.UNUSABLE_LABEL, Slug.FIELD_MISSING):
             return _factor(kit, ask, session, row, refusal, typed=name)
         raise
     return _renewed(kit, "renamed", cookie)
@@ -98,7 +98,7 @@ async def remove(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     try:
         cookie = await kit.flow.manage.remove(session, row.kind, row.id, ask.caller)
     except Refusal as refusal:
-        if refusal.slug == "last_factor":
+        if refusal.slug == Slug.LAST_FACTOR:
             return _factor(kit, ask, session, row, refusal)
         raise
     return _renewed(kit, "removed", cookie)
@@ -125,7 +125,7 @@ async def recovery(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     renewed = await kit.flow.session(cookie)
     try:
         if renewed is None:
-            raise Refusal("pending_expired")
+            raise Refusal(Slug.PENDING_EXPIRED)
         made = await kit.flow.enrolling.recovery(renewed, ask.caller)
     except Refusal as refusal:  # the session goes on under its new id all the same
         again = await _recovery_form(kit, ask, renewed or session, refusal)
@@ -138,7 +138,7 @@ async def _recovery_form(
 ) -> PageResponse:
     kinds = await kit.flow.kinds(session)
     if not kinds:
-        raise Refusal("no_such_factor")
+        raise Refusal(Slug.NO_SUCH_FACTOR)
     choices = second_factor.choose(ask, kinds)
     return kit.page(
         ask,
@@ -198,7 +198,7 @@ async def _row(kit: Kit, session: Session, id: str) -> FactorRow:
     for row in seen.factors:
         if row.id == id:
             return row
-    raise Refusal("no_such_factor")
+    raise Refusal(Slug.NO_SUCH_FACTOR)
 
 
 def _factor(

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 from urllib.parse import quote
 
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.core.http import cookies
 from gateway.core.http.facts import Field
 from gateway.core.login.enrolment import Enrolled, TotpOffer
@@ -25,8 +25,8 @@ from gateway.web.responses import cookies as set_cookies
 ADD: Final = f"{PREFIX}/add"
 RECOVERY: Final = f"{PREFIX}/recovery"
 _USUAL_NAME: Final = "Authenticator app"
-_START_AGAIN: Final = frozenset({"name_taken", "unusable_label", "too_many_factors"})
-_CODE_AGAIN: Final = frozenset({"otp_invalid", "clock_off"})
+_START_AGAIN: Final = frozenset({Slug.NAME_TAKEN, Slug.UNUSABLE_LABEL, Slug.TOO_MANY_FACTORS})
+_CODE_AGAIN: Final = frozenset({Slug.OTP_INVALID, Slug.CLOCK_OFF})
 
 
 def base(who: Pending | Session) -> str:
@@ -44,7 +44,7 @@ async def start(kit: Kit, ask: Ask, who: Pending | Session) -> PageResponse:
     """Offer a new secret under the name the person chose."""
     name = ask.value("name")
     if not name:
-        return _start(kit, ask, who, name, Refusal("field_missing", what="The name"))
+        return _start(kit, ask, who, name, Refusal(Slug.FIELD_MISSING, what="The name"))
     try:
         await kit.flow.enrolling.totp(who, name)
     except Refusal as refusal:
@@ -59,13 +59,13 @@ async def confirm(kit: Kit, ask: Ask, who: Pending | Session) -> PageResponse:
     code = ask.value("code")
     try:
         if not code:
-            raise Refusal("field_missing", what="The code")
+            raise Refusal(Slug.FIELD_MISSING, what="The code")
         enrolled = await kit.flow.enrolling.confirm_totp(who, code, ask.caller)
     except Refusal as refusal:
         offer = await kit.flow.enrolling.offered(who)
-        if offer is not None and refusal.slug in _CODE_AGAIN | {"field_missing"}:
+        if offer is not None and refusal.slug in _CODE_AGAIN | {Slug.FIELD_MISSING}:
             return _offer(kit, ask, who, offer, refusal)
-        if refusal.slug == "enrolment_expired":
+        if refusal.slug == Slug.ENROLMENT_EXPIRED:
             return _start(kit, ask, who, error=refusal)
         raise
     return await after(kit, ask, who, enrolled)
@@ -95,7 +95,7 @@ async def finish(kit: Kit, ask: Ask, who: Pending | Session) -> PageResponse:
             who, ask.caller, code=ask.value("code"), saved=ask.value("saved") == "yes"
         )
     except Refusal as refusal:
-        if refusal.slug == "recovery_unconfirmed":
+        if refusal.slug == Slug.RECOVERY_UNCONFIRMED:
             return await _codes(kit, ask, who, (), refusal)
         raise
     return await after(kit, ask, who, enrolled)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.core.http import cookies
 from gateway.core.login.flow import Begun, Held, Passed, Step
 from gateway.core.typed import one_time_code, split_code
@@ -29,7 +29,7 @@ async def submit(kit: Kit, ask: Ask) -> PageResponse:
     user, password = ask.value("user"), ask.form.get("password", "")
     missing = "The user name" if not user else "" if password else "The password"
     if missing:
-        return form(kit, ask, user, Refusal("field_missing", what=missing))
+        return form(kit, ask, user, Refusal(Slug.FIELD_MISSING, what=missing))
     try:
         held, code = await _checked(kit, ask, user, password)
         held = replace(held, goto=ask.next() or OVERVIEW)
@@ -41,7 +41,7 @@ async def submit(kit: Kit, ask: Ask) -> PageResponse:
             invitation=ask.tail,
         )
     except Refusal as refusal:
-        if refusal.slug in ("password_invalid", "unusable_name"):
+        if refusal.slug in (Slug.PASSWORD_INVALID, Slug.UNUSABLE_NAME):
             return form(kit, ask, user, refusal)
         raise
     if begun.step is Step.VERIFY and code:
@@ -64,7 +64,7 @@ async def _checked(kit: Kit, ask: Ask, user: str, password: str) -> tuple[Held, 
                 await attempt.right()
                 return held, code
             await attempt.wrong()
-    raise Refusal("password_invalid")
+    raise Refusal(Slug.PASSWORD_INVALID)
 
 
 async def _with_code(kit: Kit, ask: Ask, begun: Begun, code: str) -> PageResponse:
@@ -73,7 +73,7 @@ async def _with_code(kit: Kit, ask: Ask, begun: Begun, code: str) -> PageRespons
     waiting = await kit.flow.pending(begun.cookie)
     try:
         if waiting is None:
-            raise Refusal("pending_expired")
+            raise Refusal(Slug.PENDING_EXPIRED)
         kind = "totp" if one_time_code(code) else "recovery"
         passed = await kit.flow.prove(begun.cookie, kind, code, ask.caller)
     except Refusal as refusal:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.core.http import cookies
 from gateway.core.login.flow import Pending
 from gateway.core.urls import LOGIN, PREFIX, VERIFY
@@ -71,7 +71,7 @@ KINDS: Final = ("totp", "webauthn", "recovery")
 VERIFY_OPTIONS: Final = f"{PREFIX}/webauthn/verify"
 STEP_UP_OPTIONS: Final = f"{PREFIX}/webauthn/confirm"
 
-AGAIN: Final = frozenset({"otp_invalid", "field_missing", "key_refused"})
+AGAIN: Final = frozenset({Slug.OTP_INVALID, Slug.FIELD_MISSING, Slug.KEY_REFUSED})
 """Refusals after which the form is shown again."""
 
 
@@ -101,9 +101,9 @@ def choose(ask: Ask, kinds: tuple[str, ...]) -> Choices:
 def check(kind: str, answer: str) -> None:
     """Raises Refusal: `bad_form` for an unknown kind, `field_missing` for no answer."""
     if kind not in KINDS:
-        raise Refusal("bad_form", why="it names no factor that is known here")
+        raise Refusal(Slug.BAD_FORM, why="it names no factor that is known here")
     if not answer:
-        raise Refusal("field_missing", what="The code")
+        raise Refusal(Slug.FIELD_MISSING, what="The code")
 
 
 async def prove(kit: Kit, ask: Ask) -> str:

@@ -10,7 +10,7 @@ import json
 from dataclasses import replace
 from typing import Final
 
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.core.http import cookies
 from gateway.core.http.path import parse_target
 from gateway.core.login.flow import Pending, Session
@@ -33,7 +33,7 @@ async def create_options(kit: Kit, ask: Ask, who: Pending | Session) -> PageResp
     """Options for navigator.credentials.create()."""
     name = ask.value("name")
     if not name:
-        raise Refusal("field_missing", what="The name")
+        raise Refusal(Slug.FIELD_MISSING, what="The name")
     return _options(await kit.flow.enrolling.webauthn(who, name))
 
 
@@ -54,8 +54,8 @@ async def passkey(kit: Kit, ask: Ask) -> PageResponse:
             goto=ask.next() or OVERVIEW,
         )
     except Refusal as refusal:
-        if refusal.slug in ("otp_invalid", "key_refused"):
-            return login.form(kit, ask, error=Refusal("key_refused"))
+        if refusal.slug in (Slug.OTP_INVALID, Slug.KEY_REFUSED):
+            return login.form(kit, ask, error=Refusal(Slug.KEY_REFUSED))
         raise
     session = await kit.flow.session(passed.session_cookie)
     away = not own(parse_target(passed.held.goto).path)
@@ -75,7 +75,7 @@ async def add(kit: Kit, ask: Ask, who: Pending | Session) -> PageResponse:
     try:
         enrolled = await kit.flow.enrolling.confirm_webauthn(who, ask.value("code"), ask.caller)
     except Refusal as refusal:
-        if refusal.slug in ("key_refused", "enrolment_expired"):
+        if refusal.slug in (Slug.KEY_REFUSED, Slug.ENROLMENT_EXPIRED):
             return _form(kit, ask, who, refusal)
         raise
     return await enrolment.after(kit, ask, who, enrolled)

@@ -22,7 +22,7 @@ from pypiserver.bottle_wrapper.bottle import BaseRequest
 from requests import Request
 from requests_toolbelt import MultipartEncoder
 
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.core.http.forms import FilePart, FormJudge
 from tests.support.form_readers import READERS
 
@@ -557,7 +557,7 @@ class Observer:
     def content(self, data: bytes) -> int:
         self.seen += data
         if b"BAD" in self.seen:
-            raise Refusal("unreadable_form", why="it is bad")
+            raise Refusal(Slug.UNREADABLE_FORM, why="it is bad")
         return min(4, len(self.seen))
 
     def ends(self) -> None:

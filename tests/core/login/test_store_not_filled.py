@@ -34,7 +34,7 @@ async def test_asking_for_passkey_challenges_writes_nothing(world: World, tmp_pa
 
 
 async def answer_junk(world: World, times: int) -> list[str]:
-    slugs = []
+    slugs: list[str] = []
     for _ in range(times):
         ticket, _ = world.flow.passkey_ask()
         with pytest.raises(Refusal) as refused:

@@ -147,7 +147,8 @@ async def guess_password(world: World, user: str, secret: str, by: Caller) -> No
 
 async def guess(world: World, victim: Person, address: str, times: int) -> list[str]:
     """Mallory, who has the password, types codes from an address; the answers."""
-    mallory, answers = caller(address, "curl/8"), []
+    mallory = caller(address, "curl/8")
+    answers: list[str] = []
     for _ in range(times):
         begun = await world.flow.begin(victim.name, earned(victim.name), mallory)
         try:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.errors import Refusal
+from gateway.core.errors import Refusal, Slug
 from gateway.core.login.models import Caller
 from gateway.core.throttle import guesses
 from gateway.core.throttle.guesses import Guess, Guesses
@@ -188,7 +188,7 @@ async def test_a_failure_between_is_no_guess(world: World) -> None:
     for number in range(LIMIT + 5):
         with pytest.raises(Refusal, match="upstream_unreachable"):
             async with await world.flow.trying("alice", f"{number}", NAT):
-                raise Refusal("upstream_unreachable")
+                raise Refusal(Slug.UPSTREAM_UNREACHABLE)
     assert await guess(world, "alice", "another")
 
 
