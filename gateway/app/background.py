@@ -22,7 +22,7 @@ from gateway.core.store import Store, StoreUnavailable
 from gateway.core.unnamed_proxies import note
 from gateway.core.upstream import Call
 from gateway.gate.mail_address import AddressOf, Mailboxes
-from gateway.stores.outage import refusal_for
+from gateway.outage import refusal_for
 from gateway.upstreams.client import Calls
 
 if TYPE_CHECKING:

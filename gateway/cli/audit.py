@@ -100,7 +100,7 @@ async def show_tail(trail: Trail, count: int, *, follow: bool = False) -> int:
             while page := await trail.store.read(LOG, after=after):
                 after = page[-1][0]
                 for _, raw in page:
-                    click.echo(in_words(raw))
+                    click.echo(as_line(raw))
             away = False
         except StoreUnavailable as error:
             if not follow:
@@ -133,7 +133,7 @@ async def show_verdict(trail: Trail, known: tuple[int, str] | None = None) -> in
     return output.FAILED
 
 
-def in_words(raw: bytes) -> str:
+def as_line(raw: bytes) -> str:
     """One entry as one line; what others wrote cannot steer the terminal."""
     from gateway.core.audit.entry import NotAuthentic, parse
     from gateway.core.wording import device_name

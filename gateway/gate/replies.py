@@ -22,9 +22,9 @@ from gateway.core.http.facts import Facts, Field
 from gateway.core.store import StoreUnavailable
 from gateway.core.upstream import UpstreamResponse
 from gateway.core.urls import LOGIN, base_of, below, login_for, step_up_for
+from gateway.outage import refusal_for
 from gateway.proxy.http1.body import BODY_ENDS
 from gateway.proxy.ports import Answer
-from gateway.stores.outage import refusal_for
 from gateway.upstreams.client import answer_fields
 
 T = TypeVar("T")

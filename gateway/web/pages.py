@@ -26,7 +26,7 @@ from gateway.core.http.origin import check_opened, check_own_origin
 from gateway.core.login.flow import Flow, Step
 from gateway.core.store import StoreUnavailable
 from gateway.core.urls import ENROL, LOGIN, login_for
-from gateway.stores.outage import refusal_for
+from gateway.outage import refusal_for
 from gateway.web import csrf, forms, rendering, responses, routes
 from gateway.web.context import (
     Activity,

@@ -24,7 +24,7 @@ LIFE = PASSWORDS_BY_NETWORK[-1].window
 """Seconds for which a wrong password is counted at all."""
 
 
-class Guess(NamedTuple):
+class TriedPassword(NamedTuple):
     """One name and password.
 
     at: when it was first tried. who, what: short keyed hashes of the name, and of the name with
@@ -38,13 +38,13 @@ class Guess(NamedTuple):
     wrong: bool
 
 
-Guesses: TypeAlias = tuple[Guess, ...]
+Guesses: TypeAlias = tuple[TriedPassword, ...]
 """Those of one network, oldest first."""
 
 
 def load(value: bytes, now: float) -> Guesses:
     """Stored guesses that still count."""
-    found = (Guess(*fields) for fields in json.loads(value))
+    found = (TriedPassword(*fields) for fields in json.loads(value))
     return tuple(sorted(one for one in found if one.at > now - LIFE))
 
 
@@ -84,12 +84,12 @@ def taken(guesses: Guesses, who: str, what: str, now: float) -> Guesses:
     seconds = delay(guesses, who, now)
     if seconds > 0:
         raise throttled(seconds)
-    return _with(guesses, Guess(now, who, what, 1, wrong=False))
+    return _with(guesses, TriedPassword(now, who, what, 1, wrong=False))
 
 
 def told_wrong(guesses: Guesses, who: str, what: str, now: float) -> Guesses:
     """The index said no; who let go of it meanwhile makes no difference."""
-    known = _find(guesses, what) or Guess(now, who, what, 0, wrong=True)
+    known = _find(guesses, what) or TriedPassword(now, who, what, 0, wrong=True)
     return _with(guesses, known._replace(wrong=True))
 
 
@@ -105,11 +105,11 @@ def told_right(guesses: Guesses, what: str) -> Guesses:
     return tuple(guess for guess in guesses if guess.what != what)
 
 
-def _find(guesses: Guesses, what: str) -> Guess | None:
+def _find(guesses: Guesses, what: str) -> TriedPassword | None:
     return next((guess for guess in guesses if guess.what == what), None)
 
 
-def _with(guesses: Guesses, changed: Guess) -> Guesses:
+def _with(guesses: Guesses, changed: TriedPassword) -> Guesses:
     others = told_right(guesses, changed.what)
     if not changed.wrong and changed.asking <= 0:
         return others

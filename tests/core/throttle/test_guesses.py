@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gateway.core.errors import Refusal, Slug
 from gateway.core.login.models import Caller
 from gateway.core.throttle import guesses
-from gateway.core.throttle.guesses import Guess, Guesses
+from gateway.core.throttle.guesses import Guesses, TriedPassword
 from gateway.core.throttle.known_good import LIFE
 from gateway.core.throttle.limits import PASSWORDS_BY_NETWORK, PASSWORDS_OF_ONE_NAME, SPARED
 from gateway.core.throttle.passwords import Guessing
@@ -25,8 +25,8 @@ NOW = 1_800_000_000.0
 NAT = caller("203.0.113.5")
 
 
-def wrong(at: float, who: str, what: str) -> Guess:
-    return Guess(at, who, what, 0, wrong=True)
+def wrong(at: float, who: str, what: str) -> TriedPassword:
+    return TriedPassword(at, who, what, 0, wrong=True)
 
 
 tried = st.lists(

@@ -1,0 +1,76 @@
+"""What import-linter does not see of the structure: knots of two files, names with two meanings."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent.parent / "gateway"
+
+
+@cache
+def modules() -> dict[str, ast.Module]:
+    """Every module of the package by its dotted name."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        found[".".join(parts).removesuffix(".__init__")] = ast.parse(path.read_text("utf-8"))
+    return found
+
+
+def imported(tree: ast.Module) -> Iterator[str]:
+    """The modules of the package that one imports: anywhere in it, for types alone too."""
+    known = modules()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in known)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are written in full"
+            home = node.module or ""
+            for alias in node.names:
+                name = f"{home}.{alias.name}"
+                yield from (one for one in (name if name in known else home,) if one in known)
+
+
+def classes(packages: tuple[str, ...] = ()) -> dict[str, list[str]]:
+    """Where each top-level class is defined, but for those in `packages`."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for module, tree in modules().items():
+        if not module.startswith(packages or ("-",)):
+            for node in tree.body:
+                if isinstance(node, ast.ClassDef):
+                    found[node.name].append(module)
+    return found
+
+
+def test_there_is_something_to_look_at() -> None:
+    assert len(modules()) > 150
+    assert sum(len(set(imported(tree))) for tree in modules().values()) > 800
+    assert len(classes()) > 200
+
+
+def test_no_two_files_import_each_other() -> None:
+    imports = {module: set(imported(tree)) - {module} for module, tree in modules().items()}
+    knots = [
+        f"{one} and {other}"
+        for one, its in imports.items()
+        for other in its
+        if one < other and one in imports[other] and not one.startswith("gateway.proxy")
+    ]
+    assert not knots
+
+
+def test_no_class_name_has_two_meanings() -> None:
+    twice = classes(("gateway.settings", "gateway.proxy"))
+    assert {name: homes for name, homes in twice.items() if len(homes) > 1} == {}
+
+
+def test_attributes_have_names() -> None:
+    """`self._` alone says nothing."""
+    bare = re.compile(r"\b(self|cls)\._(?!\w)")
+    found = [str(path) for path in PACKAGE.rglob("*.py") if bare.search(path.read_text("utf-8"))]
+    assert not found
