@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol, TypeAlias
 
 
 class StoreUnavailable(Exception):
@@ -32,6 +33,58 @@ class Record:
     version: int
 
 
+@dataclass(frozen=True, slots=True)
+class Put:
+    """`Store.put` as a step of `Store.transact`; gives the version."""
+
+    key: Key
+    value: bytes = field(repr=False)
+    expires: float | None = None
+    if_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """`Store.delete` as a step; holds where this removed a record, and gives 1."""
+
+    key: Key
+    if_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Expect:
+    """Writes nothing; holds where a record has that version (0: there is none), and gives it."""
+
+    key: Key
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """`Store.count` as a step; always holds, and gives the events in the window."""
+
+    key: Key
+    window: float
+    add: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """`Store.append` as a step; gives the number of the entry."""
+
+    log: str
+    entry: bytes = field(repr=False)
+    after: int | None = None
+
+
+StoreStep: TypeAlias = Put | Delete | Expect | Count | Append
+
+
+def writes(step: StoreStep) -> bool:
+    """Whether a step may change anything."""
+    return not (isinstance(step, Expect) or (isinstance(step, Count) and not step.add))
+
+
 class Store(Protocol):
     """Small atomic steps over records, counters and append-only logs.
 
@@ -41,6 +94,24 @@ class Store(Protocol):
     """
 
     async def get(self, key: Key) -> Record | None: ...
+
+    async def get_many(self, keys: Sequence[Key]) -> list[Record | None]:
+        """Several records at once, each as it is at some moment of the call."""
+        ...
+
+    async def transact(self, steps: Sequence[StoreStep]) -> list[int]:
+        """Several steps for the price of one, in this order.
+
+        They do what calls one after another would do that end at the first which does not hold:
+        it changes nothing, those before it stay done, those behind it are not begun. SQLite and
+        one Redis carry them out as one transaction; in a Cluster others may come in between
+        where two steps are about different owners, and an outage may leave only the first done.
+        So put what may stand alone before what may not.
+
+        Returns:
+            What each step gave that was done: fewer than `steps` where one did not hold.
+        """
+        ...
 
     async def put(
         self,

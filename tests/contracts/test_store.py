@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.core.store import Key, Record, Store
+from gateway.core.store import Append, Count, Delete, Expect, Key, Put, Record, Store, StoreStep
 from gateway.stores import open_store
 from tests.contracts.conftest import Clock
 
@@ -196,6 +196,94 @@ async def test_many_callers_at_once(store: Store) -> None:
     assert sorted(number or 0 for number in numbers) == list(range(1, 301))
     records = await asyncio.gather(*(store.get(key) for key in keys))
     assert [record and record.value for record in records] == [key.name.encode() for key in keys]
+
+
+# -- several at once -------------------------------------------------------------------------
+
+OTHER = Key("another kind", "bob", "")  # in another slot of a Cluster
+
+
+async def test_several_records_are_read_at_once(store: Store, clock: Clock) -> None:
+    version = await store.put(KEY, b"1") or 0
+    await store.put(OTHER, b"2", expires=clock.now + 10)
+    clock.now += 10
+    assert await store.get_many([OTHER, KEY, KEY._replace(name="x")]) == [
+        None,
+        Record(b"1", version),
+        None,
+    ]
+    assert await store.get_many([]) == []
+
+
+async def test_steps_together_do_what_each_does(store: Store, clock: Clock) -> None:
+    version = await store.put(KEY, b"1") or 0
+    gave = await store.transact(
+        [
+            Expect(KEY, version),
+            Count(OTHER, 60, 2),
+            Append("log", b"a", after=0),
+            Put(OTHER, b"2", expires=clock.now + 10, if_version=0),
+            Append("log", b"b", after=1),
+            Put(KEY, b"3", if_version=version),
+            Delete(KEY),
+            Expect(KEY, 0),
+            Count(OTHER, 60, 0),
+        ]
+    )
+    assert [gave[at] for at in (0, 1, 2, 4, 6, 7, 8)] == [version, 2, 1, 2, 1, 0, 2]
+    assert await store.get(OTHER) == Record(b"2", gave[3])
+    assert gave[5] > version
+    assert await store.get(KEY) is None
+    assert await store.read("log") == [(1, b"a"), (2, b"b")]
+    clock.now += 10
+    assert await store.transact([Expect(OTHER, 0), Expect(KEY, 0)]) == [0, 0]
+    assert await store.transact([]) == []
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        pytest.param(Put(KEY, b"x", if_version=0), id="put where something is"),
+        pytest.param(Put(KEY, b"x", if_version=1), id="put over an old version"),
+        pytest.param(Delete(OTHER._replace(name="gone")), id="delete nothing"),
+        pytest.param(Delete(KEY, if_version=1), id="delete an old version"),
+        pytest.param(Expect(KEY, 0), id="expect nothing"),
+        pytest.param(Expect(KEY, 1), id="expect an old version"),
+        pytest.param(Append("log", b"x", after=7), id="append after another entry"),
+    ],
+)
+async def test_steps_end_at_the_first_that_does_not_hold(store: Store, step: StoreStep) -> None:
+    await store.put(KEY, b"1")
+    await store.put(KEY, b"2")
+    before = await store.get(KEY)
+    behind = (Put(OTHER, b"no"), Count(KEY, 60), Append("log", b"no"), Delete(KEY))
+    first = (Put(KEY._replace(name="first"), b"yes"), Append("log", b"yes"))
+    gave = await store.transact([*first, step, *behind])
+    assert len(gave) == 2 and gave[1] == 1
+    assert await store.get(KEY) == before
+    assert await store.get(OTHER) is None
+    assert await store.count(KEY, window=60, add=0) == 0
+    assert await store.read("log") == [(1, b"yes")]
+    stays = await store.get(KEY._replace(name="first"))
+    assert stays is not None and stays.value == b"yes"
+
+
+async def test_of_many_that_expect_the_same_one_acts(store: Store) -> None:
+    """What a limit and an act are decided by is unchanged when the act is done."""
+    count, acts = KEY._replace(name="count"), []
+
+    async def once(number: int) -> None:
+        for _ in range(100):
+            seen, _ = await store.get_many([count, OTHER])
+            if seen is not None:
+                return
+            steps = (Put(count, b"%d" % number, if_version=0), Append("acts", b"%d" % number))
+            if len(await store.transact([Expect(count, 0), *steps])) == 3:
+                acts.append(number)
+
+    await asyncio.gather(*(once(number) for number in range(20)))
+    assert len(acts) == 1
+    assert await store.read("acts") == [(1, b"%d" % acts[0])]
 
 
 # -- against a model -----------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """The atomic steps that are more than one Redis command, in Lua.
 
-Every script touches the keys it is given and no others, and all of them carry one hash tag, so
-a script runs on one node of a Cluster. Stored form of a record, as one string:
+Every script touches the keys it is given and no others. In a Cluster all of them carry one hash
+tag, so that a script runs on one node. Each step is a function of its keys K and its words A,
+and is false where it does not hold. Stored form of a record, as one string:
 
     VERSION SP EXPIRES LF VALUE        EXPIRES in seconds, "-" for never
 
@@ -20,86 +21,126 @@ local function read(raw, now)
 end
 """
 
-# KEYS: record, index of names (scored by expiry), sequence of versions
-# ARGV: name, value, expires | -, now, if_version | -, ttl in ms | -, ttl of the sequence in ms,
-#       score below which names are forgotten
-PUT: Final = (
-    _READ
-    + """
-local old, live = read(redis.call('GET', KEYS[1]), ARGV[4])
-if ARGV[5] ~= '-' and ARGV[5] ~= (live and old or '0') then return false end
-if redis.call('EXISTS', KEYS[3]) == 0 then
-  -- A sequence that was cleared away must not start below versions handed out before.
-  local time = redis.call('TIME')
-  redis.call('SET', KEYS[3], time[1] .. string.format('%06d', time[2]))
-end
-local version = redis.call('INCR', KEYS[3])
-if old and tonumber(old) >= version then
-  version = tonumber(old) + 1
-  redis.call('SET', KEYS[3], string.format('%.0f', version))
-end
-redis.call('PEXPIRE', KEYS[3], ARGV[7])
-version = string.format('%.0f', version)
-local raw = version .. ' ' .. ARGV[3] .. '\\n' .. ARGV[2]
-redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[8])
-local left = redis.call('PTTL', KEYS[2])
-if ARGV[6] == '-' then
-  redis.call('SET', KEYS[1], raw)
-  redis.call('ZADD', KEYS[2], '+inf', ARGV[1])
-  redis.call('PERSIST', KEYS[2])
-else
-  redis.call('SET', KEYS[1], raw, 'PX', ARGV[6])
-  redis.call('ZADD', KEYS[2], ARGV[3], ARGV[1])
-  if left == -2 or (left >= 0 and left < tonumber(ARGV[6])) then
-    redis.call('PEXPIRE', KEYS[2], ARGV[6])
+# K: record, index of names (scored by expiry), sequence of versions
+# A: name, value, expires | -, now, if_version | -, ttl in ms | -, ttl of the sequence in ms,
+#    score below which names are forgotten
+_PUT: Final = """
+local function put(K, A)
+  local old, live = read(redis.call('GET', K[1]), A[4])
+  if A[5] ~= '-' and A[5] ~= (live and old or '0') then return false end
+  if redis.call('EXISTS', K[3]) == 0 then
+    -- A sequence that was cleared away must not start below versions handed out before.
+    local time = redis.call('TIME')
+    redis.call('SET', K[3], time[1] .. string.format('%06d', time[2]))
   end
+  local version = redis.call('INCR', K[3])
+  if old and tonumber(old) >= version then
+    version = tonumber(old) + 1
+    redis.call('SET', K[3], string.format('%.0f', version))
+  end
+  redis.call('PEXPIRE', K[3], A[7])
+  version = string.format('%.0f', version)
+  local raw = version .. ' ' .. A[3] .. '\\n' .. A[2]
+  redis.call('ZREMRANGEBYSCORE', K[2], '-inf', A[8])
+  local left = redis.call('PTTL', K[2])
+  if A[6] == '-' then
+    redis.call('SET', K[1], raw)
+    redis.call('ZADD', K[2], '+inf', A[1])
+    redis.call('PERSIST', K[2])
+  else
+    redis.call('SET', K[1], raw, 'PX', A[6])
+    redis.call('ZADD', K[2], A[3], A[1])
+    if left == -2 or (left >= 0 and left < tonumber(A[6])) then
+      redis.call('PEXPIRE', K[2], A[6])
+    end
+  end
+  return version
 end
-return version
+"""
+
+# K: record, index of names; A: name, now, if_version | -
+_DELETE: Final = """
+local function delete(K, A)
+  local old, live = read(redis.call('GET', K[1]), A[2])
+  if not live or (A[3] ~= '-' and A[3] ~= old) then return 0 end
+  redis.call('DEL', K[1])
+  redis.call('ZREM', K[2], A[1])
+  return 1
+end
+"""
+
+# K: hash of bucket end -> events; A: end of this bucket, events to add, oldest, ttl in ms
+_COUNT: Final = """
+local function count(K, A)
+  local add = tonumber(A[2])
+  if add > 0 then
+    redis.call('HINCRBY', K[1], A[1], add)
+    redis.call('PEXPIRE', K[1], A[4])
+  end
+  local all = redis.call('HGETALL', K[1])
+  local total = 0
+  for i = 1, #all, 2 do
+    if tonumber(all[i]) > tonumber(A[3]) then
+      total = total + tonumber(all[i + 1])
+    elseif add > 0 then
+      redis.call('HDEL', K[1], all[i])
+    end
+  end
+  return total
+end
+"""
+
+# K: stream; A: entry, number of the last entry | -
+_APPEND: Final = """
+local function append(K, A)
+  local last = '0'
+  if redis.call('EXISTS', K[1]) == 1 then
+    local info = redis.call('XINFO', 'STREAM', K[1])
+    for i = 1, #info, 2 do
+      if info[i] == 'last-generated-id' then last = string.match(info[i + 1], '^(%d+)') end
+    end
+  end
+  if A[2] ~= '-' and A[2] ~= last then return false end
+  local number = string.format('%.0f', tonumber(last) + 1)
+  redis.call('XADD', K[1], number .. '-0', 'e', A[1])
+  return number
+end
+"""
+
+# K: record; A: version, now
+_EXPECT: Final = """
+local function expect(K, A)
+  local version, live = read(redis.call('GET', K[1]), A[2])
+  if (live and version or '0') ~= A[1] then return false end
+  return A[1]
+end
+"""
+
+PUT: Final = _READ + _PUT + "return put(KEYS, ARGV)"
+DELETE: Final = _READ + _DELETE + "return delete(KEYS, ARGV)"
+COUNT: Final = _COUNT + "return count(KEYS, ARGV)"
+APPEND: Final = _APPEND + "return append(KEYS, ARGV)"
+
+# ARGV: for each step its name, how many of KEYS and how many of ARGV are its own, and those
+TRANSACT: Final = (
+    _READ
+    + _PUT
+    + _DELETE
+    + _COUNT
+    + _APPEND
+    + _EXPECT
+    + """
+local steps = {put = put, delete = delete, count = count, append = append, expect = expect}
+local done, key, at = {}, 1, 1
+while at <= #ARGV do
+  local K, A, keys, words = {}, {}, tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  for i = 1, keys do K[i] = KEYS[key + i - 1] end
+  for i = 1, words do A[i] = ARGV[at + 2 + i] end
+  local gave = steps[ARGV[at]](K, A)
+  if not gave or (ARGV[at] == 'delete' and gave == 0) then return done end
+  done[#done + 1] = gave
+  key, at = key + keys, at + 3 + words
+end
+return done
 """
 )
-
-# KEYS: record, index of names; ARGV: name, now, if_version | -
-DELETE: Final = (
-    _READ
-    + """
-local old, live = read(redis.call('GET', KEYS[1]), ARGV[2])
-if not live or (ARGV[3] ~= '-' and ARGV[3] ~= old) then return 0 end
-redis.call('DEL', KEYS[1])
-redis.call('ZREM', KEYS[2], ARGV[1])
-return 1
-"""
-)
-
-# KEYS: hash of bucket end -> events; ARGV: end of this bucket, events to add, oldest, ttl in ms
-COUNT: Final = """
-local add = tonumber(ARGV[2])
-if add > 0 then
-  redis.call('HINCRBY', KEYS[1], ARGV[1], add)
-  redis.call('PEXPIRE', KEYS[1], ARGV[4])
-end
-local all = redis.call('HGETALL', KEYS[1])
-local total = 0
-for i = 1, #all, 2 do
-  if tonumber(all[i]) > tonumber(ARGV[3]) then
-    total = total + tonumber(all[i + 1])
-  elseif add > 0 then
-    redis.call('HDEL', KEYS[1], all[i])
-  end
-end
-return total
-"""
-
-# KEYS: stream; ARGV: entry, number of the last entry | -
-APPEND: Final = """
-local last = '0'
-if redis.call('EXISTS', KEYS[1]) == 1 then
-  local info = redis.call('XINFO', 'STREAM', KEYS[1])
-  for i = 1, #info, 2 do
-    if info[i] == 'last-generated-id' then last = string.match(info[i + 1], '^(%d+)') end
-  end
-end
-if ARGV[2] ~= '-' and ARGV[2] ~= last then return false end
-local number = string.format('%.0f', tonumber(last) + 1)
-redis.call('XADD', KEYS[1], number .. '-0', 'e', ARGV[1])
-return number
-"""

@@ -6,14 +6,26 @@ Needs Redis 6.2 (XTRIM MINID) or a server that speaks like it.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
-from collections.abc import Mapping
-from typing import Final, cast
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Final, NamedTuple, cast
 from urllib.parse import quote
 
 from gateway.core.clock import Clock
-from gateway.core.store import Key, Record, StoreUnavailable
+from gateway.core.store import (
+    Append,
+    Count,
+    Delete,
+    Expect,
+    Key,
+    Put,
+    Record,
+    StoreStep,
+    StoreUnavailable,
+)
 from gateway.stores.address import read_redis
 from gateway.stores.redis import scripts
 from gateway.stores.redis.client import RedisClient
@@ -27,6 +39,19 @@ _MARK: Final = "ig:store"
 
 def open_redis(url: str, clock: Clock) -> RedisStore:
     return RedisStore(RedisClient(read_redis(url), patience=3.0), clock)
+
+
+class _Call(NamedTuple):
+    """A step as its function in `scripts` takes it."""
+
+    name: str
+    keys: list[str]
+    words: list[str | bytes]
+
+    @property
+    def tag(self) -> str:
+        """What decides about its node in a Cluster."""
+        return self.keys[0].partition("{")[2].partition("}")[0]
 
 
 class RedisStore:
@@ -45,11 +70,45 @@ class RedisStore:
         if self._mark is None:
             self._mark = await self._marked()
         record = self._record(await self._client.send("GET", _place(key, "r")))
-        if record is None and await self._client.send("GET", _MARK) != self._mark:
+        if record is None:
+            self._check_mark(await self._client.send("GET", _MARK))
+        return record
+
+    async def get_many(self, keys: Sequence[Key]) -> list[Record | None]:
+        if self._client.cluster:
+            return list(await asyncio.gather(*map(self.get, keys)))
+        if self._mark is None:
+            self._mark = await self._marked()
+        found = await self._client.send("MGET", *(_place(key, "r") for key in keys), _MARK)
+        *raws, mark = cast("list[object]", found)
+        self._check_mark(mark)
+        return list(map(self._record, raws))
+
+    async def transact(self, steps: Sequence[StoreStep]) -> list[int]:
+        done: list[int] = []
+        for calls in self._together(list(map(self._call, steps))):
+            keys, words = [], []
+            for call in calls:
+                keys += call.keys
+                words += [call.name, str(len(call.keys)), str(len(call.words)), *call.words]
+            gave = cast("list[bytes | int]", await self._client.run(scripts.TRANSACT, keys, words))
+            done += map(int, gave)
+            if len(gave) < len(calls):
+                break
+        return done
+
+    def _together(self, calls: list[_Call]) -> Iterator[list[_Call]]:
+        """Neighbours that one script can carry out."""
+        if self._client.cluster:
+            yield from (list(same) for _, same in groupby(calls, key=lambda call: call.tag))
+        elif calls:
+            yield calls
+
+    def _check_mark(self, found: object) -> None:
+        if found != self._mark:
             raise StoreUnavailable(
                 "Redis: it was emptied or exchanged; put its data back, or restart to begin anew"
             )
-        return record
 
     async def _marked(self) -> object:
         """The mark, made by whoever comes first."""
@@ -67,27 +126,13 @@ class RedisStore:
         expires: float | None = None,
         if_version: int | None = None,
     ) -> int | None:
-        now = self._clock()
-        ends = "-" if expires is None else repr(float(expires))
-        ttl = "-" if expires is None else _ttl(expires - now)
-        condition = "-" if if_version is None else str(if_version)
-        shared = [_shared(key.kind, key.owner, part) for part in "iv"]
-        forget = repr(now - _SLACK)
-        done = await self._client.run(
-            scripts.PUT,
-            [_place(key, "r"), *shared],
-            [key.name, value, ends, repr(now), condition, ttl, str(_SEQUENCE_TTL), forget],
-        )
+        call = self._call(Put(key, value, expires, if_version))
+        done = await self._client.run(scripts.PUT, call.keys, call.words)
         return None if done is None else int(cast("bytes", done))
 
     async def delete(self, key: Key, *, if_version: int | None = None) -> bool:
-        condition = "-" if if_version is None else str(if_version)
-        done = await self._client.run(
-            scripts.DELETE,
-            [_place(key, "r"), _shared(key.kind, key.owner, "i")],
-            [key.name, repr(self._clock()), condition],
-        )
-        return done == 1
+        call = self._call(Delete(key, if_version))
+        return await self._client.run(scripts.DELETE, call.keys, call.words) == 1
 
     async def claim(self, key: Key, *, expires: float) -> bool:
         return await self.put(key, b"", expires=expires, if_version=0) is not None
@@ -103,18 +148,12 @@ class RedisStore:
         return [(name, record) for name, record in records if record is not None]
 
     async def count(self, key: Key, *, window: float, add: int = 1) -> int:
-        now = self._clock()
-        until = bucket_end(now, window)
-        total = await self._client.run(
-            scripts.COUNT,
-            [_place(key, "c")],
-            [repr(until), str(add), repr(now - window), _ttl(until + window - now)],
-        )
-        return int(cast("int", total))
+        call = self._call(Count(key, window, add))
+        return int(cast("int", await self._client.run(scripts.COUNT, call.keys, call.words)))
 
     async def append(self, log: str, entry: bytes, *, after: int | None = None) -> int | None:
-        condition = "-" if after is None else str(after)
-        done = await self._client.run(scripts.APPEND, [_log(log)], [entry, condition])
+        call = self._call(Append(log, entry, after))
+        done = await self._client.run(scripts.APPEND, call.keys, call.words)
         return None if done is None else int(cast("bytes", done))
 
     async def read(self, log: str, *, after: int = 0, limit: int = 1000) -> list[tuple[int, bytes]]:
@@ -137,6 +176,28 @@ class RedisStore:
 
     async def close(self) -> None:
         await self._client.close()
+
+    def _call(self, step: StoreStep) -> _Call:
+        now = self._clock()
+        match step:
+            case Put(key, value, expires, version):
+                ends = "-" if expires is None else repr(float(expires))
+                ttl = "-" if expires is None else _ttl(expires - now)
+                places = [_place(key, "r"), *(_shared(key.kind, key.owner, part) for part in "iv")]
+                forget = repr(now - _SLACK)
+                written = (key.name, value, ends, repr(now), _number(version), ttl)
+                return _Call("put", places, [*written, str(_SEQUENCE_TTL), forget])
+            case Delete(key, version):
+                places = [_place(key, "r"), _shared(key.kind, key.owner, "i")]
+                return _Call("delete", places, [key.name, repr(now), _number(version)])
+            case Expect(key, expected):
+                return _Call("expect", [_place(key, "r")], [str(expected), repr(now)])
+            case Count(key, window, add):
+                until = bucket_end(now, window)
+                words = (repr(until), str(add), repr(now - window), _ttl(until + window - now))
+                return _Call("count", [_place(key, "c")], [*words])
+            case Append(log, entry, after):
+                return _Call("append", [_log(log)], [entry, _number(after)])
 
     def _record(self, raw: object) -> Record | None:
         if raw is None:
@@ -200,6 +261,10 @@ def _place(key: Key, part: str) -> str:
 
 def _log(name: str) -> str:
     return f"ig:log:{{{quote(name, safe='')}}}"
+
+
+def _number(condition: int | None) -> str:
+    return "-" if condition is None else str(condition)
 
 
 def _ttl(seconds: float) -> str:

@@ -9,11 +9,22 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from gateway.core.clock import Clock
-from gateway.core.store import Key, Record
+from gateway.core.store import (
+    Append,
+    Count,
+    Delete,
+    Expect,
+    Key,
+    Put,
+    Record,
+    StoreStep,
+    writes,
+)
 from gateway.stores.address import read_sqlite
 from gateway.stores.sqlite.file import DatabaseFile
 from gateway.stores.sqlite.lane import Job, Lane, T
@@ -76,11 +87,23 @@ class SqliteStore:
         return await self._writing.run(job)
 
     async def get(self, key: Key) -> Record | None:
-        def job(db: sqlite3.Connection) -> Record | None:
-            row = db.execute(_GET, (*key, self._clock())).fetchone()
-            return None if row is None else Record(row[0], row[1])
+        return await self._read(lambda db: _get(db, key, self._clock()))
 
-        return await self._read(job)
+    async def get_many(self, keys: Sequence[Key]) -> list[Record | None]:
+        return await self._read(lambda db: [_get(db, key, self._clock()) for key in keys])
+
+    async def transact(self, steps: Sequence[StoreStep]) -> list[int]:
+        def job(db: sqlite3.Connection) -> list[int]:
+            now = self._clock()
+            done: list[int] = []
+            for step in steps:
+                found = _step(db, step, now)
+                if found is None:
+                    break
+                done.append(found)
+            return done
+
+        return await (self._write(job) if any(map(writes, steps)) else self._read(job))
 
     async def put(
         self,
@@ -90,26 +113,12 @@ class SqliteStore:
         expires: float | None = None,
         if_version: int | None = None,
     ) -> int | None:
-        def job(db: sqlite3.Connection) -> int | None:
-            if if_version is not None:
-                row = db.execute(_GET, (*key, self._clock())).fetchone()
-                if if_version != (0 if row is None else row[1]):
-                    return None
-            version = _next_version(db)
-            db.execute(
-                "INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?, ?)",
-                (*key, value, version, expires),
-            )
-            return version
-
-        return await self._write(job)
+        step = Put(key, value, expires, if_version)
+        return await self._write(lambda db: _put(db, step, self._clock()))
 
     async def delete(self, key: Key, *, if_version: int | None = None) -> bool:
-        def job(db: sqlite3.Connection) -> bool:
-            done = db.execute(_DELETE, (*key, self._clock(), if_version))
-            return done.rowcount == 1
-
-        return await self._write(job)
+        step = Delete(key, if_version)
+        return await self._write(lambda db: _delete(db, step, self._clock())) is not None
 
     async def claim(self, key: Key, *, expires: float) -> bool:
         return await self.put(key, b"", expires=expires, if_version=0) is not None
@@ -122,27 +131,12 @@ class SqliteStore:
         return await self._read(job)
 
     async def count(self, key: Key, *, window: float, add: int = 1) -> int:
-        def job(db: sqlite3.Connection) -> int:
-            now = self._clock()
-            if add:
-                until = bucket_end(now, window)
-                db.execute(_COUNT, (*key, until, add, until + window))
-            (total,) = db.execute(_COUNTED, (*key, now - window)).fetchone()
-            return int(total)
-
-        return await (self._write(job) if add else self._read(job))
+        (total,) = await self.transact([Count(key, window, add)])
+        return total
 
     async def append(self, log: str, entry: bytes, *, after: int | None = None) -> int | None:
-        def job(db: sqlite3.Connection) -> int | None:
-            row = db.execute("SELECT last FROM logs WHERE log = ?", (log,)).fetchone()
-            last = 0 if row is None else int(row[0])
-            if after is not None and after != last:
-                return None
-            db.execute("INSERT OR REPLACE INTO logs VALUES (?, ?)", (log, last + 1))
-            db.execute("INSERT INTO entries VALUES (?, ?, ?)", (log, last + 1, entry))
-            return last + 1
-
-        return await self._write(job)
+        step = Append(log, entry, after)
+        return await self._write(lambda db: _append(db, step))
 
     async def read(self, log: str, *, after: int = 0, limit: int = 1000) -> list[tuple[int, bytes]]:
         def job(db: sqlite3.Connection) -> list[tuple[int, bytes]]:
@@ -186,6 +180,65 @@ class SqliteStore:
         """Remove a few expired rows, so that no caller waits long for the lock."""
         now = self._clock()
         return _SWEEP in [db.execute(sweep, (now, _SWEEP)).rowcount for sweep in _SWEEPS]
+
+
+def _step(db: sqlite3.Connection, step: StoreStep, now: float) -> int | None:
+    """What a step gives, None where it does not hold."""
+    match step:
+        case Put():
+            return _put(db, step, now)
+        case Delete():
+            return _delete(db, step, now)
+        case Expect():
+            return step.version if _version(db, step.key, now) == step.version else None
+        case Count():
+            return _count(db, step, now)
+        case Append():
+            return _append(db, step)
+
+
+def _get(db: sqlite3.Connection, key: Key, now: float) -> Record | None:
+    row = db.execute(_GET, (*key, now)).fetchone()
+    return None if row is None else Record(row[0], row[1])
+
+
+def _version(db: sqlite3.Connection, key: Key, now: float) -> int:
+    found = _get(db, key, now)
+    return 0 if found is None else found.version
+
+
+def _put(db: sqlite3.Connection, step: Put, now: float) -> int | None:
+    if step.if_version is not None and step.if_version != _version(db, step.key, now):
+        return None
+    version = _next_version(db)
+    db.execute(
+        "INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?, ?)",
+        (*step.key, step.value, version, step.expires),
+    )
+    return version
+
+
+def _delete(db: sqlite3.Connection, step: Delete, now: float) -> int | None:
+    done = db.execute(_DELETE, (*step.key, now, step.if_version))
+    return 1 if done.rowcount == 1 else None
+
+
+def _count(db: sqlite3.Connection, step: Count, now: float) -> int:
+    if step.add:
+        until = bucket_end(now, step.window)
+        db.execute(_COUNT, (*step.key, until, step.add, until + step.window))
+    (total,) = db.execute(_COUNTED, (*step.key, now - step.window)).fetchone()
+    return int(total)
+
+
+def _append(db: sqlite3.Connection, step: Append) -> int | None:
+    row = db.execute("SELECT last FROM logs WHERE log = ?", (step.log,)).fetchone()
+    last = 0 if row is None else int(row[0])
+    if step.after is not None and step.after != last:
+        return None
+    db.execute("INSERT OR REPLACE INTO logs VALUES (?, ?)", (step.log, last + 1))
+    db.execute("INSERT INTO entries VALUES (?, ?, ?)", (step.log, last + 1, step.entry))
+    return last + 1
 
 
 def _next_version(db: sqlite3.Connection) -> int:
