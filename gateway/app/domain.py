@@ -13,7 +13,10 @@ from time import time as now
 from typing import TYPE_CHECKING
 
 from gateway.core.crypto.keyring import KeyRing
+from gateway.core.crypto.signing import signed
+from gateway.core.http.cookies import Jar
 from gateway.core.login.models import FlowLimits
+from gateway.core.urls import base_of
 from gateway.keystore import KeySource
 
 if TYPE_CHECKING:
@@ -58,6 +61,15 @@ def ring_of(settings: Settings) -> KeyRing:
         KeysUnusable: its text names the command that makes a key file.
     """
     return KeyRing(KeySource(settings.keys.kind, settings.keys.name), secrets.token_bytes)
+
+
+def jar_of(ring: KeyRing, public_url: str) -> Jar:
+    """The cookies of a deployment, signed by its key ring."""
+    return Jar(
+        public_url.startswith("https:"),
+        lambda cookie, value: signed(ring, cookie.removeprefix("ig-"), value),
+        base_of(public_url),
+    )
 
 
 def queue_of(

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.app.background import Chores
-from gateway.app.domain import calls_to, form_of, limits_of, ring_of
+from gateway.app.domain import calls_to, form_of, jar_of, limits_of, ring_of
 from gateway.app.pages import LazyPages
 from gateway.core.audit.trail import Trail
 from gateway.core.clock import Clock, Random
-from gateway.core.http.cookies import jar_of
 from gateway.core.http.responses import fields_of_each
 from gateway.core.login.flow import Flow
 from gateway.core.login.services import assemble

@@ -11,8 +11,8 @@ import aiohttp
 from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from gateway.app.domain import jar_of
 from gateway.core.audit.trail import Trail
-from gateway.core.http.cookies import jar_of
 from gateway.core.http.facts import Facts
 from gateway.core.http.path import parse_target
 from gateway.core.login.flow import Held

@@ -12,10 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from gateway.core.crypto.keyring import KeyRing
-from gateway.core.crypto.signing import signed
 from gateway.core.http.facts import Facts
-from gateway.core.urls import base_of
 
 SESSION: Final = "ig-session"
 PENDING: Final = "ig-pending"
@@ -81,15 +78,6 @@ class Jar:
 
     def clear(self, cookie: str) -> str:
         return self.set(cookie, "", max_age=0)
-
-
-def jar_of(ring: KeyRing, public_url: str) -> Jar:
-    """The jar of a deployment whose cookies are signed by a key ring."""
-    return Jar(
-        public_url.startswith("https:"),
-        lambda cookie, value: signed(ring, cookie.removeprefix("ig-"), value),
-        base_of(public_url),
-    )
 
 
 def pairs(facts: Facts) -> list[tuple[str, str]]:
