@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable, Iterable, Mapping
 from operator import itemgetter
-from typing import Final
+from typing import Final, Protocol
 
 from gateway.core.errors import MESSAGES, Slug
 from gateway.core.http.facts import Facts, IPAddress, Networks, is_trusted
 from gateway.proxy.client import ClientConnection
 from gateway.proxy.descriptors import Descriptors, pending
-from gateway.proxy.greeting import Greeting
 from gateway.proxy.http1.request import Base, Kind, RequestHead
 from gateway.proxy.http1.request_fields import COOKIE
 from gateway.proxy.limits import Limits
@@ -31,6 +31,24 @@ _MEMO_LINE: Final = 256
 _TELL_AGAIN: Final = 3600.0  # seconds
 _STRANGERS: Final = 20  # peers told of in that time: any client can send the field
 _WORTH_A_LOOK: Final = 64  # one in so many has to wait, or looking costs more than it brings
+
+
+class Waiting(Protocol):
+    """A connection that may be closed to make room for others, see `Forwarder.greet`.
+
+    waits: nothing is under way on it. since: when that began, in the forwarder's time.
+    """
+
+    @property
+    def waits(self) -> bool: ...
+    @property
+    def since(self) -> float: ...
+    @property
+    def sock(self) -> socket.socket | None: ...
+
+    def leave(self) -> None:
+        """It is not waited for any more."""
+        ...
 
 
 class Forwarder:
@@ -71,8 +89,8 @@ class Forwarder:
         self.room: Final = Room(self.limits.held)
         self.clients: Final[dict[ClientConnection, None]] = {}
         """All connections of clients, the first that came first."""
-        self._greetings: dict[Greeting, None] = {}
-        self._waiting: list[tuple[float, ClientConnection | Greeting]] = []
+        self._greetings: dict[Waiting, None] = {}
+        self._waiting: list[tuple[float, Waiting]] = []
         self._looked = -1.0
         self.bare: Final = Route(Forward())
         self.stopping = False
@@ -94,14 +112,15 @@ class Forwarder:
             self._tick()
         return ClientConnection(self)
 
-    def greet(self, greeting: Greeting) -> None:
+    def greet(self, greeting: Waiting) -> None:
         """A connection that has to speak TLS first."""
         if self._timer is None:
             self._tick()
-        self.descriptors.arrived(greeting.sock.fileno())
+        if greeting.sock is not None:
+            self.descriptors.arrived(greeting.sock.fileno())
         self._greetings[greeting] = None
 
-    def greeted(self, greeting: Greeting) -> None:
+    def greeted(self, greeting: Waiting) -> None:
         """It has, or it never will."""
         self._greetings.pop(greeting, None)
 
@@ -126,7 +145,7 @@ class Forwarder:
                     return
             if self._looked == self.now:
                 return
-            every: list[ClientConnection | Greeting] = [*self.clients, *self._greetings]
+            every: list[Waiting] = [*self.clients, *self._greetings]
             found = [(client.since, client) for client in every if client.waits]
             if _WORTH_A_LOOK * len(found) < len(every) or not found:
                 self._looked = self.now  # nearly all of them are busy: not again in this tick

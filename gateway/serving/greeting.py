@@ -11,10 +11,9 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from gateway.proxy.forwarder import Forwarder
+from gateway.proxy.forwarder import Forwarder
 
 _PAUSE: Final = 0.1  # seconds until a connection is accepted again, where none could be
 

@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from gateway.proxy.descriptors import backlog, limit, raise_limit
 from gateway.proxy.forwarder import Forwarder
-from gateway.proxy.greeting import SecureListener
+from gateway.serving.greeting import SecureListener
 from gateway.serving.sockets import Listener
 from gateway.serving.workers import stop_signals, supervise
 
