@@ -35,7 +35,7 @@ from gateway.factors import make_factors
 from gateway.keystore import KeysUnusable
 from gateway.proxy.http1.body import BadChunk
 from gateway.proxy.http1.response import AnswerHead, BadAnswer
-from gateway.proxy.upstream_pool import Endpoint
+from gateway.proxy.upstream_pool import UpstreamAddress
 from gateway.settings.files import unmade_store, unwritable_store
 from gateway.stores import BadStoreAddress, open_store
 from gateway.upstreams import UPSTREAMS
@@ -157,7 +157,7 @@ async def _asked(settings: Settings, call: Call) -> tuple[AnswerHead, bytes]:
     fields = (*call.fields, *_upstream(settings).own_fields(str(settings.public_url), None))
     try:
         return await exchange(
-            Endpoint.parse(url), Call(call.method, call.target, fields, call.body)
+            UpstreamAddress.parse(url), Call(call.method, call.target, fields, call.body)
         )
     except ssl.SSLError as error:
         raise _Fault(
@@ -266,7 +266,7 @@ async def _keys(settings: Settings) -> str:
 async def _public_url(settings: Settings) -> str:
     url = str(settings.public_url)
     nonce = secrets.token_hex(16)
-    endpoint = Endpoint.parse(settings.public_url.origin)
+    endpoint = UpstreamAddress.parse(settings.public_url.origin)
     target = f"{settings.public_url.path}{HEALTH}?{PARAMETER}={nonce}"
     try:
         head, body = await exchange(endpoint, Call("GET", target))

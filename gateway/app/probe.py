@@ -16,7 +16,7 @@ from typing import Final
 from gateway.core.upstream import Call
 from gateway.proxy.http1.body import ChunkDecoder
 from gateway.proxy.http1.response import AnswerHead, BadAnswer, read_answer
-from gateway.proxy.upstream_pool import Endpoint
+from gateway.proxy.upstream_pool import UpstreamAddress
 
 WITHIN: Final = 10.0
 """Seconds for one exchange; what takes longer for its first page is told as such."""
@@ -24,7 +24,7 @@ _HEAD: Final = 65536
 _BODY: Final = 1024 * 1024
 
 
-async def exchange(endpoint: Endpoint, call: Call) -> tuple[AnswerHead, bytes]:
+async def exchange(endpoint: UpstreamAddress, call: Call) -> tuple[AnswerHead, bytes]:
     """Send one request on a connection of its own, and read the final answer.
 
     Raises:
@@ -54,7 +54,7 @@ async def exchange(endpoint: Endpoint, call: Call) -> tuple[AnswerHead, bytes]:
             writer.transport.abort()
 
 
-def _request(endpoint: Endpoint, call: Call) -> bytes:
+def _request(endpoint: UpstreamAddress, call: Call) -> bytes:
     lines = [b"%s %s HTTP/1.1" % (call.method.encode(), call.target.encode())]
     lines += [b"Host: " + endpoint.authority, b"Connection: close"]
     if call.body:

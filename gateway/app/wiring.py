@@ -27,7 +27,7 @@ from gateway.proxy.forwarder import Forwarder
 from gateway.proxy.http1.request import Base
 from gateway.proxy.http1.request_fields import watch_host
 from gateway.proxy.limits import Limits
-from gateway.proxy.upstream_pool import Endpoint
+from gateway.proxy.upstream_pool import UpstreamAddress
 from gateway.stores import open_store
 from gateway.upstreams import UPSTREAMS
 from gateway.upstreams.client import Calls
@@ -141,8 +141,8 @@ def _base(public_url: str, *, keeps: bool) -> Base | None:
     return Base(path.encode("ascii"), keeps) if path else None
 
 
-def _endpoint(settings: Settings) -> Endpoint:
-    return Endpoint.parse(str(settings.upstream.url))
+def _endpoint(settings: Settings) -> UpstreamAddress:
+    return UpstreamAddress.parse(str(settings.upstream.url))
 
 
 def _limits(settings: Settings) -> Limits:

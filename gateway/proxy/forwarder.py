@@ -17,14 +17,14 @@ from gateway.core.errors import MESSAGES, Slug
 from gateway.core.http.facts import Facts, IPAddress, Networks, is_trusted
 from gateway.proxy.client import ClientConnection
 from gateway.proxy.descriptors import Descriptors, pending
-from gateway.proxy.http1.request import Base, Kind, RequestHead
+from gateway.proxy.http1.request import Base, RequestHead, RequestKind
 from gateway.proxy.http1.request_fields import COOKIE
 from gateway.proxy.limits import Limits
 from gateway.proxy.ports import Answer, Forward, Gate, PageServer
 from gateway.proxy.rewrite import Rendered, Route
 from gateway.proxy.room import Room
 from gateway.proxy.splice import Pipes
-from gateway.proxy.upstream_pool import Endpoint, Pool
+from gateway.proxy.upstream_pool import Pool, UpstreamAddress
 
 _MEMO: Final = 8192
 _MEMO_LINE: Final = 256
@@ -64,7 +64,7 @@ class Forwarder:
     def __init__(
         self,
         gate: Gate,
-        endpoint: Endpoint,
+        endpoint: UpstreamAddress,
         pages: PageServer,
         *,
         limits: Limits | None = None,
@@ -97,7 +97,7 @@ class Forwarder:
         self.now = 0.0
         """Seconds in which peers were heard, as of the last tick: exact enough for timeouts."""
         self._ticked = 0.0
-        self.memo: dict[bytes, Kind] = {}
+        self.memo: dict[bytes, RequestKind] = {}
         self._routes: dict[int, Route] = {}
         self._addresses: dict[IPAddress | None, Rendered] = {}
         self._told: set[str] = set()

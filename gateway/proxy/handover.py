@@ -29,13 +29,15 @@ from typing import Final
 class Handed:
     """The stage from the hand-over to the end of the answer."""
 
-    __slots__ = ("_body", "_client", "_full", "_handler", "_head", "_line", "_told", "_touched")
+    __slots__ = (
+        "_body", "_client", "_full", "_handler", "_head", "_told", "_touched", "_transport",
+    )  # fmt: skip
 
     def __init__(self, client: ClientConnection, head: RequestHead, plan: HandOver) -> None:
         self._client = client
         self._head = head
         self._body: Body | None = None
-        self._line: Line | None = None
+        self._transport: PageTransport | None = None
         self._full = False  # the client does not read
         self._told = False  # the pages know that the connection has ended
         self._touched = client.forwarder.now
@@ -48,8 +50,8 @@ class Handed:
         self._body = body
         if self._head.expects and body is not None and not rest:
             transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        self._line = line = Line(self, self._client, transport)
-        self._handler.connection_made(line)
+        self._transport = ours = PageTransport(self, self._client, transport)
+        self._handler.connection_made(ours)
         self._handler.data_received(handed_head(self._head))
         if rest:
             self.client_data(rest)
@@ -87,11 +89,11 @@ class Handed:
 
     def _refuse(self, slug: Slug, **detail: str) -> None:
         """Instead of the pages' answer, where that has not begun."""
-        line = self._line
-        if line is None or line.began:
+        transport = self._transport
+        if transport is None or transport.began:
             self._client.leave()
             return
-        line.closed = True
+        transport.closed = True
         self._tell()
         self._client.refuse(slug, self._head, unread=True, **detail)
 
@@ -102,7 +104,7 @@ class Handed:
             self._client.answered(close=True, unread=self._body is not None)
 
     def client_ended(self) -> None:
-        if self._body is not None and not (self._line is not None and self._line.began):
+        if self._body is not None and not (self._transport is not None and self._transport.began):
             self._refuse(Slug.BAD_REQUEST, why=BODY_ENDS)
 
     def client_gone(self) -> None:
@@ -128,7 +130,7 @@ class Handed:
             self._refuse(Slug.REQUEST_TIMEOUT)
 
 
-class Line(asyncio.Transport):
+class PageTransport(asyncio.Transport):
     """The client's transport as the pages see it. They end their answer by closing it; that it is
     the connection which ends is ours to do.
 

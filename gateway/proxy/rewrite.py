@@ -16,7 +16,7 @@ from typing import Final
 from gateway.core.http.cookies import without_own_cookies
 from gateway.core.http.facts import Field
 from gateway.core.http.headers import dropped
-from gateway.proxy.http1.request import Kind, RequestHead
+from gateway.proxy.http1.request import RequestHead, RequestKind
 from gateway.proxy.http1.response import AnswerHead
 from gateway.proxy.http1.syntax import TCHAR, VALUE, fields, without
 from gateway.proxy.page_start import ASKS_FOR_LESS
@@ -90,7 +90,7 @@ class Route:
     __slots__ = ("_kinds", "answer", "forward", "lasting", "outranks", "page_start", "request")
 
     def __init__(self, forward: Forward, *, lasting: bool = False) -> None:
-        self._kinds: dict[tuple[bytes, bytes], Kind] = {}
+        self._kinds: dict[tuple[bytes, bytes], RequestKind] = {}
         self.forward = forward
         self.lasting = lasting
         self.page_start = forward.page_start
@@ -105,12 +105,12 @@ class Route:
         self.outranks = {n.lower().encode() for n, _ in forward.add if dropped(n.lower())}
         self.answer = Rendered(forward.answer_add)
 
-    def kind(self, other: Kind) -> Kind:
+    def kind(self, other: RequestKind) -> RequestKind:
         """The kind of lines that are like another's and go this way: one object for them all."""
         key = (other.method, other.version)
         found = self._kinds.get(key)
         if found is None:
-            found = Kind(*key, self)
+            found = RequestKind(*key, self)
             if len(self._kinds) >= _KINDS:
                 self._kinds.clear()  # filled by someone who asks with ever new methods
             self._kinds[key] = found

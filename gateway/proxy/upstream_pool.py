@@ -20,7 +20,7 @@ _PAUSE: Final = 0.02  # seconds; who waits longer than `Limits.connect` is refus
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class UpstreamAddress:
     """Where the upstream listens. `path`: of a unix socket, "" for TCP."""
 
     host: str
@@ -29,7 +29,7 @@ class Endpoint:
     tls: ssl.SSLContext | None = None
 
     @classmethod
-    def parse(cls, url: str, tls: ssl.SSLContext | None = None) -> Endpoint:
+    def parse(cls, url: str, tls: ssl.SSLContext | None = None) -> UpstreamAddress:
         """Read http://host:port, https://host:port or unix:/path.
 
         Args:
@@ -157,7 +157,7 @@ class Pool:
 
     __slots__ = ("_descriptors", "_endpoint", "_limit", "idle", "open")
 
-    def __init__(self, endpoint: Endpoint, limit: int, descriptors: Descriptors) -> None:
+    def __init__(self, endpoint: UpstreamAddress, limit: int, descriptors: Descriptors) -> None:
         self._endpoint: Final = endpoint
         self._descriptors: Final = descriptors
         self._limit: Final = limit

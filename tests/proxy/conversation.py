@@ -21,7 +21,7 @@ from gateway.core.http.facts import Networks
 from gateway.proxy.forwarder import Forwarder
 from gateway.proxy.limits import Limits
 from gateway.proxy.ports import PageServer
-from gateway.proxy.upstream_pool import Endpoint
+from gateway.proxy.upstream_pool import UpstreamAddress
 from tests.proxy.leaks import Watch
 from tests.proxy.passgate import NoPages, PassGate
 from tests.proxy.ways import Way, connect, listen, taken
@@ -209,7 +209,7 @@ async def talk(
     limits: Limits | None = None,
     pages: PageServer | None = None,
     trusted: Networks = (),
-    endpoint: Endpoint | None = None,
+    endpoint: UpstreamAddress | None = None,
 ) -> AsyncIterator[Talk]:
     await asyncio.sleep(0)
     watch = Watch()

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.proxy.upstream_pool import Endpoint
+from gateway.proxy.upstream_pool import UpstreamAddress
 from gateway.serving.sockets import tls_context
 from tests.support.certificates import certificate_for_localhost
 
@@ -90,10 +90,10 @@ async def connect(kind: str, where: str, limit: int) -> Streams:
     )
 
 
-def endpoint(kind: str, where: str) -> Endpoint:
+def endpoint(kind: str, where: str) -> UpstreamAddress:
     """How the forwarder is told of a server of `listen`."""
     if kind == "unix":
-        return Endpoint.parse(f"unix:{where}")
+        return UpstreamAddress.parse(f"unix:{where}")
     if kind == "tls":
-        return Endpoint.parse(f"https://127.0.0.1:{where}", contexts()[1])
-    return Endpoint.parse(f"http://127.0.0.1:{where}")
+        return UpstreamAddress.parse(f"https://127.0.0.1:{where}", contexts()[1])
+    return UpstreamAddress.parse(f"http://127.0.0.1:{where}")

@@ -9,7 +9,7 @@ import sys
 
 from gateway.proxy.forwarder import Forwarder
 from gateway.proxy.limits import Limits
-from gateway.proxy.upstream_pool import Endpoint
+from gateway.proxy.upstream_pool import UpstreamAddress
 from gateway.serving import server
 from gateway.serving.server import Serving, serve
 from gateway.serving.sockets import Listener, ListenError, tls_context
@@ -23,7 +23,7 @@ class Small:
         gate = PassGate()
         gate.own_fields = (("X-Worker", str(os.getpid())),)
         self.forwarder = Forwarder(
-            gate, Endpoint.parse(upstream), NoPages(), limits=Limits(drain=2.0)
+            gate, UpstreamAddress.parse(upstream), NoPages(), limits=Limits(drain=2.0)
         )
 
     async def close(self) -> None: ...

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.proxy.upstream_pool import Endpoint
+from gateway.proxy.upstream_pool import UpstreamAddress
 from gateway.serving.sockets import Listener
 from tests.proxy.conversation import talk
 from tests.support.certificates import certificate_for_localhost
@@ -298,7 +298,7 @@ async def test_an_upstream_behind_tls(certificate: tuple[str, str]) -> None:
     try:
         port = server.server_address[1]
         trusting = ssl.create_default_context(cafile=certificate[0])
-        async with talk(endpoint=Endpoint.parse(f"https://localhost:{port}", trusting)) as t:
+        async with talk(endpoint=UpstreamAddress.parse(f"https://localhost:{port}", trusting)) as t:
             client = await t.client()
             client.send(b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n")
             await client.head()
@@ -307,7 +307,7 @@ async def test_an_upstream_behind_tls(certificate: tuple[str, str]) -> None:
                 b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(BODY), BODY
             )
             assert (await client.answer())[2] == hashlib.sha256(BODY).hexdigest().encode()
-        async with talk(endpoint=Endpoint.parse(f"https://localhost:{port}")) as t:
+        async with talk(endpoint=UpstreamAddress.parse(f"https://localhost:{port}")) as t:
             client = await t.client()
             client.send(b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n")  # nobody vouches for it
             assert (await client.answer())[0] == 502
@@ -343,7 +343,7 @@ def test_other_addresses_are_refused(text: str) -> None:
 )
 def test_addresses_that_are_no_upstream_are_refused(url: str) -> None:
     with pytest.raises(ValueError):
-        Endpoint.parse(url)
+        UpstreamAddress.parse(url)
 
 
 @pytest.mark.parametrize("kind", ["sized", "chunked"])

@@ -26,7 +26,7 @@ _LINE: Final = re.compile(rb"(" + TCHAR + rb"{1,32}+) [\x21-\x7e]++ HTTP/1\.([01
 _REPEATABLE: Final = frozenset({b"GET", b"HEAD"})
 
 
-class Kind:
+class RequestKind:
     """What first lines have in common, whatever their target.
 
     last: version 1.0, so no other request follows. repeatable: without a body it may be sent
@@ -57,13 +57,13 @@ class RequestHead:
 
     line: bytes
     sent: bytes
-    kind: Kind
+    kind: RequestKind
     said: Said
     size: int
     persistent: bool
 
     @staticmethod
-    def of(line: bytes, kind: Kind, said: Said, size: int) -> RequestHead:
+    def of(line: bytes, kind: RequestKind, said: Said, size: int) -> RequestHead:
         """Make one; a function costs less than __init__ here."""
         head = RequestHead()
         head.line = head.sent = line
@@ -143,11 +143,11 @@ class Base(NamedTuple):
 
 
 _made: Final = RequestHead.of
-_NONE: Final[Mapping[bytes, Kind]] = MappingProxyType({})
+_NONE: Final[Mapping[bytes, RequestKind]] = MappingProxyType({})
 
 
 def read_request(
-    data: bytes, limits: Limits, known: Mapping[bytes, Kind] = _NONE
+    data: bytes, limits: Limits, known: Mapping[bytes, RequestKind] = _NONE
 ) -> RequestHead | None:
     """Read one request head from the start of `data`.
 
@@ -182,7 +182,7 @@ def read_request(
     return _made(line, kind, said, end + 4)
 
 
-def _kind(line: bytes, limit: int) -> Kind:
+def _kind(line: bytes, limit: int) -> RequestKind:
     if len(line) > limit:
         raise _too_large(limit)
     match = _LINE.fullmatch(line)
@@ -193,7 +193,7 @@ def _kind(line: bytes, limit: int) -> Kind:
             "it asks for a tunnel (CONNECT), and this is no proxy",
             "Ask for the address itself, without a proxy setting that leads here.",
         )
-    return Kind(match[1], match[2])
+    return RequestKind(match[1], match[2])
 
 
 def unfinished(data: bytes | bytearray, seen: int, limits: Limits) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from gateway.proxy.http1 import request_fields
-from gateway.proxy.http1.request import Kind, read_request
+from gateway.proxy.http1.request import RequestKind, read_request
 from gateway.proxy.limits import Limits
 from gateway.proxy.ports import Forward
 from gateway.proxy.rewrite import Rendered, Route, request_head
@@ -55,7 +55,7 @@ def test_what_is_remembered_is_sent_like_what_is_new() -> None:
 
 
 def test_a_remembered_line_does_not_excuse_its_fields() -> None:
-    known: dict[bytes, Kind] = {}
+    known: dict[bytes, RequestKind] = {}
     head = read_request(PLAIN, Limits(), known)
     assert head is not None
     known[head.line] = head.kind

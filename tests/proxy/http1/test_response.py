@@ -12,7 +12,7 @@ from gateway.proxy.http1.response import read_answer
 from gateway.proxy.limits import Limits
 from gateway.proxy.ports import Answer, Forward
 from gateway.proxy.rewrite import own_answer
-from gateway.proxy.upstream_pool import Endpoint
+from gateway.proxy.upstream_pool import UpstreamAddress
 from tests.proxy.conversation import QUICK, talk
 from tests.proxy.http1.readers import forget_shapes
 from tests.proxy.passgate import PassGate
@@ -311,7 +311,7 @@ async def test_an_answer_that_cannot_be_read_is_502(answer: bytes) -> None:
 
 
 async def test_an_upstream_that_is_not_there_is_502() -> None:
-    async with talk(endpoint=Endpoint("127.0.0.1", 1)) as t:
+    async with talk(endpoint=UpstreamAddress("127.0.0.1", 1)) as t:
         client = await t.client()
         for _ in range(2):
             client.send(GET)
