@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias
+
+PAGE: Final = 1000
+"""How many records, names or owners one call is asked for at most."""
+SWEPT: Final = frozenset({"device", "session"})
+"""Kinds of records whose ends somebody acts on: the only ones that `ending` finds."""
 
 
 class StoreUnavailable(Exception):
@@ -91,12 +96,22 @@ class Store(Protocol):
     Times are seconds since the epoch by the clock the store was made with. An expired record
     is never returned, whether or not the backend has removed it yet. Every method raises
     `StoreUnavailable` when the backend fails, and returns only after an acknowledged write.
+
+    What a call costs, beside the bytes it moves: "a step" is one round trip to Redis, or one
+    turn of SQLite's reading thread, which waits for no write; "a write" is one round trip, or a
+    share in SQLite's next transaction and its fsync. Nothing but `ending` looks at more records
+    than it was asked for.
     """
 
-    async def get(self, key: Key) -> Record | None: ...
+    async def get(self, key: Key) -> Record | None:
+        """Cost: a step; a second one on Redis where there is no such record."""
+        ...
 
     async def get_many(self, keys: Sequence[Key]) -> list[Record | None]:
-        """Several records at once, each as it is at some moment of the call."""
+        """The records of at most `PAGE` keys, each as it is at some moment of the call.
+
+        Cost: a step for all; on a Redis Cluster a command for each key, sent together.
+        """
         ...
 
     async def transact(self, steps: Sequence[StoreStep]) -> list[int]:
@@ -110,6 +125,9 @@ class Store(Protocol):
 
         Returns:
             What each step gave that was done: fewer than `steps` where one did not hold.
+
+        Cost: a write, whatever the steps are, and a step where none of them writes; on a Redis
+        Cluster a write for each run of neighbours with one owner.
         """
         ...
 
@@ -131,19 +149,69 @@ class Store(Protocol):
         Returns:
             The new version (above every earlier one of this key), or None when
             `if_version` did not hold and nothing was written.
+
+        Cost: a write; two on a Redis Cluster for the `SWEPT` kinds.
         """
         ...
 
     async def delete(self, key: Key, *, if_version: int | None = None) -> bool:
-        """Remove a record; True if this call removed it (so one of many callers wins)."""
+        """Remove a record; True if this call removed it (so one of many callers wins).
+
+        Cost: a write.
+        """
         ...
 
     async def claim(self, key: Key, *, expires: float) -> bool:
-        """Put an empty record where none is; True for exactly one caller until it expires."""
+        """Put an empty record where none is; True for exactly one caller until it expires.
+
+        Cost: a write.
+        """
         ...
 
     async def items(self, kind: str, owner: str) -> list[tuple[str, Record]]:
-        """The live records of one (kind, owner), by name."""
+        """The live records of one (kind, owner), by name.
+
+        Cost: a step, two on Redis, and all of them at once: not for lists that grow with people.
+        """
+        ...
+
+    async def items_of(
+        self, kind: str, owners: Sequence[str]
+    ) -> dict[str, list[tuple[str, Record]]]:
+        """`items` of at most `PAGE` owners; those who have none are left out.
+
+        Cost: a step, two on Redis; on a Redis Cluster a command for each owner and for each
+        record, sent together.
+        """
+        ...
+
+    async def names(
+        self, kind: str, owner: str, *, after: str | None = None, limit: int = PAGE
+    ) -> list[str]:
+        """A page of the names of one (kind, owner), in order, from the first one above `after`.
+
+        Cost: a step, two on Redis, for as many names as are returned. Where some of these
+        records expire, Redis reads all the names for each page.
+        """
+        ...
+
+    async def ending(
+        self, kind: str, *, before: float, after: str = "", limit: int = PAGE
+    ) -> tuple[list[str], str]:
+        """Who has live records, of a kind in `SWEPT`, that end by a moment; soonest first.
+
+        Args:
+            before: seconds since the epoch; that moment included.
+            after: where the last page stopped, "" for the first one.
+
+        Returns:
+            Owners, at most `limit` (none, perhaps, though more follow, and one twice who has
+            several such records), and where to go on, "" at the end.
+
+        Cost: a step for what is due, whoever else has records. On Redis a few steps, a command
+        for each owner sent together; and twice a day it looks at the names of all keys for
+        owners that an older version, or a crash between two writes, left out.
+        """
         ...
 
     async def count(self, key: Key, *, window: float, add: int = 1) -> int:
@@ -152,6 +220,8 @@ class Store(Protocol):
         Returns:
             Events in the last `window` seconds, those just added included. `add=0` only
             reads. Events may be summed in buckets of at least window / 60.
+
+        Cost: a write; a step with `add=0`. At most 62 buckets are read.
         """
         ...
 
@@ -165,19 +235,27 @@ class Store(Protocol):
         Returns:
             The number of the new entry (1, 2, 3, … without gaps), or None when `after`
             did not hold.
+
+        Cost: a write.
         """
         ...
 
     async def read(self, log: str, *, after: int = 0, limit: int = 1000) -> list[tuple[int, bytes]]:
-        """Entries of a log with a number above `after`, oldest first."""
+        """Entries of a log with a number above `after`, oldest first.
+
+        Cost: a step, for what is returned.
+        """
         ...
 
     async def last(self, log: str) -> tuple[int, bytes] | None:
-        """The newest entry of a log."""
+        """The newest entry of a log. Cost: a step."""
         ...
 
     async def trim(self, log: str, *, upto: int) -> None:
-        """Remove the entries numbered up to `upto`; numbers go on."""
+        """Remove the entries numbered up to `upto`; numbers go on.
+
+        Cost: a write that grows with what it removes.
+        """
         ...
 
     async def warnings(self) -> list[str]:

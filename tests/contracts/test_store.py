@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
 from typing import Any
 
 import pytest
@@ -11,6 +13,8 @@ from hypothesis import strategies as st
 
 from gateway.core.store import Append, Count, Delete, Expect, Key, Put, Record, Store, StoreStep
 from gateway.stores import open_store
+from gateway.stores.address import read_redis
+from gateway.stores.redis.client import RedisClient
 from tests.contracts.conftest import Clock
 
 KEY = Key("kind", "alice", "name")
@@ -286,6 +290,156 @@ async def test_of_many_that_expect_the_same_one_acts(store: Store) -> None:
     assert await store.read("acts") == [(1, b"%d" % acts[0])]
 
 
+# -- lists that grow ----------------------------------------------------------------------
+
+
+async def every_name(store: Store, kind: str, owner: str, limit: int) -> list[str]:
+    """All names, page by page."""
+    found: list[str] = []
+    while page := await store.names(kind, owner, after=found[-1] if found else None, limit=limit):
+        assert len(page) <= limit
+        found += page
+    return found
+
+
+async def everybody(store: Store, kind: str, before: float, limit: int) -> list[str]:
+    """Whose records end by then, page by page."""
+    found: list[str] = []
+    after = ""
+    for _ in range(100):
+        owners, after = await store.ending(kind, before=before, after=after, limit=limit)
+        found += owners
+        if not after:
+            return found
+    raise AssertionError("pages without end")
+
+
+async def test_many_records_are_read_at_once(store: Store, clock: Clock) -> None:
+    there = [Key("kind", f"owner {number}", name) for number in range(40) for name in ("", "é")]
+    versions = {key: await store.put(key, repr(key).encode()) for key in there}
+    ended = Key("kind", "ended", "")
+    await store.put(ended, b"x", expires=clock.now + 5)
+    clock.now += 5
+    wanted = [Key("kind", "nobody", ""), *reversed(there), ended, there[3]]
+    found = await store.get_many(wanted)
+    for key, record in zip(wanted, found, strict=True):
+        expected = Record(repr(key).encode(), versions[key] or 0) if key in versions else None
+        assert record == expected, key
+    assert await store.get_many([]) == []
+
+
+async def test_the_items_of_many_owners(store: Store, clock: Clock) -> None:
+    owners = [f"owner {number}" for number in range(40)]
+    for owner in owners[::2]:
+        for name in ("b", "", "é"):
+            await store.put(Key("kind", owner, name), name.encode())
+        await store.put(Key("kind", owner, "a"), b"ended", expires=clock.now + 5)
+    await store.put(Key("kind", owners[1], "a"), b"ended", expires=clock.now + 5)
+    await store.put(Key("other", owners[1], "a"), b"another kind")
+    clock.now += 5
+    found = await store.items_of("kind", owners)
+    assert set(found) == set(owners[::2])
+    for owner, items in found.items():
+        assert items == await store.items("kind", owner)
+        assert [name for name, _ in items] == ["", "b", "é"]
+    assert await store.items_of("kind", []) == {}
+
+
+@pytest.mark.parametrize("limit", [1, 3, 100])
+@pytest.mark.parametrize("some", ["endless", "some end"])
+async def test_names_come_in_pages_and_in_order(
+    store: Store, clock: Clock, limit: int, some: str
+) -> None:
+    for number, name in enumerate(STRANGE):
+        ends = clock.now + number if some == "some end" and number % 3 == 0 else None
+        await store.put(KEY._replace(name=name), b"", expires=ends)
+    await store.put(Key("kind", "bob", "not hers"), b"")
+    clock.now += 6
+    listed = [name for name, _ in await store.items("kind", "alice")]
+    assert len(listed) == (len(STRANGE) if some == "endless" else len(STRANGE) - 3)
+    assert await every_name(store, "kind", "alice", limit) == listed
+    assert await store.names("kind", "nobody") == []
+
+
+async def test_a_page_goes_on_where_a_name_has_gone(store: Store) -> None:
+    for name in "abcd":
+        await store.put(KEY._replace(name=name), b"")
+    assert await store.names("kind", "alice", limit=2) == ["a", "b"]
+    await store.delete(KEY._replace(name="b"))
+    assert await store.names("kind", "alice", after="b", limit=2) == ["c", "d"]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 100])
+async def test_what_ends_is_found_by_time(store: Store, clock: Clock, limit: int) -> None:
+    start = clock.now
+    for seconds in (40, 10, 30, 20):
+        await store.put(Key("session", f"{seconds} s", "one"), b"", expires=start + seconds)
+    for owner in ("twins a", "twins b", "twins c"):
+        await store.put(Key("session", owner, "one"), b"", expires=start + 25)
+    await store.put(Key("session", "endless", "one"), b"")
+    await store.put(Key("device", "another kind", "one"), b"", expires=start + 20)
+    twins = ["twins a", "twins b", "twins c"]
+    for before, owners in (
+        (5, []),
+        (10, ["10 s"]),
+        (25, ["10 s", "20 s", *twins]),
+        (99, ["10 s", "20 s", *twins, "30 s", "40 s"]),
+    ):
+        assert await everybody(store, "session", start + before, limit) == owners, before
+    clock.now += 20
+    late = [*twins, "30 s", "40 s"]
+    assert await everybody(store, "session", start + 99, limit) == late, "what has ended is gone"
+
+
+async def test_what_ends_later_or_is_gone_is_not_due(store: Store, clock: Clock) -> None:
+    soon, later = clock.now + 10, clock.now + 100
+    for owner in ("moved on", "moved up", "gone", "two", "lost race"):
+        await store.put(Key("session", owner, "one"), b"", expires=soon)
+    await store.put(Key("session", "moved on", "one"), b"", expires=later)
+    await store.put(Key("session", "moved up", "one"), b"", expires=soon - 5)
+    await store.delete(Key("session", "gone", "one"))
+    await store.put(Key("session", "two", "another"), b"", expires=later)
+    await store.put(Key("session", "lost race", "one"), b"", expires=soon - 7, if_version=1)
+    for limit in (1, 100):
+        assert await everybody(store, "session", soon - 6, limit) == []
+        assert sorted(await everybody(store, "session", soon, limit)) == [
+            "lost race", "moved up", "two",
+        ]  # fmt: skip
+        found = await everybody(store, "session", later, limit)
+        assert set(found) == {"lost race", "moved up", "two", "moved on"}
+    await store.put(Key("session", "gone", "one"), b"", expires=soon)
+    assert "gone" in await everybody(store, "session", soon, 100)
+    clock.now = later - 1
+    assert set(await everybody(store, "session", later, 1)) == {"two", "moved on"}
+
+
+async def test_a_store_of_an_earlier_version_tells_what_ends(
+    store: Store, store_url: str, clock: Clock
+) -> None:
+    for owner in ("alice", "a/b}:i", "é"):
+        await store.put(Key("session", owner, "one"), b"", expires=clock.now + 10)
+    await without_ends(store_url)
+    later = await open_store(store_url, clock)
+    for owners in (["a/b}:i", "alice", "é"], ["a/b}:i", "alice", "bob", "é"]):
+        assert sorted(await everybody(later, "session", clock.now + 10, 2)) == owners
+        await later.put(Key("session", "bob", "one"), b"", expires=clock.now + 10)
+    await later.close()
+
+
+async def without_ends(store_url: str) -> None:
+    """Take from a store what an earlier version did not write."""
+    if store_url.startswith("sqlite:"):
+        with contextlib.closing(sqlite3.connect(store_url.removeprefix("sqlite:"))) as file:
+            file.execute("DROP INDEX records_ends")
+        return
+    client = RedisClient(read_redis(store_url), patience=3.0)
+    found = [place.decode() async for places in client.scan("ig:ends:*") for place in places]
+    assert found, "or there is nothing to take away"
+    for place in found:
+        await client.send("DEL", place)
+    await client.close()
+
+
 # -- against a model -----------------------------------------------------------------------
 
 
@@ -369,6 +523,8 @@ async def walk(store: Store, clock: Clock, owner: str, steps: list[tuple[Any, ..
 async def compare(store: Store, owner: str, model: Model) -> None:
     wanted = {n: Record(r[0], r[2]) for n in "ab" if (r := model.live(n)) is not None}
     assert dict(await store.items("model", owner)) == wanted
+    assert dict((await store.items_of("model", [owner])).get(owner, [])) == wanted
+    assert await store.names("model", owner) == sorted(wanted)
     for name in "ab":
         assert await store.get(key(owner, name)) == wanted.get(name)
     entries = [(n + 1, b"e") for n in range(model.trimmed, len(model.log))]

@@ -7,10 +7,11 @@ was lost is reported as a failure, because a second run of it could tell somethi
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
-from collections.abc import Awaitable
-from typing import Final, Protocol, cast
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
+from typing import Final, Protocol, TypeAlias, cast
 
 from redis.asyncio import Redis, RedisCluster, Sentinel
 from redis.asyncio.cluster import ClusterNode
@@ -23,9 +24,19 @@ from gateway.stores.address import RedisAddress
 
 _AT_ONCE: Final = 64
 
+Word: TypeAlias = str | bytes | float | int
+
+
+class _Pipeline(Protocol):
+    def execute_command(self, *args: object) -> object: ...
+
+    def execute(self) -> Awaitable[list[object]]: ...
+
 
 class _Client(Protocol):
     def execute_command(self, *args: object, **options: object) -> Awaitable[object]: ...
+
+    def pipeline(self, transaction: bool) -> _Pipeline: ...
 
     def aclose(self) -> Awaitable[None]: ...
 
@@ -46,33 +57,51 @@ class RedisClient:
         self._sentinel: Sentinel | None = None
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
-    async def send(self, *words: str | bytes | float | int, **options: object) -> object:
+    async def send(self, *words: Word, **options: object) -> object:
         """One command.
 
         Raises:
             StoreUnavailable: no answer in time, or an answer that is an error.
         """
-        try:
-            async with asyncio.timeout(self._patience):
-                return await self._send(*words, **options)
-        except TimeoutError:
-            raise StoreUnavailable(f"Redis: no answer in {self._patience:g} s") from None
-        except (RedisError, RedisClusterException, OSError) as error:
-            raise StoreUnavailable(f"Redis: {type(error).__name__}: {error}"[:300]) from None
+        async with self._patiently():
+            return await self._send(*words, **options)
 
-    async def run(self, script: str, keys: list[str], args: list[str | bytes]) -> object:
+    async def send_many(self, commands: Iterable[Sequence[Word]]) -> list[object]:
+        """Commands that read, sent together to each node; the answers in their order."""
+        async with self._patiently(), self._connected() as client:
+            pipeline = client.pipeline(transaction=False)
+            for words in commands:
+                pipeline.execute_command(*words)
+            return await pipeline.execute()
+
+    async def run(
+        self, script: str, keys: Sequence[str], args: Sequence[str | bytes] = ()
+    ) -> object:
         """One Lua script, by its hash where the node has it."""
         digest = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
-        try:
-            async with asyncio.timeout(self._patience):
-                try:
-                    return await self._send("EVALSHA", digest, len(keys), *keys, *args)
-                except NoScriptError:
-                    return await self._send("EVAL", script, len(keys), *keys, *args)
-        except TimeoutError:
-            raise StoreUnavailable(f"Redis: no answer in {self._patience:g} s") from None
-        except (RedisError, RedisClusterException, OSError) as error:
-            raise StoreUnavailable(f"Redis: {type(error).__name__}: {error}"[:300]) from None
+        async with self._patiently():
+            try:
+                return await self._send("EVALSHA", digest, len(keys), *keys, *args)
+            except NoScriptError:
+                return await self._send("EVAL", script, len(keys), *keys, *args)
+
+    async def scan(self, pattern: str) -> AsyncIterator[list[bytes]]:
+        """The keys that match, of every primary, some at a time; one may come twice."""
+        async with self._patiently(), self._connected() as client:
+            nodes = client.get_primaries() if isinstance(client, RedisCluster) else [None]
+        for node in nodes:
+            options: dict[str, object] = {} if node is None else {"target_nodes": node}
+            cursor: object = 0
+            while True:
+                words = ("SCAN", cast("int", cursor), "MATCH", pattern, "COUNT", 1000)
+                cursor, keys = cast(
+                    "tuple[object, list[bytes]]", await self.send(*words, **options)
+                )
+                if isinstance(cursor, dict):  # redis-py's answer for a Cluster
+                    (cursor,) = cursor.values()
+                yield keys
+                if cursor == 0:
+                    break
 
     async def close(self) -> None:
         if self._client is not None and self._home == (os.getpid(), asyncio.get_running_loop()):
@@ -85,7 +114,23 @@ class RedisClient:
     def cluster(self) -> bool:
         return self._address.mode == "cluster"
 
-    async def _send(self, *words: str | bytes | float | int, **options: object) -> object:
+    async def _send(self, *words: Word, **options: object) -> object:
+        async with self._connected() as client:
+            return await client.execute_command(*words, **options)
+
+    @contextlib.asynccontextmanager
+    async def _patiently(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._patience):
+                yield
+        except TimeoutError:
+            raise StoreUnavailable(f"Redis: no answer in {self._patience:g} s") from None
+        except (RedisError, RedisClusterException, OSError) as error:
+            raise StoreUnavailable(f"Redis: {type(error).__name__}: {error}"[:300]) from None
+
+    @contextlib.asynccontextmanager
+    async def _connected(self) -> AsyncIterator[_Client]:
+        """The client, with a place among those who ask at once."""
         home = (os.getpid(), asyncio.get_running_loop())
         if self._client is None or self._home != home:
             if self._client is not None:
@@ -98,7 +143,7 @@ class RedisClient:
             if isinstance(self._client, RedisCluster):
                 # redis-py sends commands to any node while it does not know the slots yet.
                 await self._client.initialize()
-            return await self._client.execute_command(*words, **options)
+            yield self._client
 
     def _connect(self) -> _Client:
         address = self._address

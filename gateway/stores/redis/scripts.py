@@ -21,9 +21,10 @@ local function read(raw, now)
 end
 """
 
-# K: record, index of names (scored by expiry), sequence of versions
+# K: record, index of names (scored by expiry), sequence of versions, and where ends are found by
+#    time (`ends`) the index of owners by the soonest
 # A: name, value, expires | -, now, if_version | -, ttl in ms | -, ttl of the sequence in ms,
-#    score below which names are forgotten
+#    score below which names are forgotten, owner
 _PUT: Final = """
 local function put(K, A)
   local old, live = read(redis.call('GET', K[1]), A[4])
@@ -39,6 +40,7 @@ local function put(K, A)
     redis.call('SET', K[3], string.format('%.0f', version))
   end
   redis.call('PEXPIRE', K[3], A[7])
+  if K[4] then redis.call('ZADD', K[4], 'LT', A[3], A[9]) end
   version = string.format('%.0f', version)
   local raw = version .. ' ' .. A[3] .. '\\n' .. A[2]
   redis.call('ZREMRANGEBYSCORE', K[2], '-inf', A[8])
@@ -120,6 +122,35 @@ PUT: Final = _READ + _PUT + "return put(KEYS, ARGV)"
 DELETE: Final = _READ + _DELETE + "return delete(KEYS, ARGV)"
 COUNT: Final = _COUNT + "return count(KEYS, ARGV)"
 APPEND: Final = _APPEND + "return append(KEYS, ARGV)"
+
+# KEYS: indexes of names; the places of those that hold any, each with the names. Not for a Cluster.
+NAMES: Final = """
+local found = {}
+for place, index in ipairs(KEYS) do
+  local names = redis.call('ZRANGE', index, 0, -1)
+  if #names > 0 then
+    found[#found + 1] = place
+    found[#found + 1] = names
+  end
+end
+return found
+"""
+
+# KEYS: index of owners by the soonest end; ARGV: owner, end as it was read, end now | -, …
+# An end that was changed meanwhile is left as it is.
+MOVE_ENDS: Final = """
+for i = 1, #ARGV, 3 do
+  local ends = redis.call('ZSCORE', KEYS[1], ARGV[i])
+  if ends and tonumber(ends) == tonumber(ARGV[i + 1]) then
+    if ARGV[i + 2] == '-' then
+      redis.call('ZREM', KEYS[1], ARGV[i])
+    else
+      redis.call('ZADD', KEYS[1], ARGV[i + 2], ARGV[i])
+    end
+  end
+end
+return 1
+"""
 
 # ARGV: for each step its name, how many of KEYS and how many of ARGV are its own, and those
 TRANSACT: Final = (

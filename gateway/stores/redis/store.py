@@ -6,20 +6,17 @@ Needs Redis 6.2 (XTRIM MINID) or a server that speaks like it.
 
 from __future__ import annotations
 
-import asyncio
-import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Final, NamedTuple, cast
-from urllib.parse import quote
+from typing import Final, cast
 
 from gateway.core.clock import Clock
 from gateway.core.store import (
+    PAGE,
     Append,
     Count,
     Delete,
-    Expect,
     Key,
     Put,
     Record,
@@ -28,30 +25,16 @@ from gateway.core.store import (
 )
 from gateway.stores.address import read_redis
 from gateway.stores.redis import scripts
+from gateway.stores.redis.calls import Call, call_of, ends_in
 from gateway.stores.redis.client import RedisClient
-from gateway.stores.window import bucket_end
+from gateway.stores.redis.ends import Ends
+from gateway.stores.redis.places import log_of, place_of, shared
 
-# How much longer than its record a key lives, in seconds: room for clocks that differ.
-_SLACK: Final = 60.0
-_SEQUENCE_TTL: Final = 30 * 86400 * 1000
 _MARK: Final = "ig:store"
 
 
 def open_redis(url: str, clock: Clock) -> RedisStore:
     return RedisStore(RedisClient(read_redis(url), patience=3.0), clock)
-
-
-class _Call(NamedTuple):
-    """A step as its function in `scripts` takes it."""
-
-    name: str
-    keys: list[str]
-    words: list[str | bytes]
-
-    @property
-    def tag(self) -> str:
-        """What decides about its node in a Cluster."""
-        return self.keys[0].partition("{")[2].partition("}")[0]
 
 
 class RedisStore:
@@ -64,29 +47,32 @@ class RedisStore:
     def __init__(self, client: RedisClient, clock: Clock) -> None:
         self._client: Final = client
         self._clock: Final = clock
+        self._ends: Final = Ends(client, clock)
         self._mark: object = None
 
     async def get(self, key: Key) -> Record | None:
         if self._mark is None:
             self._mark = await self._marked()
-        record = self._record(await self._client.send("GET", _place(key, "r")))
+        record = self._record(await self._client.send("GET", place_of(key, "r")))
         if record is None:
             self._check_mark(await self._client.send("GET", _MARK))
         return record
 
     async def get_many(self, keys: Sequence[Key]) -> list[Record | None]:
-        if self._client.cluster:
-            return list(await asyncio.gather(*map(self.get, keys)))
         if self._mark is None:
             self._mark = await self._marked()
-        found = await self._client.send("MGET", *(_place(key, "r") for key in keys), _MARK)
-        *raws, mark = cast("list[object]", found)
+        *raws, mark = await self._raws([*(place_of(key, "r") for key in keys), _MARK])
         self._check_mark(mark)
         return list(map(self._record, raws))
 
+    async def _raws(self, places: Sequence[str]) -> list[object]:
+        if self._client.cluster:
+            return await self._client.send_many(("GET", place) for place in places)
+        return cast("list[object]", await self._client.send("MGET", *places))
+
     async def transact(self, steps: Sequence[StoreStep]) -> list[int]:
         done: list[int] = []
-        for calls in self._together(list(map(self._call, steps))):
+        for calls in self._together([await self._call(step) for step in steps]):
             keys, words = [], []
             for call in calls:
                 keys += call.keys
@@ -97,7 +83,7 @@ class RedisStore:
                 break
         return done
 
-    def _together(self, calls: list[_Call]) -> Iterator[list[_Call]]:
+    def _together(self, calls: list[Call]) -> Iterator[list[Call]]:
         """Neighbours that one script can carry out."""
         if self._client.cluster:
             yield from (list(same) for _, same in groupby(calls, key=lambda call: call.tag))
@@ -126,46 +112,91 @@ class RedisStore:
         expires: float | None = None,
         if_version: int | None = None,
     ) -> int | None:
-        call = self._call(Put(key, value, expires, if_version))
+        call = await self._call(Put(key, value, expires, if_version))
         done = await self._client.run(scripts.PUT, call.keys, call.words)
         return None if done is None else int(cast("bytes", done))
 
     async def delete(self, key: Key, *, if_version: int | None = None) -> bool:
-        call = self._call(Delete(key, if_version))
+        call = await self._call(Delete(key, if_version))
         return await self._client.run(scripts.DELETE, call.keys, call.words) == 1
 
     async def claim(self, key: Key, *, expires: float) -> bool:
         return await self.put(key, b"", expires=expires, if_version=0) is not None
 
     async def items(self, kind: str, owner: str) -> list[tuple[str, Record]]:
-        found = await self._client.send("ZRANGE", _shared(kind, owner, "i"), 0, -1)
+        found = await self._client.send("ZRANGE", shared(kind, owner, "i"), 0, -1)
         names = sorted(name.decode() for name in cast("list[bytes]", found))
         if not names:
             return []
-        places = [_place(Key(kind, owner, name), "r") for name in names]
+        places = [place_of(Key(kind, owner, name), "r") for name in names]
         raws = cast("list[object]", await self._client.send("MGET", *places))
         records = [(name, self._record(raw)) for name, raw in zip(names, raws, strict=True)]
         return [(name, record) for name, record in records if record is not None]
 
+    async def items_of(
+        self, kind: str, owners: Sequence[str]
+    ) -> dict[str, list[tuple[str, Record]]]:
+        keys = await self._keys_of(kind, owners) if owners else []
+        raws = await self._raws([place_of(key, "r") for key in keys]) if keys else []
+        live: dict[str, list[tuple[str, Record]]] = {}
+        for key, raw in zip(keys, raws, strict=True):
+            record = self._record(raw)
+            if record is not None:
+                live.setdefault(key.owner, []).append((key.name, record))
+        return live
+
+    async def _keys_of(self, kind: str, owners: Sequence[str]) -> list[Key]:
+        indexes = [shared(kind, owner, "i") for owner in owners]
+        if self._client.cluster:
+            found = await self._client.send_many(("ZRANGE", index, 0, -1) for index in indexes)
+            listed = list(zip(owners, found, strict=True))
+        else:
+            some = cast("list[object]", await self._client.run(scripts.NAMES, indexes))
+            places = cast("list[int]", some[::2])
+            listed = [(owners[at - 1], names) for at, names in zip(places, some[1::2], strict=True)]
+        return [
+            Key(kind, owner, name)
+            for owner, names in listed
+            for name in sorted(name.decode() for name in cast("list[bytes]", names))
+        ]
+
+    async def names(
+        self, kind: str, owner: str, *, after: str | None = None, limit: int = PAGE
+    ) -> list[str]:
+        index = shared(kind, owner, "i")
+        if await self._client.send("ZCOUNT", index, "-inf", "(inf") == 0:  # all in order, then
+            start = "-" if after is None else f"({after}"
+            found = await self._client.send("ZRANGEBYLEX", index, start, "+", "LIMIT", 0, limit)
+            return [name.decode() for name in cast("list[bytes]", found)]
+        now = repr(self._clock())
+        found = await self._client.send("ZRANGEBYSCORE", index, f"({now}", "+inf")
+        names = sorted(name.decode() for name in cast("list[bytes]", found))
+        return [name for name in names if after is None or name > after][:limit]
+
+    async def ending(
+        self, kind: str, *, before: float, after: str = "", limit: int = PAGE
+    ) -> tuple[list[str], str]:
+        return await self._ends.page(kind, before=before, after=after, limit=limit)
+
     async def count(self, key: Key, *, window: float, add: int = 1) -> int:
-        call = self._call(Count(key, window, add))
+        call = await self._call(Count(key, window, add))
         return int(cast("int", await self._client.run(scripts.COUNT, call.keys, call.words)))
 
     async def append(self, log: str, entry: bytes, *, after: int | None = None) -> int | None:
-        call = self._call(Append(log, entry, after))
+        call = await self._call(Append(log, entry, after))
         done = await self._client.run(scripts.APPEND, call.keys, call.words)
         return None if done is None else int(cast("bytes", done))
 
     async def read(self, log: str, *, after: int = 0, limit: int = 1000) -> list[tuple[int, bytes]]:
-        found = await self._client.send("XRANGE", _log(log), after + 1, "+", "COUNT", limit)
+        found = await self._client.send("XRANGE", log_of(log), after + 1, "+", "COUNT", limit)
         return _entries(found)
 
     async def last(self, log: str) -> tuple[int, bytes] | None:
-        found = _entries(await self._client.send("XREVRANGE", _log(log), "+", "-", "COUNT", 1))
+        found = _entries(await self._client.send("XREVRANGE", log_of(log), "+", "-", "COUNT", 1))
         return found[0] if found else None
 
     async def trim(self, log: str, *, upto: int) -> None:
-        await self._client.send("XTRIM", _log(log), "MINID", upto + 1)
+        await self._client.send("XTRIM", log_of(log), "MINID", upto + 1)
 
     async def warnings(self) -> list[str]:
         await self.get(Key("probe", "", ""))
@@ -177,27 +208,12 @@ class RedisStore:
     async def close(self) -> None:
         await self._client.close()
 
-    def _call(self, step: StoreStep) -> _Call:
-        now = self._clock()
-        match step:
-            case Put(key, value, expires, version):
-                ends = "-" if expires is None else repr(float(expires))
-                ttl = "-" if expires is None else _ttl(expires - now)
-                places = [_place(key, "r"), *(_shared(key.kind, key.owner, part) for part in "iv")]
-                forget = repr(now - _SLACK)
-                written = (key.name, value, ends, repr(now), _number(version), ttl)
-                return _Call("put", places, [*written, str(_SEQUENCE_TTL), forget])
-            case Delete(key, version):
-                places = [_place(key, "r"), _shared(key.kind, key.owner, "i")]
-                return _Call("delete", places, [key.name, repr(now), _number(version)])
-            case Expect(key, expected):
-                return _Call("expect", [_place(key, "r")], [str(expected), repr(now)])
-            case Count(key, window, add):
-                until = bucket_end(now, window)
-                words = (repr(until), str(add), repr(now - window), _ttl(until + window - now))
-                return _Call("count", [_place(key, "c")], [*words])
-            case Append(log, entry, after):
-                return _Call("append", [_log(log)], [entry, _number(after)])
+    async def _call(self, step: StoreStep) -> Call:
+        """The call that carries out a step, on one node."""
+        ends = ends_in(step) if self._client.cluster else None
+        if ends is not None:
+            await self._ends.note(*ends)
+        return call_of(step, self._clock(), alone=not self._client.cluster)
 
     def _record(self, raw: object) -> Record | None:
         if raw is None:
@@ -248,27 +264,6 @@ def _judge(settings: Mapping[str, str]) -> list[str]:
             " used codes and throttles among them; set noeviction."
         )
     return found
-
-
-def _shared(kind: str, owner: str, part: str) -> str:
-    # Quoted, so that no name can end the hash tag or imitate another record's key.
-    return f"ig:{{{quote(kind, safe='')}/{quote(owner, safe='')}}}:{part}"
-
-
-def _place(key: Key, part: str) -> str:
-    return f"{_shared(key.kind, key.owner, part)}:{key.name}"
-
-
-def _log(name: str) -> str:
-    return f"ig:log:{{{quote(name, safe='')}}}"
-
-
-def _number(condition: int | None) -> str:
-    return "-" if condition is None else str(condition)
-
-
-def _ttl(seconds: float) -> str:
-    return str(math.ceil((max(seconds, 0.0) + _SLACK) * 1000))
 
 
 def _entries(found: object) -> list[tuple[int, bytes]]:

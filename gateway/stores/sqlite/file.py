@@ -37,6 +37,10 @@ CREATE TABLE entries (
 ) WITHOUT ROWID;
 """
 
+# Made in a file of an earlier version too, which goes on working with it.
+_ENDS: Final = """CREATE INDEX IF NOT EXISTS records_ends ON records (kind, expires)
+ WHERE expires IS NOT NULL"""
+
 
 class DatabaseFile:
     """One SQLite file, shared by the lanes of a process and by the workers of a machine.
@@ -127,6 +131,7 @@ class DatabaseFile:
                 f"its layout is number {found}, and this program knows {SCHEMA}; "
                 "use the version of index-gateway that wrote it"
             )
+        connection.execute(_ENDS)
         self._filled = True
 
     def _schema(self, connection: sqlite3.Connection) -> int | None:

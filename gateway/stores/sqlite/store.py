@@ -15,6 +15,7 @@ from typing import Final
 
 from gateway.core.clock import Clock
 from gateway.core.store import (
+    PAGE,
     Append,
     Count,
     Delete,
@@ -38,6 +39,13 @@ _DELETE: Final = """DELETE FROM records
  AND (?5 IS NULL OR version = ?5)"""
 _ITEMS: Final = """SELECT name, value, version FROM records
  WHERE kind = ? AND owner = ? AND (expires IS NULL OR expires > ?) ORDER BY name"""
+_ITEMS_OF: Final = """SELECT owner, name, value, version FROM records
+ WHERE kind = ? AND owner IN ({}) AND (expires IS NULL OR expires > ?) ORDER BY owner, name"""
+_NAMES: Final = """SELECT name FROM records WHERE kind = ? AND owner = ? AND name {} ?
+ AND (expires IS NULL OR expires > ?) ORDER BY name LIMIT ?"""
+_ENDING: Final = """SELECT DISTINCT expires, owner FROM records
+ WHERE kind = ?1 AND expires > ?2 AND (expires, owner) > (?3, ?4) AND expires <= ?5
+ ORDER BY expires, owner LIMIT ?6"""
 _COUNT: Final = """INSERT INTO counts VALUES (?, ?, ?, ?, ?, ?)
  ON CONFLICT DO UPDATE SET events = events + excluded.events"""
 _COUNTED: Final = """SELECT coalesce(sum(events), 0) FROM counts
@@ -129,6 +137,43 @@ class SqliteStore:
             return [(name, Record(value, version)) for name, value, version in rows]
 
         return await self._read(job)
+
+    async def items_of(
+        self, kind: str, owners: Sequence[str]
+    ) -> dict[str, list[tuple[str, Record]]]:
+        def job(db: sqlite3.Connection) -> dict[str, list[tuple[str, Record]]]:
+            found: dict[str, list[tuple[str, Record]]] = {}
+            query = _ITEMS_OF.format(",".join("?" * len(owners)))
+            rows = db.execute(query, (kind, *owners, self._clock()))
+            for owner, name, value, version in rows:
+                found.setdefault(owner, []).append((name, Record(value, version)))
+            return found
+
+        return await self._read(job)
+
+    async def names(
+        self, kind: str, owner: str, *, after: str | None = None, limit: int = PAGE
+    ) -> list[str]:
+        def job(db: sqlite3.Connection) -> list[str]:
+            query = _NAMES.format(">=" if after is None else ">")
+            return [
+                n for (n,) in db.execute(query, (kind, owner, after or "", self._clock(), limit))
+            ]
+
+        return await self._read(job)
+
+    async def ending(
+        self, kind: str, *, before: float, after: str = "", limit: int = PAGE
+    ) -> tuple[list[str], str]:
+        ends, _, owner = after.partition(" ")
+
+        def job(db: sqlite3.Connection) -> list[tuple[float, str]]:
+            mark = (float(ends or "-inf"), owner)
+            return db.execute(_ENDING, (kind, self._clock(), *mark, before, limit)).fetchall()
+
+        found = await self._read(job)
+        last = f"{found[-1][0]!r} {found[-1][1]}" if len(found) == limit else ""
+        return [whose for _, whose in found], last
 
     async def count(self, key: Key, *, window: float, add: int = 1) -> int:
         (total,) = await self.transact([Count(key, window, add)])

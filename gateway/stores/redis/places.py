@@ -1,0 +1,36 @@
+"""The names of keys in Redis. What shares a hash tag ({…}) lies in one slot of a Cluster."""
+
+from __future__ import annotations
+
+from urllib.parse import quote, unquote
+
+from gateway.core.store import Key
+
+
+def shared(kind: str, owner: str, part: str) -> str:
+    """What the records of one (kind, owner) share: the index of names "i", the versions "v"."""
+    # Quoted, so that no name can end the hash tag or imitate another record's key.
+    return f"ig:{{{quote(kind, safe='')}/{quote(owner, safe='')}}}:{part}"
+
+
+def place_of(key: Key, part: str) -> str:
+    return f"{shared(key.kind, key.owner, part)}:{key.name}"
+
+
+def log_of(name: str) -> str:
+    return f"ig:log:{{{quote(name, safe='')}}}"
+
+
+def ends_of(kind: str) -> str:
+    """The index of a kind's owners by the soonest end of their records."""
+    return f"ig:ends:{{{quote(kind, safe='')}}}"
+
+
+def every_index(kind: str) -> str:
+    """A pattern for `shared(kind, …, "i")` of all owners."""
+    return f"ig:{{{quote(kind, safe='')}/*}}:i"
+
+
+def owner_in(index: bytes) -> str:
+    """Whose index of names this is."""
+    return unquote(index.decode().partition("/")[2].removesuffix("}:i"))
