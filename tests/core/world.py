@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from pathlib import Path
@@ -26,7 +27,7 @@ from gateway.core.login.flow import (
 )
 from gateway.core.login.services import assemble
 from gateway.core.notices.events import Notice
-from gateway.core.store import Store
+from gateway.core.store import Put, Store
 from gateway.core.upstream import Credential, Issued
 from gateway.factors import make_factors
 from gateway.stores.sqlite.store import open_sqlite
@@ -52,17 +53,27 @@ class Clock:
 class Ledger:
     """Audit trail and notices, kept in lists."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: Store) -> None:
+        self.store = store
         self.events: list[tuple[Event, str, str]] = []
         self.details: list[str] = []
         self.notices: list[tuple[Notice, str]] = []
         self.links: list[str] = []
 
     async def record(
-        self, event: Event, user: str, origin: Origin, *, factor: str = "", detail: str = ""
+        self,
+        event: Event,
+        user: str,
+        origin: Origin,
+        *,
+        factor: str = "",
+        detail: str = "",
+        then: Sequence[Put] = (),
     ) -> None:
         self.events.append((event, user, factor))
         self.details.append(detail)
+        if then:
+            await self.store.transact(then)
 
     async def notify(
         self,
@@ -126,7 +137,7 @@ class World:
     def __init__(self, store: Store, clock: Clock, limits: FlowLimits | None = None) -> None:
         self.store = store
         self.clock = clock
-        self.ledger = Ledger()
+        self.ledger = Ledger(store)
         self.keys: RootKeys = KEYS
         self.ring = KeyRing(lambda: self.keys, secrets.token_bytes)
         self.limits = limits or FlowLimits(public_url="https://packages.example.org")

@@ -24,7 +24,7 @@ from gateway.core.notices.queue import (
     NoticeQueue,
 )
 from gateway.core.notices.text import text
-from gateway.core.store import Store, StoreUnavailable
+from gateway.core.store import Put, Store, StoreUnavailable
 from gateway.notify import mail as smtp
 from gateway.notify.courier import Channel, Courier, Undeliverable, Undelivered
 from gateway.notify.mail import Mail
@@ -65,7 +65,14 @@ class Recorded:
         self.away = False
 
     async def record(
-        self, event: Event, user: str, origin: Origin, *, factor: str = "", detail: str = ""
+        self,
+        event: Event,
+        user: str,
+        origin: Origin,
+        *,
+        factor: str = "",
+        detail: str = "",
+        then: Sequence[Put] = (),
     ) -> None:
         if self.away:
             raise StoreUnavailable("away")

@@ -21,11 +21,11 @@ import hmac
 import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.core.audit.events import Origin
 from gateway.core.crypto.keyring import KeyRing
-from gateway.core.store import Key, Store, StoreUnavailable
+from gateway.core.store import Key, Put, Store, StoreUnavailable
 
 START: Final = ""
 """What the first entry holds in place of the hash of the entry before."""
@@ -151,6 +151,14 @@ _HEAD_PURPOSE: Final = "audit head"
 _TRIES: Final = 200
 
 
+class HeadSeen(NamedTuple):
+    """An authentic head: number and hash of the last entry, and the version of the record."""
+
+    number: int
+    mac: str
+    version: int
+
+
 class Head:
     def __init__(self, store: Store, ring: KeyRing) -> None:
         self._store: Final = store
@@ -165,16 +173,23 @@ class Head:
         record = await self._store.get(HEAD)
         return None if record is None else self._read(record.value)
 
-    async def known(self) -> tuple[int, str]:
-        """The same, and the start of a chain for what is missing or not the gateway's."""
+    async def seen(self) -> HeadSeen | None:
+        """The same, None too for what is not the gateway's."""
+        record = await self._store.get(HEAD)
         try:
-            return await self.get() or (0, START)
+            return None if record is None else HeadSeen(*self._read(record.value), record.version)
         except NotAuthentic:
-            return 0, START
+            return None
 
     async def begin(self) -> None:
         """Before the first entry, and never later: a head that is missing was removed."""
         await self._store.put(HEAD, self._signed(0, START), if_version=0)
+
+    def moved(self, seen: HeadSeen | None, number: int, mac: str) -> tuple[Put, ...]:
+        """The step that moves a head to an entry; none for one that is left to `verify`."""
+        if seen is None or seen.number >= number:
+            return ()
+        return (Put(HEAD, self._signed(number, mac), if_version=seen.version),)
 
     async def move(self, number: int, mac: str) -> None:
         """To an entry just written, unless a later one is there.

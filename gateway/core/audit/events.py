@@ -6,9 +6,12 @@ changed entry is found (`verify`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
+
+from gateway.core.store import Put
 
 
 class Event(StrEnum):
@@ -58,7 +61,14 @@ class AuditSink(Protocol):
     """Where domain code reports events."""
 
     async def record(
-        self, event: Event, user: str, origin: Origin, *, factor: str = "", detail: str = ""
+        self,
+        event: Event,
+        user: str,
+        origin: Origin,
+        *,
+        factor: str = "",
+        detail: str = "",
+        then: Sequence[Put] = (),
     ) -> None:
         """Append one entry.
 
@@ -66,6 +76,7 @@ class AuditSink(Protocol):
             user: a user id.
             factor: the kind and name of the factor, where one was used.
             detail: a short sentence or slug; never anything secret.
+            then: what the entry is about, written with it and never before it; unconditional.
 
         Raises:
             StoreUnavailable: the entry is not recorded; the caller fails closed.

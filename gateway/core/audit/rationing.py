@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 
 from gateway.core.audit.events import Event, Origin
 from gateway.core.clock import Clock
-from gateway.core.store import Key, Store
+from gateway.core.store import Count, Key, Store
 from gateway.core.throttle.limits import Tier, network
 from gateway.core.wording import in_words
 
@@ -59,24 +59,26 @@ class Rations:
         self._store: Final = store
         self._clock: Final = clock
 
-    async def spent(self, event: Event, user: str, origin: Origin, detail: str) -> str | None:
-        """Whether an entry is one too many; one that is not is counted.
+    async def spent(
+        self, event: Event, user: str, origin: Origin, detail: str
+    ) -> tuple[str | None, list[Count]]:
+        """Whether an entry is one too many.
 
         Returns:
-            None: record it. Else do not; a text is what to record instead, once.
+            None: record it, and count it by these steps. Else do not; a text is what to record
+            instead, once.
         """
         ration = RATIONS.get(event)
         if ration is None:
-            return None
+            return None, []
         what = f"{event} {detail}" if event is Event.GUARDED_REFUSED else str(event)
         shares = list(_shares(ration, what, user, _place(origin)))
-        for key, tier in shares:
-            # Only read here: what is refused at will shall cost no write.
-            if await self._store.count(key, window=tier.window, add=0) >= tier.limit:
-                return await self._say(key, tier, event)
-        for key, tier in shares:
-            await self._store.count(key, window=tier.window)
-        return None
+        # Only read here: what is refused at will shall cost no write.
+        counted = await self._store.transact([Count(key, tier.window, 0) for key, tier in shares])
+        for (key, tier), count in zip(shares, counted, strict=True):
+            if count >= tier.limit:
+                return await self._say(key, tier, event), []
+        return None, [Count(key, tier.window) for key, tier in shares]
 
     async def _say(self, key: Key, tier: Tier, event: Event) -> str:
         said = Key("told", "", key.name)

@@ -14,16 +14,16 @@ Knows the store, the keys and the clock.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Final
+from collections.abc import AsyncIterator, Sequence
+from typing import Final, NamedTuple
 
 from gateway.core.audit import entry as entries
-from gateway.core.audit.entry import START, Entry, Head, NotAuthentic, Trimmed, short
+from gateway.core.audit.entry import START, Entry, Head, HeadSeen, NotAuthentic, Trimmed, short
 from gateway.core.audit.events import Event, Origin
 from gateway.core.audit.rationing import Rations
 from gateway.core.clock import Clock
 from gateway.core.crypto.keyring import KeyRing
-from gateway.core.store import Key, Store, StoreUnavailable
+from gateway.core.store import Append, Count, Key, Put, Store, StoreUnavailable
 
 LOG: Final = "audit"
 OF_USER: Final = "audit-of"
@@ -36,6 +36,14 @@ SHOWN: Final = 1000
 """A person's own entries that are kept for them; older ones are in the trail only."""
 _PRUNE_EVERY: Final = 50
 _PRUNE_MOST: Final = 200
+
+
+class _End(NamedTuple):
+    """What the next entry follows, and the head as it was then."""
+
+    number: int
+    mac: str
+    head: HeadSeen | None
 
 
 class Trail:
@@ -55,22 +63,28 @@ class Trail:
         self._retention: Final = retention
         self._rations: Final = Rations(store, clock)
         self._lock: Final = asyncio.Lock()  # one after another here saves lost races below
-        self._end: tuple[int, str] | None = None
 
     async def record(
-        self, event: Event, user: str, origin: Origin, *, factor: str = "", detail: str = ""
+        self,
+        event: Event,
+        user: str,
+        origin: Origin,
+        *,
+        factor: str = "",
+        detail: str = "",
+        then: Sequence[Put] = (),
     ) -> None:
         """See `AuditSink`."""
-        instead = await self._rations.spent(event, user, origin, detail)
-        if instead == "":
-            return
-        if instead is not None:
-            event, factor, detail = Event.NOT_RECORDED, "", instead
         cut = Origin(*(short(getattr(origin, name)) for name in Origin.__slots__))
-        blank = Entry(
-            0, self._clock(), str(event), short(user), cut, short(factor), short(detail), "", ""
-        )
-        await self._append(blank)
+        async with self._lock:
+            instead, counts = await self._rations.spent(event, user, origin, detail)
+            if instead is not None:
+                event, factor, detail = Event.NOT_RECORDED, "", instead
+            if instead != "":
+                words = (str(event), short(user), cut, short(factor), short(detail))
+                await self._append(Entry(0, self._clock(), *words, "", ""), [*counts, *then])
+            elif then:
+                await self.store.transact(then)
 
     async def tidy(self) -> int:
         """Remove what is older than the retention, and say so in the chain.
@@ -93,7 +107,9 @@ class Trail:
         days = self._retention / DAY
         said = f"{count} entries older than {days:g} days removed"
         trimmed = Trimmed(old.number, old.mac)
-        await self._append(Entry(0, now, Event.RETENTION, "", Origin(), "", said, "", "", trimmed))
+        entry = Entry(0, now, Event.RETENTION, "", Origin(), "", said, "", "", trimmed)
+        async with self._lock:
+            await self._append(entry)
         await self.store.trim(LOG, upto=old.number)
         return count
 
@@ -148,56 +164,58 @@ class Trail:
                 if since is None or time >= since:
                     yield raw
 
-    async def _append(self, blank: Entry) -> None:
-        async with self._lock:
-            tried = None
-            for _ in range(_TRIES):
-                if self._end is None:
-                    self._end = await self._last()
-                    if self._end == tried:
-                        # Nobody was faster: the end was cut off. Recording goes on behind it,
-                        # and `verify` names the gap.
-                        self._end = await self.head.known()
-                number, mac = self._end
-                entry = _numbered(blank, number + 1, mac)
-                raw, own = entries.write(entry, self.ring)
-                if await self.store.append(LOG, raw, after=number) is not None:
-                    self._end = (number + 1, own)
-                    break
-                tried, self._end = self._end, None  # another gateway was faster
-            else:
-                raise StoreUnavailable("the audit log moves on faster than it can be written")
-            await asyncio.gather(self.head.move(number + 1, own), self._keep_copy(entry, raw))
+    async def _append(self, blank: Entry, then: Sequence[Put | Count] = ()) -> None:
+        """Append an entry; with it, behind it, everything that goes along, the head at last: it
+        may be behind the chain where a gateway dies in between, and never ahead. Under the lock."""
+        for attempt in range(_TRIES):
+            seen = None if attempt % 2 else await self.head.seen()
+            end = _End(seen.number, seen.mac, seen) if seen else await self._last()
+            entry = _numbered(blank, end.number + 1, end.mac)
+            raw, mac = entries.write(entry, self.ring)
+            head = self.head.moved(end.head, entry.number, mac)
+            first = Append(LOG, raw, after=end.number)
+            steps = [first, *_copy(entry, raw), *then, *head]
+            done = await self.store.transact(steps)
+            if done:
+                break
+        else:
+            raise StoreUnavailable("the audit log moves on faster than it can be written")
+        if len(done) < len(steps):  # another gateway moved the head meanwhile
+            await self.head.move(entry.number, mac)
+        if entry.user and entry.number % _PRUNE_EVERY == 0:
+            await self._prune(entry.user)
 
-    async def _last(self) -> tuple[int, str]:
-        """Number and hash that the next entry follows."""
-        head = await self.head.known()  # first: it never is ahead of the entries then
+    async def _last(self) -> _End:
+        """The end of the log itself, where the head is behind it or cannot be relied on."""
+        head = await self.head.seen()  # first: it never is ahead of the entries then
         last = await self.store.last(LOG)
         if last is None:
             await self.head.begin()
-            return 0, head[1]
-        if head[0] >= last[0]:
+            head = await self.head.seen()
+            return _End(0, head.mac if head else START, head)
+        if head is not None and head.number >= last[0]:
             # Where the end was cut off, what follows names the entry that is gone, so that
             # nothing written later closes the gap.
-            return last[0], head[1]
+            return _End(last[0], head.mac, head)
         try:
-            return last[0], entries.parse(last[1]).mac
+            return _End(last[0], entries.parse(last[1]).mac, head)
         except NotAuthentic:
             # Somebody wrote here. Recording goes on, and `verify` names the place.
-            return last[0], START
-
-    async def _keep_copy(self, entry: Entry, raw: bytes) -> None:
-        if entry.user:
-            key = Key(OF_USER, entry.user, f"{entry.number:012d}")
-            await self.store.put(key, raw, expires=entry.time + SHOWN_FOR)
-            if entry.number % _PRUNE_EVERY == 0:
-                await self._prune(entry.user)
+            return _End(last[0], START, head)
 
     async def _prune(self, user_id: str) -> None:
         """Keep a person's page short: who writes much comes by here often."""
         names = [name for name, _ in await self.store.items(OF_USER, user_id)]
         for name in names[:-SHOWN][:_PRUNE_MOST]:
             await self.store.delete(Key(OF_USER, user_id, name))
+
+
+def _copy(entry: Entry, raw: bytes) -> tuple[Put, ...]:
+    """The entry once more beside those of the same person."""
+    if not entry.user:
+        return ()
+    key = Key(OF_USER, entry.user, f"{entry.number:012d}")
+    return (Put(key, raw, expires=entry.time + SHOWN_FOR),)
 
 
 def _numbered(blank: Entry, number: int, prev: str) -> Entry:

@@ -98,4 +98,5 @@ async def test_the_most_that_strangers_write_in_a_day(
 @pytest.mark.parametrize("event", sorted(set(Event) - set(RATIONS)))
 async def test_what_takes_a_second_factor_is_always_recorded(trail: Trail, event: Event) -> None:
     rations = Rations(trail.store, trail._clock)
-    assert {await rations.spent(event, "alice", HOME, "") for _ in range(5000)} == {None}
+    for _ in range(500):
+        assert await rations.spent(event, "alice", HOME, "") == (None, [])
