@@ -146,15 +146,23 @@ def _needs(settings: Settings, policy: Policy, age: float, *, session: bool) -> 
 
     by_session = ", or a session" if session else ""
     by_token = ", or a token from a login with one" if settings.upstream.kind == "devpi" else ""
-    told = {
-        Policy.PASS: "nothing; what the upstream asks for is its own affair",
-        Policy.LOGIN: "name and password, which the upstream judges, then a second factor: a code "
-        "after the password (PASSWORD,123456), the header X-OTP, or the page after the form",
-        Policy.SECOND_FACTOR: f"a second factor not older than {write_duration(age)}: a code "
-        f"with the password (PASSWORD,123456 or X-OTP){by_token}{by_session}; "
-        "otherwise 401 second_factor_required",
-        Policy.TOKEN: "a token from a login with a second factor, however old; "
-        "a password is refused",
-        Policy.AUTHENTICATED: f"whatever credential the upstream itself accepts{by_session}",
-    }
-    return told[policy]
+    match policy:
+        case Policy.PASS:
+            return "nothing; what the upstream asks for is its own affair"
+        case Policy.LOGIN:
+            return (
+                "name and password, which the upstream judges, then a second factor: a code "
+                "after the password (PASSWORD,123456), the header X-OTP, or the page after the form"
+            )
+        case Policy.SECOND_FACTOR:
+            return (
+                f"a second factor not older than {write_duration(age)}: a code "
+                f"with the password (PASSWORD,123456 or X-OTP){by_token}{by_session}; "
+                "otherwise 401 second_factor_required"
+            )
+        case Policy.TOKEN:
+            return "a token from a login with a second factor, however old; a password is refused"
+        case Policy.AUTHENTICATED:
+            return f"whatever credential the upstream itself accepts{by_session}"
+        case Policy.DENY:
+            return "nothing is enough"

@@ -22,6 +22,7 @@ from tests.support.servers import WITHOUT_PLUGINS
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [
     ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
     ROOT / "benchmarks" / "README.md",
     ROOT / "CHANGELOG.md",
     ROOT / "SECURITY.md",
