@@ -14,7 +14,7 @@ _SLACK: Final = 60.0
 _SEQUENCE_TTL: Final = 30 * 86400 * 1000
 
 
-class Call(NamedTuple):
+class ScriptCall(NamedTuple):
     """A step as its function in `scripts` takes it."""
 
     name: str
@@ -27,7 +27,7 @@ class Call(NamedTuple):
         return self.keys[0].partition("{")[2].partition("}")[0]
 
 
-def call_of(step: StoreStep, now: float, *, alone: bool) -> Call:
+def call_of(step: StoreStep, now: float, *, alone: bool) -> ScriptCall:
     """Args: alone: whether all keys are on one node."""
     match step:
         case Put(key, value, expires, version):
@@ -38,18 +38,18 @@ def call_of(step: StoreStep, now: float, *, alone: bool) -> Call:
             written = (key.name, value, ends, repr(now), _number(version), ttl)
             if alone and ends_in(step):
                 places.append(ends_of(key.kind))
-            return Call("put", places, [*written, str(_SEQUENCE_TTL), forget, key.owner])
+            return ScriptCall("put", places, [*written, str(_SEQUENCE_TTL), forget, key.owner])
         case Delete(key, version):
             places = [place_of(key, "r"), shared(key.kind, key.owner, "i")]
-            return Call("delete", places, [key.name, repr(now), _number(version)])
+            return ScriptCall("delete", places, [key.name, repr(now), _number(version)])
         case Expect(key, expected):
-            return Call("expect", [place_of(key, "r")], [str(expected), repr(now)])
+            return ScriptCall("expect", [place_of(key, "r")], [str(expected), repr(now)])
         case Count(key, window, add):
             until = bucket_end(now, window)
             words = (repr(until), str(add), repr(now - window), _ttl(until + window - now))
-            return Call("count", [place_of(key, "c")], [*words])
+            return ScriptCall("count", [place_of(key, "c")], [*words])
         case Append(log, entry, after):
-            return Call("append", [log_of(log)], [entry, _number(after)])
+            return ScriptCall("append", [log_of(log)], [entry, _number(after)])
 
 
 def ends_in(step: StoreStep) -> tuple[str, str, float] | None:

@@ -25,7 +25,7 @@ from gateway.core.store import (
 )
 from gateway.stores.address import read_redis
 from gateway.stores.redis import scripts
-from gateway.stores.redis.calls import Call, call_of, ends_in
+from gateway.stores.redis.calls import ScriptCall, call_of, ends_in
 from gateway.stores.redis.client import RedisClient
 from gateway.stores.redis.ends import Ends
 from gateway.stores.redis.places import log_of, place_of, shared
@@ -83,7 +83,7 @@ class RedisStore:
                 break
         return done
 
-    def _together(self, calls: list[Call]) -> Iterator[list[Call]]:
+    def _together(self, calls: list[ScriptCall]) -> Iterator[list[ScriptCall]]:
         """Neighbours that one script can carry out."""
         if self._client.cluster:
             yield from (list(same) for _, same in groupby(calls, key=lambda call: call.tag))
@@ -208,7 +208,7 @@ class RedisStore:
     async def close(self) -> None:
         await self._client.close()
 
-    async def _call(self, step: StoreStep) -> Call:
+    async def _call(self, step: StoreStep) -> ScriptCall:
         """The call that carries out a step, on one node."""
         ends = ends_in(step) if self._client.cluster else None
         if ends is not None:
