@@ -16,6 +16,11 @@ def user_id(name: str) -> str:
     """
     if len(name) > 200:
         raise Refusal(Slug.UNUSABLE_NAME)
+    if name.isascii() and name.isprintable():  # nothing to compose, and no character to refuse
+        folded = name.lower().strip()
+        if not folded:
+            raise Refusal(Slug.UNUSABLE_NAME)
+        return folded
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).strip()
     if not folded or any(unicodedata.category(char) in _REFUSED for char in folded):
         raise Refusal(Slug.UNUSABLE_NAME)
