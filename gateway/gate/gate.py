@@ -8,7 +8,7 @@ Small things the parts of this package share.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from gateway.core.errors import Refusal, Slug
@@ -77,6 +77,11 @@ class RuleGate:
             return self._plan(facts)
         except Refusal as refusal:
             return self._parts.replies.refusal(facts, refusal)
+
+    def alike(self, facts: Facts) -> Callable[[], bool] | None:
+        if not facts.safe or has_own_cookie(facts) or taken_in(facts):
+            return None
+        return None if self._parts.documentation.hosts(facts) else self.presented.alike(facts)
 
     def _plan(self, facts: Facts) -> Plan | Awaitable[Plan]:
         if self._parts.documentation.hosts(facts):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
@@ -20,7 +20,7 @@ from gateway.core.http.facts import Facts
 from gateway.core.login.models import caller_of
 from gateway.core.rules.rules import Rule
 from gateway.core.store import StoreUnavailable
-from gateway.core.throttle.known_good import LIFE
+from gateway.core.throttle.known_good import HALF_LIFE
 from gateway.core.throttle.passwords import Guess, Mark
 from gateway.core.upstream import Carrier, Credential
 from gateway.gate.context import GateContext
@@ -75,6 +75,13 @@ class Presented:
         if not unknown:
             return base
         return self._parts.replies.worded(facts, self._counted(facts, rule, base, unknown))
+
+    def alike(self, facts: Facts) -> Callable[[], bool]:
+        """Whether `plan` would say the same of the credentials of these facts."""
+        shown = [self._shown(facts, one) for one in self._carriers(facts)]
+        marks = tuple(one.mark for one in shown if not one.signed)
+        settled = self._guessing.settled
+        return lambda: all(map(settled, marks))
 
     async def _counted(
         self, facts: Facts, rule: Rule | None, base: Forward, unknown: Sequence[RequestCredential]
@@ -161,7 +168,7 @@ class Presented:
     def _renew(self, shown: RequestCredential) -> None:
         """Ask again in time about one that is in use, so that it is known without a gap."""
         known, mark = self._guessing.known, shown.mark
-        if known.age(mark.full) > LIFE / 2 and known.right(mark.full, mark.place):
+        if known.age(mark.full) >= HALF_LIFE and known.right(mark.full, mark.place):
             self._work(self._renewed(shown))
 
     async def _renewed(self, shown: RequestCredential) -> None:

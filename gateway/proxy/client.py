@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.errors import Refusal, Slug
@@ -18,8 +19,9 @@ from gateway.proxy.connection import Connection, Why
 from gateway.proxy.dispatch import forward, plan
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.http1.request import RequestHead, read_request, unfinished
+from gateway.proxy.http1.request_fields import COOKIE
 from gateway.proxy.http1.syntax import fields
-from gateway.proxy.ports import Answer
+from gateway.proxy.ports import Answer, Forward
 from gateway.proxy.rewrite import Rendered, own_answer
 from gateway.proxy.stages import Between, Gone, Linger, Stage
 from gateway.proxy.turns import Turns
@@ -29,14 +31,15 @@ if TYPE_CHECKING:
 
 _NONE: Final = Rendered(())
 _UNKNOWN: Final = object()
+_KEPT: Final = 4096  # bytes of fields
 
 
 class ClientConnection(Connection):
     """One connection of a client."""
 
     __slots__ = (
-        "_address", "_buffer", "_known", "_peer", "_served", "_straight", "_turns", "fields",
-        "forwarder", "full", "since", "stage",
+        "_address", "_alike", "_buffer", "_known", "_peer", "_served", "_shown", "_straight",
+        "_turns", "fields", "forwarder", "full", "since", "stage",
     )  # fmt: skip
 
     def __init__(self, forwarder: Forwarder) -> None:
@@ -53,6 +56,8 @@ class ClientConnection(Connection):
         self._known = False  # whose all its requests are
         self._straight: Exchange | None = None
         self._turns: Turns | None = None
+        self._shown: bytes | None = None  # the fields of the last request with a credential
+        self._alike: Callable[[], bool] | None = None  # whether others with these go on
 
     # -- asyncio's side -----------------------------------------------------------------------
 
@@ -123,7 +128,7 @@ class ClientConnection(Connection):
 
     def _gone(self) -> None:
         stage, self.stage = self.stage, _GONE
-        self._straight = None
+        self._straight = self._shown = self._alike = None
         self._buffer = b""
         if self._turns is not None:
             self._turns.drop()
@@ -170,7 +175,14 @@ class ClientConnection(Connection):
                 return
             head = inside
         said = head.said
-        route = None if said.personal else head.kind.route or forwarder.quick(head)
+        if (
+            not said.personal
+            or (said.personal == COOKIE and forwarder.anonymous(said))
+            or (said.block == self._shown and self._as_before(head))
+        ):  # fmt: skip
+            route = head.kind.route or forwarder.quick(head)
+        else:
+            route = None
         if route is None:
             plan(self, head, rest)
         elif rest or said.length != 0 or not self._known:
@@ -183,6 +195,23 @@ class ClientConnection(Connection):
             else:
                 self.stage = self._straight = exchange = Exchange(self, head, route)
                 exchange.start(b"", None)
+
+    def _as_before(self, head: RequestHead) -> bool:
+        """Whether the gate lets a request go on unseen that has the fields of the last one."""
+        holds = self._alike
+        return holds is not None and _without_body(head) and holds()
+
+    def passed(self, head: RequestHead, facts: Facts, decided: Forward) -> None:
+        """The gate has seen a request with a credential and let it go on at once. Programs send
+        the same fields again and again, so what they were is kept, by this connection only."""
+        block = head.said.block
+        if block != self._shown:
+            self._alike = None
+            self._shown = block if len(block) <= _KEPT else None
+        elif self._alike is None and _without_body(head):
+            route = head.kind.route or self.forwarder.quick(head)
+            if route is not None and route.forward is decided:
+                self._alike = self.forwarder.gate.alike(facts)
 
     def _longer(self, data: bytes) -> bytes:
         """All that has come of a head; nothing where its end is still missing. Raises Refusal."""
@@ -400,6 +429,10 @@ class ClientConnection(Connection):
             if not stage.answering and not stage.head.kind.last:
                 self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         return True
+
+
+def _without_body(head: RequestHead) -> bool:
+    return head.kind.repeatable and head.said.length == 0
 
 
 _GONE: Final = Gone()

@@ -11,6 +11,7 @@ from gateway.core.errors import Slug
 from gateway.proxy.handover import Handed
 from gateway.proxy.http1.body import BadChunk, Body, ChunkDecoder, SizedBody
 from gateway.proxy.http1.request import RequestHead
+from gateway.proxy.http1.request_fields import CREDENTIAL
 from gateway.proxy.inspection import Inspection
 from gateway.proxy.ports import Answer, Forward, HandOver, Inspect, Plan
 from gateway.proxy.rewrite import Route
@@ -27,12 +28,11 @@ def plan(client: ClientConnection, head: RequestHead, rest: bytes) -> None:
     Args:
         rest: what has come behind the head.
     """
-    route = client.forwarder.anonymous(head)
-    if route is not None:
-        forward(client, head, route, rest)
-        return
     try:
-        decided = client.forwarder.gate.plan(client.facts(head))
+        facts = client.facts(head)
+        decided = client.forwarder.gate.plan(facts)
+        if isinstance(decided, Forward) and head.said.personal == CREDENTIAL:
+            client.passed(head, facts, decided)
     except Exception as exc:
         client.fail(exc, head, unread=_unread(client, head, rest))
         return

@@ -18,7 +18,7 @@ from gateway.core.http.facts import Facts, IPAddress, Networks, is_trusted
 from gateway.proxy.client import ClientConnection
 from gateway.proxy.descriptors import Descriptors, pending
 from gateway.proxy.http1.request import Base, RequestHead, RequestKind
-from gateway.proxy.http1.request_fields import COOKIE
+from gateway.proxy.http1.request_fields import Said
 from gateway.proxy.limits import Limits
 from gateway.proxy.ports import Answer, Forward, Gate, PageServer
 from gateway.proxy.rewrite import Rendered, Route
@@ -206,17 +206,12 @@ class Forwarder:
             self.memo[head.line] = route.kind(head.kind)
         return route
 
-    def anonymous(self, head: RequestHead) -> Route | None:
-        """The straight path of a request whose only cookies mean nothing to the upstream.
+    def anonymous(self, said: Said) -> bool:
+        """Whether the only cookies of a request mean nothing to the upstream.
 
         The names are searched for as plain text: servers split the field differently.
         """
-        if head.said.personal != COOKIE:
-            return None
-        block = head.said.block
-        if any(name in block for name in self._credential_cookies):
-            return None
-        return head.kind.route or self.quick(head)
+        return not any(map(said.block.__contains__, self._credential_cookies))
 
     def route(self, forward: Forward) -> Route:
         """A plan's route; one that lasts is rendered once."""

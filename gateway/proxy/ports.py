@@ -7,8 +7,9 @@ What is called when, for one request:
 
 1. The head is judged by `gateway.proxy.http1.request`. What it does not accept is answered with
    `Gate.refusal(None, slug, …)` and the connection closes; nothing else is asked.
-2. `Gate.quick(method, target)`, unless the request carries a cookie of the gateway's own. Its
-   answers are kept in a bounded memo keyed by the request line, so it must be pure.
+2. `Gate.quick(method, target)`, unless the request carries a credential or a cookie of the
+   gateway's own. Its answers are kept in a bounded memo keyed by the request line, so it must be
+   pure. A credential that comes again on its connection is let pass while `Gate.alike` says so.
 3. Where `quick` said None: the target is taken apart (`ambiguous_target` is refused here), the
    client's address is found, `Facts` are built, and `Gate.plan(facts)` is asked. While an
    awaitable plan is pending nothing more is read from the client; if the client leaves, the
@@ -24,7 +25,7 @@ What is called when, for one request:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
@@ -146,6 +147,18 @@ class Gate(Protocol):
 
     def plan(self, facts: Facts) -> Plan | Awaitable[Plan]:
         """What to do with a request. Synchronous wherever no store is needed."""
+        ...
+
+    def alike(self, facts: Facts) -> Callable[[], bool] | None:
+        """Whether requests like this one, with a credential that `plan` let go on as `quick` says,
+        go on without being planned.
+
+        Like it is what has the same header fields and comes from the same client, by GET or HEAD
+        and without a body, to whatever target `quick` has a path for.
+
+        Returns:
+            What is asked before each of them, and costs little; None where all are to be planned.
+        """
         ...
 
     def sets_session(self, set_cookie: str) -> bool:

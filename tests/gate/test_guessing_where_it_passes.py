@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha1
+from http.client import HTTPConnection
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import quote
 
@@ -18,13 +20,15 @@ import pytest
 from gateway.cli.demo import indexes
 from gateway.cli.demo.indexes import Package, write
 from gateway.cli.demo.processes import Children, free_port
+from gateway.core.http.facts import Facts
+from gateway.core.throttle.known_good import HALF_LIFE
 from gateway.core.throttle.limits import PASSWORDS_BY_NETWORK
 from gateway.gate.gate import RuleGate
 from tests.gate.conftest import Serve
 from tests.gate.recorder import Recorder, Seen
 from tests.gate.served import Served
 from tests.support import servers
-from tests.support.http import Answer, Client
+from tests.support.http import Answer, Client, basic
 
 LIMIT = PASSWORDS_BY_NETWORK[0].limit
 WINDOW = PASSWORDS_BY_NETWORK[0].window
@@ -136,6 +140,64 @@ def test_a_right_password_is_no_guess_however_often(gate: Served) -> None:
         assert read(gate, "bob", USERS["bob"], f"/simple/?{number}").status == 200
     settle(gate)
     guess(gate, "alice", LIMIT)
+
+
+def test_guesses_on_one_connection_behind_a_right_password(gate: Served) -> None:
+    """What is known of a connection's last credential says nothing of another."""
+    connection = HTTPConnection("127.0.0.1", gate.port)
+
+    def ask(secret: str) -> int:
+        field = {"Authorization": basic("alice", secret)}
+        connection.request("GET", "/simple/hello/", headers=field)
+        with connection.getresponse() as told:
+            told.read()
+            return told.status
+
+    for _ in range(5):
+        assert ask(USERS["alice"]) == 200
+        settle(gate)
+    told = [(ask(USERS["alice"]), ask(f"guess {number}")) for number in range(LIMIT + 5)]
+    assert told == [(200, 403)] * LIMIT + [(200, 429)] * 5
+    connection.close()
+
+
+def test_a_password_that_is_changed_is_found_out_on_its_connection(gate: Served) -> None:
+    connection = HTTPConnection("127.0.0.1", gate.port)
+    field = {"Authorization": basic("alice", USERS["alice"])}
+    known = gate.running.parts.flow.guessing.known
+
+    def ask() -> None:
+        connection.request("GET", "/simple/hello/", headers=field)
+        with connection.getresponse() as told:
+            told.read()
+        settle(gate)
+
+    for _ in range(5):
+        ask()
+    ((mark, (right, judged)),) = known._judged.items()
+    gate.offset += HALF_LIFE
+    ask()
+    assert right and known._judged[mark][1] > judged, "it was asked about again"
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "field", [("cookie", "ig-session=x"), ("sec-fetch-dest", "script")], ids=["session", "script"]
+)
+def test_what_more_than_a_credential_decides_on_is_always_seen(
+    gate: Served, field: tuple[str, str]
+) -> None:
+    rules = gate.running.forwarder.gate
+    credential = ("authorization", basic("alice", "x"))
+    site = ("sec-fetch-site", "same-origin")
+
+    def alike(method: str, *fields: tuple[str, str]) -> bool:
+        path = "/simple/hello"
+        facts = Facts(method, path, path, "", (*fields, credential), ip_address("192.0.2.1"))
+        return rules.alike(facts) is not None
+
+    assert alike("GET") and alike("GET", site)
+    assert not alike("GET", site, field) and not alike("POST")
 
 
 def test_logins_and_forwarded_requests_count_together(gate: Served) -> None:

@@ -16,7 +16,7 @@ FORWARD = Forward()
 class PassGate:
     """Forwards whatever has a canonical path; each decision can be replaced by a test.
 
-    decide: asked by `plan`; where set, `quick` knows nothing.
+    decide: asked by `plan`; where set, `quick` knows nothing. same: what `alike` returns.
     """
 
     def __init__(self) -> None:
@@ -25,6 +25,7 @@ class PassGate:
         self.session_cookie = ""
         self.held: Answer | None = None
         self.asked: list[Facts] = []
+        self.same: Callable[[], bool] | None = None
 
     def quick(self, method: str, target: str) -> Forward | None:
         if self.decide is not None:
@@ -42,6 +43,9 @@ class PassGate:
     def plan(self, facts: Facts) -> Plan | Awaitable[Plan]:
         self.asked.append(facts)
         return self.decide(facts) if self.decide is not None else FORWARD
+
+    def alike(self, facts: Facts) -> Callable[[], bool] | None:
+        return self.same
 
     def sets_session(self, set_cookie: str) -> bool:
         return bool(self.session_cookie) and set_cookie.startswith(self.session_cookie)

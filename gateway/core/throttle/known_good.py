@@ -14,6 +14,8 @@ from gateway.core.throttle.limits import SPARED
 
 LIFE: Final = 300.0
 """Seconds for which a judgement is believed."""
+HALF_LIFE: Final = LIFE / 2
+"""From this age on one that is in use is asked about again."""
 _DAY: Final = 86400.0
 _KEPT: Final = 8192
 _PLACES: Final = 1024

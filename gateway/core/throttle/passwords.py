@@ -20,7 +20,7 @@ from gateway.core.http.facts import IPAddress
 from gateway.core.store import Key, Store, StoreUnavailable
 from gateway.core.throttle import guesses
 from gateway.core.throttle.guesses import Guesses
-from gateway.core.throttle.known_good import LIFE, KnownGood
+from gateway.core.throttle.known_good import HALF_LIFE, LIFE, KnownGood
 from gateway.core.throttle.limits import UNKNOWN, network
 from gateway.core.throttle.turns import NamedLocks
 from gateway.core.user_id import user_id
@@ -135,6 +135,11 @@ class Guessing:
     def spared(self, mark: Mark) -> bool:
         """Whether it needs no counting: right a moment ago, or wrong and counted."""
         return self.known.right(mark.full, mark.place) or self.known.wrong(mark.full)
+
+    def settled(self, mark: Mark) -> bool:
+        """Whether it is spared, and nothing is to be asked about it yet."""
+        known = self.known
+        return known.right(mark.full, mark.place, within=HALF_LIFE) or known.wrong(mark.full)
 
     def known_right(self, mark: Mark, *, within: float = LIFE) -> bool:
         return self.known.right(mark.full, mark.place, within=within)

@@ -23,6 +23,7 @@ _BLOCK: Final = re.compile(FIELDS)
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9_.~!$&'()*+,;=-]++|\[[0-9A-Fa-f:.]++\])(?::[0-9]{1,5})?")
 HOSTS: Final[set[bytes]] = set()  # judged before: nearly always one and the same
 _WATCHED: Final[set[bytes]] = set()  # never among those
+_MARK: Final = b"ig-"  # in each of the gateway's own names: most cookies are told by it at once
 # At a cookie of the gateway's own, within the value of a Cookie field.
 _OWN_COOKIE: Final = re.compile(
     rb"(?<![^;: \t])(?:"
@@ -231,7 +232,7 @@ def _coding(said: Said, value: bytes) -> None:
 
 
 def _cookie(said: Said, value: bytes) -> None:
-    if _OWN_COOKIE.search(value):
+    if _MARK in value and _OWN_COOKIE.search(value):
         said.own_cookie = True
         said.personal = CREDENTIAL
     elif said.personal == NOBODY:

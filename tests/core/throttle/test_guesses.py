@@ -14,7 +14,7 @@ from gateway.core.errors import Refusal, Slug
 from gateway.core.login.models import Caller
 from gateway.core.throttle import guesses
 from gateway.core.throttle.guesses import Guesses, TriedPassword
-from gateway.core.throttle.known_good import LIFE
+from gateway.core.throttle.known_good import HALF_LIFE, LIFE
 from gateway.core.throttle.limits import PASSWORDS_BY_NETWORK, PASSWORDS_OF_ONE_NAME, SPARED
 from gateway.core.throttle.passwords import Guessing
 from tests.core.world import World, caller
@@ -161,6 +161,38 @@ async def test_a_right_one_takes_nothing_and_is_spared(world: World) -> None:
     assert await guess(world, "alice", "right", says=True)
     world.clock.turn(LIFE - 1)
     assert await guess(world, "alice", "right", says=True)
+
+
+async def test_one_that_is_spared_is_settled_for_half_of_that_time(world: World) -> None:
+    """And then asked about again, so that it is known without a gap."""
+    guessing = world.flow.guessing
+    mark = guessing.mark(NAT.address, "alice", "right")
+    assert not guessing.settled(mark)
+    assert await guess(world, "alice", "right", says=True)
+    assert guessing.settled(mark)
+    world.clock.turn(HALF_LIFE)
+    assert guessing.spared(mark) and not guessing.settled(mark)
+    elsewhere = guessing.mark(caller("192.0.2.1").address, "alice", "right")
+    assert not guessing.settled(elsewhere)
+
+
+async def test_a_wrong_one_is_settled_as_long_as_it_need_not_be_counted(world: World) -> None:
+    guessing = world.flow.guessing
+    mark = guessing.mark(NAT.address, "alice", "wrong")
+    assert await guess(world, "alice", "wrong")
+    world.clock.turn(LIFE - 1)
+    assert guessing.settled(mark)
+    world.clock.turn(1)
+    assert not guessing.settled(mark)
+
+
+async def test_nothing_is_settled_where_nothing_is_spared_any_more(world: World) -> None:
+    guessing = world.flow.guessing
+    mark = guessing.mark(NAT.address, "alice", "right")
+    for number in range(LIMIT + SPARED):
+        await guess(world, "alice", f"{number}")
+    guessing.known.judged(mark.full, right=True)
+    assert not guessing.settled(mark)
 
 
 async def test_it_is_spared_only_where_it_was_right(world: World) -> None:

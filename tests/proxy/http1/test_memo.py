@@ -1,4 +1,7 @@
-"""What is remembered of requests: never a credential, whoever sends or adds it."""
+"""What is remembered of requests: never a credential, whoever sends or adds it.
+
+But for one connection, where those that its last request showed may go on unseen (`Gate.alike`).
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from gateway.core.http.cookies import OWN_NAMES
 from gateway.proxy.http1 import request_fields
 from gateway.proxy.http1.request import RequestKind, read_request
 from gateway.proxy.limits import Limits
 from gateway.proxy.ports import Forward
 from gateway.proxy.rewrite import Rendered, Route, request_head
+from tests.proxy.conversation import Peer, Talk, talk
 from tests.proxy.http1.readers import forget_shapes
+from tests.proxy.passgate import PassGate
 
 PLAIN = b"GET /root/pypi/ HTTP/1.1\r\nHost: packages.example.org\r\nAccept: */*\r\n\r\n"
 CLIENT = Rendered((("X-Forwarded-For", "192.0.2.7"),)).beyond_hygiene()
@@ -69,3 +75,130 @@ def test_a_remembered_line_does_not_excuse_its_fields() -> None:
         read_request(head.line + b"\r\nHost: x\r\nHost: y\r\n\r\n", Limits(), known)
     with pytest.raises(Exception, match="head_too_large"):
         read_request(PLAIN, Limits(head=40), known)
+
+
+def test_every_own_cookie_has_the_mark_that_is_looked_for() -> None:
+    for name in OWN_NAMES:
+        block = b"GET / HTTP/1.1\r\nHost: x\r\nCookie: a=b; " + name.encode() + b"=c\r\n\r\n"
+        head = read_request(block, Limits())
+        assert head is not None and head.said.own_cookie, name
+
+
+# -- a credential that comes again on its connection ---------------------------------------------
+
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+SECRET = b"Host: index\r\nAuthorization: Basic c2VjcmV0"
+
+
+def request(
+    fields: bytes = SECRET, *, target: bytes = b"/a/b/", method: bytes = b"GET", body: bytes = b""
+) -> bytes:
+    framed = b"\r\nContent-Length: %d" % len(body) if body else b""
+    return b"%s %s HTTP/1.1\r\n%s%s\r\n\r\n%s" % (method, target, fields, framed, body)
+
+
+async def seen(talking: Talk, client: Peer, upstream: Peer, sent: bytes) -> bool:
+    """Whether the gate has seen a request that went on."""
+    before = len(talking.gate.asked)
+    client.send(sent)
+    assert (await upstream.head()).startswith(sent.split(b"\r\n")[0])
+    upstream.send(ANSWER)
+    await client.answer()
+    return len(talking.gate.asked) > before
+
+
+async def test_a_credential_goes_on_unseen_where_the_gate_says_so() -> None:
+    gate = PassGate()
+    asked = []
+
+    def holds() -> bool:
+        asked.append(True)
+        return len(asked) != 3
+
+    gate.same = holds
+    async with talk(gate) as talking:
+        client, upstream = await talking.exchange(request(), ANSWER)
+        assert await seen(talking, client, upstream, request(target=b"/second/"))
+        assert not asked
+        assert not await seen(talking, client, upstream, request(target=b"/third/"))
+        assert not await seen(talking, client, upstream, request(method=b"HEAD"))
+        assert await seen(talking, client, upstream, request(target=b"/does/not/hold/"))
+        assert not await seen(talking, client, upstream, request(target=b"/holds/"))
+        assert len(asked) == 4
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        request(SECRET + b"X"),
+        request(SECRET + b"\r\nAccept: */*"),
+        request(b"Host: other\r\nAuthorization: Basic c2VjcmV0"),
+        request(SECRET + b"\r\nCookie: ig-session=x"),
+        request(SECRET + b"\r\nSec-Fetch-Dest: script"),
+        request(SECRET + b"\r\nX-Forwarded-For: 192.0.2.1"),
+    ],
+)
+async def test_with_other_fields_the_gate_sees_it(other: bytes) -> None:
+    gate = PassGate()
+    gate.same = lambda: True
+    async with talk(gate) as talking:
+        client, upstream = await talking.exchange(request(), ANSWER)
+        await seen(talking, client, upstream, request())
+        assert not await seen(talking, client, upstream, request())
+        assert await seen(talking, client, upstream, other)
+
+
+@pytest.mark.parametrize("method", [b"POST", b"DELETE", b"get"])
+async def test_only_what_reads_goes_on_unseen(method: bytes) -> None:
+    gate = PassGate()
+    gate.same = lambda: True
+    async with talk(gate) as talking:
+        client, upstream = await talking.exchange(request(), ANSWER)
+        await seen(talking, client, upstream, request())
+        before = len(gate.asked)
+        client.send(request(method=method))
+        other = await talking.upstream()  # what may not be sent twice
+        await other.head()
+        other.send(ANSWER)
+        await client.answer()
+        assert len(gate.asked) == before + 1
+
+
+async def test_a_body_is_always_seen() -> None:
+    gate = PassGate()
+    gate.same = lambda: True
+    framed = SECRET + b"\r\nContent-Length: 1"
+    async with talk(gate) as talking:
+        client, upstream = await talking.asked(request(framed), b"x")
+        await upstream.get(1)
+        upstream.send(ANSWER)
+        await client.answer()
+        for number in range(2, 5):
+            client.send(request(framed), b"x")
+            other = await talking.upstream()
+            await other.head()
+            await other.get(1)
+            other.send(ANSWER)
+            await client.answer()
+            assert len(gate.asked) == number
+
+
+async def test_no_other_connection_has_it() -> None:
+    gate = PassGate()
+    gate.same = lambda: True
+    async with talk(gate) as talking:
+        client, upstream = await talking.exchange(request(), ANSWER)
+        await seen(talking, client, upstream, request())
+        assert not await seen(talking, client, upstream, request())
+        assert await seen(talking, await talking.client(), upstream, request())
+
+
+async def test_a_plan_of_its_own_is_made_each_time() -> None:
+    """One that says more than `quick`: an injected field, say."""
+    gate = PassGate()
+    gate.same = lambda: True
+    gate.plan = lambda facts: (gate.asked.append(facts), Forward(add=(("X-A", "b"),)))[1]  # type: ignore[method-assign,func-returns-value]
+    async with talk(gate) as talking:
+        client, upstream = await talking.exchange(request(), ANSWER)
+        for _ in range(3):
+            assert await seen(talking, client, upstream, request())
