@@ -24,7 +24,7 @@ from gateway.proxy.ports import Answer, Forward
 
 _NAME: Final = re.compile(TCHAR + rb"++")
 _VALUE: Final = re.compile(VALUE)
-_COOKIE: Final = re.compile(rb"(?i:\ncookie):([^\r]*+)\r")
+_COOKIE: Final = re.compile(rb"(?i:\ncookie):([^\r\n]*+)\r")
 _KINDS: Final = 32
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 

@@ -29,7 +29,7 @@ Cut = tuple[int, int]
 def without(block: bytes, names: set[bytes]) -> bytes:
     """The block without the fields of these lower-case names."""
     either = b"|".join(re.escape(name) for name in names)
-    found = re.finditer(rb"\n(?:" + either + rb"):[^\r]*+\r", block.lower())
+    found = re.finditer(rb"\n(?:" + either + rb"):[^\r\n]*+\r", block.lower())
     return kept(block, [match.span() for match in found])
 
 
