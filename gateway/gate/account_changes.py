@@ -70,7 +70,7 @@ class Changes:
             StoreUnavailable: what the old password earned could not be ended.
         """
         await self._insist(
-            lambda: self._parts.flow.password_changed(work.user, fresh, work.proof, caller),
+            lambda: self._parts.flow.at_once.password_changed(work.user, fresh, work.proof, caller),
             f"the password of {work.user!r} changed, but its sessions could not be ended",
         )
 

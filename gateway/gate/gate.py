@@ -162,7 +162,7 @@ class RuleGate:
         cookie = self._parts.jar.read(facts, cookies.SESSION)
         ours = site_of(facts, self._parts.public_url) is Site.OWN
         if cookie and ours:
-            await self._parts.flow.end(cookie, caller_of(facts))
+            await self._parts.flow.earned.end(cookie, caller_of(facts))
         return ours
 
     def _by_a_page(self, facts: Facts) -> bool:

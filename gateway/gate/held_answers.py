@@ -68,7 +68,7 @@ class Holding:
             credential = self._parts.upstream.cookie_credential(value)
             if credential is None:
                 raise Refusal(Slug.SECOND_FACTOR_REQUIRED)
-            if await self._parts.flow.verified(credential) is None:
+            if await self._parts.flow.earned.verified(credential) is None:
                 issued.append(Issued(credential, cookie.max_age))
         if not issued:
             return None
@@ -90,7 +90,9 @@ class Holding:
         user = people.pop()
         code = header_code(facts)
         if code or not facts.navigates:
-            await self._parts.flow.prove_now(user, code or None, tuple(issued), caller_of(facts))
+            await self._parts.flow.at_once.prove(
+                user, code or None, tuple(issued), caller_of(facts)
+            )
             return None
         goto = local_location(fields, self._parts.public_url)
         cookies_on = tuple(map(with_same_site, set_cookie))
@@ -101,14 +103,14 @@ class Holding:
 async def begin(parts: GateContext, facts: Facts, user: str, held: Held) -> Answer:
     """Open a pending login for a browser and lead it to the second factor."""
     device = parts.jar.read(facts, cookies.DEVICE)
-    begun = await parts.flow.begin(user, held, caller_of(facts), device_cookie=device)
+    begun = await parts.flow.entering.begin(user, held, caller_of(facts), device_cookie=device)
     if begun.step is not Step.PASSED:
         to = VERIFY if begun.step is Step.VERIFY else ENROL
         return parts.replies.see(to, parts.jar.set(cookies.PENDING, begun.cookie))
     assert begun.held is not None, "a login that passed says what it earned"
     before = parts.jar.read(facts, cookies.SESSION)
     if before:  # it may have been somebody else's
-        await parts.flow.end(before, caller_of(facts))
+        await parts.flow.earned.end(before, caller_of(facts))
     return parts.replies.see(
         begun.held.goto or "/",
         *begun.held.set_cookie,

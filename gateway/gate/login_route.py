@@ -54,7 +54,7 @@ class Logins:
             return passed_on(reply, parts.treatment_of(work.rule))
         if attempt.interactive and code is None:
             return await self._lead(facts, attempt, issued, reply)
-        await parts.flow.prove_now(attempt.credential.user, code, issued, caller)
+        await parts.flow.at_once.prove(attempt.credential.user, code, issued, caller)
         return passed_on(reply, parts.treatment_of(work.rule))
 
     async def _ask(
@@ -63,7 +63,7 @@ class Logins:
         """What the upstream says to a name and a password, and what it hands out."""
         parts = self._parts
         user, secret = attempt.credential.user, attempt.credential.secret
-        async with await parts.flow.trying(user, secret, caller) as trial:
+        async with await parts.flow.proofs.trying(user, secret, caller) as trial:
             reply = await parts.calls.ask(
                 parts.upstream.login_call(facts, attempt), self._fields(facts)
             )

@@ -119,8 +119,8 @@ class Guard:
         if credential is None:
             raise Refusal(Slug.CREDENTIAL_REQUIRED)
         user, secret = credential.user, credential.secret
-        if not parts.flow.known_right(user, secret, caller, within=ACCEPTED_FOR):
-            async with await parts.flow.trying(user, secret, caller) as attempt:
+        if not parts.flow.guessing.known_right(caller.address, user, secret, within=ACCEPTED_FOR):
+            async with await parts.flow.proofs.trying(user, secret, caller) as attempt:
                 if not await parts.passwords.accepted(credential):
                     await attempt.wrong()
                     raise Refusal(Slug.CREDENTIAL_REQUIRED)
@@ -165,10 +165,10 @@ class Guard:
         for carrier in parts.upstream.carriers(facts):
             known = None
             if verify and carrier.credential is not None:
-                known = await parts.flow.verified(carrier.credential)
+                known = await parts.flow.earned.verified(carrier.credential)
             carriers.append(Shown(carrier, known, by_itself))
         cookie = parts.jar.read(facts, cookies.SESSION)
-        session = await parts.flow.session(cookie) if cookie else None
+        session = await parts.flow.earned.session(cookie) if cookie else None
         return Evidence(tuple(carriers), session, site, facts.safe, self._by_session(rule))
 
     def _max_age(self, rule: Rule | None) -> float:
@@ -205,12 +205,12 @@ class Guard:
         who = user_id(code.user)
         if code.credential is not None:
             secret = code.credential.secret
-            async with await parts.flow.trying(code.user, secret, caller) as attempt:
+            async with await parts.flow.proofs.trying(code.user, secret, caller) as attempt:
                 if await parts.passwords.right(code.credential) is None:
                     await attempt.wrong()
                     raise Refusal(Slug.PASSWORD_INVALID)
                 await attempt.right()
-        factor = await parts.flow.prove_now(code.user, code.text, (), caller)
+        factor = await parts.flow.at_once.prove(code.user, code.text, (), caller)
         plan = base
         if code.cut and code.carrier is not None and code.credential is not None:
             changed = parts.upstream.with_secret(facts, code.carrier, code.credential.secret)

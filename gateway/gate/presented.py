@@ -93,7 +93,9 @@ class Presented:
                 if one.asked is not None and await self._verified(one.asked):
                     self._guessing.known.judged(one.mark.full, right=True)
                     continue
-                attempt = await self._parts.flow.trying(one.user, one.secret, caller, hasty=True)
+                attempt = await self._parts.flow.proofs.trying(
+                    one.user, one.secret, caller, hasty=True
+                )
                 attempts.append((one, attempt))
         except Refusal:
             for _, attempt in attempts:
@@ -200,7 +202,7 @@ class Presented:
             return False
         try:
             async with asyncio.timeout(self._guessing.haste):
-                return await self._parts.flow.verified(credential) is not None
+                return await self._parts.flow.earned.verified(credential) is not None
         except (StoreUnavailable, TimeoutError):
             return False
 

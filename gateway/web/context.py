@@ -26,8 +26,8 @@ from gateway.core.errors import Refusal
 from gateway.core.http import cookies
 from gateway.core.http.facts import Facts, Field
 from gateway.core.http.path import local_path, parse_target
-from gateway.core.login.flow import Caller, Flow, Held, Passed, Pending, Session, Step
-from gateway.core.login.models import caller_of
+from gateway.core.login.flow import Flow
+from gateway.core.login.models import Caller, Held, Passed, Pending, Session, Step, caller_of
 from gateway.core.urls import ENROL, LOGIN, LOGOUT, STEP_UP, VERIFY, base_of
 from gateway.web import csrf
 from gateway.web.rendering import render
@@ -136,7 +136,7 @@ class Kit:
         """
         before = self.cookie(ask, cookies.SESSION)
         if before:
-            await self.flow.end(before, ask.caller)
+            await self.flow.earned.end(before, ask.caller)
         goto = local_path(passed.held.goto) if passed.held.goto else None
         held = list(passed.held.set_cookie)
         if passed.device_cookie:
@@ -171,8 +171,7 @@ class PasswordChecker(Protocol):
     async def check(self, user: str, password: str, facts: Facts) -> Held | None:
         """What the login earned, or None when the upstream refuses name or password.
 
-        `Held.goto` is left to the pages, and so is the throttle (`Flow.admit` before this,
-        `Flow.refused` after a None).
+        `Held.goto` is left to the pages, and so is the throttle (`Proofs.trying` around this).
 
         Raises:
             Refusal: `upstream_unreachable`, `upstream_timeout`, `upstream_broken`.

@@ -23,7 +23,8 @@ from gateway.core.errors import Refusal, Slug
 from gateway.core.http import cookies
 from gateway.core.http.facts import Facts, Field
 from gateway.core.http.origin import check_opened, check_own_origin
-from gateway.core.login.flow import Flow, Step
+from gateway.core.login.flow import Flow
+from gateway.core.login.models import Step
 from gateway.core.store import StoreUnavailable
 from gateway.core.urls import ENROL, LOGIN, login_for
 from gateway.outage import refusal_for
@@ -175,7 +176,7 @@ class Pages:
 
     async def _for_pending(self, route: ForPending, ask: Ask) -> PageResponse:
         cookie = self._kit.cookie(ask, cookies.PENDING)
-        pending = await self._kit.flow.pending(cookie) if cookie else None
+        pending = await self._kit.flow.entering.pending(cookie) if cookie else None
         if pending is None:
             if ask.facts.safe and not cookie:  # nobody has begun: this is where to begin
                 return see_other(urls.LOGIN)
@@ -194,7 +195,7 @@ class Pages:
 
     async def _for_session(self, route: ForSession, ask: Ask) -> PageResponse:
         cookie = self._kit.cookie(ask, cookies.SESSION)
-        session = await self._kit.flow.session(cookie) if cookie else None
+        session = await self._kit.flow.earned.session(cookie) if cookie else None
         if session is None:
             if routes.answers_script(ask.facts):
                 raise Refusal(Slug.PENDING_EXPIRED)
@@ -205,7 +206,7 @@ class Pages:
             gone = set_cookies(self._kit.jar.clear(cookies.SESSION)) if cookie else ()
             return reply.plus(*gone)
         if ask.facts.method in route.fresh:
-            self._kit.flow.check_fresh(session)
+            self._kit.flow.services.sessions.check_fresh(session)
         if ask.facts.safe:
             assert route.get is not None
             return await route.get(self._kit, replace(ask, bound_to=cookie), session)

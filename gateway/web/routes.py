@@ -8,7 +8,7 @@ from typing import Final
 
 from gateway.core import urls
 from gateway.core.http.facts import Facts
-from gateway.core.login.flow import Step
+from gateway.core.login.models import Step
 from gateway.web.context import SEEN, SENT, ForPending, ForSession, Open, Route
 from gateway.web.handlers import (
     account,

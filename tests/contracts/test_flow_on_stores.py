@@ -29,16 +29,14 @@ async def test_a_login_begun_at_one_is_finished_at_the_other(pair: tuple[World, 
     here, there = pair
     alice = Person("alice")
     await here.enrol(alice)
-    begun = await here.flow.begin("alice", earned("alice"), alice.caller)
-    passed = await there.flow.prove(
-        begun.cookie, "totp", there.code(alice), alice.caller, remember=True
-    )
+    begun = await here.flow.entering.begin("alice", earned("alice"), alice.caller)
+    passed = await there.prove(begun.cookie, "totp", there.code(alice), alice.caller, remember=True)
     session = await here.session(passed.session_cookie)
     assert session.upstream == passed.held.session
-    assert await here.flow.verified(passed.held.issued[0].credential)
-    await there.flow.end(passed.session_cookie, alice.caller)
-    assert await here.flow.session(passed.session_cookie) is None
-    again = await here.flow.begin(
+    assert await here.flow.earned.verified(passed.held.issued[0].credential)
+    await there.flow.earned.end(passed.session_cookie, alice.caller)
+    assert await here.flow.earned.session(passed.session_cookie) is None
+    again = await here.flow.entering.begin(
         "alice", earned("alice"), alice.caller, device_cookie=passed.device_cookie
     )
     assert again.step == "passed"
@@ -50,9 +48,9 @@ async def test_one_code_passes_once_at_both(pair: tuple[World, World]) -> None:
     code = pair[0].code(alice)
 
     async def attempt(world: World) -> bool:
-        begun = await world.flow.begin("alice", earned("alice"), alice.caller)
+        begun = await world.flow.entering.begin("alice", earned("alice"), alice.caller)
         try:
-            await world.flow.prove(begun.cookie, "totp", code, alice.caller)
+            await world.prove(begun.cookie, "totp", code, alice.caller)
         except Refusal:
             return False
         return True
@@ -66,7 +64,7 @@ async def test_one_recovery_code_passes_once_at_both(pair: tuple[World, World]) 
     await pair[0].enrol(alice)
     answers = await asyncio.gather(
         *(
-            world.flow.prove_now("alice", alice.codes[0], (), alice.caller)
+            world.flow.at_once.prove("alice", alice.codes[0], (), alice.caller)
             for world in pair
             for _ in range(5)
         ),
@@ -82,7 +80,7 @@ async def test_wrong_codes_are_counted_together(pair: tuple[World, World]) -> No
     for number in range(NETWORK[0].limit + 1):
         world = pair[number % 2]
         with pytest.raises(Refusal) as refused:
-            await world.flow.prove_now("alice", wrong_code(alice, world.clock()), (), mallory)
+            await world.flow.at_once.prove("alice", wrong_code(alice, world.clock()), (), mallory)
         answers.append(refused.value.slug)
     assert answers == ["otp_invalid"] * NETWORK[0].limit + ["throttled"]
 
@@ -90,8 +88,8 @@ async def test_wrong_codes_are_counted_together(pair: tuple[World, World]) -> No
 async def test_a_reset_at_one_ends_sessions_at_the_other(pair: tuple[World, World]) -> None:
     here, there = pair
     passed = await here.enrol(Person("alice"))
-    reset = await Admin(there.flow._services).reset("alice", "lost")
-    assert await here.flow.session(passed.session_cookie) is None
+    reset = await Admin(there.flow.services).reset("alice", "lost")
+    assert await here.flow.earned.session(passed.session_cookie) is None
     with pytest.raises(Refusal, match="invite_required"):
         await here.enrol(Person("alice"))
     await here.enrol(Person("alice"), invitation=reset.invitation.link.rpartition("/")[2])
@@ -103,5 +101,5 @@ async def test_a_challenge_of_one_is_answered_at_the_other(pair: tuple[World, Wo
     session = await here.session((await here.enrol(alice)).session_cookie)
     options = await here.flow.enrolling.webauthn(session, "blue key")
     await there.flow.enrolling.confirm_webauthn(session, key.create(options), alice.caller)
-    ticket, asked = here.flow.passkey_ask()
-    assert await there.flow.passkey_login(ticket, key.get(asked), alice.caller)
+    ticket, asked = here.flow.passkeys.ask()
+    assert await there.flow.passkeys.login(ticket, key.get(asked), alice.caller)

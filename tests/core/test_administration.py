@@ -10,7 +10,7 @@ from gateway.core.administration import Admin, Lacking, Resealed, lacking, resea
 from gateway.core.audit.events import Event
 from gateway.core.crypto.keyring import KeyRing
 from gateway.core.errors import Refusal
-from gateway.core.login.flow import Enrolment
+from gateway.core.login.models import Enrolment
 from gateway.core.notices.events import Notice
 from gateway.core.throttle.limits import PERSON
 from gateway.factors import make_factors
@@ -28,15 +28,15 @@ from tests.core.world import (
 
 @pytest.fixture
 def admin(world: World) -> Admin:
-    return Admin(world.flow._services)
+    return Admin(world.flow.services)
 
 
 async def test_an_enrolled_person_can_log_in(world: World, admin: Admin) -> None:
     made = await admin.enrol("Alice")
     alice = Person("alice", phone=Phone(made.uri), codes=made.codes)
     await world.login(alice)
-    begun = await world.flow.begin("alice", earned("alice"), alice.caller)
-    await world.flow.prove(begun.cookie, "recovery", made.codes[3], alice.caller)
+    begun = await world.flow.entering.begin("alice", earned("alice"), alice.caller)
+    await world.prove(begun.cookie, "recovery", made.codes[3], alice.caller)
     assert made.secret not in repr(made)
     assert world.ledger.names()[:2] == [Event.ENROLLED, Event.RECOVERY_CODES_MADE]
 
@@ -52,16 +52,16 @@ async def test_a_reset_takes_everything_away(world: World, admin: Admin) -> None
     alice = Person("alice")
     await world.enrol(alice)
     passed = await world.login(alice, remember=True)
-    begun = await world.flow.begin("alice", earned("alice"), alice.caller)
+    begun = await world.flow.entering.begin("alice", earned("alice"), alice.caller)
     reset = await admin.reset("Alice", "phone in the lake")
     assert reset.gone == 1
     assert reset.invitation.expires == world.clock() + world.limits.invitation
     assert reset.invitation.link not in repr(reset)
-    assert await world.flow.session(passed.session_cookie) is None
-    assert await world.flow.verified(passed.held.issued[0].credential) is None
-    assert await world.flow.pending(begun.cookie) is None
+    assert await world.flow.earned.session(passed.session_cookie) is None
+    assert await world.flow.earned.verified(passed.held.issued[0].credential) is None
+    assert await world.flow.entering.pending(begun.cookie) is None
     with pytest.raises(Refusal, match="invite_required"):
-        await world.flow.begin(
+        await world.flow.entering.begin(
             "alice", earned("alice"), alice.caller, device_cookie=passed.device_cookie
         )
     assert world.ledger.names()[-2:] == [Event.RESET, Event.INVITED]
@@ -77,29 +77,29 @@ async def test_who_is_removed_is_forgotten_and_comes_back_by_invitation(
     alice = Person("alice")
     await world.enrol(alice)
     passed = await world.login(alice, remember=True)
-    before = await world.flow._services.accounts.get("alice")
+    before = await world.flow.services.accounts.get("alice")
     assert await admin.remove("ALICE") == 1
     assert world.ledger.names()[-1] is Event.REMOVED
-    assert await world.flow.session(passed.session_cookie) is None
-    assert await world.flow.verified(passed.held.issued[0].credential) is None
+    assert await world.flow.earned.session(passed.session_cookie) is None
+    assert await world.flow.earned.verified(passed.held.issued[0].credential) is None
     assert await admin.people() == []
     for work in (admin.show("alice"), admin.reset("alice", "why"), admin.remove("alice")):
         with pytest.raises(Refusal, match="no_such_person"):
             await work
-    after = await world.flow._services.accounts.get("alice")
+    after = await world.flow.services.accounts.get("alice")
     assert before is not None
     assert after is not None
     assert after.epoch > before.epoch
     assert (after.known, after.agents, after.handle, after.devices) == ((), (), "", ())
-    assert await lacking(world.flow._services.accounts, ["Alice", "bob"], now=world.clock()) == (
+    assert await lacking(world.flow.services.accounts, ["Alice", "bob"], now=world.clock()) == (
         Lacking("bob", seen=False),
     )
     with pytest.raises(Refusal, match="invite_required"):
-        await world.flow.begin("alice", earned("alice"), alice.caller)
+        await world.flow.entering.begin("alice", earned("alice"), alice.caller)
     await admin.invite("alice")
     assert [person.id for person in await admin.people()] == ["alice"]
     assert [
-        one.user for one in await lacking(world.flow._services.accounts, [], now=world.clock())
+        one.user for one in await lacking(world.flow.services.accounts, [], now=world.clock())
     ] == ["alice"]
 
 
@@ -118,22 +118,22 @@ async def test_after_a_reset_only_an_invitation_lets_in_and_sets_up(
     """Whoever tries a stolen password all the time is refused at every moment, in every way."""
     enrolment, start = EVERY_MODE[mode]
     world = world.other(enrolment=enrolment, required_from=start)
-    admin = Admin(world.flow._services)
+    admin = Admin(world.flow.services)
     made = await admin.enrol("alice")
-    begun = await world.flow.begin("alice", earned("alice"), caller())
-    passed = await world.flow.prove(begun.cookie, "recovery", made.codes[0], caller())
+    begun = await world.flow.entering.begin("alice", earned("alice"), caller())
+    passed = await world.prove(begun.cookie, "recovery", made.codes[0], caller())
     session = await world.session(passed.session_cookie)
 
     async def thief() -> None:
         for invitation in ("", "guessed", stale):
             with pytest.raises(Refusal, match="invite_required"):
-                await world.flow.begin(
+                await world.flow.entering.begin(
                     "alice", earned("alice"), caller("203.0.113.9"), invitation=invitation
                 )
         for code in (None, made.codes[1], "123456"):
             with pytest.raises(Refusal, match="invite_required"):
-                await world.flow.prove_now("alice", code, (token_of("alice"),), caller())
-        assert await world.flow.session(passed.session_cookie) is None
+                await world.flow.at_once.prove("alice", code, (token_of("alice"),), caller())
+        assert await world.flow.earned.session(passed.session_cookie) is None
         with pytest.raises(Refusal, match=r"invite_required|enrolment_expired|step_up_required"):
             await world.flow.enrolling.totp(session, "mine")
 
@@ -158,9 +158,9 @@ async def test_unlocking_lets_codes_through_again(world: World, admin: Admin) ->
     await world.enrol(alice)
     for number in range(PERSON[0].limit):
         mallory = caller(f"203.0.113.{number}")
-        begun = await world.flow.begin("alice", earned("alice"), mallory)
+        begun = await world.flow.entering.begin("alice", earned("alice"), mallory)
         with pytest.raises(Refusal, match="otp_invalid"):
-            await world.flow.prove(begun.cookie, "totp", wrong_code(alice, world.clock()), mallory)
+            await world.prove(begun.cookie, "totp", wrong_code(alice, world.clock()), mallory)
     assert (await admin.show("alice")).wrong_codes == PERSON[0].limit
     elsewhere = caller("198.51.100.7")
     with pytest.raises(Refusal, match="throttled"):
@@ -174,8 +174,8 @@ async def test_everybody_known_is_listed(world: World, admin: Admin) -> None:
     await world.enrol(Person("alice"))
     await admin.invite("bob")
     free = world.other(required_from=world.clock() + 60)
-    await free.flow.begin("carol", earned("carol"), caller())
-    await free.flow.prove_now("dave", None, (), caller())
+    await free.flow.entering.begin("carol", earned("carol"), caller())
+    await free.flow.at_once.prove("dave", None, (), caller())
     people = await admin.people()
     assert [(one.id, one.protected, bool(one.invited_until)) for one in people] == [
         ("alice", True, False),
@@ -199,7 +199,7 @@ async def test_a_rotation_can_be_cut_off_and_done_again(world: World, admin: Adm
     world.keys = (("k2", bytes([2]) * 32), *world.keys)
     world.clock.turn(30)
     await world.login(Person("bob", phone=phones["bob"]))
-    accounts, factors = world.flow._services.accounts, world.flow._services.factors
+    accounts, factors = world.flow.services.accounts, world.flow.services.factors
     assert await reseal(accounts, factors, now=1.0) == Resealed(3, 3)
     assert await reseal(accounts, factors, now=1.0) == Resealed(3, 0)
     only_new = KeyRing(world.keys[:1], secrets.token_bytes)

@@ -14,10 +14,11 @@ import pyotp
 
 from gateway.core.audit.events import Event, Origin
 from gateway.core.crypto.keyring import KeyRing, RootKeys
-from gateway.core.login.flow import (
+from gateway.core.errors import Refusal, Slug
+from gateway.core.login.flow import Flow
+from gateway.core.login.models import (
     Begun,
     Caller,
-    Flow,
     FlowLimits,
     Held,
     Passed,
@@ -158,12 +159,27 @@ class World:
         return World(self.store, self.clock, replace(self.limits, **changes))  # type: ignore[arg-type]
 
     async def pending(self, begun: Begun) -> Pending:
-        found = await self.flow.pending(begun.cookie)
+        found = await self.flow.entering.pending(begun.cookie)
         assert found is not None
         return found
 
+    async def prove(
+        self, cookie: str, kind: str, answer: str, caller: Caller, *, remember: bool = False
+    ) -> Passed:
+        """The second step of a login, as a page does it."""
+        pending = await self.flow.entering.pending(cookie)
+        if pending is None:
+            raise Refusal(Slug.PENDING_EXPIRED)
+        return await self.flow.entering.prove(pending, kind, answer, caller, remember=remember)
+
+    async def step_up(self, cookie: str, kind: str, answer: str, caller: Caller) -> str:
+        session = await self.flow.earned.session(cookie)
+        if session is None:
+            raise Refusal(Slug.PENDING_EXPIRED)
+        return await self.flow.at_once.step_up(session, kind, answer, caller)
+
     async def session(self, cookie: str) -> Session:
-        found = await self.flow.session(cookie)
+        found = await self.flow.earned.session(cookie)
         assert found is not None
         return found
 
@@ -175,7 +191,7 @@ class World:
 
     async def enrol(self, person: Person, device: str = "phone", *, invitation: str = "") -> Passed:
         """A first login, with setting up a phone."""
-        begun = await self.flow.begin(
+        begun = await self.flow.entering.begin(
             person.name, earned(person.name), person.caller, invitation=invitation
         )
         assert begun.step is Step.ENROL
@@ -193,11 +209,9 @@ class World:
     ) -> Passed:
         """A login with password and code."""
         place = caller or person.caller
-        begun = await self.flow.begin(person.name, earned(person.name), place)
+        begun = await self.flow.entering.begin(person.name, earned(person.name), place)
         assert begun.step is Step.VERIFY
-        return await self.flow.prove(
-            begun.cookie, "totp", self.code(person), place, remember=remember
-        )
+        return await self.prove(begun.cookie, "totp", self.code(person), place, remember=remember)
 
 
 def make_world(directory: Path, limits: FlowLimits | None = None) -> World:

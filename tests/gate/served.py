@@ -98,7 +98,7 @@ class Served:
     def enrol(self, *users: str) -> None:
         async def all_of_them() -> None:
             for user in users:
-                made = await Admin(self.running.parts.flow._services).enrol(user)
+                made = await Admin(self.running.parts.flow.services).enrol(user)
                 self.secrets[user] = made.secret.replace(" ", "")
                 self.recovery[user] = made.codes
 

@@ -99,9 +99,9 @@ async def scene(served: Served, upstream: Recorder) -> AsyncIterator[Scene]:
         await press(tab, "Log in")
         await expect(tab.get_by_role("heading", name="Security", exact=True)).to_be_visible()
         made = Scene(served, upstream, tab)
-        before = served.run(Admin(served.running.parts.flow._services).show("alice"))
+        before = served.run(Admin(served.running.parts.flow.services).show("alice"))
         yield made
-        after = served.run(Admin(served.running.parts.flow._services).show("alice"))
+        after = served.run(Admin(served.running.parts.flow.services).show("alice"))
         assert (after.factors, after.recovery_left) == (before.factors, before.recovery_left)
         await tab.goto(f"{served.url}/+auth/")
         await expect(tab.get_by_role("heading", name="Security", exact=True)).to_be_visible()

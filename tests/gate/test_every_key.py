@@ -14,7 +14,6 @@ from gateway.app.wiring import GatewayWorker, build
 from gateway.core.accounts.factor import Enrollable, WrongAnswer
 from gateway.core.accounts.records import Account
 from gateway.core.errors import Refusal
-from gateway.core.login.in_request import fresh_proof
 from gateway.keystore import create_key_file
 from gateway.settings.model import SecondFactor
 from gateway.settings.sections import Section, keys_of
@@ -29,7 +28,7 @@ Probe: TypeAlias = Callable[[World, GatewayWorker], Awaitable[object]]
 async def first_login(world: World, _: GatewayWorker) -> object:
     """What somebody without a factor meets."""
     try:
-        return (await world.flow.begin("bob", earned("bob"), caller())).step.value
+        return (await world.flow.entering.begin("bob", earned("bob"), caller())).step.value
     except Refusal as refusal:
         return refusal.slug
 
@@ -58,7 +57,7 @@ def session_after(*turns: float) -> Probe:
         alive = None
         for turn in turns:
             world.clock.turn(turn)
-            alive = await world.flow.session(passed.session_cookie)
+            alive = await world.flow.earned.session(passed.session_cookie)
         return alive is not None
 
     return probe
@@ -71,7 +70,7 @@ async def device_after_two_hours(world: World, _: GatewayWorker) -> object:
     if not passed.device_cookie:
         return "not remembered"
     world.clock.turn(2 * HOUR)
-    begun = await world.flow.begin(
+    begun = await world.flow.entering.begin(
         "alice", earned("alice"), alice.caller, device_cookie=passed.device_cookie
     )
     return begun.step.value
@@ -82,7 +81,7 @@ async def change_after_six_minutes(world: World, _: GatewayWorker) -> object:
     world.clock.turn(360)
     session = await world.session(passed.session_cookie)
     try:
-        fresh_proof(world.flow._services, session)
+        world.flow.services.sessions.check_fresh(session)
     except Refusal as refusal:
         return refusal.slug
     return "passes"
@@ -90,7 +89,7 @@ async def change_after_six_minutes(world: World, _: GatewayWorker) -> object:
 
 async def key_from_another_origin(world: World, _: GatewayWorker) -> object:
     key = SecurityKey(origin="https://other.example.org")
-    webauthn, account = world.flow._services.factors["webauthn"], Account("alice", "alice")
+    webauthn, account = world.flow.services.factors["webauthn"], Account("alice", "alice")
     assert isinstance(webauthn, Enrollable)
     offer = webauthn.offer(account, "key", secrets.token_bytes)
     answer = key.create(offer.shown)

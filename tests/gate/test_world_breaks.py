@@ -24,7 +24,7 @@ def break_store(served: Served) -> None:
     async def broken(*_: Any, **__: Any) -> Any:
         raise StoreUnavailable("gone")
 
-    store = served.running.parts.flow._services.store
+    store = served.running.parts.flow.services.store
     for name in ("get", "put", "delete", "claim", "items", "count", "append", "read", "last"):
         setattr(store, name, broken)
 

@@ -15,7 +15,7 @@ from gateway.app.domain import jar_of
 from gateway.core.audit.trail import Trail
 from gateway.core.http.facts import Facts
 from gateway.core.http.path import parse_target
-from gateway.core.login.flow import Held
+from gateway.core.login.models import Held
 from gateway.web.context import PagesConfig
 from gateway.web.pages import Pages
 from tests.core.world import FIREFOX, Person, World, earned

@@ -206,7 +206,7 @@ async def test_without_an_invitation_a_password_alone_sets_nothing_up(browser: B
 
 async def link_for(world: World, user: str) -> str:
     """An invitation as the administrator hands it out; its path."""
-    invitation = await Admin(world.flow._services).invite(user)
+    invitation = await Admin(world.flow.services).invite(user)
     return invitation.link.removeprefix(world.limits.public_url)
 
 

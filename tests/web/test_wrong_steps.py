@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from gateway.core.errors import Refusal, Slug
-from gateway.core.login.flow import Step
+from gateway.core.login.models import Step
 from gateway.web.context import ForPending, ForSession
 from gateway.web.routes import ROUTES
 from tests.core.world import Person, World

@@ -21,7 +21,7 @@ async def give_key(world: World, user: str, *, last: bool = False) -> None:
         used = "webauthn" if last else account.last
         return replace(account, webauthn=(*account.webauthn, key), last=used), None
 
-    await world.flow._services.accounts.change(user, user, work, now=world.clock())
+    await world.flow.services.accounts.change(user, user, work, now=world.clock())
 
 
 def phone_in(offer: Page) -> Phone:
@@ -33,7 +33,7 @@ def phone_in(offer: Page) -> Phone:
 async def command_line_login(world: World, user: str) -> tuple[str, str]:
     """A login without a code that now waits for approval; the address and number it names."""
     try:
-        await world.flow.prove_now(user, None, (token_of(user),), caller(agent=DEVPI_CLIENT))
+        await world.flow.at_once.prove(user, None, (token_of(user),), caller(agent=DEVPI_CLIENT))
     except Refusal as refusal:
         path = "/+auth/approve" + refusal.detail["approve"].partition("/+auth/approve")[2]
         return path, refusal.detail["number"]

@@ -65,9 +65,23 @@ class Entering:
         self._services = parts
 
     async def begin(
-        self, user: str, held: Held, caller: Caller, *, device_cookie: str, invitation: str
+        self,
+        user: str,
+        held: Held,
+        caller: Caller,
+        *,
+        device_cookie: str = "",
+        invitation: str = "",
     ) -> Begun:
-        """See `Flow.begin`."""
+        """A first factor passed in a browser: open a pending login (or pass, see `Step`).
+
+        Args:
+            invitation: the token of an invitation link, "" without one.
+
+        Raises:
+            Refusal: `invite_required` (no factor, enrolment by invitation only, no live
+                invitation), `unusable_name`.
+        """
         user_id = id_of(user)
         account = await self._services.accounts.get(user_id) or Account(user_id, user)
         if account.protected:
@@ -85,7 +99,7 @@ class Entering:
         return await self._wait(Step.ENROL, account, user, held, caller)
 
     async def pending(self, cookie: str) -> Pending | None:
-        """See `Flow.pending`."""
+        """The live pending login behind that cookie."""
         opened = await self._services.pending.get(cookie)
         if opened is None:
             return None
@@ -109,11 +123,20 @@ class Entering:
         )
 
     async def prove(
-        self, cookie: str, kind: str, answer: str, caller: Caller, *, remember: bool
+        self, pending: Pending, kind: str, answer: str, caller: Caller, *, remember: bool = False
     ) -> Passed:
-        """See `Flow.prove`."""
-        pending = await self.pending(cookie)
-        if pending is None or pending.step is not Step.VERIFY:
+        """Finish a pending login with a factor ("totp", "recovery", "webauthn").
+
+        The pending login is burnt, a session with a new id opened, the held credentials
+        become verified.
+
+        Args:
+            remember: also remember this device.
+
+        Raises:
+            Refusal: `pending_expired`, `otp_invalid`, `throttled`.
+        """
+        if pending.step is not Step.VERIFY:
             raise Refusal(Slug.PENDING_EXPIRED)
         challenge = b""
         if self._asks(kind):
@@ -257,14 +280,27 @@ class Passkeys:
         self._services = parts
 
     def ask(self) -> tuple[str, str]:
-        """See `Flow.passkey_ask`."""
+        """For a sign-in without a user name: a ticket for the form, and the options as JSON."""
         ticket, challenge = self._services.challenges.ticket()
         return ticket, self._services.factors["webauthn"].ask(None, challenge)
 
     async def login(
-        self, ticket: str, answer: str, caller: Caller, *, device_cookie: str, goto: str
+        self,
+        ticket: str,
+        answer: str,
+        caller: Caller,
+        *,
+        device_cookie: str = "",
+        goto: str = "",
     ) -> Passed:
-        """See `Flow.passkey_login`."""
+        """Sign in with a passkey alone (user verification required).
+
+        The session has an upstream credential only where this browser is remembered and the
+        one sealed for it is still good; otherwise it is good for the gateway's own pages.
+
+        Raises:
+            Refusal: `otp_invalid`, `throttled`, `pending_expired` (the ticket was used).
+        """
         # Nobody has shown a password, so a wrong answer counts like a wrong one.
         attempt = self._services.guessing.attempt(caller.address, "", ticket)
         async with await self._services.proofs.begun(attempt, caller):

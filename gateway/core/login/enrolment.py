@@ -15,7 +15,6 @@ from gateway.core.errors import Refusal, Slug
 from gateway.core.login.browser import Entering
 from gateway.core.login.completion import Completing, Enrolled
 from gateway.core.login.drafts import Draft, Drafts, DraftState
-from gateway.core.login.in_request import fresh_proof
 from gateway.core.login.models import Caller, Pending, Session, Step
 from gateway.core.login.services import Services
 from gateway.core.wording import in_words
@@ -168,7 +167,7 @@ class Enrolling:
     def _may_begin(self, who: Pending | Session) -> None:
         self._may(who)
         if isinstance(who, Session):
-            fresh_proof(self._services, who)
+            self._services.sessions.check_fresh(who)
 
     async def _account(self, who: Pending | Session) -> Account:
         """The account as `who` found it. Raises Refusal `enrolment_expired` if it changed."""

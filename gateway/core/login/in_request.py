@@ -8,20 +8,11 @@ from gateway.core.accounts.records import Account
 from gateway.core.audit.events import Event
 from gateway.core.errors import Refusal, Slug
 from gateway.core.login.browser import invitation_needed, may_lack_factor
-from gateway.core.login.models import BY_DEVICE, Caller, Session, Verified
+from gateway.core.login.models import Caller, Pending, Session, Verified
 from gateway.core.login.services import Services
 from gateway.core.upstream import Issued
 from gateway.core.urls import APPROVE, ENROL
 from gateway.core.user_id import user_id as id_of
-from gateway.core.wording import in_words
-
-
-def fresh_proof(parts: Services, session: Session) -> None:
-    """Raises Refusal `step_up_required` where the proof of a session is too old for changes, or
-    none was shown: a remembered device brings that of an earlier login."""
-    old = parts.clock() - session.proved_at > parts.limits.step_up
-    if old or session.factor == BY_DEVICE:
-        raise Refusal(Slug.STEP_UP_REQUIRED, max_age=in_words(parts.limits.step_up))
 
 
 class AtOnce:
@@ -31,7 +22,15 @@ class AtOnce:
     async def prove(
         self, user: str, code: str | None, issued: tuple[Issued, ...], caller: Caller
     ) -> str:
-        """See `Flow.prove_now`."""
+        """A first factor passed in a request that carries its code (or carries none).
+
+        On success `issued` become verified. Returns the factor used, "" where a person may be
+        without one and is, "approval" where the login was approved in the browser.
+
+        Raises:
+            Refusal: `otp_required` (with {approve} where it can be approved in a browser),
+                `otp_invalid`, `not_enrolled`, `invite_required`, `throttled`.
+        """
         user_id = id_of(user)
         account = await self._services.accounts.get(user_id) or Account(user_id, user)
         if not account.protected:
@@ -76,11 +75,28 @@ class AtOnce:
         address = f"{self._services.limits.public_url}{APPROVE}/{asked.id}"
         return Refusal(Slug.OTP_REQUIRED, approve=address, number=asked.number)
 
-    async def step_up(self, cookie: str, kind: str, answer: str, caller: Caller) -> str:
-        """See `Flow.step_up`."""
-        session = await self._services.sessions.get(cookie)
-        if session is None:
-            raise Refusal(Slug.PENDING_EXPIRED)
+    async def kinds(self, session: Session) -> tuple[str, ...]:
+        """The kinds of factor a signed-in person can step up with, the last used first."""
+        account = await self._services.accounts.get(session.user_id)
+        return self._services.proofs.kinds(account) if account else ()
+
+    async def ask(self, who: Pending | Session, kind: str) -> str:
+        """What the browser needs to answer with a factor (WebAuthn: options as JSON).
+
+        Makes a fresh challenge, good for one answer; "" for factors that are typed.
+        """
+        factor = self._services.factors.get(kind)
+        account = await self._services.accounts.get(who.user_id)
+        if factor is None or not factor.asks or account is None:
+            return ""
+        return factor.ask(account, await self._services.challenges.new(who.id))
+
+    async def step_up(self, session: Session, kind: str, answer: str, caller: Caller) -> str:
+        """Prove a factor again on a live session: the new session cookie's value.
+
+        Raises:
+            Refusal: `pending_expired` (it ended meanwhile), `otp_invalid`, `throttled`.
+        """
         factor = self._services.factors.get(kind)
         challenge = b""
         if factor is not None and factor.asks:
@@ -99,7 +115,10 @@ class AtOnce:
     async def password_changed(
         self, user: str, fresh: Issued | None, proof: Verified | Session, caller: Caller
     ) -> None:
-        """See `Flow.password_changed`."""
+        """A password changed: end the user's sessions, devices and verified credentials.
+
+        `fresh` becomes verified if `proof` is of the same user.
+        """
         user_id, now = id_of(user), self._services.clock()
 
         def work(account: Account) -> tuple[Account, int]:

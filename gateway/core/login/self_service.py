@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from gateway.core.accounts.records import Account, Device, Recovery, WebauthnKey, usable_label
 from gateway.core.audit.events import Event
 from gateway.core.errors import Refusal, Slug
-from gateway.core.login.in_request import fresh_proof, renewed
+from gateway.core.login.in_request import renewed
 from gateway.core.login.models import Caller, Enrolment, Held, Session
 from gateway.core.login.services import Services
 from gateway.core.notices.events import Notice
@@ -53,7 +53,7 @@ class Manage:
 
     async def rename(self, session: Session, kind: str, id: str, name: str, caller: Caller) -> str:
         """Raises Refusal: `name_taken`, `unusable_label`, `no_such_factor`, `throttled`."""
-        fresh_proof(self._services, session)
+        self._services.sessions.check_fresh(session)
         await self._services.throttle.change(session.user_id)
 
         def work(account: Account) -> tuple[Account, Device]:
@@ -112,7 +112,7 @@ class Manage:
         Raises:
             Refusal: `step_up_required`, `throttled`, `no_such_factor` for a person without one.
         """
-        fresh_proof(self._services, session)
+        self._services.sessions.check_fresh(session)
         if not self._services.devices.allowed:
             return ""
         if not session.factor:
@@ -134,7 +134,7 @@ class Manage:
     async def _change(
         self, session: Session, work: Callable[[Account], tuple[Account, Device]]
     ) -> Device:
-        fresh_proof(self._services, session)
+        self._services.sessions.check_fresh(session)
 
         def checked(account: Account) -> tuple[Account, Device]:
             if account.epoch != session.epoch:

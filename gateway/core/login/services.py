@@ -19,7 +19,7 @@ from gateway.core.login.pending import PendingLogins
 from gateway.core.login.sessions import Sessions
 from gateway.core.login.verification import Proofs
 from gateway.core.notices.events import Notifier
-from gateway.core.store import Store
+from gateway.core.store import Key, Store
 from gateway.core.throttle.attempts import Throttle
 from gateway.core.throttle.passwords import Guessing
 
@@ -45,6 +45,14 @@ class Services:
     approvals: Approvals
     challenges: Challenges
 
+    async def reachable(self) -> None:
+        """Touch the store, as a health check wants it.
+
+        Raises:
+            StoreUnavailable
+        """
+        await self.store.get(Key("health", "", ""))
+
     async def sweep(self, user_id: str) -> None:
         """End, and record, what is over of a person's sessions and remembered devices."""
         await self.sessions.sweep(user_id)
@@ -64,6 +72,7 @@ def assemble(
 ) -> Services:
     accounts = Accounts(store)
     throttle = Throttle(store, clock)
+    guessing = Guessing(store, ring, clock)
     return Services(
         store=store,
         ring=ring,
@@ -75,8 +84,8 @@ def assemble(
         limits=limits,
         accounts=accounts,
         throttle=throttle,
-        guessing=Guessing(store, ring, clock),
-        proofs=Proofs(store, ring, accounts, factors, throttle, audit, notifier, clock),
+        guessing=guessing,
+        proofs=Proofs(store, ring, accounts, factors, throttle, guessing, audit, notifier, clock),
         sessions=Sessions(store, ring, accounts, clock, random, limits, audit),
         pending=PendingLogins(store, ring, clock, random, limits),
         credentials=Credentials(store, ring, accounts, clock, limits.credential),

@@ -19,10 +19,12 @@ from gateway.core.audit.events import AuditSink, Event, Origin
 from gateway.core.clock import Clock, Random
 from gateway.core.crypto.keyring import KeyRing, SealBroken
 from gateway.core.crypto.signing import Tickets, token
-from gateway.core.login.models import FlowLimits, Held, Session
+from gateway.core.errors import Refusal, Slug
+from gateway.core.login.models import BY_DEVICE, FlowLimits, Held, Session
 from gateway.core.login.sealing import seal, unseal
 from gateway.core.store import Key, Record, Store
 from gateway.core.upstream import Credential
+from gateway.core.wording import in_words
 
 LINGER: Final = 86400.0
 """Seconds a record stays after its end, at most."""
@@ -111,6 +113,13 @@ class Sessions:
             return None
         await self._touch(key, record, session, sealed)
         return replace(session, upstream=held.session)
+
+    def check_fresh(self, session: Session) -> None:
+        """Raises Refusal `step_up_required` where the proof of a session is too old for changes,
+        or none was shown: a remembered device brings that of an earlier login."""
+        old = self._clock() - session.proved_at > self._limits.step_up
+        if old or session.factor == BY_DEVICE:
+            raise Refusal(Slug.STEP_UP_REQUIRED, max_age=in_words(self._limits.step_up))
 
     async def replace(
         self, session: Session, *, proved_at: float, factor: str, epoch: int

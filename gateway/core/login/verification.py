@@ -21,7 +21,7 @@ from gateway.core.notices.events import Notice, Notifier
 from gateway.core.store import Key, Store
 from gateway.core.throttle.attempts import Throttle
 from gateway.core.throttle.limits import KNOWN_NETWORKS, network, region
-from gateway.core.throttle.passwords import Guess
+from gateway.core.throttle.passwords import Guess, Guessing
 from gateway.core.wording import device_name
 
 _AGENTS = 20
@@ -61,6 +61,7 @@ class Proofs:
         accounts: Accounts,
         factors: Mapping[str, Factor],
         throttle: Throttle,
+        guessing: Guessing,
         audit: AuditSink,
         notifier: Notifier,
         clock: Clock,
@@ -70,6 +71,7 @@ class Proofs:
         self._accounts = accounts
         self._factors = factors
         self._throttle = throttle
+        self._guessing = guessing
         self._audit = audit
         self._notifier = notifier
         self._clock = clock
@@ -126,6 +128,21 @@ class Proofs:
             await self._throttle.release(ticket)
         await self._tell(user_id, proved, caller, fresh)
         return proved
+
+    async def trying(self, user: str, secret: str, caller: Caller, *, hasty: bool = False) -> Guess:
+        """Count a password before the upstream is asked; tell the attempt what it said.
+
+        Nothing is kept under the name, known or not: it can lock nobody out and tells nothing.
+
+        Args:
+            hasty: the request goes on where the store is away.
+
+        Raises:
+            Refusal: `throttled`.
+        """
+        return await self.begun(
+            self._guessing.attempt(caller.address, user, secret, hasty=hasty), caller
+        )
 
     async def begun(self, attempt: Guess, caller: Caller) -> Guess:
         """A password (or a passkey) that may be tried now.

@@ -141,7 +141,11 @@ class Guessing:
         known = self.known
         return known.right(mark.full, mark.place, within=HALF_LIFE) or known.wrong(mark.full)
 
-    def known_right(self, mark: Mark, *, within: float = LIFE) -> bool:
+    def known_right(
+        self, address: IPAddress | None, user: str, secret: str, *, within: float = LIFE
+    ) -> bool:
+        """Whether the upstream took this credential, from this network, so many seconds ago."""
+        mark = self.mark(address, user, secret)
         return self.known.right(mark.full, mark.place, within=within)
 
     @property

@@ -7,7 +7,7 @@ from typing import Final
 
 from gateway.core.errors import Refusal, Slug
 from gateway.core.http import cookies
-from gateway.core.login.flow import Session
+from gateway.core.login.models import Session
 from gateway.core.login.self_service import FactorRow
 from gateway.core.urls import LOGIN, LOGOUT, OVERVIEW, PREFIX
 from gateway.core.wording import time_left
@@ -116,13 +116,13 @@ async def recovery(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     session can be used for.
     """
     try:
-        cookie = await second_factor.prove(kit, ask)
+        cookie = await second_factor.prove(kit, ask, session)
     except Refusal as refusal:
         if refusal.slug in second_factor.AGAIN:
             return await _recovery_form(kit, ask, session, refusal)
         raise
     ask = replace(ask, bound_to=cookie)
-    renewed = await kit.flow.session(cookie)
+    renewed = await kit.flow.earned.session(cookie)
     try:
         if renewed is None:
             raise Refusal(Slug.PENDING_EXPIRED)
@@ -136,7 +136,7 @@ async def recovery(kit: Kit, ask: Ask, session: Session) -> PageResponse:
 async def _recovery_form(
     kit: Kit, ask: Ask, session: Session, error: Refusal | None = None
 ) -> PageResponse:
-    kinds = await kit.flow.kinds(session)
+    kinds = await kit.flow.at_once.kinds(session)
     if not kinds:
         raise Refusal(Slug.NO_SUCH_FACTOR)
     choices = second_factor.choose(ask, kinds)
@@ -184,7 +184,7 @@ async def logout_form(kit: Kit, ask: Ask, session: Session) -> PageResponse:
 
 async def logout(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     """End the session here and forget its cookie."""
-    await kit.flow.end(kit.cookie(ask, cookies.SESSION), ask.caller)
+    await kit.flow.earned.end(kit.cookie(ask, cookies.SESSION), ask.caller)
     return see_other(LOGIN, *set_cookies(kit.jar.clear(cookies.SESSION)))
 
 

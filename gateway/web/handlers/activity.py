@@ -7,7 +7,7 @@ from typing import Final
 
 from gateway.core.audit.entry import Entry
 from gateway.core.audit.events import Event
-from gateway.core.login.flow import Session
+from gateway.core.login.models import Session
 from gateway.core.wording import device_name
 from gateway.web import rendering
 from gateway.web.context import Ask, Kit

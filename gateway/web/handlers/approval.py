@@ -7,7 +7,7 @@ from typing import Final
 
 from gateway.core import wording
 from gateway.core.errors import Refusal, Slug
-from gateway.core.login.flow import Session, Waiting
+from gateway.core.login.models import Session, Waiting
 from gateway.core.typed import plain
 from gateway.core.urls import APPROVE
 from gateway.core.wording import time_left
@@ -30,7 +30,7 @@ async def submit(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     number = "" if ask.value("deny") == "yes" else plain(ask.value("number"))
     if ask.value("deny") != "yes" and not _NUMBER.fullmatch(number):
         return await _form(kit, ask, session, Refusal(Slug.NUMBER_UNREADABLE))
-    await kit.flow.approve(session, ask.tail, number, ask.caller)
+    await kit.flow.approving.approve(session, ask.tail, number, ask.caller)
     return see_other(here)
 
 
@@ -49,7 +49,7 @@ async def _form(kit: Kit, ask: Ask, session: Session, error: Refusal | None = No
 
 
 async def _waiting(kit: Kit, ask: Ask, session: Session) -> Waiting:
-    waiting = await kit.flow.waiting(session, ask.tail)
+    waiting = await kit.flow.approving.waiting(session, ask.tail)
     if waiting is None:
         raise Refusal(Slug.APPROVAL_GONE)
     return waiting

@@ -15,7 +15,7 @@ from gateway.core.errors import Refusal, Slug
 from gateway.core.http import cookies
 from gateway.core.http.facts import Field
 from gateway.core.login.enrolment import Enrolled, TotpOffer
-from gateway.core.login.flow import Pending, Session
+from gateway.core.login.models import Pending, Session
 from gateway.core.urls import ENROL, OVERVIEW, PREFIX
 from gateway.web import rendering
 from gateway.web.context import SEEN, SENT, Ask, Kit
@@ -76,7 +76,7 @@ async def codes_anew(kit: Kit, ask: Ask, who: Pending | Session) -> PageResponse
 
     Who has a factor to show makes new ones by it; at the first set-up there is none yet.
     """
-    if isinstance(who, Session) and await kit.flow.kinds(who):
+    if isinstance(who, Session) and await kit.flow.at_once.kinds(who):
         return see_other(RECOVERY)
     return await after(kit, ask, who, await kit.flow.enrolling.shown_again(who))
 
@@ -168,7 +168,7 @@ async def _codes(
     replaced: bool = False,
 ) -> PageResponse:
     """replaced: there were codes before, which have ended."""
-    has_factor = isinstance(who, Session) and bool(await kit.flow.kinds(who))
+    has_factor = isinstance(who, Session) and bool(await kit.flow.at_once.kinds(who))
     text = "\n".join(
         [f"Recovery codes for {who.user} at {kit.config.issuer}", "Each works once.", "", *codes]
     )

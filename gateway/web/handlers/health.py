@@ -15,7 +15,7 @@ async def show(kit: Kit, ask: Ask) -> PageResponse:
 
     The name tells clients what they talk to (`plugins/devpi-client-otp`)."""
     try:
-        await kit.flow.reachable()
+        await kit.flow.services.reachable()
         store = "ok"
     except StoreUnavailable:
         store = "failed"

@@ -7,7 +7,7 @@ from typing import Final
 
 from gateway.core.errors import Refusal, Slug
 from gateway.core.http import cookies
-from gateway.core.login.flow import Begun, Held, Passed, Step
+from gateway.core.login.models import Begun, Held, Passed, Step
 from gateway.core.typed import one_time_code, split_code
 from gateway.core.urls import ENROL, INVITE, LOGIN, OVERVIEW, PREFIX, VERIFY
 from gateway.web.context import Ask, Kit
@@ -33,7 +33,7 @@ async def submit(kit: Kit, ask: Ask) -> PageResponse:
     try:
         held, code = await _checked(kit, ask, user, password)
         held = replace(held, goto=ask.next() or OVERVIEW)
-        begun = await kit.flow.begin(
+        begun = await kit.flow.entering.begin(
             user,
             held,
             ask.caller,
@@ -58,7 +58,7 @@ async def _checked(kit: Kit, ask: Ask, user: str, password: str) -> tuple[Held, 
     split = split_code(password)
     tries = [(password, ""), *([split] if split else [])]
     for secret, code in tries:
-        async with await kit.flow.trying(user, secret, ask.caller) as attempt:
+        async with await kit.flow.proofs.trying(user, secret, ask.caller) as attempt:
             held = await kit.checker.check(user, secret, ask.facts)
             if held is not None:
                 await attempt.right()
@@ -70,12 +70,12 @@ async def _checked(kit: Kit, ask: Ask, user: str, password: str) -> tuple[Held, 
 async def _with_code(kit: Kit, ask: Ask, begun: Begun, code: str) -> PageResponse:
     """Both steps in one; a wrong code leaves the login waiting for another."""
     pending = set_cookies(kit.jar.set(cookies.PENDING, begun.cookie))
-    waiting = await kit.flow.pending(begun.cookie)
+    waiting = await kit.flow.entering.pending(begun.cookie)
     try:
         if waiting is None:
             raise Refusal(Slug.PENDING_EXPIRED)
         kind = "totp" if one_time_code(code) else "recovery"
-        passed = await kit.flow.prove(begun.cookie, kind, code, ask.caller)
+        passed = await kit.flow.entering.prove(waiting, kind, code, ask.caller)
     except Refusal as refusal:
         if waiting is None or refusal.slug not in second_factor.AGAIN:
             raise

@@ -10,7 +10,7 @@ from typing import Final
 
 from gateway.core.errors import Refusal, Slug
 from gateway.core.http import cookies
-from gateway.core.login.flow import Pending
+from gateway.core.login.models import Pending, Session
 from gateway.core.urls import LOGIN, PREFIX, VERIFY
 from gateway.web.context import Ask, Kit
 from gateway.web.responses import WEBAUTHN, PageResponse, see_other
@@ -29,13 +29,8 @@ async def submit(kit: Kit, ask: Ask, pending: Pending) -> PageResponse:
     kind, answer = ask.value("kind"), ask.value("code")
     try:
         check(kind, answer)
-        passed = await kit.flow.prove(
-            kit.cookie(ask, cookies.PENDING),
-            kind,
-            answer,
-            ask.caller,
-            remember=ask.value("remember") == "yes",
-        )
+        remember = ask.value("remember") == "yes"
+        passed = await kit.flow.entering.prove(pending, kind, answer, ask.caller, remember=remember)
     except Refusal as refusal:
         if refusal.slug in AGAIN:
             return form(kit, ask, pending, refusal)
@@ -106,7 +101,7 @@ def check(kind: str, answer: str) -> None:
         raise Refusal(Slug.FIELD_MISSING, what="The code")
 
 
-async def prove(kit: Kit, ask: Ask) -> str:
+async def prove(kit: Kit, ask: Ask, session: Session) -> str:
     """Judge the factor that was shown; the session goes on under the cookie returned.
 
     Raises:
@@ -114,4 +109,4 @@ async def prove(kit: Kit, ask: Ask) -> str:
     """
     kind, answer = ask.value("kind"), ask.value("code")
     check(kind, answer)
-    return await kit.flow.step_up(kit.cookie(ask, cookies.SESSION), kind, answer, ask.caller)
+    return await kit.flow.at_once.step_up(session, kind, answer, ask.caller)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.core.errors import Refusal
 from gateway.core.http import cookies
-from gateway.core.login.flow import Session
+from gateway.core.login.models import Session
 from gateway.core.urls import OVERVIEW, STEP_UP, login_for
 from gateway.web.context import Ask, Kit
 from gateway.web.handlers import second_factor
@@ -20,7 +20,7 @@ async def show(kit: Kit, ask: Ask, session: Session) -> PageResponse:
 async def submit(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     """Judge the answer; the session goes on under a new id."""
     try:
-        cookie = await second_factor.prove(kit, ask)
+        cookie = await second_factor.prove(kit, ask, session)
     except Refusal as refusal:
         if refusal.slug in second_factor.AGAIN:
             return await _form(kit, ask, session, refusal)
@@ -29,7 +29,7 @@ async def submit(kit: Kit, ask: Ask, session: Session) -> PageResponse:
 
 
 async def _form(kit: Kit, ask: Ask, session: Session, error: Refusal | None = None) -> PageResponse:
-    kinds = await kit.flow.kinds(session)
+    kinds = await kit.flow.at_once.kinds(session)
     if not kinds:  # nothing to prove; a fresh login is the only way to a recent proof
         return see_other(login_for(OVERVIEW))
     choices = second_factor.choose(ask, kinds)

@@ -13,7 +13,7 @@ from typing import Final
 from gateway.core.errors import Refusal, Slug
 from gateway.core.http import cookies
 from gateway.core.http.path import parse_target
-from gateway.core.login.flow import Pending, Session
+from gateway.core.login.models import Pending, Session
 from gateway.core.urls import OVERVIEW, PREFIX, own
 from gateway.web.context import Ask, Kit
 from gateway.web.handlers import enrolment, login
@@ -26,7 +26,7 @@ ADD_OPTIONS: Final = f"{OPTIONS}/add"
 
 async def ask_options(kit: Kit, ask: Ask, who: Pending | Session) -> PageResponse:
     """Options for navigator.credentials.get(), with a fresh challenge."""
-    return _options(await kit.flow.ask(who, "webauthn"))
+    return _options(await kit.flow.at_once.ask(who, "webauthn"))
 
 
 async def create_options(kit: Kit, ask: Ask, who: Pending | Session) -> PageResponse:
@@ -39,14 +39,14 @@ async def create_options(kit: Kit, ask: Ask, who: Pending | Session) -> PageResp
 
 async def passkey_options(kit: Kit, ask: Ask) -> PageResponse:
     """Options for a sign-in without a user name, and the ticket its answer comes back with."""
-    ticket, options = kit.flow.passkey_ask()
+    ticket, options = kit.flow.passkeys.ask()
     return _options(options, ticket=ticket)
 
 
 async def passkey(kit: Kit, ask: Ask) -> PageResponse:
     """Sign in with a passkey alone."""
     try:
-        passed = await kit.flow.passkey_login(
+        passed = await kit.flow.passkeys.login(
             ask.value("ticket"),
             ask.value("code"),
             ask.caller,
@@ -57,7 +57,7 @@ async def passkey(kit: Kit, ask: Ask) -> PageResponse:
         if refusal.slug in (Slug.OTP_INVALID, Slug.KEY_REFUSED):
             return login.form(kit, ask, error=Refusal(Slug.KEY_REFUSED))
         raise
-    session = await kit.flow.session(passed.session_cookie)
+    session = await kit.flow.earned.session(passed.session_cookie)
     away = not own(parse_target(passed.held.goto).path)
     if session is not None and session.upstream is None and away:
         # The overview says why the page asked for cannot be had this way.

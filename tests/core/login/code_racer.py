@@ -18,12 +18,15 @@ from tests.core.world import caller, earned, make_world
 async def main(directory: str, start: str, now: str, code: str, tries: str) -> int:
     world = make_world(Path(directory))
     world.clock.now = float(now)
-    begun = [await world.flow.begin("alice", earned("alice"), caller()) for _ in range(int(tries))]
+    begun = [
+        await world.flow.entering.begin("alice", earned("alice"), caller())
+        for _ in range(int(tries))
+    ]
     time.sleep(max(0.0, float(start) - time.time()))
 
     async def attempt(cookie: str) -> bool:
         try:
-            await world.flow.prove(cookie, "totp", code, caller())
+            await world.prove(cookie, "totp", code, caller())
         except Refusal:
             return False
         return True

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.core.audit.events import Event
 from gateway.core.errors import Refusal
-from gateway.core.login.flow import Held, Step
+from gateway.core.login.models import Held, Step
 from gateway.core.notices.events import Notice
 from gateway.core.upstream import Credential, Issued
 from tests.core.world import Person, Phone, World, caller, earned, wrong_code
@@ -28,7 +28,7 @@ async def test_a_login_with_a_code_verifies_what_was_held_back(world: World) -> 
     alice = Person("alice")
     await world.enrol(alice)
     passed = await world.login(alice)
-    verified = await world.flow.verified(passed.held.issued[0].credential)
+    verified = await world.flow.earned.verified(passed.held.issued[0].credential)
     assert verified is not None
     assert (verified.user_id, verified.factor) == ("alice", "totp")
     assert verified.proved_at == world.clock()
@@ -38,53 +38,55 @@ async def test_nothing_is_verified_before_the_code(world: World) -> None:
     alice = Person("alice")
     await world.enrol(alice)
     held = earned("alice")
-    begun = await world.flow.begin("alice", held, alice.caller)
+    begun = await world.flow.entering.begin("alice", held, alice.caller)
     assert begun.held is None
-    assert await world.flow.verified(held.issued[0].credential) is None
+    assert await world.flow.earned.verified(held.issued[0].credential) is None
     with pytest.raises(Refusal):
-        await world.flow.prove(begun.cookie, "totp", wrong_code(alice, world.clock()), alice.caller)
-    assert await world.flow.verified(held.issued[0].credential) is None
+        await world.prove(begun.cookie, "totp", wrong_code(alice, world.clock()), alice.caller)
+    assert await world.flow.earned.verified(held.issued[0].credential) is None
 
 
 async def test_a_wrong_code_leaves_the_login_pending(world: World) -> None:
     alice = Person("alice")
     await world.enrol(alice)
-    begun = await world.flow.begin("alice", earned("alice", "/alice/dev"), alice.caller)
+    begun = await world.flow.entering.begin("alice", earned("alice", "/alice/dev"), alice.caller)
     with pytest.raises(Refusal, match="otp_invalid"):
-        await world.flow.prove(begun.cookie, "totp", wrong_code(alice, world.clock()), alice.caller)
+        await world.prove(begun.cookie, "totp", wrong_code(alice, world.clock()), alice.caller)
     pending = await world.pending(begun)
     assert (pending.step, pending.goto) == (Step.VERIFY, "/alice/dev")
     assert pending.kinds == ("totp", "recovery")
-    passed = await world.flow.prove(begun.cookie, "totp", world.code(alice), alice.caller)
+    passed = await world.prove(begun.cookie, "totp", world.code(alice), alice.caller)
     assert passed.held.goto == "/alice/dev"
 
 
 async def test_a_pending_login_ends_with_its_first_success(world: World) -> None:
     alice = Person("alice")
     await world.enrol(alice)
-    begun = await world.flow.begin("alice", earned("alice"), alice.caller)
-    await world.flow.prove(begun.cookie, "totp", world.code(alice), alice.caller)
-    assert await world.flow.pending(begun.cookie) is None
+    begun = await world.flow.entering.begin("alice", earned("alice"), alice.caller)
+    await world.prove(begun.cookie, "totp", world.code(alice), alice.caller)
+    assert await world.flow.entering.pending(begun.cookie) is None
     with pytest.raises(Refusal, match="pending_expired"):
-        await world.flow.prove(begun.cookie, "totp", world.code(alice), alice.caller)
+        await world.prove(begun.cookie, "totp", world.code(alice), alice.caller)
 
 
 async def test_a_pending_login_ends_after_ten_minutes(world: World) -> None:
     alice = Person("alice")
     await world.enrol(alice)
-    begun = await world.flow.begin("alice", earned("alice"), alice.caller)
+    begun = await world.flow.entering.begin("alice", earned("alice"), alice.caller)
     world.clock.turn(601)
     with pytest.raises(Refusal, match="pending_expired"):
-        await world.flow.prove(begun.cookie, "totp", world.code(alice), alice.caller)
+        await world.prove(begun.cookie, "totp", world.code(alice), alice.caller)
 
 
 async def test_one_code_opens_one_of_two_pending_logins(world: World) -> None:
     alice = Person("alice")
     await world.enrol(alice)
-    begun = [await world.flow.begin("alice", earned("alice"), alice.caller) for _ in range(2)]
+    begun = [
+        await world.flow.entering.begin("alice", earned("alice"), alice.caller) for _ in range(2)
+    ]
     code = world.code(alice)
     answers = await asyncio.gather(
-        *(world.flow.prove(one.cookie, "totp", code, alice.caller) for one in begun),
+        *(world.prove(one.cookie, "totp", code, alice.caller) for one in begun),
         return_exceptions=True,
     )
     assert sorted(type(answer).__name__ for answer in answers) == ["Passed", "Refusal"]
@@ -93,11 +95,11 @@ async def test_one_code_opens_one_of_two_pending_logins(world: World) -> None:
 async def test_two_right_answers_at_once_open_one_session(world: World) -> None:
     alice = Person("alice")
     await world.enrol(alice)
-    begun = await world.flow.begin("alice", earned("alice"), alice.caller)
+    begun = await world.flow.entering.begin("alice", earned("alice"), alice.caller)
     before = len(await world.store.items("session", "alice"))
     answers = await asyncio.gather(
-        world.flow.prove(begun.cookie, "totp", world.code(alice), alice.caller),
-        world.flow.prove(begun.cookie, "recovery", alice.codes[0], alice.caller),
+        world.prove(begun.cookie, "totp", world.code(alice), alice.caller),
+        world.prove(begun.cookie, "recovery", alice.codes[0], alice.caller),
         return_exceptions=True,
     )
     assert sorted(type(answer).__name__ for answer in answers) == ["Passed", "Refusal"]
@@ -122,22 +124,20 @@ async def test_a_pending_login_is_never_a_session(
     """GHSA-3q28-qjrv-qr39: one cookie taken for the other."""
     alice = Person("alice")
     passed = await world.enrol(alice)
-    begun = await world.flow.begin("alice", earned("alice"), alice.caller)
-    assert await world.flow.session(change(begun.cookie)) is None
-    assert await world.flow.pending(change(passed.session_cookie)) is None
+    begun = await world.flow.entering.begin("alice", earned("alice"), alice.caller)
+    assert await world.flow.earned.session(change(begun.cookie)) is None
+    assert await world.flow.entering.pending(change(passed.session_cookie)) is None
     with pytest.raises(Refusal, match="pending_expired"):
-        await world.flow.step_up(change(begun.cookie), "totp", world.code(alice), alice.caller)
+        await world.step_up(change(begun.cookie), "totp", world.code(alice), alice.caller)
     with pytest.raises(Refusal, match="pending_expired"):
-        await world.flow.prove(
-            change(passed.session_cookie), "totp", world.code(alice), alice.caller
-        )
+        await world.prove(change(passed.session_cookie), "totp", world.code(alice), alice.caller)
 
 
 @pytest.mark.parametrize("cookie", ["", ".", "a.b", "é", "\x00", "A" * 5000, "e30.e30"])
 async def test_junk_is_no_cookie(world: World, cookie: str) -> None:
-    assert await world.flow.session(cookie) is None
-    assert await world.flow.pending(cookie) is None
-    await world.flow.end(cookie, caller())
+    assert await world.flow.earned.session(cookie) is None
+    assert await world.flow.entering.pending(cookie) is None
+    await world.flow.earned.end(cookie, caller())
 
 
 @pytest.mark.parametrize("kind", ["totp", "recovery", "webauthn", "", "device", "approval"])
@@ -145,17 +145,17 @@ async def test_junk_is_no_cookie(world: World, cookie: str) -> None:
 async def test_an_empty_answer_passes_nothing(world: World, kind: str, answer: str) -> None:
     alice = Person("alice")
     await world.enrol(alice)
-    begun = await world.flow.begin("alice", earned("alice"), alice.caller)
+    begun = await world.flow.entering.begin("alice", earned("alice"), alice.caller)
     with pytest.raises(Refusal, match="otp_invalid"):
-        await world.flow.prove(begun.cookie, kind, answer, alice.caller)
+        await world.prove(begun.cookie, kind, answer, alice.caller)
 
 
 async def test_the_enrolment_step_cannot_be_skipped(world: World) -> None:
     bob = Person("bob")
-    begun = await world.flow.begin("bob", earned("bob"), bob.caller)
+    begun = await world.flow.entering.begin("bob", earned("bob"), bob.caller)
     assert begun.step is Step.ENROL
     with pytest.raises(Refusal, match="pending_expired"):
-        await world.flow.prove(begun.cookie, "totp", "000000", bob.caller)
+        await world.prove(begun.cookie, "totp", "000000", bob.caller)
     who = await world.pending(begun)
     with pytest.raises(Refusal, match="enrolment_expired"):
         await world.flow.enrolling.finish(who, bob.caller, saved=True)
@@ -166,11 +166,11 @@ async def test_the_enrolment_step_cannot_be_skipped(world: World) -> None:
 async def test_an_enrolment_login_is_dead_once_the_person_is_enrolled(world: World) -> None:
     """A login that began before (with a stolen password, say) must not enrol a second phone."""
     alice, mallory = Person("alice"), Person("alice", caller("203.0.113.5"))
-    begun = await world.flow.begin("alice", earned("alice"), mallory.caller)
+    begun = await world.flow.entering.begin("alice", earned("alice"), mallory.caller)
     who = await world.pending(begun)
     offer = await world.flow.enrolling.totp(who, "burner")
     await world.enrol(alice)
-    assert await world.flow.pending(begun.cookie) is None
+    assert await world.flow.entering.pending(begun.cookie) is None
     with pytest.raises(Refusal, match="enrolment_expired"):
         await world.flow.enrolling.confirm_totp(
             who, Phone(offer.uri).code(world.clock()), mallory.caller
@@ -179,7 +179,7 @@ async def test_an_enrolment_login_is_dead_once_the_person_is_enrolled(world: Wor
 
 async def test_nor_can_one_that_only_lacked_its_last_step(world: World) -> None:
     alice, mallory = Person("alice"), Person("alice", caller("203.0.113.5"))
-    begun = await world.flow.begin("alice", earned("alice"), mallory.caller)
+    begun = await world.flow.entering.begin("alice", earned("alice"), mallory.caller)
     who = await world.pending(begun)
     offer = await world.flow.enrolling.totp(who, "burner")
     burner = Phone(offer.uri)
@@ -187,7 +187,7 @@ async def test_nor_can_one_that_only_lacked_its_last_step(world: World) -> None:
     await world.enrol(alice)
     with pytest.raises(Refusal, match="enrolment_expired"):
         await world.flow.enrolling.finish(who, mallory.caller, saved=True)
-    account = await world.flow._services.accounts.get("alice")
+    account = await world.flow.services.accounts.get("alice")
     assert account
     assert [device.name for device in account.totp] == ["phone"]
 
@@ -195,7 +195,7 @@ async def test_nor_can_one_that_only_lacked_its_last_step(world: World) -> None:
 async def test_a_verify_login_cannot_enrol(world: World) -> None:
     alice = Person("alice")
     await world.enrol(alice)
-    begun = await world.flow.begin("alice", earned("alice"), alice.caller)
+    begun = await world.flow.entering.begin("alice", earned("alice"), alice.caller)
     who = await world.pending(begun)
     with pytest.raises(Refusal, match="pending_expired"):
         await world.flow.enrolling.totp(who, "burner")
@@ -205,9 +205,9 @@ async def test_another_persons_code_does_not_finish_a_login(world: World) -> Non
     alice, bob = Person("alice"), Person("bob")
     await world.enrol(alice)
     await world.enrol(bob)
-    begun = await world.flow.begin("alice", earned("alice"), alice.caller)
+    begun = await world.flow.entering.begin("alice", earned("alice"), alice.caller)
     with pytest.raises(Refusal, match="otp_invalid"):
-        await world.flow.prove(begun.cookie, "totp", world.code(bob), bob.caller)
+        await world.prove(begun.cookie, "totp", world.code(bob), bob.caller)
 
 
 async def test_a_hundred_logins_at_once_never_cross(world: World) -> None:
@@ -220,14 +220,14 @@ async def test_a_hundred_logins_at_once_never_cross(world: World) -> None:
 
         async def login(person: Person, codes: dict[str, str] = codes) -> None:
             held = earned(person.name, f"/{person.name}")
-            begun = await world.flow.begin(person.name, held, person.caller)
-            passed = await world.flow.prove(begun.cookie, "totp", codes[person.name], person.caller)
+            begun = await world.flow.entering.begin(person.name, held, person.caller)
+            passed = await world.prove(begun.cookie, "totp", codes[person.name], person.caller)
             session = await world.session(passed.session_cookie)
             assert session.user_id == passed.user_id == person.name
             assert session.upstream == held.session
             assert passed.held == held
             assert held.session
-            verified = await world.flow.verified(held.session)
+            verified = await world.flow.earned.verified(held.session)
             assert verified
             assert verified.user_id == person.name
 
@@ -243,29 +243,29 @@ async def test_an_answer_for_one_person_verifies_nothing_of_another(world: World
     alice = Person("alice")
     await world.enrol(alice)
     root = Issued(Credential("root", "root-token"), 36000.0)
-    begun = await world.flow.begin("alice", Held(issued=(root,)), alice.caller)
-    await world.flow.prove(begun.cookie, "totp", world.code(alice), alice.caller)
-    assert await world.flow.verified(root.credential) is None
-    assert await world.flow.verified(Credential("alice", "root-token")) is None
+    begun = await world.flow.entering.begin("alice", Held(issued=(root,)), alice.caller)
+    await world.prove(begun.cookie, "totp", world.code(alice), alice.caller)
+    assert await world.flow.earned.verified(root.credential) is None
+    assert await world.flow.earned.verified(Credential("alice", "root-token")) is None
 
 
 async def test_verified_credentials_end_with_the_upstreams_own_time(world: World) -> None:
     alice = Person("alice")
     await world.enrol(alice)
     held = earned("alice")
-    begun = await world.flow.begin("alice", held, alice.caller)
+    begun = await world.flow.entering.begin("alice", held, alice.caller)
     world.clock.turn(500)  # the person looks for the phone; the token ages meanwhile
-    passed = await world.flow.prove(begun.cookie, "totp", world.code(alice), alice.caller)
+    passed = await world.prove(begun.cookie, "totp", world.code(alice), alice.caller)
     token = passed.held.issued[0].credential
     world.clock.turn(36000 - 530 - 1)
-    assert await world.flow.verified(token)
+    assert await world.flow.earned.verified(token)
     world.clock.turn(1)
-    assert await world.flow.verified(token) is None
+    assert await world.flow.earned.verified(token) is None
 
 
 @pytest.mark.parametrize("user", ["", "alice\x00", "x" * 201], ids=["empty", "nul", "long"])
 async def test_a_credential_that_cannot_be_read_is_not_verified(world: World, user: str) -> None:
-    assert await world.flow.verified(Credential(user, "secret")) is None
+    assert await world.flow.earned.verified(Credential(user, "secret")) is None
 
 
 async def test_a_login_from_a_new_device_is_told(world: World) -> None:
@@ -281,10 +281,10 @@ async def test_a_login_from_a_new_device_is_told(world: World) -> None:
 async def test_a_recovery_code_logs_in_once_and_is_told(world: World) -> None:
     alice = Person("alice")
     await world.enrol(alice)
-    begun = await world.flow.begin("alice", earned("alice"), alice.caller)
-    await world.flow.prove(begun.cookie, "recovery", alice.codes[0].lower(), alice.caller)
+    begun = await world.flow.entering.begin("alice", earned("alice"), alice.caller)
+    await world.prove(begun.cookie, "recovery", alice.codes[0].lower(), alice.caller)
     assert (Notice.RECOVERY_CODE_USED, "alice") in world.ledger.notices
     assert Event.RECOVERY_CODE_USED in world.ledger.names()
-    begun = await world.flow.begin("alice", earned("alice"), alice.caller)
+    begun = await world.flow.entering.begin("alice", earned("alice"), alice.caller)
     with pytest.raises(Refusal, match="otp_invalid"):
-        await world.flow.prove(begun.cookie, "recovery", alice.codes[0], alice.caller)
+        await world.prove(begun.cookie, "recovery", alice.codes[0], alice.caller)

@@ -46,8 +46,8 @@ async def test_kill_9_around_enrolments(tmp_path: Path) -> None:
             await world.login(Person(name, phone=Phone(uri)))
         # The next one was somewhere between its first step and its last.
         after = f"user{len(acknowledged)}"
-        begun = await world.flow.begin(after, earned(after), caller())
-        account = await world.flow._services.accounts.get(after)
+        begun = await world.flow.entering.begin(after, earned(after), caller())
+        account = await world.flow.services.accounts.get(after)
         if begun.step == "enrol":
             await world.enrol(Person(after))
         else:

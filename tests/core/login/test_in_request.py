@@ -11,7 +11,7 @@ from gateway.core.administration import Admin
 from gateway.core.audit.events import Event
 from gateway.core.errors import Refusal
 from gateway.core.login.approvals import Asked
-from gateway.core.login.flow import Caller, Enrolment, Step
+from gateway.core.login.models import Caller, Enrolment, Step
 from gateway.core.notices.events import Notice
 from tests.core.world import Person, Phone, World, caller, earned, token_of, wrong_code
 
@@ -23,7 +23,7 @@ def shell(address: str = "192.0.2.10", agent: str = "devpi-client/7.3.0") -> Cal
 
 
 async def now(world: World, name: str, code: str | None, who: Caller | None = None) -> str:
-    return await world.flow.prove_now(name, code, (), who or shell())
+    return await world.flow.at_once.prove(name, code, (), who or shell())
 
 
 async def refusal(world: World, name: str, code: str | None, who: Caller | None = None) -> Refusal:
@@ -36,9 +36,9 @@ async def test_a_code_in_the_request_verifies_what_was_issued(world: World) -> N
     alice = Person("alice")
     await world.enrol(alice)
     token = token_of("alice")
-    factor = await world.flow.prove_now("alice", world.code(alice), (token,), shell())
+    factor = await world.flow.at_once.prove("alice", world.code(alice), (token,), shell())
     assert factor == "totp"
-    verified = await world.flow.verified(token.credential)
+    verified = await world.flow.earned.verified(token.credential)
     assert verified
     assert verified.user_id == "alice"
 
@@ -54,8 +54,8 @@ async def test_a_wrong_code_verifies_nothing(world: World) -> None:
     await world.enrol(alice)
     token = token_of("alice")
     with pytest.raises(Refusal, match="otp_invalid"):
-        await world.flow.prove_now("alice", wrong_code(alice, world.clock()), (token,), shell())
-    assert await world.flow.verified(token.credential) is None
+        await world.flow.at_once.prove("alice", wrong_code(alice, world.clock()), (token,), shell())
+    assert await world.flow.earned.verified(token.credential) is None
 
 
 async def test_a_recovery_code_works_behind_a_password_too(world: World) -> None:
@@ -88,12 +88,12 @@ async def test_a_person_without_a_factor(
         if slug == "not_enrolled":
             assert "https://packages.example.org/+auth/enrol" in refused.text
         return
-    assert await world.flow.prove_now("bob", None, (token,), shell()) == ""
-    verified = await world.flow.verified(token.credential)
+    assert await world.flow.at_once.prove("bob", None, (token,), shell()) == ""
+    verified = await world.flow.earned.verified(token.credential)
     assert verified
     assert verified.factor == ""
     assert world.ledger.names() == [Event.LOGIN_WITHOUT_FACTOR]
-    begun = await world.flow.begin("bob", earned("bob"), shell())
+    begun = await world.flow.entering.begin("bob", earned("bob"), shell())
     assert begun.step is Step.PASSED
     assert begun.held
     session = await world.session(begun.cookie)
@@ -103,24 +103,24 @@ async def test_a_person_without_a_factor(
 async def test_what_was_earned_without_a_factor_ends_with_the_grace(world: World) -> None:
     world = world.other(required_from=world.clock() + 3600)
     held = earned("bob")
-    begun = await world.flow.begin("bob", held, shell())
+    begun = await world.flow.entering.begin("bob", held, shell())
     seen = await world.flow.manage.overview(await world.session(begun.cookie))
     assert seen.required_from == world.limits.required_from
     world.clock.turn(3599)
-    assert await world.flow.session(begun.cookie)
-    assert await world.flow.verified(held.issued[0].credential)
+    assert await world.flow.earned.session(begun.cookie)
+    assert await world.flow.earned.verified(held.issued[0].credential)
     world.clock.turn(1)
-    assert await world.flow.session(begun.cookie) is None
-    assert await world.flow.verified(held.issued[0].credential) is None
-    assert (await world.flow.begin("bob", earned("bob"), shell())).step is Step.ENROL
+    assert await world.flow.earned.session(begun.cookie) is None
+    assert await world.flow.earned.verified(held.issued[0].credential) is None
+    assert (await world.flow.entering.begin("bob", earned("bob"), shell())).step is Step.ENROL
 
 
 async def test_optional_means_nothing_for_who_has_a_factor(world: World) -> None:
     world = world.other(enrolment=Enrolment.OPTIONAL)
-    admin = Admin(world.flow._services)
+    admin = Admin(world.flow.services)
     await admin.enrol("alice")
     assert (await refusal(world, "alice", None)).slug == "otp_required"
-    begun = await world.flow.begin("alice", earned("alice"), shell())
+    begun = await world.flow.entering.begin("alice", earned("alice"), shell())
     assert begun.step is Step.VERIFY
 
 
@@ -128,7 +128,7 @@ async def test_optional_means_nothing_for_who_has_a_factor(world: World) -> None
 
 
 async def invited(world: World, name: str) -> str:
-    made = await Admin(world.flow._services).invite(name)
+    made = await Admin(world.flow.services).invite(name)
     assert made.link.startswith("https://packages.example.org/+auth/invite/")
     return made.link.rpartition("/")[2]
 
@@ -137,20 +137,20 @@ async def test_an_invitation_lets_its_person_enrol_once(world: World) -> None:
     world = world.other(enrolment=Enrolment.INVITE)
     token = await invited(world, "Alice")
     with pytest.raises(Refusal, match="invite_required"):
-        await world.flow.begin("alice", earned("alice"), caller())
+        await world.flow.entering.begin("alice", earned("alice"), caller())
     with pytest.raises(Refusal, match="invite_required"):
-        await world.flow.begin("bob", earned("bob"), caller(), invitation=token)
-    begun = await world.flow.begin("alice", earned("alice"), caller(), invitation=token)
+        await world.flow.entering.begin("bob", earned("bob"), caller(), invitation=token)
+    begun = await world.flow.entering.begin("alice", earned("alice"), caller(), invitation=token)
     assert begun.step is Step.ENROL
     alice = Person("alice")
     await finish_enrolment(world, alice, begun.cookie)
-    await Admin(world.flow._services).reset("alice", "lost")
+    await Admin(world.flow.services).reset("alice", "lost")
     with pytest.raises(Refusal, match="invite_required"):
-        await world.flow.begin("alice", earned("alice"), caller(), invitation=token)
+        await world.flow.entering.begin("alice", earned("alice"), caller(), invitation=token)
 
 
 async def finish_enrolment(world: World, person: Person, cookie: str) -> None:
-    who = await world.flow.pending(cookie)
+    who = await world.flow.entering.pending(cookie)
     assert who
     offer = await world.flow.enrolling.totp(who, "phone")
     person.phone = Phone(offer.uri)
@@ -163,32 +163,32 @@ async def test_an_invitation_ends_after_a_day_or_with_the_next(world: World) -> 
     first = await invited(world, "alice")
     second = await invited(world, "alice")
     with pytest.raises(Refusal, match="invite_required"):
-        await world.flow.begin("alice", earned("alice"), caller(), invitation=first)
+        await world.flow.entering.begin("alice", earned("alice"), caller(), invitation=first)
     world.clock.turn(86400)
     with pytest.raises(Refusal, match="invite_required"):
-        await world.flow.begin("alice", earned("alice"), caller(), invitation=second)
+        await world.flow.entering.begin("alice", earned("alice"), caller(), invitation=second)
 
 
 async def test_an_invitation_that_ends_meanwhile_enrols_nobody(world: World) -> None:
     world = world.other(enrolment=Enrolment.INVITE)
     token = await invited(world, "alice")
-    begun = await world.flow.begin("alice", earned("alice"), caller(), invitation=token)
+    begun = await world.flow.entering.begin("alice", earned("alice"), caller(), invitation=token)
     await invited(world, "alice")
     with pytest.raises(Refusal, match="invite_invalid"):
         await finish_enrolment(world, Person("alice"), begun.cookie)
-    assert not (await Admin(world.flow._services).show("alice")).protected
+    assert not (await Admin(world.flow.services).show("alice")).protected
 
 
 async def test_a_password_alone_enrols_nobody_before_the_deadline(world: World) -> None:
     world = world.other(enrolment=Enrolment.INVITE, required_from=world.clock() + 3600)
-    begun = await world.flow.begin("alice", earned("alice"), caller())
+    begun = await world.flow.entering.begin("alice", earned("alice"), caller())
     assert begun.step is Step.PASSED
     session = await world.session(begun.cookie)
     for offer in (world.flow.enrolling.totp, world.flow.enrolling.webauthn):
         with pytest.raises(Refusal, match="invite_required"):
             await offer(session, "phone")
     token = await invited(world, "alice")
-    begun = await world.flow.begin("alice", earned("alice"), caller(), invitation=token)
+    begun = await world.flow.entering.begin("alice", earned("alice"), caller(), invitation=token)
     await finish_enrolment(world, Person("alice"), begun.cookie)
 
 
@@ -209,10 +209,10 @@ async def test_a_login_without_a_code_can_be_approved_once(world: World) -> None
     passed = await world.enrol(Person("alice"))
     session = await world.session(passed.session_cookie)
     id = await asked(world, "alice")
-    waiting = await world.flow.waiting(session, id.id)
+    waiting = await world.flow.approving.waiting(session, id.id)
     assert waiting
     assert (waiting.address, waiting.user_agent) == ("192.0.2.10", "devpi-client/7.3.0")
-    await world.flow.approve(session, *id, caller())
+    await world.flow.approving.approve(session, *id, caller())
     assert await now(world, "alice", None) == "approval"
     assert (await refusal(world, "alice", None)).slug == "otp_required"
     assert Event.COMMAND_LINE_APPROVED in world.ledger.names()
@@ -226,11 +226,11 @@ async def test_a_number_that_does_not_fit_denies_and_the_person_is_told(world: W
         id, number = await asked(world, "alice", thief)
         guess = wrong and str(10 + (int(number) - 9) % 90)
         with pytest.raises(Refusal, match="approval_denied"):
-            await world.flow.approve(session, id, guess, caller())
+            await world.flow.approving.approve(session, id, guess, caller())
         assert world.ledger.names()[-1] is Event.COMMAND_LINE_DENIED
         assert world.ledger.notices[-1] == (Notice.LOGIN_DENIED, "alice")
         with pytest.raises(Refusal, match="approval_gone"):
-            await world.flow.approve(session, id, number, caller())
+            await world.flow.approving.approve(session, id, number, caller())
         for _ in range(2):
             again = await refusal(world, "alice", None, thief)
             assert "approve" not in again.detail, "denied: it waits no more"
@@ -252,7 +252,7 @@ async def test_a_number_is_two_digits_and_another_each_time(world: World) -> Non
 
 async def test_without_a_browser_session_there_is_nothing_to_approve(world: World) -> None:
     passed = await world.enrol(Person("alice"))
-    await world.flow.end(passed.session_cookie, caller())
+    await world.flow.earned.end(passed.session_cookie, caller())
     refused = await refusal(world, "alice", None)
     assert refused.slug == "otp_required"
     assert "approve" not in refused.text
@@ -269,7 +269,7 @@ OTHERS = [
 async def test_an_approval_is_for_one_client(world: World, other: Caller) -> None:
     passed = await world.enrol(Person("alice"))
     session = await world.session(passed.session_cookie)
-    await world.flow.approve(session, *(await asked(world, "alice")), caller())
+    await world.flow.approving.approve(session, *(await asked(world, "alice")), caller())
     assert (await refusal(world, "alice", None, other)).slug == "otp_required"
     assert await now(world, "alice", None) == "approval"
 
@@ -278,9 +278,9 @@ async def test_only_the_person_can_approve(world: World) -> None:
     await world.enrol(Person("alice"))
     bob = await world.session((await world.enrol(Person("bob"))).session_cookie)
     id = await asked(world, "alice")
-    assert await world.flow.waiting(bob, id.id) is None
+    assert await world.flow.approving.waiting(bob, id.id) is None
     with pytest.raises(Refusal, match="approval_gone"):
-        await world.flow.approve(bob, *id, caller())
+        await world.flow.approving.approve(bob, *id, caller())
 
 
 @pytest.mark.parametrize("seconds", [121], ids=["after two minutes"])
@@ -291,8 +291,8 @@ async def test_an_approval_ends(world: World, seconds: float) -> None:
     world.clock.turn(seconds)
     session = replace(session, proved_at=world.clock())
     with pytest.raises(Refusal, match="approval_gone"):
-        await world.flow.approve(session, *late, caller())
-    await world.flow.approve(session, *(await asked(world, "alice")), caller())
+        await world.flow.approving.approve(session, *late, caller())
+    await world.flow.approving.approve(session, *(await asked(world, "alice")), caller())
     world.clock.turn(seconds)
     assert (await refusal(world, "alice", None)).slug == "otp_required"
 
@@ -300,8 +300,8 @@ async def test_an_approval_ends(world: World, seconds: float) -> None:
 async def test_an_approval_ends_with_a_changed_password(world: World) -> None:
     passed = await world.enrol(Person("alice"))
     session = await world.session(passed.session_cookie)
-    await world.flow.approve(session, *(await asked(world, "alice")), caller())
-    await world.flow.password_changed("alice", None, session, caller())
+    await world.flow.approving.approve(session, *(await asked(world, "alice")), caller())
+    await world.flow.at_once.password_changed("alice", None, session, caller())
     assert (await refusal(world, "alice", None)).slug == "otp_required"
 
 
@@ -311,13 +311,13 @@ async def test_approving_needs_a_fresh_proof(world: World) -> None:
     world.clock.turn(121)
     id = await asked(world, "alice")
     with pytest.raises(Refusal, match="step_up_required"):
-        await world.flow.approve(session, *id, caller())
+        await world.flow.approving.approve(session, *id, caller())
 
 
 async def test_of_many_tries_at_once_one_passes(world: World) -> None:
     passed = await world.enrol(Person("alice"))
     session = await world.session(passed.session_cookie)
-    await world.flow.approve(session, *(await asked(world, "alice")), caller())
+    await world.flow.approving.approve(session, *(await asked(world, "alice")), caller())
     answers = await asyncio.gather(
         *(now(world, "alice", None) for _ in range(10)), return_exceptions=True
     )
@@ -337,7 +337,7 @@ async def test_first_tries_at_once_wait_together(world: World) -> None:
     tries = (asked(each, "alice") for _ in range(5) for each in (world, world.other()))
     ids = set(await asyncio.gather(*tries))
     assert len(ids) == 1
-    await world.flow.approve(session, *ids.pop(), caller())
+    await world.flow.approving.approve(session, *ids.pop(), caller())
     assert await now(world, "alice", None) == "approval"
 
 
@@ -348,22 +348,22 @@ async def test_the_last_try_has_its_two_minutes(world: World) -> None:
     assert await asked(world, "alice") == id
     world.clock.turn(119)
     session = replace(session, proved_at=world.clock())
-    await world.flow.approve(session, *id, caller())
+    await world.flow.approving.approve(session, *id, caller())
     assert await now(world, "alice", None) == "approval"
 
 
 async def test_approving_twice_lets_one_try_pass_and_waits_no_longer(world: World) -> None:
     session = await world.session((await world.enrol(Person("alice"))).session_cookie)
     id = await asked(world, "alice")
-    await world.flow.approve(session, *id, caller())
+    await world.flow.approving.approve(session, *id, caller())
     world.clock.turn(100)
-    await world.flow.approve(session, *id, caller())
-    waiting = await world.flow.waiting(session, id.id)
+    await world.flow.approving.approve(session, *id, caller())
+    waiting = await world.flow.approving.waiting(session, id.id)
     assert waiting
     assert (waiting.approved, waiting.expires - world.clock()) == (True, 20)
     assert await now(world, "alice", None) == "approval"
     with pytest.raises(Refusal, match="approval_gone"):
-        await world.flow.approve(session, *id, caller())
+        await world.flow.approving.approve(session, *id, caller())
     assert (await refusal(world, "alice", None)).slug == "otp_required"
 
 
@@ -371,7 +371,8 @@ async def test_tries_and_approvals_at_once_lose_nothing(world: World) -> None:
     session = await world.session((await world.enrol(Person("alice"))).session_cookie)
     id = await asked(world, "alice")
     await asyncio.gather(
-        *(asked(world, "alice") for _ in range(3)), world.flow.approve(session, *id, caller())
+        *(asked(world, "alice") for _ in range(3)),
+        world.flow.approving.approve(session, *id, caller()),
     )
     assert await now(world, "alice", None) == "approval"
 
@@ -381,7 +382,7 @@ async def test_another_machine_behind_the_address_may_be_quicker_but_only_once(
 ) -> None:
     """The accepted risk: it has the right password, the address and the program in common."""
     session = await world.session((await world.enrol(Person("alice"))).session_cookie)
-    await world.flow.approve(session, *(await asked(world, "alice")), caller())
+    await world.flow.approving.approve(session, *(await asked(world, "alice")), caller())
     assert await now(world, "alice", None, shell()) == "approval"
     refused = await refusal(world, "alice", None, shell())
     assert refused.slug == "otp_required", "the person notices"
@@ -390,12 +391,12 @@ async def test_another_machine_behind_the_address_may_be_quicker_but_only_once(
 async def test_what_waited_before_the_factors_changed_cannot_pass(world: World) -> None:
     session = await world.session((await world.enrol(Person("alice"))).session_cookie)
     old = await asked(world, "alice")
-    await world.flow.approve(session, *old, caller())
-    invited = (await Admin(world.flow._services).reset("alice", "lost phone")).invitation
+    await world.flow.approving.approve(session, *old, caller())
+    invited = (await Admin(world.flow.services).reset("alice", "lost phone")).invitation
     assert (await refusal(world, "alice", None)).slug == "invite_required"
     again = await world.enrol(Person("alice"), invitation=invited.link.rpartition("/")[2])
     fresh = await world.session(again.session_cookie)
     id = await asked(world, "alice")
     assert id != old
-    await world.flow.approve(fresh, *id, caller())
+    await world.flow.approving.approve(fresh, *id, caller())
     assert await now(world, "alice", None) == "approval"

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.core.audit.events import Event
 from gateway.core.errors import Refusal
-from gateway.core.login.flow import Enrolment, Session, Step
+from gateway.core.login.models import Enrolment, Session, Step
 from gateway.core.notices.events import Notice
 from gateway.core.throttle.limits import CHANGES
 from tests.core.world import Person, Phone, World, caller, earned
@@ -57,20 +57,20 @@ async def test_the_overview_shows_what_there_is(world: World) -> None:
 async def test_a_new_factor_ends_everything_else(world: World) -> None:
     alice, session = await enrolled(world)
     other = await world.login(alice, remember=True)
-    mine = await world.flow.verified(session.upstream) if session.upstream else None
+    mine = await world.flow.earned.verified(session.upstream) if session.upstream else None
     assert mine
     phone, after = await add_phone(world, session, "tablet")
     assert after.id != session.id
     assert session.upstream
-    assert await world.flow.verified(session.upstream), "the acting session goes on"
-    assert await world.flow.session(other.session_cookie) is None
-    assert await world.flow.verified(other.held.issued[0].credential) is None
-    begun = await world.flow.begin(
+    assert await world.flow.earned.verified(session.upstream), "the acting session goes on"
+    assert await world.flow.earned.session(other.session_cookie) is None
+    assert await world.flow.earned.verified(other.held.issued[0].credential) is None
+    begun = await world.flow.entering.begin(
         "alice", earned("alice"), alice.caller, device_cookie=other.device_cookie
     )
     assert begun.step == "verify"
     world.clock.turn(30)
-    await world.flow.prove(begun.cookie, "totp", phone.code(world.clock()), alice.caller)
+    await world.prove(begun.cookie, "totp", phone.code(world.clock()), alice.caller)
     assert Event.FACTOR_ADDED in world.ledger.names()
     assert (Notice.FACTOR_ADDED, "alice") in world.ledger.notices
 
@@ -83,7 +83,7 @@ async def test_every_change_needs_a_factor_of_the_last_two_minutes(world: World,
     if how == "old":
         world.clock.turn(121)
     else:  # logged in, but no factor was shown, however young the device's own is
-        begun = await world.flow.begin(
+        begun = await world.flow.entering.begin(
             "alice", earned("alice"), caller(), device_cookie=passed.device_cookie
         )
         assert begun.step is Step.PASSED
@@ -95,7 +95,7 @@ async def test_every_change_needs_a_factor_of_the_last_two_minutes(world: World,
         enrolling.webauthn(session, "x"),
         enrolling.recovery(session, caller()),
         enrolling.shown_again(session),
-        world.flow.approve(session, "x", "42", caller()),
+        world.flow.approving.approve(session, "x", "42", caller()),
         manage.rename(session, "totp", device.id, "x", caller()),
         manage.remove(session, "totp", device.id, caller()),
         manage.remember(session, caller()),
@@ -125,8 +125,8 @@ async def test_a_further_factor_comes_without_recovery_codes(world: World) -> No
     """Codes are shown only for a factor shown for them."""
     alice, _ = await enrolled(world)
     for code in alice.codes:
-        begun = await world.flow.begin("alice", earned("alice"), caller())
-        passed = await world.flow.prove(begun.cookie, "recovery", code, caller())
+        begun = await world.flow.entering.begin("alice", earned("alice"), caller())
+        passed = await world.prove(begun.cookie, "recovery", code, caller())
     session = await world.session(passed.session_cookie)
     offer = await world.flow.enrolling.totp(session, "tablet")
     world.clock.turn(30)
@@ -143,10 +143,10 @@ async def test_removing_a_device(world: World) -> None:
     cookie = await world.flow.manage.remove(session, "totp", first.id, caller())
     session = await world.session(cookie)
     assert [row.name for row in (await world.flow.manage.overview(session)).factors] == ["blue key"]
-    begun = await world.flow.begin("alice", earned("alice"), alice.caller)
+    begun = await world.flow.entering.begin("alice", earned("alice"), alice.caller)
     assert (await world.pending(begun)).kinds == ("webauthn", "recovery")
     with pytest.raises(Refusal, match="otp_invalid"):
-        await world.flow.prove(begun.cookie, "totp", world.code(alice), alice.caller)
+        await world.prove(begun.cookie, "totp", world.code(alice), alice.caller)
     assert (Notice.FACTOR_REMOVED, "alice") in world.ledger.notices
 
 
@@ -178,7 +178,7 @@ async def test_renaming_ends_nothing_but_the_old_cookie(world: World) -> None:
     cookie = await world.flow.manage.rename(session, "totp", device.id, " Old  phone ", caller())
     session = await world.session(cookie)
     assert (await world.flow.manage.overview(session)).factors[0].name == "Old phone"
-    assert await world.flow.session(other.session_cookie)
+    assert await world.flow.earned.session(other.session_cookie)
 
 
 @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ async def test_sessions_are_ended_one_by_one_or_all(world: World) -> None:
     cookies = [(await world.login(alice)).session_cookie for _ in range(3)]
     first = await world.session(cookies[0])
     await world.flow.manage.end_session(session, first.id, caller())
-    assert [bool(await world.flow.session(one)) for one in cookies] == [False, True, True]
+    assert [bool(await world.flow.earned.session(one)) for one in cookies] == [False, True, True]
     assert await world.flow.manage.end_other_sessions(session, caller()) == 2
     seen = await world.flow.manage.overview(session)
     assert [row.current for row in seen.sessions] == [True]
@@ -256,9 +256,9 @@ async def test_sessions_are_ended_one_by_one_or_all(world: World) -> None:
 
 
 async def lets_in(world: World, person: Person, code: str) -> bool:
-    begun = await world.flow.begin(person.name, earned(person.name), person.caller)
+    begun = await world.flow.entering.begin(person.name, earned(person.name), person.caller)
     try:
-        await world.flow.prove(begun.cookie, "recovery", code, person.caller)
+        await world.prove(begun.cookie, "recovery", code, person.caller)
     except Refusal as refusal:
         assert refusal.slug == "otp_invalid"
         return False
@@ -271,7 +271,7 @@ async def test_new_recovery_codes_replace_the_old_at_once(world: World) -> None:
     other = await world.login(alice, remember=True)
     shown = await world.flow.enrolling.recovery(session, caller())
     assert len(set(shown.codes)) == 10
-    assert await world.flow.session(other.session_cookie) is None
+    assert await world.flow.earned.session(other.session_cookie) is None
     assert not await lets_in(world, alice, alice.codes[0])
     assert await lets_in(world, alice, shown.codes[4])
     assert world.ledger.names().count(Event.RECOVERY_CODES_MADE) == 2, "at enrolment, and now"
@@ -313,15 +313,15 @@ async def test_every_login_leads_over_unconfirmed_codes(world: World) -> None:
 
     async def logins() -> list[str]:
         held = earned("alice", "/alice/dev")
-        begun = await world.flow.begin("alice", held, alice.caller)
-        first = await world.flow.prove(
+        begun = await world.flow.entering.begin("alice", held, alice.caller)
+        first = await world.prove(
             begun.cookie, "totp", world.code(alice), alice.caller, remember=True
         )
-        again = await world.flow.begin(
+        again = await world.flow.entering.begin(
             "alice", held, alice.caller, device_cookie=first.device_cookie
         )
-        ticket, options = world.flow.passkey_ask()
-        alone = await world.flow.passkey_login(
+        ticket, options = world.flow.passkeys.ask()
+        alone = await world.flow.passkeys.login(
             ticket, key.get(options), caller(), goto="/alice/dev"
         )
         assert again.held
@@ -345,14 +345,14 @@ async def test_new_codes_can_be_made_again_and_the_first_are_void(world: World) 
 
 async def test_codes_of_a_first_enrolment_shown_again_void_the_first(world: World) -> None:
     """Nothing is in force before it is finished: neither the phone nor any code."""
-    begun = await world.flow.begin("alice", earned("alice"), caller())
+    begun = await world.flow.entering.begin("alice", earned("alice"), caller())
     who = await world.pending(begun)
     offer = await world.flow.enrolling.totp(who, "phone")
     code = Phone(offer.uri).code(world.clock())
     first = await world.flow.enrolling.confirm_totp(who, code, caller())
     again = await world.flow.enrolling.shown_again(who)
     assert not set(first.codes) & set(again.codes)
-    assert (await world.flow.begin("alice", earned("alice"), caller())).step == "enrol"
+    assert (await world.flow.entering.begin("alice", earned("alice"), caller())).step == "enrol"
     with pytest.raises(Refusal, match="recovery_unconfirmed"):
         await world.flow.enrolling.finish(who, caller(), code=first.codes[0])
     done = await world.flow.enrolling.finish(who, caller(), code=again.codes[0])
@@ -386,7 +386,7 @@ async def test_two_who_make_codes_at_once_leave_one_set(world: World) -> None:
     ],
 )
 async def test_a_phone_whose_clock_is_off_is_told(world: World, skew: int, words: str) -> None:
-    begun = await world.flow.begin("alice", earned("alice"), caller())
+    begun = await world.flow.entering.begin("alice", earned("alice"), caller())
     who = await world.pending(begun)
     offer = await world.flow.enrolling.totp(who, "phone")
     slow = Phone(offer.uri, skew)
@@ -398,7 +398,7 @@ async def test_a_phone_whose_clock_is_off_is_told(world: World, skew: int, words
 
 
 async def test_an_offer_can_be_shown_again_and_a_new_one_voids_it(world: World) -> None:
-    begun = await world.flow.begin("alice", earned("alice"), caller())
+    begun = await world.flow.entering.begin("alice", earned("alice"), caller())
     who = await world.pending(begun)
     first = await world.flow.enrolling.totp(who, "phone")
     assert await world.flow.enrolling.offered(who) == first
@@ -412,15 +412,15 @@ async def test_the_code_that_confirmed_is_no_login(world: World) -> None:
     alice = Person("alice")
     await world.enrol(alice)
     assert alice.phone
-    begun = await world.flow.begin("alice", earned("alice"), alice.caller)
+    begun = await world.flow.entering.begin("alice", earned("alice"), alice.caller)
     with pytest.raises(Refusal, match="otp_invalid"):
-        await world.flow.prove(begun.cookie, "totp", alice.phone.code(world.clock()), alice.caller)
+        await world.prove(begun.cookie, "totp", alice.phone.code(world.clock()), alice.caller)
 
 
 async def test_a_half_enrolment_locks_nobody_out(world: World) -> None:
     """Broken off at each step; the next login starts over."""
     for steps in range(3):
-        begun = await world.flow.begin("alice", earned("alice"), caller())
+        begun = await world.flow.entering.begin("alice", earned("alice"), caller())
         assert begun.step == "enrol"
         who = await world.pending(begun)
         if steps > 0:
@@ -433,17 +433,17 @@ async def test_a_half_enrolment_locks_nobody_out(world: World) -> None:
 
 async def test_a_key_enrols_a_person_at_the_first_login(world: World) -> None:
     alice, key = Person("alice"), SecurityKey()
-    begun = await world.flow.begin("alice", earned("alice"), alice.caller)
+    begun = await world.flow.entering.begin("alice", earned("alice"), alice.caller)
     who = await world.pending(begun)
     options = await world.flow.enrolling.webauthn(who, "blue key")
     shown = await world.flow.enrolling.confirm_webauthn(who, key.create(options), alice.caller)
     done = await world.flow.enrolling.finish(who, alice.caller, code=shown.codes[9])
     assert done.passed
-    begun = await world.flow.begin("alice", earned("alice"), alice.caller)
+    begun = await world.flow.entering.begin("alice", earned("alice"), alice.caller)
     pending = await world.pending(begun)
     assert pending.kinds == ("webauthn", "recovery")
-    asked = await world.flow.ask(pending, "webauthn")
-    assert await world.flow.prove(begun.cookie, "webauthn", key.get(asked), alice.caller)
+    asked = await world.flow.at_once.ask(pending, "webauthn")
+    assert await world.prove(begun.cookie, "webauthn", key.get(asked), alice.caller)
 
 
 async def test_a_challenge_for_a_new_key_is_burnt_by_a_wrong_answer(world: World) -> None:
@@ -462,26 +462,26 @@ async def test_an_answer_cannot_be_given_twice(world: World) -> None:
     alice, session = await enrolled(world)
     key = SecurityKey(counts=False)
     session = await add_key(world, session, key, "blue key")
-    begun = await world.flow.begin("alice", earned("alice"), alice.caller)
+    begun = await world.flow.entering.begin("alice", earned("alice"), alice.caller)
     pending = await world.pending(begun)
-    answer = key.get(await world.flow.ask(pending, "webauthn"))
-    await world.flow.prove(begun.cookie, "webauthn", answer, alice.caller)
-    begun = await world.flow.begin("alice", earned("alice"), alice.caller)
-    await world.flow.ask(await world.pending(begun), "webauthn")
+    answer = key.get(await world.flow.at_once.ask(pending, "webauthn"))
+    await world.prove(begun.cookie, "webauthn", answer, alice.caller)
+    begun = await world.flow.entering.begin("alice", earned("alice"), alice.caller)
+    await world.flow.at_once.ask(await world.pending(begun), "webauthn")
     with pytest.raises(Refusal, match="otp_invalid"):
-        await world.flow.prove(begun.cookie, "webauthn", answer, alice.caller)
+        await world.prove(begun.cookie, "webauthn", answer, alice.caller)
 
 
 async def test_a_wrong_answer_burns_the_challenge(world: World) -> None:
     alice, session = await enrolled(world)
     key = SecurityKey()
     await add_key(world, session, key, "blue key")
-    begun = await world.flow.begin("alice", earned("alice"), alice.caller)
-    asked = await world.flow.ask(await world.pending(begun), "webauthn")
+    begun = await world.flow.entering.begin("alice", earned("alice"), alice.caller)
+    asked = await world.flow.at_once.ask(await world.pending(begun), "webauthn")
     evil = key.get(asked, origin="https://evil.example")
     for answer in (evil, key.get(asked)):
         with pytest.raises(Refusal, match="otp_invalid"):
-            await world.flow.prove(begun.cookie, "webauthn", answer, alice.caller)
+            await world.prove(begun.cookie, "webauthn", answer, alice.caller)
 
 
 async def test_the_options_exclude_keys_that_are_there(world: World) -> None:

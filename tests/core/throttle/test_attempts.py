@@ -138,7 +138,7 @@ async def test_a_hundred_guesses_at_once_are_a_hundred(world: World) -> None:
 
 async def guess_password(world: World, user: str, secret: str, by: Caller) -> None:
     """A password that the index refuses."""
-    async with await world.flow.trying(user, secret, by) as attempt:
+    async with await world.flow.proofs.trying(user, secret, by) as attempt:
         await attempt.wrong()
 
 
@@ -150,9 +150,9 @@ async def guess(world: World, victim: Person, address: str, times: int) -> list[
     mallory = caller(address, "curl/8")
     answers: list[str] = []
     for _ in range(times):
-        begun = await world.flow.begin(victim.name, earned(victim.name), mallory)
+        begun = await world.flow.entering.begin(victim.name, earned(victim.name), mallory)
         try:
-            await world.flow.prove(begun.cookie, "totp", wrong_code(victim, world.clock()), mallory)
+            await world.prove(begun.cookie, "totp", wrong_code(victim, world.clock()), mallory)
         except Refusal as refusal:
             answers.append(refusal.slug)
     return answers
@@ -194,8 +194,8 @@ async def test_a_recovery_code_works_while_codes_are_held_back(world: World) -> 
     for number in range(12):
         await guess(world, alice, f"203.0.113.{number}", 4)
     elsewhere = caller("198.51.100.7")
-    begun = await world.flow.begin("alice", earned("alice"), elsewhere)
-    assert await world.flow.prove(begun.cookie, "recovery", alice.codes[0], elsewhere)
+    begun = await world.flow.entering.begin("alice", earned("alice"), elsewhere)
+    assert await world.prove(begun.cookie, "recovery", alice.codes[0], elsewhere)
 
 
 async def test_an_attack_on_everybody_holds_back_only_new_networks(world: World) -> None:
@@ -218,11 +218,11 @@ async def test_wrong_answers_that_are_no_guesses_hold_nobody_back(
     await world.enrol(alice)
     await world.enrol(mallory)
     before = len(world.ledger.events)
-    begun = await world.flow.begin("mallory", earned("mallory"), mallory.caller)
+    begun = await world.flow.entering.begin("mallory", earned("mallory"), mallory.caller)
     slugs = []
     for number in range(CODES_OVER_ALL[0].limit):
         with pytest.raises(Refusal) as caught:
-            await world.flow.prove(
+            await world.prove(
                 begun.cookie, kinds[number % 2], "AAAA-BBBB-CCCC-DDDD", mallory.caller
             )
         slugs.append(caught.value.slug)
@@ -232,7 +232,7 @@ async def test_wrong_answers_that_are_no_guesses_hold_nobody_back(
     assert written == [Event.FACTOR_REFUSED] * limit + [Event.THROTTLED]
     await world.login(alice, caller=caller("198.51.100.7"))
     await world.login(alice, caller=mallory.caller)
-    assert await world.flow.prove(begun.cookie, "recovery", mallory.codes[0], mallory.caller)
+    assert await world.prove(begun.cookie, "recovery", mallory.codes[0], mallory.caller)
 
 
 async def test_a_day_of_wrong_answers_by_everybody_leaves_a_bounded_trail(world: World) -> None:
@@ -243,11 +243,11 @@ async def test_a_day_of_wrong_answers_by_everybody_leaves_a_bounded_trail(world:
     for number in range(300):
         world.clock.turn(288)
         mallory = caller(str(ip_address(0x0A000000 + number * 256)))
-        begun = await world.flow.begin("alice", earned("alice"), mallory)
+        begun = await world.flow.entering.begin("alice", earned("alice"), mallory)
         kind = ("totp", "recovery", "webauthn")[number % 3]
         answer = wrong_code(alice, world.clock()) if kind == "totp" else "AAAA-BBBB-CCCC-DDDD"
         with pytest.raises(Refusal):
-            await world.flow.prove(begun.cookie, kind, answer, mallory)
+            await world.prove(begun.cookie, kind, answer, mallory)
     written = [event for event, _, _ in world.ledger.events[before:]]
     refused, held = written.count(Event.FACTOR_REFUSED), written.count(Event.THROTTLED)
     assert 0 < refused <= PERSON[2].limit + UNGUESSABLE[1].limit + 5
@@ -260,9 +260,9 @@ async def test_a_network_that_is_held_back_is_recorded_once(world: World) -> Non
         await guess_password(world, f"user{number}", "wrong", mallory)
     for number in range(20):
         with pytest.raises(Refusal, match="throttled"):
-            await world.flow.trying("alice", f"guess {number}", mallory)
+            await world.flow.proofs.trying("alice", f"guess {number}", mallory)
         with pytest.raises(Refusal, match="throttled"):
-            await world.flow.passkey_login(world.flow.passkey_ask()[0], "{}", mallory)
+            await world.flow.passkeys.login(world.flow.passkeys.ask()[0], "{}", mallory)
     assert world.ledger.events == [(Event.THROTTLED, "", "password")]
 
 
@@ -271,11 +271,9 @@ async def test_without_addresses_the_persons_count_decides(world: World) -> None
     alice = Person("alice", caller(None))
     await world.enrol(alice)
     for _ in range(PERSON[0].limit):
-        begun = await world.flow.begin("alice", earned("alice"), alice.caller)
+        begun = await world.flow.entering.begin("alice", earned("alice"), alice.caller)
         with pytest.raises(Refusal, match="otp_invalid"):
-            await world.flow.prove(
-                begun.cookie, "totp", wrong_code(alice, world.clock()), alice.caller
-            )
+            await world.prove(begun.cookie, "totp", wrong_code(alice, world.clock()), alice.caller)
     with pytest.raises(Refusal, match="throttled"):
         await world.login(alice)
 
@@ -294,8 +292,8 @@ async def test_wrong_passwords_slow_an_address_and_nobody_else(world: World) -> 
     for number in range(30):
         await guess_password(world, "alice", f"guess {number}", mallory)
     with pytest.raises(Refusal, match="throttled"):
-        await world.flow.trying("alice", "one more", mallory)
-    await world.flow.trying("alice", "one more", alice.caller)
+        await world.flow.proofs.trying("alice", "one more", mallory)
+    await world.flow.proofs.trying("alice", "one more", alice.caller)
     await world.login(alice)
 
 
@@ -313,9 +311,9 @@ async def test_all_spellings_of_a_name_share_one_count(world: World) -> None:
     answers = []
     for name in ("alice", "ALICE", "ａｌｉｃｅ", " alice", "Alice ", "aLiCe"):
         mallory = caller("203.0.113.5")
-        begun = await world.flow.begin(name, earned(name), mallory)
+        begun = await world.flow.entering.begin(name, earned(name), mallory)
         with pytest.raises(Refusal) as refused:
-            await world.flow.prove(begun.cookie, "totp", "000000", mallory)
+            await world.prove(begun.cookie, "totp", "000000", mallory)
         answers.append(refused.value.slug)
     assert answers == ["otp_invalid"] * 5 + ["throttled"]
 
@@ -325,8 +323,8 @@ async def test_clients_without_an_address_are_counted_as_one_network(world: Worl
     for number in range(PASSWORDS_BY_NETWORK[0].limit):
         await guess_password(world, f"user{number}", "wrong", nobody)
     with pytest.raises(Refusal, match="throttled"):
-        await world.flow.trying("alice", "wrong", nobody)
-    await world.flow.trying("alice", "wrong", caller())
+        await world.flow.proofs.trying("alice", "wrong", nobody)
+    await world.flow.proofs.trying("alice", "wrong", caller())
     throttle = Throttle(world.store, world.clock)
     for number in range(CODES_BY_NETWORK[0].limit):
         await throttle.reserve(f"user{number}", None, known=False)

@@ -132,7 +132,7 @@ async def guess(
 ) -> bool:
     """Whether a password was let through to the index, which says that."""
     try:
-        async with await world.flow.trying(user, secret, by) as attempt:
+        async with await world.flow.proofs.trying(user, secret, by) as attempt:
             await asyncio.sleep(0)
             await (attempt.right() if says else attempt.wrong())
     except Refusal as refusal:
@@ -219,14 +219,14 @@ async def test_a_wrong_one_that_becomes_right(world: World) -> None:
 async def test_a_failure_between_is_no_guess(world: World) -> None:
     for number in range(LIMIT + 5):
         with pytest.raises(Refusal, match="upstream_unreachable"):
-            async with await world.flow.trying("alice", f"{number}", NAT):
+            async with await world.flow.proofs.trying("alice", f"{number}", NAT):
                 raise Refusal(Slug.UPSTREAM_UNREACHABLE)
     assert await guess(world, "alice", "another")
 
 
 async def test_a_client_that_leaves_in_the_middle_is_counted(world: World) -> None:
     async def leave(number: int) -> None:
-        async with await world.flow.trying("alice", f"{number}", NAT):
+        async with await world.flow.proofs.trying("alice", f"{number}", NAT):
             raise asyncio.CancelledError
 
     for number in range(LIMIT):
@@ -264,7 +264,7 @@ async def test_a_store_that_is_away_is_not_waited_for_twice(
     through = 0
     for number in range(LIMIT + 5):
         try:
-            attempt = await world.flow.trying("alice", f"{number}", NAT, hasty=True)
+            attempt = await world.flow.proofs.trying("alice", f"{number}", NAT, hasty=True)
         except Refusal:
             continue
         await attempt.wrong()
