@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+
+import pytest
 
 PACKAGE = Path(__file__).parent.parent / "gateway"
 
@@ -74,3 +78,15 @@ def test_attributes_have_names() -> None:
     bare = re.compile(r"\b(self|cls)\._(?!\w)")
     found = [str(path) for path in PACKAGE.rglob("*.py") if bare.search(path.read_text("utf-8"))]
     assert not found
+
+
+# Libraries that only some gateways need, or only some requests.
+_LATER = ("aiohttp", "bz2", "jinja2", "lzma", "re2", "redis", "sqlite3", "tarfile", "tempfile")
+
+
+@pytest.mark.server
+def test_a_gateway_starts_without_what_it_may_never_need() -> None:
+    """Each of these costs memory from the start, some ten megabytes."""
+    look = "import sys, gateway.app.wiring, gateway.cli.serve; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", look], check=True, capture_output=True, text=True)
+    assert not set(_LATER) & set(done.stdout.split())

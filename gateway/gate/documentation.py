@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 from hmac import compare_digest
-from importlib.resources import files
+from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -141,7 +141,7 @@ class Documentation:
 def _sandbox() -> str:
     """What a page in a sandbox begins with; its doctype gives way to the page's own, see
     `gateway.proxy.page_start`."""
-    return (files("gateway.gate") / "sandbox.html").read_text("utf-8")
+    return Path(__file__).with_name("sandbox.html").read_text("utf-8")
 
 
 def _is(rule: Rule | None) -> bool:

@@ -12,10 +12,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Final, TypeVar
-
-from aiohttp import web
-from multidict import CIMultiDict
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from gateway.core.errors import Refusal, Slug
 from gateway.core.http.facts import Facts, Field
@@ -26,6 +23,9 @@ from gateway.outage import refusal_for
 from gateway.proxy.http1.body import BODY_ENDS
 from gateway.proxy.ports import Answer
 from gateway.upstreams.client import answer_fields
+
+if TYPE_CHECKING:  # aiohttp's server costs much memory, and most gateways never need it
+    from aiohttp import web
 
 T = TypeVar("T")
 
@@ -160,6 +160,9 @@ async def read_body(request: web.BaseRequest, facts: Facts, limit: int) -> bytes
 
 def response_of(answer: Answer) -> web.Response:
     """An answer of the gateway's own."""
+    from aiohttp import web
+    from multidict import CIMultiDict
+
     headers = CIMultiDict(answer.fields)
     headers.setdefault(*_SERVER)  # aiohttp would name itself
     return web.Response(status=answer.status, body=answer.body, headers=headers)

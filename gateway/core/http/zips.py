@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 import struct
-import tarfile
 from collections.abc import Iterator
 from typing import Final
 
@@ -132,6 +131,8 @@ def _judge_start(head: bytes) -> None:
     if not any(start.startswith(head[:4]) for start in _STARTS):
         raise unsafe("it does not begin as a ZIP archive")
     if len(head) == _TAR_BLOCK:
+        import tarfile  # brings bzip2 and LZMA: only where an archive is looked into
+
         try:
             tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
         except tarfile.HeaderError:
