@@ -199,11 +199,17 @@ def plain_aiohttp(places: Places) -> Process:
 
 
 def gateway(
-    places: Places, rules: int = 10, *, name: str = "", before: Sequence[str] = ()
+    places: Places,
+    rules: int = 10,
+    *,
+    name: str = "",
+    before: Sequence[str] = (),
+    look: bool = False,
 ) -> Process:
     """The real thing, with that many rules; the one that matches comes last.
 
     Args:
+        look: also tell at start what does not work, in a process beside it, as is usual.
         before: words that run the module `gateway` some other way, under a profiler, say.
     """
     room = places.room(name or f"gateway-{rules}")
@@ -228,7 +234,7 @@ def gateway(
         )  # fmt: skip
     words = [*before, "gateway"] if before else [command]
     return Process(
-        [*words, "serve", "-c", str(room / "gateway.yaml")],
+        [*words, "serve", *([] if look else ["--no-look"]), "-c", str(room / "gateway.yaml")],
         core=PROXY_CORE, port=port, log=room / "log",
     )  # fmt: skip
 

@@ -80,6 +80,18 @@ class Process:
                 time.sleep(0.005)
         raise Broken(f"{self._popen.args!r} does not answer; see {self._log_path}")
 
+    def wait_alone(self, seconds: float = 15.0) -> None:
+        """Wait until it has no descendants.
+
+        Raises:
+            Broken: some stay.
+        """
+        until = time.monotonic() + seconds
+        while len(self.tree()) > 1:
+            if time.monotonic() > until:
+                raise Broken(f"{self._popen.args!r} does not end what it began at start")
+            time.sleep(0.05)
+
     def tree(self) -> list[int]:
         """The process and its descendants."""
         found = [self._popen.pid, *(pid for other in self._others for pid in other.tree())]

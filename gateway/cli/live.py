@@ -4,11 +4,12 @@ told by `serve` while it starts."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,8 @@ from gateway.cli import output
 if TYPE_CHECKING:
     from gateway.app.live_check import Finding
     from gateway.settings import Settings
+
+_NICE = 10
 
 
 def look(settings: Settings, *, json: bool = False, quiet: bool = False) -> int:
@@ -56,7 +59,7 @@ def _tell(finding: Finding) -> None:
         click.echo(f"{'':<19} {finding.fix}")
 
 
-@contextmanager
+@contextlib.contextmanager
 def beside(config: Path, *, alone: bool) -> Iterator[Callable[[], None]]:
     """`check --live` in a process of its own while a gateway starts: it takes neither time nor
     memory of the gateway. It begins when the given function is called, and ends with the block.
@@ -73,6 +76,8 @@ def beside(config: Path, *, alone: bool) -> Iterator[Callable[[], None]]:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
         )
+        with contextlib.suppress(OSError):  # the gateway's first clients come before it
+            os.setpriority(os.PRIO_PROCESS, child.pid, _NICE)
         started.append(child)
         if alone:
             threading.Thread(target=child.wait, daemon=True).start()
