@@ -37,8 +37,15 @@ class Roll:
     complete: bool
     why_not: str = ""
 
-    def refused_at(self, now: float) -> bool:
+    def everybody_at(self, now: float) -> bool:
+        """Whether whoever lacks a second factor is refused by then."""
         return self.refused_from is not None and self.refused_from <= now
+
+    def refused_at(self, now: float) -> tuple[Lacking, ...]:
+        """Who is refused: everybody, or those whose factors were reset, who need an invitation
+        whatever holds for others."""
+        everybody = self.everybody_at(now)
+        return tuple(one for one in self.lacking if everybody or one.invited_only)
 
 
 async def call_roll(settings: Settings, named: tuple[str, ...] | None = None) -> Roll:

@@ -244,8 +244,8 @@ async def _keys(settings: Settings) -> str:
         store = await open_store(settings.store, time.time)
         try:
             accounts = Accounts(store)
-            for user_id in (await accounts.ids())[:_ACCOUNTS]:
-                account = await accounts.get(user_id)
+            first: list[str] = await anext(accounts.pages(_ACCOUNTS), [])
+            for account in await accounts.many(first):
                 if account is not None:
                     opened += sum(factor.opened(account) for factor in sealing)
         finally:

@@ -135,7 +135,7 @@ def _look_at_people(settings: Settings, users: Path | None) -> int:
     named = names_in(users) if users else None
     roll = asyncio.run(call_roll(settings, named))
     tell(settings, roll, now=time.time())
-    refused = roll.lacking and roll.refused_at(time.time())
+    refused = roll.refused_at(time.time())
     return output.FAILED if refused or roll.why_not else output.OK
 
 
@@ -274,31 +274,49 @@ def tell(settings: Settings, roll: Roll, *, now: float) -> None:
             output.hint("Name the others in a file: --users /etc/pypiserver/htpasswd")
     click.echo(_heading(roll, now))
     width = max((len(one.user) for one in roll.lacking), default=0)
-    for one in roll.lacking:
-        click.echo(f"  {one.user.ljust(width)}  {_state(one)}")
     if roll.lacking:
-        by_invitation = settings.second_factor.enrolment == "invite"
-        act = "invite" if by_invitation else "enrol"
+        click.echo("\n".join(f"  {one.user.ljust(width)}  {_state(one)}" for one in roll.lacking))
+    _tell_ways_in(settings, roll)
+
+
+def _tell_ways_in(settings: Settings, roll: Roll) -> None:
+    by_invitation = settings.second_factor.enrolment == "invite"
+    act = "invite" if by_invitation else "enrol"
+    if any(by_invitation or not one.invited_only for one in roll.lacking):
         output.hint(f"index-gateway user {act} -c {settings.file} USER")
         if not by_invitation:
             output.hint(f"Or let them log in once with a browser at {settings.public_url}")
+    if not by_invitation and any(one.invited_only for one in roll.lacking):
+        output.hint(f"Whose factors were reset: index-gateway user invite -c {settings.file} USER")
 
 
 def _heading(roll: Roll, now: float) -> str:
-    count = len(roll.lacking)
-    people = "1 person has" if count == 1 else f"{count or 'no'} people have"
-    if roll.refused_from is None:
-        return f"Nobody is refused, because enrolment is optional; {people} no second factor."
-    if not roll.refused_at(now):
-        day = datetime.fromtimestamp(roll.refused_from, UTC).date()
-        return f"Nobody is refused before {day}; {people} no second factor yet."
-    if not count:
+    everybody, refused = roll.everybody_at(now), len(roll.refused_at(now))
+    others = _people(len(roll.lacking) - (0 if everybody else refused))
+    if everybody and refused:
+        return f"Refused today: {_people(refused)} no second factor."
+    if everybody:
         return "Nobody is refused today: everybody who is known has a second factor."
-    return f"Refused today: {people} no second factor."
+    nobody = "Nobody is refused"
+    if refused:
+        nobody = (
+            f"Refused today: {_people(refused)} had their factors reset. Nobody else is refused"
+        )
+    if roll.refused_from is None:
+        return f"{nobody}, because enrolment is optional; {others} no second factor."
+    day = datetime.fromtimestamp(roll.refused_from, UTC).date()
+    return f"{nobody} before {day}; {others} no second factor yet."
+
+
+def _people(count: int) -> str:
+    return "1 person has" if count == 1 else f"{count or 'no'} people have"
 
 
 def _state(one: Lacking) -> str:
+    reset = "factors reset, " if one.invited_only else ""
     if one.invited_until:
         until = datetime.fromtimestamp(one.invited_until, UTC)
-        return f"invited until {until:%Y-%m-%d %H:%M} UTC"
+        return f"{reset}invited until {until:%Y-%m-%d %H:%M} UTC"
+    if one.invited_only:
+        return f"{reset}needs an invitation"
     return "no second factor" if one.seen else "has never logged in here"

@@ -9,11 +9,13 @@ Bringing what is sealed in accounts under the active key after a rotation.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final, TypeVar
 
 from gateway.core.accounts.factor import Adoptable, Factor, Issuable, Sealing
-from gateway.core.accounts.records import Account, Invitation, Recovery, usable_label
+from gateway.core.accounts.records import Account, Invitation, Recovery, load, usable_label
 from gateway.core.accounts.repository import Accounts
 from gateway.core.audit.events import Event, Origin
 from gateway.core.crypto.signing import token
@@ -22,10 +24,14 @@ from gateway.core.login.browser import invitation_digest
 from gateway.core.login.self_service import FactorRow, factor_rows
 from gateway.core.login.services import Services
 from gateway.core.notices.events import Notice
+from gateway.core.store import PAGE
 from gateway.core.urls import INVITE
 from gateway.core.user_id import user_id as id_of
 
 _ORIGIN = Origin(user_agent="index-gateway user")
+_AT_ONCE: Final = 64  # writes that share a transaction of SQLite
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +87,18 @@ class Admin:
     def __init__(self, parts: Services) -> None:
         self._services = parts
 
-    async def people(self) -> list[Person]:
-        """Everybody who logged in here or was invited, and was not removed since, by id."""
-        found = [
-            await self._services.accounts.get(user_id)
-            for user_id in await self._services.accounts.ids()
-        ]
-        return [await self._person(one) for one in found if one is not None and not one.removed]
+    async def people(self) -> AsyncIterator[list[Person]]:
+        """Everybody who logged in here or was invited, and was not removed since, by id.
+
+        In pages, so that the first come at once and no list of all is kept.
+        """
+        async for ids in self._services.accounts.pages():
+            found = await self._services.accounts.many(ids)
+            yield await self._persons([one for one in found if one and not one.removed])
 
     async def show(self, user: str) -> Person:
-        return await self._person(await self._known(user))
+        (person,) = await self._persons([await self._known(user)])
+        return person
 
     async def enrol(self, user: str, device: str = "phone") -> NewFactor:
         """Give somebody a TOTP secret and recovery codes, in force at once.
@@ -121,6 +129,7 @@ class Admin:
             return changed, None
 
         await self._services.accounts.change(user_id, user, work, now=now)
+        await self._services.sweep(user_id)
         await self._record(Event.ENROLLED, user_id, f"totp {label}")
         await self._record(Event.RECOVERY_CODES_MADE, user_id)
         return NewFactor(offer.shown, offer.state, codes)
@@ -212,21 +221,34 @@ class Admin:
     ) -> None:
         await self._services.audit.record(event, user_id, _ORIGIN, factor=factor, detail=detail)
 
-    async def _person(self, account: Account) -> Person:
-        invitation, now = account.invitation, self._services.clock()
-        live = invitation is not None and invitation.expires > now
-        return Person(
-            id=account.id,
-            user=account.user,
-            factors=factor_rows(account),
-            recovery_left=len(account.recovery.codes),
-            enrolled=account.enrolled,
-            last_used=max((one.used for one in account.devices), default=0.0),
-            wrong_codes=await self._services.throttle.tries(account.id),
-            invited_until=invitation.expires if invitation and live else 0.0,
-            sessions=len(await self._services.sessions.of(account.id)),
-            devices=len(await self._services.devices.of(account.id, account.epoch)),
-        )
+    async def _persons(self, accounts: Sequence[Account]) -> list[Person]:
+        """At most a page of accounts as an administrator sees them."""
+        epochs = {one.id: one.epoch for one in accounts}
+        tries = await self._services.throttle.tries_of(list(epochs))
+        sessions = await self._services.sessions.of_many(epochs)
+        devices = await self._services.devices.of_many(epochs)
+        now = self._services.clock()
+        return [
+            Person(
+                id=one.id,
+                user=one.user,
+                factors=factor_rows(one),
+                recovery_left=len(one.recovery.codes),
+                enrolled=one.enrolled,
+                last_used=max((device.used for device in one.devices), default=0.0),
+                wrong_codes=tries.get(one.id, 0),
+                invited_until=invited_until(one, now),
+                sessions=len(sessions.get(one.id, ())),
+                devices=len(devices.get(one.id, ())),
+            )
+            for one in accounts
+        ]
+
+
+def invited_until(account: Account, now: float) -> float:
+    """When a live invitation ends; 0 for none."""
+    invitation = account.invitation
+    return invitation.expires if invitation and invitation.expires > now else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,11 +256,14 @@ class Lacking:
     """Somebody without a second factor.
 
     seen: has logged in here, or was invited. invited_until: 0 for no live invitation.
+    invited_only: whether nothing but an invitation lets them in, whoever else may do without a
+        second factor (their factors were reset).
     """
 
     user: str
     seen: bool
     invited_until: float = 0.0
+    invited_only: bool = False
 
 
 async def lacking(accounts: Accounts, names: Iterable[str], *, now: float) -> tuple[Lacking, ...]:
@@ -249,18 +274,23 @@ async def lacking(accounts: Accounts, names: Iterable[str], *, now: float) -> tu
             looked at in any case. Who was removed is left out.
     """
     people = {id_or_name(name): name for name in names}
-    for known in await accounts.ids():
-        people.setdefault(known, known)
+    async for ids in accounts.pages():
+        for known in ids:
+            people.setdefault(known, known)
     found = []
-    for id, name in sorted(people.items()):
-        account = await accounts.get(id)
-        if account is None:
-            found.append(Lacking(name, seen=False))
-        elif not account.protected and not account.removed:
-            invitation = account.invitation
-            live = invitation.expires if invitation and invitation.expires > now else 0.0
-            found.append(Lacking(account.user, seen=True, invited_until=live))
+    for page in _batched(sorted(people), PAGE):
+        for id, account in zip(page, await accounts.many(page), strict=True):
+            if account is None:
+                found.append(Lacking(people[id], seen=False))
+            elif not account.protected and not account.removed:
+                until = invited_until(account, now)
+                found.append(Lacking(account.user, True, until, account.invited_only))
     return tuple(found)
+
+
+def _batched(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """The items in their order, at most so many at a time."""
+    return (items[at : at + size] for at in range(0, len(items), size))
 
 
 def id_or_name(name: str) -> str:
@@ -291,19 +321,29 @@ async def reseal(accounts: Accounts, factors: Mapping[str, Factor], *, now: floa
         SealBroken: a secret that none of the keys opens.
     """
     sealing = [factor for factor in factors.values() if isinstance(factor, Sealing)]
-    ids = await accounts.ids()
-    changed = 0
-    for known in ids:
-        account = await accounts.get(known)
-        if account is None or _fresh(sealing, account) == account:
-            continue
-
-        def work(present: Account) -> tuple[Account, None]:
-            return _fresh(sealing, present), None
-
-        await accounts.change(known, account.user, work, now=now)
-        changed += 1
-    return Resealed(len(ids), changed)
+    looked_at = changed = 0
+    async for ids in accounts.pages():
+        records = await accounts.records(ids)
+        old = [
+            (account, record)
+            for record in records
+            if record and _fresh(sealing, account := load(record.value)) != account
+        ]
+        for some in _batched(old, _AT_ONCE):
+            await asyncio.gather(
+                *(
+                    accounts.change(
+                        account.id,
+                        account.user,
+                        lambda present: (_fresh(sealing, present), None),
+                        now=now,
+                        seen=record,
+                    )
+                    for account, record in some
+                )
+            )
+        looked_at, changed = looked_at + len(ids), changed + len(old)
+    return Resealed(looked_at, changed)
 
 
 def _fresh(sealing: Iterable[Sealing], account: Account) -> Account:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Awaitable, Callable
+from typing import cast
 
 import pytest
 
 from gateway.core.administration import Admin, Lacking, Resealed, lacking, reseal
+from gateway.core.administration import Person as Listed
 from gateway.core.audit.events import Event
 from gateway.core.crypto.keyring import KeyRing
 from gateway.core.errors import Refusal
+from gateway.core.login.flow import SWEEP_EVERY
 from gateway.core.login.models import Enrolment
 from gateway.core.notices.events import Notice
+from gateway.core.store import Store
 from gateway.core.throttle.limits import PERSON
 from gateway.factors import make_factors
 from tests.core.world import (
@@ -29,6 +34,10 @@ from tests.core.world import (
 @pytest.fixture
 def admin(world: World) -> Admin:
     return Admin(world.flow.services)
+
+
+async def people_of(admin: Admin) -> list[Listed]:
+    return [person async for page in admin.people() for person in page]
 
 
 async def test_an_enrolled_person_can_log_in(world: World, admin: Admin) -> None:
@@ -82,7 +91,7 @@ async def test_who_is_removed_is_forgotten_and_comes_back_by_invitation(
     assert world.ledger.names()[-1] is Event.REMOVED
     assert await world.flow.earned.session(passed.session_cookie) is None
     assert await world.flow.earned.verified(passed.held.issued[0].credential) is None
-    assert await admin.people() == []
+    assert await people_of(admin) == []
     for work in (admin.show("alice"), admin.reset("alice", "why"), admin.remove("alice")):
         with pytest.raises(Refusal, match="no_such_person"):
             await work
@@ -97,7 +106,7 @@ async def test_who_is_removed_is_forgotten_and_comes_back_by_invitation(
     with pytest.raises(Refusal, match="invite_required"):
         await world.flow.entering.begin("alice", earned("alice"), alice.caller)
     await admin.invite("alice")
-    assert [person.id for person in await admin.people()] == ["alice"]
+    assert [person.id for person in await people_of(admin)] == ["alice"]
     assert [
         one.user for one in await lacking(world.flow.services.accounts, [], now=world.clock())
     ] == ["alice"]
@@ -176,7 +185,7 @@ async def test_everybody_known_is_listed(world: World, admin: Admin) -> None:
     free = world.other(required_from=world.clock() + 60)
     await free.flow.entering.begin("carol", earned("carol"), caller())
     await free.flow.at_once.prove("dave", None, (), caller())
-    people = await admin.people()
+    people = await people_of(admin)
     assert [(one.id, one.protected, bool(one.invited_until)) for one in people] == [
         ("alice", True, False),
         ("bob", False, True),
@@ -189,7 +198,7 @@ async def test_somebody_unknown_is_said_to_be(admin: Admin) -> None:
     for work in (admin.show("nobody"), admin.reset("nobody", "why")):
         with pytest.raises(Refusal, match="no_such_person"):
             await work
-    assert await admin.people() == []
+    assert await people_of(admin) == []
 
 
 async def test_a_rotation_can_be_cut_off_and_done_again(world: World, admin: Admin) -> None:
@@ -210,3 +219,43 @@ async def test_a_rotation_can_be_cut_off_and_done_again(world: World, admin: Adm
         make_factors(only_new, world.limits)["totp"].check(
             account, phone.code(world.clock()), challenge=b"", now=world.clock()
         )
+
+
+class Counted:
+    """A store that counts what is asked of it."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.calls = 0
+
+    def __getattr__(self, name: str) -> object:
+        self.calls += 1
+        return getattr(self.store, name)
+
+
+LISTS: dict[str, Callable[[World], Awaitable[object]]] = {
+    "list": lambda world: people_of(Admin(world.flow.services)),
+    "lacking": lambda world: lacking(
+        world.flow.services.accounts, ["alice", "nobody"], now=world.clock()
+    ),
+    "reseal": lambda world: reseal(
+        world.flow.services.accounts, world.flow.services.factors, now=world.clock()
+    ),
+    "sweep": lambda world: world.flow.sweep(),
+}
+
+
+@pytest.mark.parametrize("work", LISTS)
+async def test_a_list_costs_as_many_calls_for_many_as_for_few(world: World, work: str) -> None:
+    counted = Counted(world.store)
+    seen = World(cast("Store", counted), world.clock)
+    calls = []
+    for names in ("abc", "defghijklmnopqrst"):
+        for name in names:
+            await world.enrol(Person(name))
+            await seen.flow.entering.begin(name, earned(name), caller())
+        world.clock.turn(SWEEP_EVERY)
+        before = counted.calls
+        await LISTS[work](seen)
+        calls.append(counted.calls - before)
+    assert calls[0] == calls[1] < 10

@@ -79,7 +79,7 @@ def test_pypiserver_has_no_list_and_that_is_said(tmp_path: Path, pypiserver: Ind
     gateway.command("user", "reset", "--reason", "lost", "bob")
     lines, said = told(gateway)
     assert lines[0] == "Refused today: 1 person has no second factor."
-    assert re.fullmatch(r"  bob  invited until \S+ \S+ UTC", lines[1]), lines
+    assert re.fullmatch(r"  bob  factors reset, invited until \S+ \S+ UTC", lines[1]), lines
     assert f"hint: index-gateway user invite -c {gateway.config} USER" in said
 
 
@@ -131,3 +131,30 @@ def test_the_heading_says_from_when_on(
     lines, _ = told(gateway, code=int(heading.startswith("Refused today")))
     assert lines[0].startswith(heading.format(day=day))
     assert lines[1].split()[:2] == ["bob", "invited"]
+
+
+@pytest.mark.parametrize(
+    ("days", "rest"),
+    [
+        (None, "Nobody else is refused, because enrolment is optional; 1 person has no second"),
+        (2, "Nobody else is refused before {day}; 1 person has no second factor yet."),
+    ],
+    ids=["optional", "in two days"],
+)
+def test_whose_factors_were_reset_is_refused_in_any_case(
+    days: int | None, rest: str, tmp_path: Path, pypiserver: Index
+) -> None:
+    day = (datetime.now(UTC).date() + timedelta(days or 0)).isoformat()
+    changes: dict[str, Any] = {"second_factor__enrolment": "optional"}
+    if days is not None:
+        changes = {"second_factor__required_from": datetime.fromisoformat(day).date()}
+    gateway = configure(tmp_path, "pypiserver", pypiserver.url, **changes)
+    gateway.command("user", "invite", "--json", "alice")
+    gateway.command("user", "enrol", "--json", "bob")
+    gateway.command("user", "reset", "--reason", "lost", "bob")
+    lines, said = told(gateway)
+    heading = f"Refused today: 1 person has had their factors reset. {rest.format(day=day)}"
+    assert lines[0].startswith(heading)
+    assert line_of(lines, "alice").startswith("alice invited until")
+    assert line_of(lines, "bob").startswith("bob factors reset, invited until")
+    assert f"hint: Whose factors were reset: index-gateway user invite -c {gateway.config}" in said

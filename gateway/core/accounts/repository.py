@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from typing import Final, TypeVar
 
 from gateway.core.accounts.records import Account, dump, load
-from gateway.core.store import Key, Store, StoreUnavailable
+from gateway.core.store import PAGE, Key, Record, Store, StoreUnavailable
 
 _ROUNDS: Final = 100
 
@@ -24,13 +24,27 @@ class Accounts:
         record = await self._store.get(_key(user_id))
         return load(record.value) if record else None
 
+    async def many(self, ids: Sequence[str]) -> list[Account | None]:
+        """The accounts of at most `PAGE` ids, in their order."""
+        return [load(one.value) if one else None for one in await self.records(ids)]
+
+    async def records(self, ids: Sequence[str]) -> list[Record | None]:
+        """The same as they are stored; `change` takes one that was just read."""
+        return await self._store.get_many([_key(id) for id in ids])
+
     async def epoch(self, user_id: str) -> int:
         """The person's epoch, 0 where there is no account yet."""
         account = await self.get(user_id)
         return account.epoch if account else 0
 
     async def change(
-        self, user_id: str, user: str, work: Callable[[Account], tuple[Account, T]], *, now: float
+        self,
+        user_id: str,
+        user: str,
+        work: Callable[[Account], tuple[Account, T]],
+        *,
+        now: float,
+        seen: Record | None = None,
     ) -> T:
         """Read, work, write if unchanged; again when another was faster.
 
@@ -40,6 +54,7 @@ class Accounts:
             work: called with the account as it stands (a new one where there is none),
                 possibly several times; it must be free of side effects. What it raises
                 ends the change.
+            seen: the record, where it was just read.
 
         Returns:
             What `work` gave beside the account.
@@ -48,7 +63,7 @@ class Accounts:
             StoreUnavailable: also after 100 lost races.
         """
         for _ in range(_ROUNDS):
-            record = await self._store.get(_key(user_id))
+            record, seen = seen or await self._store.get(_key(user_id)), None
             account = load(record.value) if record else Account(user_id, user, created=now)
             changed, result = work(account)
             if record and changed == account:
@@ -73,10 +88,13 @@ class Accounts:
         """Make a handle lead to a person. Written before the account, so none is lost."""
         await self._store.put(Key("handle", "", handle), user_id.encode())
 
-    async def ids(self) -> list[str]:
+    async def pages(self, limit: int = PAGE) -> AsyncIterator[list[str]]:
         """The ids of everybody with an account (and of those cut off while getting or losing
-        one)."""
-        return [name for name, _ in await self._store.items("person", "")]
+        one), in order, so many at a time."""
+        page = await self._store.names("person", "", limit=limit)
+        while page:
+            yield page
+            page = await self._store.names("person", "", after=page[-1], limit=limit)
 
     async def unlist(self, user_id: str, handle: str) -> None:
         """Leave a removed person out of the list, and their handle out of the index."""

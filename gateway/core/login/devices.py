@@ -7,6 +7,7 @@ login there: what a sign-in by passkey alone goes on with.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +19,7 @@ from gateway.core.crypto.signing import Tickets, token
 from gateway.core.login.models import FlowLimits, Held
 from gateway.core.login.sealing import seal, unseal
 from gateway.core.login.sessions import CHANGED, LINGER, OVER
-from gateway.core.store import Key, Store
+from gateway.core.store import Key, Record, Store
 from gateway.core.wording import device_name
 
 _PURPOSE = "device"
@@ -117,8 +118,16 @@ class Devices:
 
     async def of(self, user_id: str, epoch: int) -> list[Remembered]:
         """The live devices of a person, last used first."""
+        return self._live(user_id, epoch, await self._store.items("device", user_id))
+
+    async def of_many(self, epochs: Mapping[str, int]) -> dict[str, list[Remembered]]:
+        """The same of many people, whose epochs these are; those who have none are left out."""
+        found = await self._store.items_of("device", list(epochs))
+        return {id: self._live(id, epochs[id], items) for id, items in found.items()}
+
+    def _live(self, user_id: str, epoch: int, items: list[tuple[str, Record]]) -> list[Remembered]:
         found = []
-        for name, record in await self._store.items("device", user_id):
+        for name, record in items:
             data = json.loads(record.value)
             data.pop("sealed")
             if data["epoch"] == epoch and data["expires"] > self._clock():

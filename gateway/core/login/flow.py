@@ -53,5 +53,4 @@ class Flow:
         """
         turn = Key("told", "", "sweep")
         if await self.services.store.claim(turn, expires=self.services.clock() + SWEEP_EVERY - 1):
-            for user_id in await self.services.accounts.ids():
-                await self.services.sweep(user_id)
+            await self.services.sweep_due()

@@ -16,10 +16,10 @@ from gateway.core.login.credentials import Credentials
 from gateway.core.login.devices import Devices
 from gateway.core.login.models import FlowLimits
 from gateway.core.login.pending import PendingLogins
-from gateway.core.login.sessions import Sessions
+from gateway.core.login.sessions import LINGER, Sessions
 from gateway.core.login.verification import Proofs
 from gateway.core.notices.events import Notifier
-from gateway.core.store import Key, Store
+from gateway.core.store import SWEPT, Key, Store
 from gateway.core.throttle.attempts import Throttle
 from gateway.core.throttle.passwords import Guessing
 
@@ -57,6 +57,17 @@ class Services:
         """End, and record, what is over of a person's sessions and remembered devices."""
         await self.sessions.sweep(user_id)
         await self.devices.sweep(user_id)
+
+    async def sweep_due(self) -> None:
+        """The same of everybody who has any whose time is over; nobody else is looked at."""
+        before = self.clock() + LINGER
+        for kind in sorted(SWEPT):
+            going_on, after = True, ""
+            while going_on:
+                owners, after = await self.store.ending(kind, before=before, after=after)
+                for user_id in owners:
+                    await self.sweep(user_id)
+                going_on = bool(after)
 
 
 def assemble(

@@ -11,6 +11,7 @@ ever it came (`sweep`).
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -145,8 +146,16 @@ class Sessions:
     async def of(self, user_id: str) -> list[Session]:
         """The live sessions of a person, last used first, without upstream credentials."""
         items = await self._store.items("session", user_id)
+        epoch = await self._accounts.epoch(user_id) if items else 0
+        return self._live(user_id, epoch, items)
+
+    async def of_many(self, epochs: Mapping[str, int]) -> dict[str, list[Session]]:
+        """The same of many people, whose epochs these are; those who have none are left out."""
+        found = await self._store.items_of("session", list(epochs))
+        return {id: self._live(id, epochs[id], items) for id, items in found.items()}
+
+    def _live(self, user_id: str, epoch: int, items: list[tuple[str, Record]]) -> list[Session]:
         found = [_load(user_id, name, record.value)[0] for name, record in items]
-        epoch = await self._accounts.epoch(user_id) if found else 0
         now = self._clock()
         live = [one for one in found if one.epoch == epoch and self._in_time(one, now)]
         return sorted(live, key=lambda one: one.last_seen, reverse=True)

@@ -106,10 +106,16 @@ class Throttle:
         gone = [await self._store.delete(Key("tries", user_id, name)) for name, _ in found]
         return sum(gone)
 
-    async def tries(self, user_id: str) -> int:
-        """Wrong codes of a person in the last 30 days from networks new to that person."""
-        record = await self._store.get(_tries(user_id, "all"))
-        return len(_recent(_load(record.value), self._clock(), _LONGEST)) if record else 0
+    async def tries_of(self, ids: Sequence[str]) -> dict[str, int]:
+        """Wrong codes in the last 30 days, from networks new to the person, by who had any."""
+        found = await self._store.items_of("tries", ids)
+        now = self._clock()
+        return {
+            id: len(_recent(_load(record.value), now, _LONGEST))
+            for id, items in found.items()
+            for name, record in items
+            if name == "all"
+        }
 
     # -- how -------------------------------------------------------------------------------
 
