@@ -70,7 +70,7 @@ bench:
 screenshots:
 	@tools/install dev
 	@tools/test-servers
-	$(BIN)/python -m pytest tests/e2e -k screenshots --screenshots build/screenshots
+	$(BIN)/python -m pytest tests/web/test_screenshots.py --screenshots build/screenshots
 
 docs:
 	@tools/install dev

@@ -24,7 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Pictures are taken when they are asked for; otherwise there is nothing to skip."""
-    if collection_path.name == "test_browser_screenshots.py":
+    if collection_path.name == "test_screenshots.py":
         return config.getoption("--screenshots") is None or None
     return None
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import count
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pytest_aiohttp import AiohttpRawServer
 
 from gateway.core.errors import Refusal
 from gateway.core.http.facts import Facts
@@ -16,27 +16,26 @@ from gateway.core.upstream import Attempt, Credential, UpstreamResponse
 from gateway.upstreams import UPSTREAMS, FormOptions
 from tests.conftest import PYPISERVER_USERS
 from tests.contracts.upstream_cases import Case, facts_of, form_server
-from tests.gate.recorder import Recorder
 from tests.support import servers
 
 _numbers = count(1)
 
 
 @pytest.fixture(params=sorted(UPSTREAMS))
-def case(request: pytest.FixtureRequest) -> Iterator[Case]:
+async def case(request: pytest.FixtureRequest, aiohttp_raw_server: AiohttpRawServer) -> Case:
     kind = request.param
     upstream = UPSTREAMS[kind](FormOptions())
     if kind == "devpi":
         index: servers.Index = request.getfixturevalue("devpi_server")
         name = f"contract{next(_numbers)}"
         person = Credential(name, index.person(name))
-        yield Case(upstream, index.url, person, ("/+login", False))
-    elif kind == "pypiserver":
+        return Case(upstream, index.url, person, ("/+login", False))
+    if kind == "pypiserver":
         index = request.getfixturevalue("pypiserver")
-        yield Case(upstream, index.url, Credential("alice", PYPISERVER_USERS["alice"]))
-    else:
-        with Recorder(form_server) as recorder:
-            yield Case(upstream, recorder.url, Credential("alice", "right"), ("/login", True))
+        return Case(upstream, index.url, Credential("alice", PYPISERVER_USERS["alice"]))
+    server = await aiohttp_raw_server(form_server, debug=False)
+    url = str(server.make_url("")).rstrip("/")
+    return Case(upstream, url, Credential("alice", "right"), ("/login", True))
 
 
 def blank(*fields: tuple[str, str], method: str = "GET", path: str = "/") -> Facts:

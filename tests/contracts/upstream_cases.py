@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import parse_qs
+
+from aiohttp import web
 
 from gateway.core.http.facts import Facts
 from gateway.core.upstream import Call, Credential, Upstream
 from gateway.upstreams.client import Address, Calls
-from tests.gate.recorder import Seen
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,11 @@ def facts_of(call: Call) -> Facts:
     return Facts(call.method, call.target, path, query, fields, None)
 
 
-def form_server(seen: Seen) -> bytes:
+async def form_server(request: web.BaseRequest) -> web.Response:
     """A server with a login form: `right` is everybody's password."""
-    if seen.line.startswith(b"POST /login"):
-        form = parse_qs(seen.body.decode())
-        if form.get("password") == ["right"]:
-            return (
-                b"HTTP/1.1 302 Found\r\nLocation: /home\r\nContent-Length: 0\r\n"
-                b"Set-Cookie: sessionid=s3cr3t; Max-Age=600; HttpOnly\r\n\r\n"
-            )
-    return b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<form>"
+    if request.method == "POST" and request.path == "/login":
+        form = await request.post()
+        if form.getall("password", []) == ["right"]:
+            cookie = "sessionid=s3cr3t; Max-Age=600; HttpOnly"
+            return web.Response(status=302, headers={"Location": "/home", "Set-Cookie": cookie})
+    return web.Response(text="<form>")

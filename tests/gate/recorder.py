@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable
@@ -64,7 +65,8 @@ class Recorder:
             threading.Thread(target=self._serve, args=(line,), daemon=True).start()
 
     def _serve(self, line: socket.socket) -> None:
-        with line, line.makefile("rb") as stream:
+        # A gateway that is stopped, or refuses in the middle, resets the connection.
+        with contextlib.suppress(ConnectionError), line, line.makefile("rb") as stream:
             while True:
                 head = b""
                 while not head.endswith(b"\r\n\r\n"):

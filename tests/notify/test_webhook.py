@@ -8,11 +8,11 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import pytest
 from aiohttp import web
+from pytest_aiohttp import AiohttpServer
 
 from gateway.notify.courier import Undelivered
 from gateway.notify.webhook import Webhook, signature
@@ -34,18 +34,13 @@ class Receiver:
 
 
 @pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
+async def receiver(aiohttp_server: AiohttpServer) -> Receiver:
     receiver = Receiver()
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", receiver.handle)
-    runner = web.AppRunner(application)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    host, port = runner.addresses[0][:2]
-    receiver.url = f"http://{host}:{port}/hook"
-    yield receiver
-    await runner.cleanup()
+    server = await aiohttp_server(application)
+    receiver.url = str(server.make_url("/hook"))
+    return receiver
 
 
 def webhook(receiver: Receiver, clock: Clock) -> Webhook:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from typing import TypeAlias
 from urllib.parse import urlencode, urlsplit
 
-import aiohttp
 from aiohttp import web
+from aiohttp.test_utils import TestClient
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway.app.domain import jar_of
@@ -22,6 +23,9 @@ from tests.core.world import FIREFOX, Person, World, earned
 from tests.web.markup import Form, Markup
 
 URLENCODED = "application/x-www-form-urlencoded"
+
+Handler: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+Http: TypeAlias = TestClient[web.BaseRequest, None]
 
 
 @dataclass
@@ -83,12 +87,11 @@ class Page:
 
 @dataclass
 class Site:
-    """One gateway's pages, served on loopback. `public` is the address people use."""
+    """One gateway's pages. `public` is the address people use."""
 
     world: World
     doorman: Doorman
     public: str
-    port: int = 0
 
     @property
     def trail(self) -> Trail:
@@ -110,17 +113,14 @@ class Site:
             config=PagesConfig("Example packages", self.public),
         )
 
-    async def start(self) -> web.ServerRunner:
+    def handler(self) -> Handler:
+        """What a server on loopback calls (`aiohttp_raw_server`)."""
         pages = self.pages()
 
-        async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        async def handle(request: web.BaseRequest) -> web.StreamResponse:
             return await pages.handle(request, facts_of(request))
 
-        runner = web.ServerRunner(web.Server(handler))
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", self.port).start()
-        self.port = runner.addresses[0][1]
-        return runner
+        return handle
 
 
 def facts_of(request: web.BaseRequest) -> Facts:
@@ -134,12 +134,16 @@ def facts_of(request: web.BaseRequest) -> Facts:
     return Facts(request.method, request.raw_path, target.path, target.query, fields, client)
 
 
+Connect: TypeAlias = Callable[[Site], Awaitable[Http]]
+"""Serves the pages of a site; the fixture `connect`."""
+
+
 @dataclass
 class Browser:
     """Keeps cookies, says where its requests come from, and never follows by itself."""
 
     site: Site
-    http: aiohttp.ClientSession
+    http: Http
     cookies: dict[str, str] = field(default_factory=dict)
 
     async def send(
@@ -163,7 +167,7 @@ class Browser:
         given |= headers or {}
         async with self.http.request(
             method,
-            f"http://127.0.0.1:{self.site.port}{target}",
+            target,
             headers=CIMultiDict(
                 {name: value for name, value in given.items() if value is not None}
             ),

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Literal
 
 import pytest
 from playwright.async_api import Browser, Page, expect
+from pytest_aiohttp import AiohttpRawServer
 
 from gateway.core.login.models import FlowLimits
 from tests.core.world import Person, Phone, World, make_world
 from tests.web import chrome
 from tests.web.chrome import Authenticators, Watch, press
-from tests.web.conftest import NewBrowser
 from tests.web.site import Doorman, Site
-from tests.web.tour import Tour, command_line_login
+from tests.web.site import Page as Answer
+from tests.web.tour import command_line_login
 
 
 @pytest.fixture
@@ -29,13 +30,15 @@ def limits() -> FlowLimits:
 
 
 @pytest.fixture
-async def site(tmp_path: Path, limits: FlowLimits) -> AsyncIterator[Site]:
-    """The same site as elsewhere, on the port that its public address names."""
+async def site(
+    tmp_path: Path, limits: FlowLimits, aiohttp_raw_server: AiohttpRawServer
+) -> AsyncIterator[Site]:
+    """The same site as elsewhere, also on the port that its public address names."""
     world = make_world(tmp_path, limits)
-    made = Site(world, Doorman(), limits.public_url, int(limits.public_url.rpartition(":")[2]))
-    runner = await made.start()
+    made = Site(world, Doorman(), limits.public_url)
+    port = int(limits.public_url.rpartition(":")[2])
+    await aiohttp_raw_server(made.handler(), port=port, debug=False)
     yield made
-    await runner.cleanup()
     await world.store.close()
 
 
@@ -385,14 +388,12 @@ async def test_a_login_takes_only_the_keyboard(tab: Page, alice: Person, world: 
 )
 async def test_axe_finds_nothing_on_any_page(
     browser_program: Browser,
-    new_browser: NewBrowser,
-    alice: Person,
+    pages: Mapping[str, Answer],
     site: Site,
     watch: Watch,
     scheme: Literal["light", "dark"],
     width: int,
 ) -> None:
-    pages = await Tour(new_browser(), new_browser(), new_browser(), alice).all()
     context = await browser_program.new_context(
         color_scheme=scheme, viewport={"width": width, "height": 800}, reduced_motion="reduce"
     )
@@ -408,10 +409,9 @@ async def test_axe_finds_nothing_on_any_page(
 
 
 async def test_focus_is_seen_and_large_text_fits_on_every_page(
-    browser_program: Browser, new_browser: NewBrowser, alice: Person, site: Site
+    browser_program: Browser, pages: Mapping[str, Answer], site: Site
 ) -> None:
     """On a window of 640 pixels, which is 1280 at 200%, and with the system's own colours."""
-    pages = await Tour(new_browser(), new_browser(), new_browser(), alice).all()
     context = await browser_program.new_context(
         viewport={"width": 640, "height": 800}, forced_colors="active"
     )

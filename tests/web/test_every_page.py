@@ -12,14 +12,7 @@ from gateway.web.responses import CODES, WEBAUTHN, policy
 from gateway.web.routes import ROUTES, WITH_TAIL
 from tests.core.world import Person
 from tests.support.pages import SHIELD
-from tests.web.conftest import NewBrowser
 from tests.web.site import Browser, Page, Site
-from tests.web.tour import Tour
-
-
-@pytest.fixture
-async def pages(new_browser: NewBrowser, alice: Person) -> Mapping[str, Page]:
-    return await Tour(new_browser(), new_browser(), new_browser(), alice).all()
 
 
 def is_html(page: Page) -> bool:

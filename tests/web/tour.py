@@ -8,7 +8,7 @@ from gateway.core.accounts.records import Account, WebauthnKey
 from gateway.core.errors import Refusal
 from gateway.web.handlers.activity import WORDS
 from tests.core.world import Person, Phone, World, caller, token_of, wrong_code
-from tests.web.site import Browser, Page, Site
+from tests.web.site import Browser, Connect, Page, Site
 
 DEVPI_CLIENT = "devpi-client/7.3.0 (py3.11.2; linux)"
 
@@ -48,6 +48,7 @@ class Tour:
     bob: Browser
     alice: Browser
     person: Person
+    connect: Connect
     seen: dict[str, Page] = field(default_factory=dict)
 
     @property
@@ -151,8 +152,6 @@ class Tour:
         site = self.nobody.site
         later = site.world.other(required_from=site.world.clock() + 5 * 86400 + 60)
         gentle = Site(later, site.doorman, site.public)
-        runner = await gentle.start()
-        carol = Browser(gentle, self.nobody.http)
+        carol = Browser(gentle, await self.connect(gentle))
         first = await carol.give_password("carol", next="/simple/")
         self.seen["grace period"] = await carol.follow(first)
-        await runner.cleanup()
