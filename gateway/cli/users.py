@@ -199,7 +199,7 @@ def run(config: Path, work: Callable[[Admin], Awaitable[T]]) -> T:
 
 async def _print_list(admin: Admin, as_json: bool) -> None:
     """Print everybody, page by page."""
-    form = _JsonList() if as_json else _Table()
+    form = _JsonList() if as_json else _PeopleTable()
     async for page in admin.people():
         if page:
             click.echo(form.page(page))
@@ -209,7 +209,7 @@ async def _print_list(admin: Admin, as_json: bool) -> None:
 _COLUMNS = ("USER", "FACTORS", "RECOVERY CODES", "LAST USED", "WRONG CODES")
 
 
-class _Table:
+class _PeopleTable:
     """One line a person. Columns are as wide as the pages so far need."""
 
     def __init__(self) -> None:
