@@ -20,9 +20,10 @@ from gateway.proxy.dispatch import forward, plan
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.http1.request import RequestHead, read_request, unfinished
 from gateway.proxy.http1.request_fields import COOKIE
+from gateway.proxy.http1.route import Rendered
 from gateway.proxy.http1.syntax import fields
 from gateway.proxy.ports import Answer, Forward
-from gateway.proxy.rewrite import Rendered, own_answer
+from gateway.proxy.rewrite import own_answer
 from gateway.proxy.stages import Between, Gone, Linger, Stage
 from gateway.proxy.turns import Turns
 

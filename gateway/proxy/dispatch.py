@@ -12,9 +12,9 @@ from gateway.proxy.handover import Handed
 from gateway.proxy.http1.body import BadChunk, Body, ChunkDecoder, SizedBody
 from gateway.proxy.http1.request import RequestHead
 from gateway.proxy.http1.request_fields import CREDENTIAL
+from gateway.proxy.http1.route import Route
 from gateway.proxy.inspection import Inspection
 from gateway.proxy.ports import Answer, Forward, HandOver, Inspect, Plan
-from gateway.proxy.rewrite import Route
 from gateway.proxy.stages import Planning
 from gateway.proxy.watched import exchange_for
 

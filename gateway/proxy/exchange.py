@@ -15,9 +15,10 @@ from gateway.core.errors import Slug
 from gateway.proxy.connection import Why
 from gateway.proxy.http1.body import BODY_ENDS, BadChunk, Body, SizedBody
 from gateway.proxy.http1.request import RequestHead
+from gateway.proxy.http1.route import Route
 from gateway.proxy.late import Late
 from gateway.proxy.relay import Relay
-from gateway.proxy.rewrite import Route, request_head
+from gateway.proxy.rewrite import request_head
 from gateway.proxy.splice import AVAILABLE, Mover, Outcome
 from gateway.proxy.upstream_pool import UpstreamConnection
 

@@ -17,11 +17,11 @@ from gateway.core.errors import MESSAGES, Slug
 from gateway.core.http.facts import Facts, IPAddress, Networks, is_trusted
 from gateway.proxy.client import ClientConnection
 from gateway.proxy.descriptors import Descriptors, pending
-from gateway.proxy.http1.request import Base, RequestHead, RequestKind
+from gateway.proxy.http1.request import Base, RequestHead
 from gateway.proxy.http1.request_fields import Said
+from gateway.proxy.http1.route import Rendered, RequestKind, Route
 from gateway.proxy.limits import Limits
 from gateway.proxy.ports import Answer, Forward, Gate, PageServer
-from gateway.proxy.rewrite import Rendered, Route
 from gateway.proxy.room import Room
 from gateway.proxy.splice import Pipes
 from gateway.proxy.upstream_pool import Pool, UpstreamAddress

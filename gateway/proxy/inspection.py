@@ -17,8 +17,8 @@ from gateway.proxy.exchange import Exchange
 from gateway.proxy.handover import Handed
 from gateway.proxy.http1.body import BODY_ENDS, BadChunk, Body, ChunkDecoder, chunk
 from gateway.proxy.http1.request import RequestHead
+from gateway.proxy.http1.route import Route
 from gateway.proxy.ports import Answer, Forward, HandOver, Inspect, Inspector, Plan
-from gateway.proxy.rewrite import Route
 from gateway.proxy.watched import exchange_for
 
 if TYPE_CHECKING:

@@ -12,12 +12,6 @@ from typing import Final
 
 from gateway.proxy.http1.response import AnswerHead
 
-ASKS_FOR_LESS: Final = frozenset(
-    {"accept-encoding", "if-match", "if-modified-since", "if-none-match", "if-range",
-     "if-unmodified-since", "range"}
-)  # fmt: skip
-"""Fields of a request that may be answered with a part of a page, or a packed one."""
-
 _LENGTH: Final = re.compile(rb"(\n(?i:content-length):)[^\r]*+")
 _HTML: Final = "text/html"
 

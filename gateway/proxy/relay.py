@@ -13,10 +13,11 @@ from gateway.proxy.hold import Hold, hands_out_session
 from gateway.proxy.http1.body import BadChunk, ChunkDecoder, EndlessBody
 from gateway.proxy.http1.request import RequestHead
 from gateway.proxy.http1.response import SHAPES, AnswerHead, BadAnswer, read_answer, sized
+from gateway.proxy.http1.route import Route
 from gateway.proxy.late import Late
 from gateway.proxy.page_start import begin_with
 from gateway.proxy.ports import Answer
-from gateway.proxy.rewrite import Route, answer_head
+from gateway.proxy.rewrite import answer_head
 from gateway.proxy.splice import AVAILABLE, Mover, Outcome
 from gateway.proxy.upstream_pool import UpstreamConnection
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.http1.request import RequestHead
 from gateway.proxy.http1.response import AnswerHead
-from gateway.proxy.rewrite import Route
+from gateway.proxy.http1.route import Route
 
 if TYPE_CHECKING:
     from gateway.proxy.client import ClientConnection

@@ -16,7 +16,7 @@ from gateway.cli import run
 from gateway.proxy.http1 import response
 
 MODULES = [
-    *(f"gateway.proxy.{module.name}" for module in pkgutil.iter_modules(gateway.proxy.__path__)),
+    *(module.name for module in pkgutil.walk_packages(gateway.proxy.__path__, "gateway.proxy.")),
     "gateway.core.http.form_dialects",
     "gateway.core.http.path",
     "gateway.web.forms",
@@ -30,7 +30,8 @@ ELSEWHERE = {
     "gateway.proxy.http1.faults": {"_LINE", "_NAME", "_VALUE"},  # words for what was refused
     "gateway.proxy.http1.response": {"_SET_COOKIE"},  # these two write anew what was judged
     "gateway.proxy.page_start": {"_LENGTH", "_HAS_DOCTYPE", "_HAS_NONE"},  # how a page is laid out
-    "gateway.proxy.rewrite": {"_NAME", "_VALUE", "_COOKIE"},
+    "gateway.proxy.http1.route": {"_NAME", "_VALUE"},
+    "gateway.proxy.rewrite": {"_COOKIE"},
     "gateway.proxy.http1.syntax": {"BARE", "TOKENS"},  # imported where they are used
 }
 

@@ -11,38 +11,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from gateway.core.errors import Refusal, Slug
 from gateway.proxy.http1.faults import line_fault, refuse
 from gateway.proxy.http1.request_fields import PLAIN, Said, read_fields
+from gateway.proxy.http1.route import RequestKind
 from gateway.proxy.http1.syntax import BARE, TCHAR
 from gateway.proxy.limits import Limits
 
-if TYPE_CHECKING:
-    from gateway.proxy.rewrite import Route
-
 _LINE: Final = re.compile(rb"(" + TCHAR + rb"{1,32}+) [\x21-\x7e]++ HTTP/1\.([01])")
-_REPEATABLE: Final = frozenset({b"GET", b"HEAD"})
-
-
-class RequestKind:
-    """What first lines have in common, whatever their target.
-
-    last: version 1.0, so no other request follows. repeatable: without a body it may be sent
-    again (RFC 9110 section 9.2.2). route: where all of them go, where that is known
-    (`Forwarder.quick`). plain: a usual answer to one is framed for the client as it comes.
-    """
-
-    __slots__ = ("last", "method", "plain", "repeatable", "route", "version")
-
-    def __init__(self, method: bytes, version: bytes, route: Route | None = None) -> None:
-        self.method = method
-        self.version = version
-        self.last = version == b"0"
-        self.repeatable = method in _REPEATABLE
-        self.route = route
-        self.plain = method == b"GET" and not self.last
 
 
 class RequestHead:

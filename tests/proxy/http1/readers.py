@@ -18,8 +18,9 @@ from gateway.core.errors import Refusal
 from gateway.core.http.path import parse_target
 from gateway.proxy.http1 import request_fields, response
 from gateway.proxy.http1.body import BadChunk, Body, ChunkDecoder, SizedBody
-from gateway.proxy.http1.request import RequestHead, RequestKind, read_request, unfinished
+from gateway.proxy.http1.request import RequestHead, read_request, unfinished
 from gateway.proxy.http1.response import AnswerHead, BadAnswer, read_answer, sized
+from gateway.proxy.http1.route import RequestKind
 from gateway.proxy.http1.syntax import fields
 from gateway.proxy.limits import Limits
 

@@ -11,10 +11,11 @@ import pytest
 
 from gateway.core.http.cookies import OWN_NAMES
 from gateway.proxy.http1 import request_fields
-from gateway.proxy.http1.request import RequestKind, read_request
+from gateway.proxy.http1.request import read_request
+from gateway.proxy.http1.route import Rendered, RequestKind, Route
 from gateway.proxy.limits import Limits
 from gateway.proxy.ports import Forward
-from gateway.proxy.rewrite import Rendered, Route, request_head
+from gateway.proxy.rewrite import request_head
 from tests.proxy.conversation import Peer, Talk, talk
 from tests.proxy.http1.readers import forget_shapes
 from tests.proxy.passgate import PassGate
