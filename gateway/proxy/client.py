@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from gateway.core.errors import Refusal, Slug
 from gateway.core.http.facts import Facts, IPAddress, Unreadable, client_address, read_address
@@ -24,37 +24,45 @@ from gateway.proxy.http1.route import Rendered
 from gateway.proxy.http1.syntax import fields
 from gateway.proxy.ports import Answer, Forward
 from gateway.proxy.rewrite import own_answer
-from gateway.proxy.stages import Between, Gone, Linger, Stage
+from gateway.proxy.roles import Stage
+from gateway.proxy.shared import Shared
+from gateway.proxy.stages import Between, Gone, Linger
 from gateway.proxy.turns import Turns
-
-if TYPE_CHECKING:
-    from gateway.proxy.forwarder import Forwarder
 
 _NONE: Final = Rendered(())
 _UNKNOWN: Final = object()
 _KEPT: Final = 4096  # bytes of fields
 
 
+class Keeper(Protocol):
+    """Who keeps the connections of clients."""
+
+    def came(self, client: ClientConnection) -> None: ...
+
+    def gone(self, client: ClientConnection) -> None: ...
+
+
 class ClientConnection(Connection):
     """One connection of a client."""
 
     __slots__ = (
-        "_address", "_alike", "_buffer", "_known", "_peer", "_served", "_shown", "_straight",
-        "_turns", "fields", "forwarder", "full", "since", "stage",
+        "_address", "_alike", "_buffer", "_keeper", "_known", "_peer", "_served", "_shown",
+        "_straight", "_turns", "fields", "full", "shared", "since", "stage",
     )  # fmt: skip
 
-    def __init__(self, forwarder: Forwarder) -> None:
+    def __init__(self, shared: Shared, keeper: Keeper) -> None:
         super().__init__()
-        self.forwarder = forwarder
+        self.shared = shared
+        self._keeper = keeper
         self.stage: Stage | None = None
         self.full = False  # it does not take what is written to it
-        self.since = forwarder.now  # the first byte of a head, or the end of the last answer
+        self.since = shared.now  # the first byte of a head, or the end of the last answer
         self.fields = _NONE
         self._buffer: bytes | bytearray = b""
         self._peer: IPAddress | None = None
         self._address: object = _UNKNOWN
         self._served = False
-        self._known = False  # whose all its requests are
+        self._known = False  # the client address holds for the whole connection
         self._straight: Exchange | None = None
         self._turns: Turns | None = None
         self._shown: bytes | None = None  # the fields of the last request with a credential
@@ -67,10 +75,7 @@ class ClientConnection(Connection):
         peer = transport.get_extra_info("peername")
         if isinstance(peer, tuple):
             self._peer = read_address(peer[0].partition("%")[0])
-        sock = self.sock
-        if sock is not None:
-            self.forwarder.descriptors.arrived(sock.fileno())
-        self.forwarder.clients[self] = None
+        self._keeper.came(self)
 
     def data_received(self, data: bytes) -> None:
         if self.stage is None:
@@ -113,7 +118,7 @@ class ClientConnection(Connection):
             self._gone()
             return False
         self.stop_reading(Why.ENDED)
-        self.since = self.forwarder.now
+        self.since = self.shared.now
         self.watch()
         self.no_more()
         return True
@@ -124,7 +129,7 @@ class ClientConnection(Connection):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._gone()
-        self.forwarder.gone(self)
+        self._keeper.gone(self)
         self.transport = None
 
     def _gone(self) -> None:
@@ -133,7 +138,7 @@ class ClientConnection(Connection):
         self._buffer = b""
         if self._turns is not None:
             self._turns.drop()
-        self.since = self.forwarder.now
+        self.since = self.shared.now
         if stage is not None:
             stage.client_gone()
 
@@ -150,17 +155,17 @@ class ClientConnection(Connection):
     # -- heads --------------------------------------------------------------------------------
 
     def _head(self, data: bytes) -> None:
-        forwarder = self.forwarder
+        shared = self.shared
         try:
             if self._buffer:
                 data = self._longer(data)
                 if not data:
                     return
             elif self._served:
-                self.since = forwarder.now
-            head = read_request(data, forwarder.limits, forwarder.memo)
+                self.since = shared.now
+            head = read_request(data, shared.limits, shared.memo)
             if head is None:
-                unfinished(data, 0, forwarder.limits)
+                unfinished(data, 0, shared.limits)
                 self._buffer = bytearray(data)
                 return
         except Refusal as refusal:
@@ -169,8 +174,8 @@ class ClientConnection(Connection):
         self._buffer = b""
         self._served = True
         rest = data[head.size :] if len(data) > head.size else b""
-        if forwarder.base is not None:
-            inside = forwarder.base.off(head)
+        if shared.base is not None:
+            inside = shared.base.off(head)
             if inside is None:
                 self.refuse(Slug.NOT_HERE, head, unread=True)
                 return
@@ -178,10 +183,10 @@ class ClientConnection(Connection):
         said = head.said
         if (
             not said.personal
-            or (said.personal == COOKIE and forwarder.anonymous(said))
+            or (said.personal == COOKIE and shared.anonymous(said))
             or (said.block == self._shown and self._as_before(head))
         ):  # fmt: skip
-            route = head.kind.route or forwarder.quick(head)
+            route = head.kind.route or shared.quick(head)
         else:
             route = None
         if route is None:
@@ -210,9 +215,9 @@ class ClientConnection(Connection):
             self._alike = None
             self._shown = block if len(block) <= _KEPT else None
         elif self._alike is None and _without_body(head):
-            route = head.kind.route or self.forwarder.quick(head)
+            route = head.kind.route or self.shared.quick(head)
             if route is not None and route.forward is decided:
-                self._alike = self.forwarder.gate.alike(facts)
+                self._alike = self.shared.gate.alike(facts)
 
     def _longer(self, data: bytes) -> bytes:
         """All that has come of a head; nothing where its end is still missing. Raises Refusal."""
@@ -221,7 +226,7 @@ class ClientConnection(Connection):
         seen = len(buffer)
         buffer += data
         if buffer.find(b"\r\n\r\n", max(0, seen - 3)) < 0:
-            unfinished(buffer, seen, self.forwarder.limits)
+            unfinished(buffer, seen, self.shared.limits)
             return b""
         return bytes(buffer)
 
@@ -233,7 +238,7 @@ class ClientConnection(Connection):
             self._buffer = bytearray(data)
         else:
             self._buffer += data
-        if len(self._buffer) > self.forwarder.limits.pipelined:
+        if len(self._buffer) > self.shared.limits.pipelined:
             self.stop_reading(Why.AHEAD)
 
     @property
@@ -262,19 +267,19 @@ class ClientConnection(Connection):
 
     def client_of(self, head: RequestHead) -> IPAddress | None:
         """Whose request it is, None where nobody can say; `fields` are theirs afterwards."""
-        forwarder = self.forwarder
+        shared = self.shared
         values = [value.decode("latin-1") for value in head.said.forwarded_for or ()]
         address: IPAddress | None = None
         try:
-            address = client_address(self._peer, values, forwarder.trusted)
+            address = client_address(self._peer, values, shared.trusted)
         except Unreadable as exc:
-            forwarder.unknown_client(str(exc))
+            shared.peers.unknown(str(exc))
         if self.fields is _NONE or address != self._address:
             self._address = address
-            self.fields = forwarder.client_fields(address)
-            self._known = not forwarder.trusted
+            self.fields = shared.client_fields(address)
+            self._known = not shared.trusted
             if head.said.proxied and address is self._peer:
-                forwarder.proxied(address, by_name=bool(values))
+                shared.peers.proxied(address, shared.now, by_name=bool(values))
         return address
 
     # -- answers ------------------------------------------------------------------------------
@@ -289,7 +294,7 @@ class ClientConnection(Connection):
         if head is not None and slug != Slug.AMBIGUOUS_TARGET:
             with contextlib.suppress(Refusal):
                 facts = self.facts(head)
-        answer = self.forwarder.refusal(facts, slug, detail)
+        answer = self.shared.refusal(facts, slug, detail)
         if head is None or slug in (Slug.BAD_REQUEST, Slug.REQUEST_TIMEOUT):
             unread = True  # the framing of what follows cannot be known
         self.answer(answer, head, unread=unread)
@@ -299,14 +304,14 @@ class ClientConnection(Connection):
         if isinstance(exc, Refusal):
             self.refuse(exc.slug, head, unread=unread, **exc.detail)
             return
-        self.forwarder.log.error("a request failed", exc_info=exc)
+        self.shared.log.error("a request failed", exc_info=exc)
         self.refuse(Slug.INTERNAL, head, unread=unread)
 
     def answer(self, answer: Answer, head: RequestHead | None, *, unread: bool) -> None:
         """Send an answer of the gateway's own."""
         close = (
             answer.close or unread or head is None or not head.persistent
-            or self.forwarder.stopping
+            or self.shared.stopping
         )  # fmt: skip
         bodiless = head is not None and head.method == b"HEAD"
         self.write(own_answer(answer, close=close, bodiless=bodiless))
@@ -330,7 +335,7 @@ class ClientConnection(Connection):
     def ready(self) -> None:
         """On to the next request."""
         self.stage = None
-        self.since = self.forwarder.now
+        self.since = self.shared.now
         if self.stopped:
             self.go_on_reading(Why.ANY)
             if self.stopped and not self._buffer:
@@ -338,7 +343,7 @@ class ClientConnection(Connection):
                 return
         if self._buffer or self.full:
             self.stage = Between(self)
-        elif self.forwarder.stopping:
+        elif self.shared.stopping:
             self.finish()
 
     def next_request(self) -> None:
@@ -349,7 +354,7 @@ class ClientConnection(Connection):
             self._head(data)
             if self.sends_no_more:
                 self.no_more()
-        elif self.forwarder.stopping:
+        elif self.shared.stopping:
             self.finish()
 
     def no_more(self) -> None:
@@ -386,7 +391,7 @@ class ClientConnection(Connection):
 
     def _ending(self) -> None:
         self.stage = _GONE
-        self.since = self.forwarder.now
+        self.since = self.shared.now
 
     def leave(self) -> None:
         """The client has left, or is not waited for any more."""
@@ -396,7 +401,7 @@ class ClientConnection(Connection):
 
     def sweep(self, now: float) -> None:
         stage = self.stage
-        limits = self.forwarder.limits
+        limits = self.shared.limits
         waiting = now - self.since
         if stage is _GONE:
             if waiting > limits.linger:  # it does not even read the end of its answer
@@ -425,7 +430,7 @@ class ClientConnection(Connection):
         if self.vanished:
             return False
         stage = self.stage
-        if isinstance(stage, Exchange) and now - self.since > self.forwarder.limits.half_closed:
+        if isinstance(stage, Exchange) and now - self.since > self.shared.limits.half_closed:
             self.since = now
             if not stage.answering and not stage.head.kind.last:
                 self.write(b"HTTP/1.1 100 Continue\r\n\r\n")

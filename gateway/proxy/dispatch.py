@@ -5,8 +5,6 @@ The order of questions is that of `ports.py`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from gateway.core.errors import Slug
 from gateway.proxy.handover import Handed
 from gateway.proxy.http1.body import BadChunk, Body, ChunkDecoder, SizedBody
@@ -15,14 +13,12 @@ from gateway.proxy.http1.request_fields import CREDENTIAL
 from gateway.proxy.http1.route import Route
 from gateway.proxy.inspection import Inspection
 from gateway.proxy.ports import Answer, Forward, HandOver, Inspect, Plan
+from gateway.proxy.roles import Downstream
 from gateway.proxy.stages import Planning
 from gateway.proxy.watched import exchange_for
 
-if TYPE_CHECKING:
-    from gateway.proxy.client import ClientConnection
 
-
-def plan(client: ClientConnection, head: RequestHead, rest: bytes) -> None:
+def plan(client: Downstream, head: RequestHead, rest: bytes) -> None:
     """Ask the gate what to do with a request.
 
     Args:
@@ -30,7 +26,7 @@ def plan(client: ClientConnection, head: RequestHead, rest: bytes) -> None:
     """
     try:
         facts = client.facts(head)
-        decided = client.forwarder.gate.plan(facts)
+        decided = client.shared.gate.plan(facts)
         if isinstance(decided, Forward) and head.said.personal == CREDENTIAL:
             client.passed(head, facts, decided)
     except Exception as exc:
@@ -42,11 +38,11 @@ def plan(client: ClientConnection, head: RequestHead, rest: bytes) -> None:
         client.stage = Planning(client, decided, head, rest, carry_out)
 
 
-def carry_out(client: ClientConnection, decided: Plan, head: RequestHead, rest: bytes) -> None:
+def carry_out(client: Downstream, decided: Plan, head: RequestHead, rest: bytes) -> None:
     """Do what the gate decided."""
     try:
         if isinstance(decided, Forward):
-            forward(client, head, client.forwarder.route(decided), rest)
+            forward(client, head, client.shared.route(decided), rest)
         elif isinstance(decided, Answer):
             client.answer(decided, head, unread=_unread(client, head, rest))
         elif isinstance(decided, HandOver):
@@ -61,9 +57,9 @@ def carry_out(client: ClientConnection, decided: Plan, head: RequestHead, rest: 
         client.fail(exc, head, unread=True)
 
 
-def forward(client: ClientConnection, head: RequestHead, route: Route, rest: bytes) -> None:
+def forward(client: Downstream, head: RequestHead, route: Route, rest: bytes) -> None:
     """Begin an exchange with the upstream."""
-    if client.unknown or client.forwarder.trusted:
+    if client.unknown or client.shared.trusted:
         try:
             client.client_of(head)
         except Exception as exc:  # out of the gate
@@ -87,7 +83,7 @@ def forward(client: ClientConnection, head: RequestHead, route: Route, rest: byt
     exchange.start(first, body)
 
 
-def _body(client: ClientConnection, head: RequestHead, rest: bytes) -> tuple[Body | None, bytes]:
+def _body(client: Downstream, head: RequestHead, rest: bytes) -> tuple[Body | None, bytes]:
     """A reader for the body of that request, None where there is none, and what of `rest` it may
     read now."""
     if head.said.length is None:
@@ -95,7 +91,7 @@ def _body(client: ClientConnection, head: RequestHead, rest: bytes) -> tuple[Bod
     return (SizedBody(head.said.length) if head.said.length else None), rest
 
 
-def _unread(client: ClientConnection, head: RequestHead, rest: bytes) -> bool:
+def _unread(client: Downstream, head: RequestHead, rest: bytes) -> bool:
     """Whether some of that request is still to come; keeps what belongs to the next."""
     if head.said.length is None or len(rest) < head.said.length:
         return True

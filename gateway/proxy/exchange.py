@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING
 
 from gateway.core.errors import Slug
 from gateway.proxy.connection import Why
@@ -19,11 +18,9 @@ from gateway.proxy.http1.route import Route
 from gateway.proxy.late import Late
 from gateway.proxy.relay import Relay
 from gateway.proxy.rewrite import request_head
+from gateway.proxy.roles import Downstream
 from gateway.proxy.splice import AVAILABLE, Mover, Outcome
 from gateway.proxy.upstream_pool import UpstreamConnection
-
-if TYPE_CHECKING:
-    from gateway.proxy.client import ClientConnection
 
 _AT_ONCE = 65536  # bytes that the system surely takes from us in one piece
 
@@ -37,7 +34,7 @@ class Exchange(Relay):
 
     __slots__ = ("_mover", "_task", "_waiting", "body")
 
-    def __init__(self, client: ClientConnection, head: RequestHead, route: Route) -> None:
+    def __init__(self, client: Downstream, head: RequestHead, route: Route) -> None:
         Relay.__init__(self, client, head, route)
         self.body: Body | None = None
         self._mover: Mover | None = None
@@ -53,10 +50,10 @@ class Exchange(Relay):
         client = self.client
         self.head = head
         self.route = route
-        self.touched = client.forwarder.now
+        self.touched = client.shared.now
         self.answering = self.ended = self.clean = self.reusable = self._wants_splice = False
         self.left = self.chunks = None
-        self._bodiless(request_head(head, route, client.fields, client.forwarder.authority))
+        self._bodiless(request_head(head, route, client.fields, client.shared.authority))
 
     # -- the way up ---------------------------------------------------------------------------
 
@@ -68,8 +65,8 @@ class Exchange(Relay):
             body: what reads the rest; None when there is none, or `foreign` sends it.
         """
         client = self.client
-        forwarder = client.forwarder
-        wire = request_head(self.head, self.route, client.fields, forwarder.authority)
+        shared = client.shared
+        wire = request_head(self.head, self.route, client.fields, shared.authority)
         if first or body is not None or foreign:
             self.body = body
             self.uploading = foreign or body is not None
@@ -85,7 +82,7 @@ class Exchange(Relay):
             self._connect(wire)
             return
         self._retry = wire
-        upstream = self.client.forwarder.pool.take()
+        upstream = self.client.shared.pool.take()
         if upstream is None:
             self._connect(wire)
         else:
@@ -115,12 +112,12 @@ class Exchange(Relay):
         self._task = asyncio.get_running_loop().create_task(self._connecting())
 
     async def _connecting(self) -> None:
-        forwarder = self.client.forwarder
+        shared = self.client.shared
         try:
-            upstream = await forwarder.pool.connect()
+            upstream = await shared.pool.connect()
         except (OSError, ValueError) as exc:
             self._task = None
-            forwarder.log.warning("the upstream cannot be reached: %s", exc)
+            shared.log.warning("the upstream cannot be reached: %s", exc)
             self.refuse(Slug.UPSTREAM_UNREACHABLE)
             return
         self._task = None
@@ -161,7 +158,7 @@ class Exchange(Relay):
         self._send(framed)
 
     def _send(self, framed: list[bytes]) -> None:
-        self.touched = self.client.forwarder.now
+        self.touched = self.client.shared.now
         if self._waiting is not None:
             self._waiting += framed
         elif self.upstream is not None and self.upstream.transport is not None:
@@ -174,7 +171,7 @@ class Exchange(Relay):
         client, upstream = self.client, self.upstream
         if not AVAILABLE or self._mover is not None or not isinstance(body, SizedBody):
             return
-        if body.left < client.forwarder.limits.splice_from or upstream is None:
+        if body.left < client.shared.limits.splice_from or upstream is None:
             return
         source, sink = client.plain_fd(), upstream.plain_fd()
         transport = upstream.transport
@@ -184,7 +181,7 @@ class Exchange(Relay):
             return  # tried again with the next piece
         try:
             self._mover = Mover(
-                client.forwarder.pipes, source, sink, body.left, self.moved, self._spliced_up
+                client.shared.pipes, source, sink, body.left, self.moved, self._spliced_up
             )
         except OSError:
             return  # out of descriptors: the transports go on by themselves
@@ -245,7 +242,7 @@ class Exchange(Relay):
             self._task = None
 
     def sweep(self, now: float) -> None:
-        limits = self.client.forwarder.limits
+        limits = self.client.shared.limits
         still = now - self.touched
         if self._task is not None and self.upstream is None:
             if still > limits.connect:

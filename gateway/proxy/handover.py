@@ -10,7 +10,8 @@ Which plan a request belongs to that was handed over to the aiohttp application.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import Final
 
 from gateway.core.errors import Slug
 from gateway.proxy.connection import Why
@@ -18,12 +19,7 @@ from gateway.proxy.http1.body import BODY_ENDS, BadChunk, Body
 from gateway.proxy.http1.request import RequestHead
 from gateway.proxy.ports import HandOver
 from gateway.proxy.rewrite import handed_head
-
-if TYPE_CHECKING:
-    from gateway.proxy.client import ClientConnection
-
-from collections.abc import Callable
-from typing import Final
+from gateway.proxy.roles import Downstream
 
 
 class Handed:
@@ -33,15 +29,15 @@ class Handed:
         "_body", "_client", "_full", "_handler", "_head", "_told", "_touched", "_transport",
     )  # fmt: skip
 
-    def __init__(self, client: ClientConnection, head: RequestHead, plan: HandOver) -> None:
+    def __init__(self, client: Downstream, head: RequestHead, plan: HandOver) -> None:
         self._client = client
         self._head = head
         self._body: Body | None = None
         self._transport: PageTransport | None = None
         self._full = False  # the client does not read
         self._told = False  # the pages know that the connection has ended
-        self._touched = client.forwarder.now
-        self._handler = client.forwarder.pages.open(plan)
+        self._touched = client.shared.now
+        self._handler = client.shared.pages.open(plan)
 
     def start(self, rest: bytes, body: Body | None) -> None:
         """Begin with the head and what has come of the body, not judged yet."""
@@ -57,7 +53,7 @@ class Handed:
             self.client_data(rest)
 
     def client_data(self, data: bytes) -> None:
-        self._touched = self._client.forwarder.now
+        self._touched = self._client.shared.now
         body = self._body
         if body is None:
             self._client.keep(data)  # never answered, but not a reason to reset the answer away
@@ -81,7 +77,7 @@ class Handed:
 
     def client_writable(self, writable: bool) -> None:
         self._full = not writable
-        self._touched = self._client.forwarder.now
+        self._touched = self._client.shared.now
         if writable:
             self._handler.resume_writing()
         else:
@@ -119,10 +115,10 @@ class Handed:
 
     def _lost(self) -> None:
         self._handler.connection_lost(None)
-        self._client.forwarder.pages.done(self._handler)
+        self._client.shared.pages.done(self._handler)
 
     def sweep(self, now: float) -> None:
-        if now - self._touched <= self._client.forwarder.limits.stall:
+        if now - self._touched <= self._client.shared.limits.stall:
             return
         if self._full:
             self._client.leave()
@@ -136,9 +132,7 @@ class PageTransport(asyncio.Transport):
 
     began: something of their answer has been written. closed: nothing more of it is taken."""
 
-    def __init__(
-        self, handed: Handed, client: ClientConnection, transport: asyncio.Transport
-    ) -> None:
+    def __init__(self, handed: Handed, client: Downstream, transport: asyncio.Transport) -> None:
         super().__init__()
         self._handed = handed
         self._client = client
@@ -200,6 +194,6 @@ class HandOvers:
         """The plan of the request that `web.Request.protocol` belongs to.
 
         Raises:
-            KeyError: that connection did not come through the forwarder.
+            KeyError: that connection did not come through the shared.
         """
         return self._plans[protocol]

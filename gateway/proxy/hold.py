@@ -7,18 +7,33 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from gateway.proxy.connection import Why
+from gateway.proxy.http1.request import RequestHead
 from gateway.proxy.http1.response import AnswerHead
 from gateway.proxy.ports import Answer, Gate
-
-if TYPE_CHECKING:
-    from gateway.proxy.relay import Relay
+from gateway.proxy.roles import Downstream
+from gateway.proxy.upstream_pool import UpstreamConnection
 
 
 def hands_out_session(gate: Gate, answer: AnswerHead) -> bool:
     return any(gate.sets_session(value.decode("latin-1")) for value in answer.cookies or ())
+
+
+class HeldExchange(Protocol):
+    """The exchange whose answer is held back."""
+
+    client: Downstream
+    head: RequestHead
+    upstream: UpstreamConnection | None
+    ended: bool
+
+    def let_through(self, answer: AnswerHead, data: bytes) -> None: ...
+
+    def replace(self, answer: Answer) -> None: ...
+
+    def fail(self, exc: Exception) -> None: ...
 
 
 class Hold:
@@ -31,35 +46,35 @@ class Hold:
         Refusal: the request cannot be told to the gate.
     """
 
-    __slots__ = ("_answer", "_data", "_relay", "_task")
+    __slots__ = ("_answer", "_data", "_exchange", "_task")
 
-    def __init__(self, relay: Relay, answer: AnswerHead, data: bytes) -> None:
-        client = relay.client
-        self._relay = relay
+    def __init__(self, exchange: HeldExchange, answer: AnswerHead, data: bytes) -> None:
+        client = exchange.client
+        self._exchange = exchange
         self._answer = answer
         self._data = data
-        held = client.forwarder.gate.hold(client.facts(relay.head), answer.status, answer.fields)
-        if relay.upstream is not None:
-            relay.upstream.stop_reading(Why.DECIDING)
+        held = client.shared.gate.hold(client.facts(exchange.head), answer.status, answer.fields)
+        if exchange.upstream is not None:
+            exchange.upstream.stop_reading(Why.DECIDING)
         self._task: asyncio.Task[None] | None = asyncio.get_running_loop().create_task(
             self._wait(held)
         )
 
     async def _wait(self, held: Awaitable[Answer | None]) -> None:
-        relay = self._relay
+        exchange = self._exchange
         try:
             instead = await held
         except Exception as exc:
             self._task = None
-            relay.fail(exc)
+            exchange.fail(exc)
             return
         self._task = None
-        if relay.ended:
+        if exchange.ended:
             return
         if instead is None:
-            relay.let_through(self._answer, self._data)
+            exchange.let_through(self._answer, self._data)
         else:
-            relay.replace(instead)
+            exchange.replace(instead)
 
     def more(self, data: bytes) -> None:
         """What came behind, where the upstream's connection broke meanwhile."""

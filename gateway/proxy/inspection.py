@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING
 
 from gateway.core.errors import Slug
 from gateway.proxy.connection import Why
@@ -19,10 +18,8 @@ from gateway.proxy.http1.body import BODY_ENDS, BadChunk, Body, ChunkDecoder, ch
 from gateway.proxy.http1.request import RequestHead
 from gateway.proxy.http1.route import Route
 from gateway.proxy.ports import Answer, Forward, HandOver, Inspect, Inspector, Plan
+from gateway.proxy.roles import Downstream
 from gateway.proxy.watched import exchange_for
-
-if TYPE_CHECKING:
-    from gateway.proxy.client import ClientConnection
 
 
 class Inspection:
@@ -33,7 +30,7 @@ class Inspection:
         "_sent", "_task", "_touched", "_whole",
     )  # fmt: skip
 
-    def __init__(self, client: ClientConnection, head: RequestHead, inspector: Inspector) -> None:
+    def __init__(self, client: Downstream, head: RequestHead, inspector: Inspector) -> None:
         self._client = client
         self._head = head
         self._inspector = inspector
@@ -45,7 +42,7 @@ class Inspection:
         self._whole = False  # the body has come to a good end
         self._next = b""  # came while the inspector was busy
         self._task: asyncio.Task[None] | None = None
-        self._touched = client.forwarder.now
+        self._touched = client.shared.now
 
     def start(self, rest: bytes, body: Body | None) -> None:
         self._body = body
@@ -61,7 +58,7 @@ class Inspection:
             self.client_data(rest)
 
     def client_data(self, data: bytes) -> None:
-        self._touched = self._client.forwarder.now
+        self._touched = self._client.shared.now
         body = self._body
         if body is None:
             self._client.keep(data)
@@ -153,7 +150,7 @@ class Inspection:
         if said is None:
             return True
         if isinstance(said, Forward) and self._exchange is None:
-            self._client.forwarder.room.free(self)
+            self._client.shared.room.free(self)
             self._exchange = exchange_for(self._client, self._head, Route(said))
             self._exchange.start(self._released(), None, foreign=True)
             return not self._exchange.ended
@@ -169,7 +166,7 @@ class Inspection:
 
     def _hand_over(self, said: HandOver) -> None:
         client = self._client
-        client.forwarder.room.free(self)
+        client.shared.room.free(self)
         handed = Handed(client, self._head, said)
         client.stage = handed
         handed.resume(self._framed(bytes(self._held)), self._body)
@@ -195,7 +192,7 @@ class Inspection:
         elif len(self._held) > self._inspector.hold_limit:
             self._refuse(Slug.BODY_TOO_LARGE, limit=str(self._inspector.hold_limit))
         else:
-            self._client.forwarder.room.keep(self, len(self._held), self._crowded)
+            self._client.shared.room.keep(self, len(self._held), self._crowded)
 
     def _crowded(self) -> None:
         self._refuse(Slug.CROWDED)
@@ -209,7 +206,7 @@ class Inspection:
         self._client.fail(exc, self._head, unread=True)
 
     def _end(self) -> None:
-        self._client.forwarder.room.free(self)
+        self._client.shared.room.free(self)
         if self._exchange is not None:
             self._exchange.stop()
         if self._task is not None:
@@ -237,7 +234,7 @@ class Inspection:
             self.client_ended()
         elif self._exchange is not None:
             self._exchange.sweep(now)
-        elif self._task is None and now - self._touched > self._client.forwarder.limits.stall:
+        elif self._task is None and now - self._touched > self._client.shared.limits.stall:
             self._refuse(Slug.REQUEST_TIMEOUT)
 
 

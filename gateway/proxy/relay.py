@@ -5,7 +5,7 @@ What is cut off upstream reaches the client cut off, never as a clean end.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from gateway.core.errors import Slug
 from gateway.proxy.connection import Why
@@ -18,12 +18,9 @@ from gateway.proxy.late import Late
 from gateway.proxy.page_start import begin_with
 from gateway.proxy.ports import Answer
 from gateway.proxy.rewrite import answer_head
+from gateway.proxy.roles import Downstream
 from gateway.proxy.splice import AVAILABLE, Mover, Outcome
 from gateway.proxy.upstream_pool import UpstreamConnection
-
-if TYPE_CHECKING:
-    from gateway.proxy.client import ClientConnection
-
 
 _COPIED: Final = 8192  # up to here a slice is cheaper than a view
 
@@ -46,11 +43,11 @@ class Relay:
         "plain", "reusable", "route", "touched", "uploading", "upstream",
     )  # fmt: skip
 
-    def __init__(self, client: ClientConnection, head: RequestHead, route: Route) -> None:
+    def __init__(self, client: Downstream, head: RequestHead, route: Route) -> None:
         self.client = client
         self.head = head
         self.route = route
-        self.touched = client.forwarder.now
+        self.touched = client.shared.now
         self.upstream: UpstreamConnection | None = None
         self.answering = False
         self.ended = False
@@ -79,19 +76,19 @@ class Relay:
         raise NotImplementedError
 
     def moved(self) -> None:
-        self.touched = self.client.forwarder.now
+        self.touched = self.client.shared.now
 
     # -- the head -----------------------------------------------------------------------------
 
     def answer_data(self, data: bytes) -> None:
         client = self.client
-        forwarder = client.forwarder
-        self.touched = forwarder.now
+        shared = client.shared
+        self.touched = shared.now
         if self.answering:
             self._body(data)
             return
-        if self.plain and not forwarder.stopping:
-            found = sized(data, forwarder.limits.head)
+        if self.plain and not shared.stopping:
+            found = sized(data, shared.limits.head)
             if found is not None:  # as nearly always; all below would do the same
                 size, length = found
                 left = size + length - len(data)
@@ -115,13 +112,13 @@ class Relay:
             data = self._head_bytes + data
             self._head_bytes = b""
         try:
-            answer = read_answer(data, forwarder.limits.head)
+            answer = read_answer(data, shared.limits.head)
             while answer is not None and answer.status < 200:
                 self._interim(answer)
                 data = data[answer.size :]
-                answer = read_answer(data, forwarder.limits.head) if data else None
+                answer = read_answer(data, shared.limits.head) if data else None
         except BadAnswer as exc:
-            forwarder.log.warning("the upstream's answer is refused: %s", exc)
+            shared.log.warning("the upstream's answer is refused: %s", exc)
             self.refuse(Slug.UPSTREAM_BROKEN)
             return
         if answer is None:
@@ -140,7 +137,7 @@ class Relay:
             raise BadAnswer("it sets a cookie before it answers")
         self._retry = b""
         if self.head.version == b"1":  # RFC 9110 section 15.2: never to an HTTP/1.0 client
-            self.client.write(answer_head(answer, self.client.forwarder.bare, False, False))
+            self.client.write(answer_head(answer, self.client.shared.bare, False, False))
 
     def _repeated(self) -> bool:
         """Whether the request was sent again: a connection that had been idle may have ended with
@@ -161,7 +158,7 @@ class Relay:
         if answer.bodiless or head.method == b"HEAD":
             length = 0
         # A client that still sends its request cannot be read for another one.
-        close = self.uploading or not head.persistent or client.forwarder.stopping
+        close = self.uploading or not head.persistent or client.shared.stopping
         framed = answer.chunked and not head.kind.last and answer.status != 204
         self.answering = True
         if length is None:
@@ -213,7 +210,7 @@ class Relay:
         """The answer sets cookies: the gate may have to look at it."""
         answer.keep_cookies_here()
         try:
-            if hands_out_session(self.client.forwarder.gate, answer):
+            if hands_out_session(self.client.shared.gate, answer):
                 self._hold = Hold(self, answer, data)
                 return
         except Exception as exc:
@@ -224,7 +221,7 @@ class Relay:
     def let_through(self, answer: AnswerHead, data: bytes) -> None:
         """The gate has nothing against an answer that was held back."""
         self._hold = None
-        self.touched = self.client.forwarder.now
+        self.touched = self.client.shared.now
         upstream = self.upstream
         self._begin(answer, data)
         if self._lost is not None:
@@ -254,7 +251,7 @@ class Relay:
         try:
             framed, content = chunks.feed(data)
         except BadChunk as exc:
-            client.forwarder.log.warning("the upstream's answer is cut off: %s", exc)
+            client.shared.log.warning("the upstream's answer is cut off: %s", exc)
             self.truncate()
             return
         pieces = framed if self.head.version == b"1" else content
@@ -270,14 +267,14 @@ class Relay:
         if not writable:
             self.upstream.stop_reading(Why.OTHER_SIDE)
             return
-        self.touched = self.client.forwarder.now
+        self.touched = self.client.shared.now
         if self._wants_splice:
             self._splice_down()
         self.upstream.go_on_reading(Why.OTHER_SIDE)
 
     def _splice_down(self) -> None:
         left, upstream, client = self.left, self.upstream, self.client
-        if left is None or left < client.forwarder.limits.splice_from or upstream is None:
+        if left is None or left < client.shared.limits.splice_from or upstream is None:
             return
         if not AVAILABLE or self._down is not None:
             return
@@ -295,7 +292,7 @@ class Relay:
             transport.set_write_buffer_limits()
         try:
             self._down = Mover(
-                client.forwarder.pipes, source, sink, left, self.moved, self._spliced_down
+                client.shared.pipes, source, sink, left, self.moved, self._spliced_down
             )
         except OSError:
             return  # out of descriptors: the transports go on by themselves
@@ -375,7 +372,7 @@ class Relay:
         transport = None if self.upstream is None else self.upstream.transport
         if transport is None or transport.is_closing() or transport.get_write_buffer_size():
             return False
-        return not self.client.forwarder.pool.idle
+        return not self.client.shared.pool.idle
 
     def _close_late(self) -> None:
         if self.late is not None:
@@ -390,7 +387,7 @@ class Relay:
         if upstream is not None:
             if upstream.stopped:
                 upstream.go_on_reading(Why.ANY)
-            self.client.forwarder.pool.give(upstream, self.touched)
+            self.client.shared.pool.give(upstream, self.touched)
 
     def truncate(self) -> None:
         """The answer breaks off: the client must see that."""

@@ -5,36 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Protocol
 
 from gateway.proxy.connection import Why
 from gateway.proxy.http1.request import RequestHead
 from gateway.proxy.ports import Plan
-
-if TYPE_CHECKING:
-    from gateway.proxy.client import ClientConnection
+from gateway.proxy.roles import Downstream
 
 _QUIET = 5.0  # seconds without a byte after which a lingering client has understood
-
-
-class Stage(Protocol):
-    """What a connection is busy with between the head of a request and the end of its answer."""
-
-    def client_data(self, data: bytes) -> None: ...
-
-    def client_writable(self, writable: bool) -> None: ...
-
-    def client_ended(self) -> None:
-        """The client sends no more, but waits for its answer."""
-        ...
-
-    def client_gone(self) -> None:
-        """The client has left: let go of everything, send nothing."""
-        ...
-
-    def sweep(self, now: float) -> None:
-        """Look at the time (seconds of the loop's clock)."""
-        ...
 
 
 class Gone:
@@ -62,9 +39,9 @@ class Linger:
 
     __slots__ = ("_began", "_client", "_heard")
 
-    def __init__(self, client: ClientConnection) -> None:
+    def __init__(self, client: Downstream) -> None:
         self._client = client
-        self._began = self._heard = client.forwarder.now
+        self._began = self._heard = client.shared.now
         client.go_on_reading(Why.ANY)
         transport = client.transport
         if transport is not None and transport.can_write_eof():
@@ -72,7 +49,7 @@ class Linger:
                 transport.write_eof()
 
     def client_data(self, data: bytes) -> None:
-        self._heard = self._client.forwarder.now
+        self._heard = self._client.shared.now
 
     def client_writable(self, writable: bool) -> None:
         pass
@@ -84,7 +61,7 @@ class Linger:
         pass
 
     def sweep(self, now: float) -> None:
-        if now - self._began > self._client.forwarder.limits.linger or now - self._heard > _QUIET:
+        if now - self._began > self._client.shared.limits.linger or now - self._heard > _QUIET:
             self._client.leave()
 
 
@@ -95,11 +72,11 @@ class Between:
 
     __slots__ = ("_client", "_since", "_turn", "_unread")
 
-    def __init__(self, client: ClientConnection) -> None:
+    def __init__(self, client: Downstream) -> None:
         self._client = client
         self._turn: asyncio.Handle | None = None
         self._unread = 0
-        self._since = client.forwarder.now
+        self._since = client.shared.now
         self.client_writable(not client.full)
 
     def client_data(self, data: bytes) -> None:
@@ -122,7 +99,7 @@ class Between:
         if unread != self._unread:
             self._unread = unread
             self._since = now
-        elif now - self._since > self._client.forwarder.limits.stall:
+        elif now - self._since > self._client.shared.limits.stall:
             self._client.leave()
 
 
@@ -134,11 +111,11 @@ class Planning:
 
     def __init__(
         self,
-        client: ClientConnection,
+        client: Downstream,
         plan: Awaitable[Plan],
         head: RequestHead,
         rest: bytes,
-        carry_out: Callable[[ClientConnection, Plan, RequestHead, bytes], None],
+        carry_out: Callable[[Downstream, Plan, RequestHead, bytes], None],
     ) -> None:
         self._client = client
         self._carry_out = carry_out
@@ -162,7 +139,7 @@ class Planning:
 
     def client_data(self, data: bytes) -> None:
         self._rest += data
-        if len(self._rest) > self._client.forwarder.limits.pipelined:
+        if len(self._rest) > self._client.shared.limits.pipelined:
             self._client.stop_reading(Why.DECIDING)
 
     def client_writable(self, writable: bool) -> None:

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from gateway.proxy.connection import Why
-
-if TYPE_CHECKING:
-    from gateway.proxy.client import ClientConnection
+from gateway.proxy.roles import Downstream
 
 TURN: Final = 4096
 """Bytes in one turn."""
@@ -27,7 +25,7 @@ class Turns:
 
     __slots__ = ("_at", "_client", "_data", "_deliver", "_handle")
 
-    def __init__(self, client: ClientConnection, deliver: Callable[[bytes], None]) -> None:
+    def __init__(self, client: Downstream, deliver: Callable[[bytes], None]) -> None:
         self._client: Final = client
         self._deliver: Final = deliver
         self._data = b""

@@ -5,16 +5,12 @@ from __future__ import annotations
 import asyncio
 import ssl
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 from gateway.proxy.connection import Connection
 from gateway.proxy.descriptors import Descriptors
 from gateway.proxy.late import Readable
-
-if TYPE_CHECKING:
-    from gateway.proxy.exchange import Exchange
-
 
 _PAUSE: Final = 0.02  # seconds; who waits longer than `Limits.connect` is refused elsewhere
 
@@ -62,6 +58,29 @@ class UpstreamAddress:
         return f"{host}:{self.port}".encode("idna" if not host.isascii() else "ascii")
 
 
+class Borrower(Protocol):
+    """To whom a connection is lent for one exchange.
+
+    uploading: some of the request is still to be sent.
+    """
+
+    uploading: bool
+
+    def answer_data(self, data: bytes) -> None: ...
+
+    def read_late(self) -> None:
+        """Writing has failed: what came before that is the answer all the same."""
+        ...
+
+    def upstream_ended(self, exc: BaseException | None) -> None:
+        """The upstream closed the connection (exc: or broke it)."""
+        ...
+
+    def upstream_full(self) -> None: ...
+
+    def upstream_drained(self) -> None: ...
+
+
 class UpstreamConnection(Connection):
     """One connection to the upstream, carrying one exchange at a time or idle."""
 
@@ -70,7 +89,7 @@ class UpstreamConnection(Connection):
     def __init__(self, pool: Pool) -> None:
         super().__init__()
         self.pool = pool
-        self.exchange: Exchange | None = None
+        self.exchange: Borrower | None = None
         self.idle_since = 0.0
         self.used = False
         self._guarded = False

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.http1.request import RequestHead
 from gateway.proxy.http1.response import AnswerHead
 from gateway.proxy.http1.route import Route
-
-if TYPE_CHECKING:
-    from gateway.proxy.client import ClientConnection
+from gateway.proxy.roles import Downstream
 
 
 class Watched(Exchange):
@@ -18,7 +14,7 @@ class Watched(Exchange):
 
     __slots__ = ("_told",)
 
-    def __init__(self, client: ClientConnection, head: RequestHead, route: Route) -> None:
+    def __init__(self, client: Downstream, head: RequestHead, route: Route) -> None:
         super().__init__(client, head, route)
         self._told = False
 
@@ -45,5 +41,5 @@ class Watched(Exchange):
             watch.answered(status)
 
 
-def exchange_for(client: ClientConnection, head: RequestHead, route: Route) -> Exchange:
+def exchange_for(client: Downstream, head: RequestHead, route: Route) -> Exchange:
     return (Exchange if route.forward.watch is None else Watched)(client, head, route)

@@ -31,11 +31,11 @@ class Greeting:
     def __init__(self, forwarder: Forwarder, sock: socket.socket, context: ssl.SSLContext) -> None:
         self._forwarder = forwarder
         self.sock = sock
-        self.since = forwarder.now
+        self.since = forwarder.shared.now
         self._task = asyncio.get_running_loop().create_task(self._shake(context))
 
     async def _shake(self, context: ssl.SSLContext) -> None:
-        within = self._forwarder.limits.head_time
+        within = self._forwarder.shared.limits.head_time
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
                 self._forwarder.client, self.sock, ssl=context, ssl_handshake_timeout=within
@@ -81,7 +81,7 @@ class SecureListener:
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as exc:
-                self._forwarder.log.error("a connection cannot be accepted: %s", exc)
+                self._forwarder.shared.log.error("a connection cannot be accepted: %s", exc)
                 self._loop.remove_reader(self._sock.fileno())
                 self._loop.call_later(_PAUSE, self._listen)
                 return

@@ -144,7 +144,7 @@ class Stage:
             raise AssertionError("a connection hangs")
 
     def _resting(self) -> bool:
-        return self.forwarder.pool.open == set(self.forwarder.pool.idle)
+        return self.forwarder.shared.pool.open == set(self.forwarder.shared.pool.idle)
 
     def close(self) -> None:
         self._upstream.close()

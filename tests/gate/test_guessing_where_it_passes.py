@@ -76,7 +76,7 @@ def read(served: Served, user: str, secret: str, target: str = "/simple/hello/")
 
 def settle(served: Served) -> None:
     """Wait until what was answered is counted, and what was asked about is known."""
-    gate = served.running.forwarder.gate
+    gate = served.running.forwarder.shared.gate
     assert isinstance(gate, RuleGate)
     while gate.presented.busy:
         time.sleep(0.01)
@@ -187,7 +187,7 @@ def test_a_password_that_is_changed_is_found_out_on_its_connection(gate: Served)
 def test_what_more_than_a_credential_decides_on_is_always_seen(
     gate: Served, field: tuple[str, str]
 ) -> None:
-    rules = gate.running.forwarder.gate
+    rules = gate.running.forwarder.shared.gate
     credential = ("authorization", basic("alice", "x"))
     site = ("sec-fetch-site", "same-origin")
 

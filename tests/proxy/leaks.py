@@ -27,14 +27,16 @@ class Watch:
         """The clients have left, the upstream is still there: only idle connections may be."""
         await settle(lambda: not forwarder.clients)
         assert not forwarder.clients, "a client connection was left open"
-        await settle(lambda: forwarder.pool.open == set(forwarder.pool.idle))
-        assert forwarder.pool.open == set(forwarder.pool.idle), "an upstream connection hangs"
-        assert all(c.exchange is None for c in forwarder.pool.idle), "an idle connection is used"
+        pool = forwarder.shared.pool
+        await settle(lambda: pool.open == set(pool.idle))
+        assert pool.open == set(pool.idle), "an upstream connection hangs"
+        assert all(c.exchange is None for c in pool.idle), "an idle connection is used"
 
     async def nothing_is_left(self, forwarder: Forwarder) -> None:
         """The forwarder has stopped."""
-        await settle(lambda: not forwarder.pool.open)
-        assert not forwarder.pool.open, "an upstream connection was left open"
+        pool = forwarder.shared.pool
+        await settle(lambda: not pool.open)
+        assert not pool.open, "an upstream connection was left open"
         await settle(lambda: asyncio.all_tasks() <= self._tasks)
         assert asyncio.all_tasks() <= self._tasks, "a task was left running"
         await settle(lambda: open_descriptors() <= self._descriptors)

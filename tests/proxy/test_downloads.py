@@ -215,7 +215,7 @@ async def test_an_idle_connection_that_ends_costs_nobody_an_answer(
             await t.anew(client, request, OK)
             for other in t.upstreams:
                 other.drop()
-            await settle(lambda: not t.forwarder.pool.open)
+            await settle(lambda: not t.forwarder.shared.pool.open)
 
 
 async def test_an_idle_connection_that_ends_with_a_408_costs_nobody_an_answer() -> None:
@@ -240,7 +240,7 @@ async def test_requests_through_new_connections_leave_no_heap_of_idle_ones() -> 
             await upstream.until(b"x")
             upstream.send(OK)
             await client.answer()
-        assert len(t.forwarder.pool.idle) == 1
+        assert len(t.forwarder.shared.pool.idle) == 1
 
 
 async def test_nothing_is_tried_again_once_an_answer_has_begun() -> None:
@@ -355,7 +355,7 @@ async def test_idle_upstream_connections_are_let_go() -> None:
     async with talk(limits=Limits(pool_idle=0.1, stall=0.2)) as t:
         _, upstream = await t.exchange(GET, OK)
         assert await upstream.gone()
-        assert not t.forwarder.pool.idle
+        assert not t.forwarder.shared.pool.idle
 
 
 async def test_stopping_lets_transfers_finish_and_closes_idle_connections() -> None:

@@ -175,16 +175,16 @@ async def test_who_has_waited_longest_makes_room() -> None:
         clients[0].send(bytes(300))  # 2,100 bytes together now
         status, fields, _ = await clients[0].answer()
         assert (status, fields["connection"]) == (503, "close")
-        assert t.forwarder.room.total == 1200
+        assert t.forwarder.shared.room.total == 1200
         clients[1].send(bytes(400))
         upstream = await t.upstream()
         await upstream.head()
         upstream.send(OK)
         assert (await clients[1].answer())[0] == 200
-        assert t.forwarder.room.total == 600
+        assert t.forwarder.shared.room.total == 600
         clients[2].reset()
         await asyncio.sleep(0.05)
-        assert t.forwarder.room.total == 0
+        assert t.forwarder.shared.room.total == 0
 
 
 async def test_many_small_chunks_wait_for_the_turns_of_others() -> None:

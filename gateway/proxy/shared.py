@@ -1,0 +1,119 @@
+"""What all connections of one forwarder share: limits, pool, pipes, gate, memo, time.
+
+A connection knows this and not who keeps it, so nothing of what is remembered outlives its
+forwarder.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from gateway.core.errors import MESSAGES, Slug
+from gateway.core.http.facts import Facts, IPAddress, Networks
+from gateway.proxy.descriptors import Descriptors
+from gateway.proxy.http1.request import Base, RequestHead
+from gateway.proxy.http1.request_fields import Said
+from gateway.proxy.http1.route import Rendered, RequestKind, Route
+from gateway.proxy.limits import Limits
+from gateway.proxy.peers import Peers
+from gateway.proxy.ports import Answer, Forward, Gate, PageServer
+from gateway.proxy.room import Room
+from gateway.proxy.splice import Pipes
+from gateway.proxy.upstream_pool import Pool, UpstreamAddress
+
+_MEMO: Final = 8192
+_MEMO_LINE: Final = 256
+
+
+class Shared:
+    """Arguments as for `Forwarder`. Attributes:
+
+    bare: the way of what goes on as it came. stopping: no other requests are taken.
+    now: seconds in which peers were heard, as of the last tick: exact enough for timeouts.
+    memo: the kinds of first lines that have a straight path.
+    """
+
+    __slots__ = (
+        "_addresses", "_credential_cookies", "_routes", "authority", "bare", "base", "descriptors",
+        "gate", "limits", "log", "memo", "now", "pages", "peers", "pipes", "pool", "room",
+        "stopping", "trusted",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        gate: Gate,
+        upstream: UpstreamAddress,
+        pages: PageServer,
+        descriptors: Descriptors,
+        *,
+        limits: Limits,
+        trusted: Networks,
+        credential_cookies: Iterable[str],
+        stranger: Callable[[IPAddress], None],
+        base: Base | None,
+    ) -> None:
+        self.gate: Final = gate
+        self.authority: Final = upstream.authority
+        self.pages: Final = pages
+        self.limits: Final = limits
+        self.trusted: Final = trusted
+        self.base: Final = base
+        self.log: Final = logging.getLogger("gateway.proxy")
+        self.descriptors: Final = descriptors
+        self.peers: Final = Peers(trusted, stranger)
+        self.pool: Final = Pool(upstream, limits.pool, descriptors)
+        self.pipes: Final = Pipes(descriptors)
+        self.room: Final = Room(limits.held)
+        self.bare: Final = Route(Forward())
+        self.stopping = False
+        self.now = 0.0
+        self.memo: dict[bytes, RequestKind] = {}
+        self._credential_cookies: Final = [name.encode() for name in credential_cookies]
+        self._routes: dict[int, Route] = {}
+        self._addresses: dict[IPAddress | None, Rendered] = {}
+
+    def quick(self, head: RequestHead) -> Route | None:
+        """The straight path for a request line that `memo` does not hold, if it has one."""
+        forward = self.gate.quick(head.method.decode("latin-1"), head.target.decode("latin-1"))
+        if forward is None:
+            return None
+        route = self._routes.get(id(forward))
+        if route is None or route.forward is not forward:
+            route = Route(forward, lasting=True)
+            if len(self._routes) < _MEMO:
+                self._routes[id(forward)] = route
+        if len(head.line) <= _MEMO_LINE:
+            if len(self.memo) >= _MEMO:
+                self.memo.clear()  # filled by someone who asks for ever new paths
+            self.memo[head.line] = route.kind(head.kind)
+        return route
+
+    def anonymous(self, said: Said) -> bool:
+        """Whether the only cookies of a request mean nothing to the upstream.
+
+        The names are searched for as plain text: servers split the field differently.
+        """
+        return not any(map(said.block.__contains__, self._credential_cookies))
+
+    def route(self, forward: Forward) -> Route:
+        """A plan's route; one that lasts is rendered once."""
+        route = self._routes.get(id(forward))
+        return route if route is not None and route.forward is forward else Route(forward)
+
+    def client_fields(self, address: IPAddress | None) -> Rendered:
+        fields = self._addresses.get(address)
+        if fields is None:
+            fields = Rendered(self.gate.client_fields(address)).beyond_hygiene()
+            if len(self._addresses) >= _MEMO:
+                self._addresses.clear()
+            self._addresses[address] = fields
+        return fields
+
+    def refusal(self, facts: Facts | None, slug: Slug, detail: Mapping[str, str]) -> Answer:
+        try:
+            return self.gate.refusal(facts, slug, **detail)
+        except Exception:
+            self.log.exception("a refusal could not be worded")
+            return Answer(MESSAGES[slug].status, (), b"", close=True)
