@@ -15,7 +15,7 @@ from typing import Final
 
 from gateway.core.upstream import Call
 from gateway.proxy.http1.body import ChunkDecoder
-from gateway.proxy.http1.response import AnswerHead, BadAnswer, read_answer
+from gateway.proxy.http1.response import AnswerHead, AnswerReader, BadAnswer
 from gateway.proxy.upstream_pool import UpstreamAddress
 
 WITHIN: Final = 10.0
@@ -41,7 +41,8 @@ async def exchange(endpoint: UpstreamAddress, call: Call) -> tuple[AnswerHead, b
             writer.write(_request(endpoint, call))
             await writer.drain()
             data = b""
-            while (head := read_answer(data, _HEAD)) is None or head.status < 200:
+            answers = AnswerReader(_HEAD)
+            while (head := answers.read(data)) is None or head.status < 200:
                 if head is not None:
                     data = data[head.size :]
                     continue

@@ -15,8 +15,9 @@ from typing import Final, TypeVar
 from gateway.core.errors import Refusal
 from gateway.core.http.forms import FormJudge
 from gateway.core.http.path import parse_target
-from gateway.proxy.http1 import request, request_fields, response
 from gateway.proxy.http1.body import BadChunk, ChunkDecoder
+from gateway.proxy.http1.request import RequestReader
+from gateway.proxy.http1.response import AnswerReader, BadAnswer
 from gateway.proxy.limits import Limits
 from gateway.web import forms
 
@@ -157,14 +158,9 @@ OWN_FORMS: Final[dict[bytes, Reading]] = {
 
 def misread() -> Iterator[str]:
     """What this interpreter reads otherwise, a short description of each."""
-    try:
-        yield from _compared("the head of a request", REQUESTS, _request)
-        yield from _compared("the head of an answer", ANSWERS, _answer)
-    finally:
-        request_fields.PLAIN.clear()
-        request_fields.HOSTS.clear()
-        request_fields.SHAPES.forget()
-        response.SHAPES.forget()
+    requests, answers = RequestReader(_LIMITS), AnswerReader(_LIMITS.head)
+    yield from _compared("the head of a request", REQUESTS, lambda data: _request(requests, data))
+    yield from _compared("the head of an answer", ANSWERS, lambda data: _answer(answers, data))
     yield from _compared("a chunked body", CHUNKS, _chunks)
     yield from _compared("a target", TARGETS, _target)
     yield from _compared("a form", FORMS, _form)
@@ -178,7 +174,7 @@ def _compared(
         for _ in range(_OFTEN):
             try:
                 found = read(text)
-            except (Refusal, response.BadAnswer, BadChunk):
+            except (Refusal, BadAnswer, BadChunk):
                 found = _REFUSED
             except Exception as error:  # whatever a wrong match leads to
                 found = repr(error)
@@ -187,16 +183,16 @@ def _compared(
                 break
 
 
-def _request(data: bytes) -> Reading:
-    head = request.read_request(data, _LIMITS)
+def _request(reader: RequestReader, data: bytes) -> Reading:
+    head = reader.read(data)
     if head is None:
-        request.unfinished(data, 0, _LIMITS)
+        reader.unfinished(data, 0)
         return None
     return (head.method, head.target, head.said.length, head.persistent, head.said.kept)
 
 
-def _answer(data: bytes) -> Reading:
-    head = response.read_answer(data, _LIMITS.head)
+def _answer(reader: AnswerReader, data: bytes) -> Reading:
+    head = reader.read(data)
     if head is None:
         return None
     return (head.status, head.length, head.chunked, head.persistent, head.kept, head.size)

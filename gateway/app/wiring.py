@@ -25,7 +25,6 @@ from gateway.gate.gate import RuleGate
 from gateway.gate.replies import Replies
 from gateway.proxy.forwarder import Forwarder
 from gateway.proxy.http1.request import Base
-from gateway.proxy.http1.request_fields import watch_host
 from gateway.proxy.limits import Limits
 from gateway.proxy.upstream_pool import UpstreamAddress
 from gateway.stores import open_store
@@ -95,8 +94,9 @@ async def build(
     )
     rules = settings.ruleset()
     its_url = str(settings.documentation_url or "")
+    watched_hosts = []
     if its_url:
-        watch_host(its_url.partition("//")[2])
+        watched_hosts.append(its_url.partition("//")[2])
         its_url += base_of(public_url)
     documentation = Documentation(
         upstream, rules, replies, ring, clock, public_url=public_url, url=its_url
@@ -131,6 +131,7 @@ async def build(
         credential_cookies=upstream.session_cookies,
         stranger=chores.stranger,
         base=_base(public_url, keeps=upstream.cuts_base),
+        watched_hosts=watched_hosts,
     )
     chores.start(flow.sweep)
     return GatewayWorker(forwarder, store, calls, pages, parts, chores)

@@ -18,7 +18,7 @@ from gateway.core.http.path import parse_target
 from gateway.proxy.connection import Connection, Why
 from gateway.proxy.dispatch import forward, plan
 from gateway.proxy.exchange import Exchange
-from gateway.proxy.http1.request import RequestHead, read_request, unfinished
+from gateway.proxy.http1.request import RequestHead
 from gateway.proxy.http1.request_fields import COOKIE
 from gateway.proxy.http1.route import Rendered
 from gateway.proxy.http1.syntax import fields
@@ -163,9 +163,9 @@ class ClientConnection(Connection):
                     return
             elif self._served:
                 self.since = shared.now
-            head = read_request(data, shared.limits, shared.memo)
+            head = shared.requests.read(data)
             if head is None:
-                unfinished(data, 0, shared.limits)
+                shared.requests.unfinished(data, 0)
                 self._buffer = bytearray(data)
                 return
         except Refusal as refusal:
@@ -226,7 +226,7 @@ class ClientConnection(Connection):
         seen = len(buffer)
         buffer += data
         if buffer.find(b"\r\n\r\n", max(0, seen - 3)) < 0:
-            unfinished(buffer, seen, self.shared.limits)
+            self.shared.requests.unfinished(buffer, seen)
             return b""
         return bytes(buffer)
 

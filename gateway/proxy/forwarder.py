@@ -48,6 +48,8 @@ class Forwarder:
         base: the path of the public address; None for the root of a host.
         credential_cookies: names of the cookies in which the upstream takes a credential.
         stranger: told of peers that send X-Forwarded-For and are no trusted proxies.
+        watched_hosts: whatever is asked for at one of these (as browsers write them, in lower
+            case), the gate looks at it.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Forwarder:
         credential_cookies: Iterable[str] = (),
         stranger: Callable[[IPAddress], None] = lambda _: None,
         base: Base | None = None,
+        watched_hosts: Iterable[str] = (),
     ) -> None:
         self.shared: Final = Shared(
             gate,
@@ -72,6 +75,7 @@ class Forwarder:
             credential_cookies=credential_cookies,
             stranger=stranger,
             base=base,
+            watched_hosts=watched_hosts,
         )
         self.clients: Final[dict[ClientConnection, None]] = {}
         """All connections of clients, the first that came first."""

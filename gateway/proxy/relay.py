@@ -12,7 +12,7 @@ from gateway.proxy.connection import Why
 from gateway.proxy.hold import Hold, hands_out_session
 from gateway.proxy.http1.body import BadChunk, ChunkDecoder, EndlessBody
 from gateway.proxy.http1.request import RequestHead
-from gateway.proxy.http1.response import SHAPES, AnswerHead, BadAnswer, read_answer, sized
+from gateway.proxy.http1.response import AnswerHead, BadAnswer
 from gateway.proxy.http1.route import Route
 from gateway.proxy.late import Late
 from gateway.proxy.page_start import begin_with
@@ -88,12 +88,12 @@ class Relay:
             self._body(data)
             return
         if self.plain and not shared.stopping:
-            found = sized(data, shared.limits.head)
+            found = shared.answers.sized(data)
             if found is not None:  # as nearly always; all below would do the same
                 size, length = found
                 left = size + length - len(data)
                 ours = self.route.answer
-                whole = ours.into(data, size, SHAPES.sized) if ours.names else data
+                whole = ours.into(data, size, shared.answers.shapes.sized) if ours.names else data
                 if left >= 0 and whole:
                     client.write(whole)
                     if left:
@@ -112,11 +112,11 @@ class Relay:
             data = self._head_bytes + data
             self._head_bytes = b""
         try:
-            answer = read_answer(data, shared.limits.head)
+            answer = shared.answers.read(data)
             while answer is not None and answer.status < 200:
                 self._interim(answer)
                 data = data[answer.size :]
-                answer = read_answer(data, shared.limits.head) if data else None
+                answer = shared.answers.read(data) if data else None
         except BadAnswer as exc:
             shared.log.warning("the upstream's answer is refused: %s", exc)
             self.refuse(Slug.UPSTREAM_BROKEN)

@@ -13,9 +13,10 @@ from typing import Final
 from gateway.core.errors import MESSAGES, Slug
 from gateway.core.http.facts import Facts, IPAddress, Networks
 from gateway.proxy.descriptors import Descriptors
-from gateway.proxy.http1.request import Base, RequestHead
+from gateway.proxy.http1.request import Base, RequestHead, RequestReader
 from gateway.proxy.http1.request_fields import Said
-from gateway.proxy.http1.route import Rendered, RequestKind, Route
+from gateway.proxy.http1.response import AnswerReader
+from gateway.proxy.http1.route import Rendered, Route
 from gateway.proxy.limits import Limits
 from gateway.proxy.peers import Peers
 from gateway.proxy.ports import Answer, Forward, Gate, PageServer
@@ -32,13 +33,14 @@ class Shared:
 
     bare: the way of what goes on as it came. stopping: no other requests are taken.
     now: seconds in which peers were heard, as of the last tick: exact enough for timeouts.
-    memo: the kinds of first lines that have a straight path.
+    requests, answers: read heads, and remember what comes again. `requests.known` are the kinds of
+        first lines that have a straight path.
     """
 
     __slots__ = (
-        "_addresses", "_credential_cookies", "_routes", "authority", "bare", "base", "descriptors",
-        "gate", "limits", "log", "memo", "now", "pages", "peers", "pipes", "pool", "room",
-        "stopping", "trusted",
+        "_addresses", "_credential_cookies", "_routes", "answers", "authority", "bare", "base",
+        "descriptors", "gate", "limits", "log", "now", "pages", "peers", "pipes", "pool",
+        "requests", "room", "stopping", "trusted",
     )  # fmt: skip
 
     def __init__(
@@ -53,6 +55,7 @@ class Shared:
         credential_cookies: Iterable[str],
         stranger: Callable[[IPAddress], None],
         base: Base | None,
+        watched_hosts: Iterable[str],
     ) -> None:
         self.gate: Final = gate
         self.authority: Final = upstream.authority
@@ -69,13 +72,14 @@ class Shared:
         self.bare: Final = Route(Forward())
         self.stopping = False
         self.now = 0.0
-        self.memo: dict[bytes, RequestKind] = {}
+        self.requests: Final = RequestReader(limits, watched_hosts)
+        self.answers: Final = AnswerReader(limits.head)
         self._credential_cookies: Final = [name.encode() for name in credential_cookies]
         self._routes: dict[int, Route] = {}
         self._addresses: dict[IPAddress | None, Rendered] = {}
 
     def quick(self, head: RequestHead) -> Route | None:
-        """The straight path for a request line that `memo` does not hold, if it has one."""
+        """The straight path for a request line that is not known, if it has one."""
         forward = self.gate.quick(head.method.decode("latin-1"), head.target.decode("latin-1"))
         if forward is None:
             return None
@@ -85,9 +89,10 @@ class Shared:
             if len(self._routes) < _MEMO:
                 self._routes[id(forward)] = route
         if len(head.line) <= _MEMO_LINE:
-            if len(self.memo) >= _MEMO:
-                self.memo.clear()  # filled by someone who asks for ever new paths
-            self.memo[head.line] = route.kind(head.kind)
+            known = self.requests.known
+            if len(known) >= _MEMO:
+                known.clear()  # filled by someone who asks for ever new paths
+            known[head.line] = route.kind(head.kind)
         return route
 
     def anonymous(self, said: Said) -> bool:

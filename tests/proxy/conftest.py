@@ -13,8 +13,6 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from gateway.proxy.http1.response import read_answer, sized
-from tests.proxy.http1.readers import forget_shapes
 from tests.proxy.thinning import thinned
 from tests.proxy.ways import WAYS, taking
 
@@ -50,19 +48,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if dropped:
         config.hook.pytest_deselected(items=list(dropped))
         items[:] = [item for item in items if item not in dropped]
-
-
-USUAL = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
-
-
-@pytest.fixture(autouse=True)
-def seen_before(request: pytest.FixtureRequest) -> None:
-    """On asyncio's loop every head is the first; on uvloop a usual answer has come often."""
-    forget_shapes()
-    if "uvloop" in request.node.name:
-        for _ in range(40):
-            read_answer(USUAL, len(USUAL))
-        assert sized(USUAL, len(USUAL)) == (len(USUAL), 2)
 
 
 @pytest.fixture(params=WAYS, ids=str)

@@ -201,13 +201,6 @@ class Shapes(Generic[Judge]):
         self.recent.insert(0, shape)
         del self.recent[_TRIED:]
 
-    def forget(self) -> None:
-        """Begin as a process does that has just started."""
-        self._seen.clear()
-        self._known.clear()
-        self.recent.clear()
-        self.sized = _NOTHING
-
     def _compile(self, layout: Layout[Judge]) -> Shape[Judge]:
         matters = {matter.mark: matter for matter in layout.matters}
         pattern = [self._before]

@@ -9,13 +9,12 @@ before the colon, Content-Length beside Transfer-Encoding, either of them twice,
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from types import MappingProxyType
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from gateway.core.errors import Refusal, Slug
 from gateway.proxy.http1.faults import line_fault, refuse
-from gateway.proxy.http1.request_fields import PLAIN, Said, read_fields
+from gateway.proxy.http1.request_fields import FieldReader, Said
 from gateway.proxy.http1.route import RequestKind
 from gateway.proxy.http1.syntax import BARE, TCHAR
 from gateway.proxy.limits import Limits
@@ -121,43 +120,76 @@ class Base(NamedTuple):
 
 
 _made: Final = RequestHead.of
-_NONE: Final[Mapping[bytes, RequestKind]] = MappingProxyType({})
 
 
-def read_request(
-    data: bytes, limits: Limits, known: Mapping[bytes, RequestKind] = _NONE
-) -> RequestHead | None:
-    """Read one request head from the start of `data`.
+class RequestReader:
+    """Reads the heads of requests, and remembers what comes again.
+
+    known: the kinds of lines that were judged before; for who knows their way to fill.
 
     Args:
-        known: the kinds of lines that were judged here before.
-
-    Returns:
-        None while its end has not arrived.
-
-    Raises:
-        Refusal: `bad_request`, `head_too_large`, `expectation_failed`.
+        watched: as for `FieldReader`.
     """
-    line, _, rest = data.partition(b"\r")
-    kind = known.get(line)
-    if kind is not None:
-        said = PLAIN.get(rest)
-        if said is not None and len(data) <= limits.head:  # judged before, and nothing behind
-            return _made(line, kind, said, len(data))
-    end = data.find(b"\r\n\r\n")
-    if end < 0:
-        return None
-    if end + 4 > limits.head:
-        raise _too_large(limits.head)
-    if kind is None:
-        kind = _kind(line, limits.line)
-    said = PLAIN.get(rest) or read_fields(data[len(line) + 1 : end + 1], limits.fields)
-    if kind.version == b"1":
-        if not said.has_host:
-            raise refuse("Host is missing")
-    elif said.length is None:
-        raise refuse("an HTTP/1.0 request cannot be chunked")
-    return _made(line, kind, said, end + 4)
+
+    __slots__ = ("_fields", "_limits", "_most", "_plain", "known")
+
+    def __init__(self, limits: Limits, watched: Iterable[str] = ()) -> None:
+        self.known: Final[dict[bytes, RequestKind]] = {}
+        self._limits: Final = limits
+        self._most: Final = limits.head
+        self._fields: Final = FieldReader(limits.fields, watched)
+        self._plain: Final = self._fields.plain
+
+    def read(self, data: bytes) -> RequestHead | None:
+        """Read one request head from the start of `data`.
+
+        Returns:
+            None while its end has not arrived.
+
+        Raises:
+            Refusal: `bad_request`, `head_too_large`, `expectation_failed`.
+        """
+        line, _, rest = data.partition(b"\r")
+        kind = self.known.get(line)
+        if kind is not None:
+            said = self._plain.get(rest)
+            if said is not None and len(data) <= self._most:  # judged before, and nothing behind
+                return _made(line, kind, said, len(data))
+        end = data.find(b"\r\n\r\n")
+        if end < 0:
+            return None
+        if end + 4 > self._most:
+            raise _too_large(self._most)
+        if kind is None:
+            kind = _kind(line, self._limits.line)
+        said = self._plain.get(rest) or self._fields.read(data[len(line) + 1 : end + 1])
+        if kind.version == b"1":
+            if not said.has_host:
+                raise refuse("Host is missing")
+        elif said.length is None:
+            raise refuse("an HTTP/1.0 request cannot be chunked")
+        return _made(line, kind, said, end + 4)
+
+    def unfinished(self, data: bytes | bytearray, seen: int) -> None:
+        """A head whose end has not come: refuse what can never become one.
+
+        Args:
+            seen: how many of the bytes were looked at before.
+
+        Raises:
+            Refusal: `bad_request`, `head_too_large`.
+        """
+        if data[:1] in (b"\r", b"\n"):
+            raise refuse("it begins with an empty line")
+        bare = BARE.search(data, max(0, seen - 1))
+        if bare:
+            kind = "line feed" if bare[0] == b"\n" else "carriage return"
+            raise refuse(f"a line ends in a bare {kind}")
+        if len(data) >= self._most:
+            raise _too_large(self._most)
+        longest = self._limits.line
+        if len(data) > longest and data.find(b"\r", 0, longest + 1) < 0:
+            raise _too_large(longest)
 
 
 def _kind(line: bytes, limit: int) -> RequestKind:
@@ -172,27 +204,6 @@ def _kind(line: bytes, limit: int) -> RequestKind:
             "Ask for the address itself, without a proxy setting that leads here.",
         )
     return RequestKind(match[1], match[2])
-
-
-def unfinished(data: bytes | bytearray, seen: int, limits: Limits) -> None:
-    """A head whose end has not come: refuse what can never become one.
-
-    Args:
-        seen: how many of the bytes were looked at before.
-
-    Raises:
-        Refusal: `bad_request`, `head_too_large`.
-    """
-    if data[:1] in (b"\r", b"\n"):
-        raise refuse("it begins with an empty line")
-    bare = BARE.search(data, max(0, seen - 1))
-    if bare:
-        kind = "line feed" if bare[0] == b"\n" else "carriage return"
-        raise refuse(f"a line ends in a bare {kind}")
-    if len(data) >= limits.head:
-        raise _too_large(limits.head)
-    if len(data) > limits.line and data.find(b"\r", 0, limits.line + 1) < 0:
-        raise _too_large(limits.line)
 
 
 def _too_large(limit: int) -> Refusal:

@@ -7,7 +7,7 @@ the rest is carried as it is. Which never go upstream is `gateway.core.http.head
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, TypeAlias
 
 from gateway.core.errors import Refusal, Slug
@@ -21,8 +21,7 @@ from gateway.proxy.http1.syntax import DIGITS, FIELDS, TOKENS, Cut, kept, withou
 _BLOCK: Final = re.compile(FIELDS)
 # uri-host of RFC 3986 section 3.2.2 without percent-escapes, with an optional port.
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9_.~!$&'()*+,;=-]++|\[[0-9A-Fa-f:.]++\])(?::[0-9]{1,5})?")
-HOSTS: Final[set[bytes]] = set()  # judged before: nearly always one and the same
-_WATCHED: Final[set[bytes]] = set()  # never among those
+_MOST_HOSTS: Final = 64
 _MARK: Final = b"ig-"  # in each of the gateway's own names: most cookies are told by it at once
 # At a cookie of the gateway's own, within the value of a Cookie field.
 _OWN_COOKIE: Final = re.compile(
@@ -59,9 +58,6 @@ _PLAIN_NAMES: Final = frozenset(
         "priority",
     ]
 )
-PLAIN: Final[dict[bytes, Said]] = {}
-"""What was said by whole blocks that may be remembered, keyed by all that follows the first CR
-of a head. Each names a host, and none declares a body."""
 _PLAIN_BLOCKS: Final = 256
 _PLAIN_SIZE: Final = 2048
 
@@ -70,17 +66,6 @@ NOBODY: Final = 0
 COOKIE: Final = 1  # a Cookie field with none of the gateway's own
 CREDENTIAL: Final = 2
 WATCHED: Final = 3  # whoever asks, the gate looks at it
-
-
-def watch_host(authority: str) -> None:
-    """Have the gate look at every request to a host that is not the usual one.
-
-    Args:
-        authority: as browsers write it, in lower case.
-    """
-    _WATCHED.add(authority.encode("ascii"))
-    HOSTS.clear()
-    PLAIN.clear()
 
 
 class Said:
@@ -123,64 +108,101 @@ class Said:
         self.kept = without(self.kept, {b"expect"})
 
 
-def read_fields(block: bytes, limit: int) -> Said:
-    """Judge the fields of a request.
+class FieldReader:
+    """Judges the fields of requests, and remembers what comes again.
+
+    plain: what was said by whole blocks that may be remembered, keyed by all that follows the
+        first CR of a head. Each names a host, and none declares a body.
+    shapes: patterns for lists of names that came often.
 
     Args:
-        block: each "\\n", name, ":", value, "\\r". limit: how many at most.
-
-    Raises:
-        Refusal: `bad_request`, `expectation_failed`.
+        limit: how many fields at most.
+        watched: hosts, as browsers write them in lower case; the gate looks at every request to
+            one of them.
     """
-    for shape in SHAPES.recent:
-        match = shape.match(block)
-        if match is not None:
-            SHAPES.fitted(shape)
-            groups = match.groups()
-            said = Said(block, shape.passing(groups))
-            for group, judge in shape.judged:
-                judge(said, groups[group].strip(b" \t"))
-            break
-    else:
-        said, layout = _read_block(block, limit)
+
+    __slots__ = ("_hosts", "_layouts", "_limit", "_watched", "plain", "shapes")
+
+    def __init__(self, limit: int, watched: Iterable[str] = ()) -> None:
+        self.plain: Final[dict[bytes, Said]] = {}
+        self.shapes: Final[Shapes[_Judge]] = Shapes(after=rb"\Z")
+        self._limit: Final = limit
+        self._watched: Final = frozenset(host.encode("ascii") for host in watched)
+        self._hosts: Final[set[bytes]] = set()  # judged before: nearly always one and the same
+        judges = {**_JUDGES, b"host": self._host}
+        self._layouts: Final = Layouts(dropped, judges, _check, _PLAIN_NAMES)
+
+    def read(self, block: bytes) -> Said:
+        """Judge the fields of a request.
+
+        Args:
+            block: each "\\n", name, ":", value, "\\r".
+
+        Raises:
+            Refusal: `bad_request`, `expectation_failed`.
+        """
+        shapes = self.shapes
+        for shape in shapes.recent:
+            match = shape.match(block)
+            if match is not None:
+                shapes.fitted(shape)
+                groups = match.groups()
+                said = Said(block, shape.passing(groups))
+                for group, judge in shape.judged:
+                    judge(said, groups[group].strip(b" \t"))
+                break
+        else:
+            said = self._read_block(block)
+        if said.named:
+            said.kept = without(said.kept, said.named)
+        if said.expects and said.length == 0:
+            # RFC 9110 section 10.1.1 forbids to expect it without content, and waitress, asked
+            # for it all the same, says 100 Continue and then nothing more.
+            said.drop_expect()
+        return said
+
+    def _read_block(self, block: bytes) -> Said:
+        if not _BLOCK.fullmatch(block):
+            raise refuse(field_fault(block))
+        layout = self._layouts.of(block)
+        if len(layout.names) > self._limit:
+            raise refuse("it has too many header fields")
+        said = Said(block, block)
+        cuts: list[Cut] = []
+        found: list[Found[_Judge]] = []
+        for mark, cut, judge, many in layout.matters:
+            at = block.find(mark)
+            while at >= 0:
+                end = block.find(b"\r", at) + 1
+                if cut:
+                    cuts.append((at, end))
+                if judge is not None:
+                    found.append((at, judge, block[at + len(mark) : end - 1].strip(b" \t")))
+                at = block.find(mark, end) if many else -1
+        for _, judge, value in in_order(layout, found):
+            judge(said, value)
+        said.kept = kept(block, cuts)
+        self._remember(block, layout, said)
+        return said
+
+    def _remember(self, block: bytes, layout: Layout[_Judge], said: Said) -> None:
         if not layout.plain:
-            SHAPES.notice(layout)
+            self.shapes.notice(layout)
         elif len(block) <= _PLAIN_SIZE and said.has_host:
-            if len(PLAIN) >= _PLAIN_BLOCKS:
-                PLAIN.clear()
-            PLAIN[block + b"\n\r\n"] = said
+            if len(self.plain) >= _PLAIN_BLOCKS:
+                self.plain.clear()
+            self.plain[block + b"\n\r\n"] = said
             said.shared = True
-    if said.named:
-        said.kept = without(said.kept, said.named)
-    if said.expects and said.length == 0:
-        # RFC 9110 section 10.1.1 forbids to expect it without content, and waitress, asked for
-        # it all the same, says 100 Continue and then nothing more.
-        said.drop_expect()
-    return said
 
-
-def _read_block(block: bytes, limit: int) -> tuple[Said, Layout[_Judge]]:
-    if not _BLOCK.fullmatch(block):
-        raise refuse(field_fault(block))
-    layout = _LAYOUTS.of(block)
-    if len(layout.names) > limit:
-        raise refuse("it has too many header fields")
-    said = Said(block, block)
-    cuts: list[Cut] = []
-    found: list[Found[_Judge]] = []
-    for mark, cut, judge, many in layout.matters:
-        at = block.find(mark)
-        while at >= 0:
-            end = block.find(b"\r", at) + 1
-            if cut:
-                cuts.append((at, end))
-            if judge is not None:
-                found.append((at, judge, block[at + len(mark) : end - 1].strip(b" \t")))
-            at = block.find(mark, end) if many else -1
-    for _, judge, value in in_order(layout, found):
-        judge(said, value)
-    said.kept = kept(block, cuts)
-    return said, layout
+    def _host(self, said: Said, value: bytes) -> None:
+        if value not in self._hosts:
+            if not _HOST.fullmatch(value):
+                raise refuse("Host is not a host")
+            if value.lower() in self._watched:
+                said.personal = WATCHED
+            elif len(self._hosts) < _MOST_HOSTS:
+                self._hosts.add(value)
+        said.has_host = True
 
 
 def _check(names: list[bytes]) -> None:
@@ -204,17 +226,6 @@ def _connection(said: Said, value: bytes) -> None:
     if named & _SINGLE:
         raise refuse("Connection names a field that must not be dropped")
     said.named = named | (said.named or set())
-
-
-def _host(said: Said, value: bytes) -> None:
-    if value not in HOSTS:
-        if not _HOST.fullmatch(value):
-            raise refuse("Host is not a host")
-        if value.lower() in _WATCHED:
-            said.personal = WATCHED
-        elif len(HOSTS) < 64:
-            HOSTS.add(value)
-    said.has_host = True
 
 
 def _length(said: Said, value: bytes) -> None:
@@ -282,7 +293,6 @@ def _forwarded(said: Said, value: bytes) -> None:
 
 _Judge: TypeAlias = Callable[[Said, bytes], None]
 _JUDGES: Final[dict[bytes, _Judge]] = {
-    b"host": _host,
     b"content-length": _length,
     b"transfer-encoding": _coding,
     b"cookie": _cookie,
@@ -295,5 +305,3 @@ _JUDGES: Final[dict[bytes, _Judge]] = {
     b"forwarded": _forwarded,
     **{name.encode(): _credential for name in CREDENTIALS},
 }
-_LAYOUTS: Final = Layouts(dropped, _JUDGES, _check, _PLAIN_NAMES)
-SHAPES: Final[Shapes[_Judge]] = Shapes(after=rb"\Z")

@@ -27,6 +27,7 @@ from gateway.proxy.http1.syntax import (
 )
 
 _STATUS: Final = rb"HTTP/1\.([01]) (([1-9][0-9][0-9])(?: " + VALUE + rb")?\r)"
+_USUAL: Final = rb"HTTP/1\.1 200(?: " + VALUE + rb")?\r"
 _ANSWER: Final = re.compile(_STATUS + rb"(" + FIELDS + rb")\n\r\n")
 _CONNECTION: Final = b"\nconnection:"
 _SET_COOKIE: Final = re.compile(rb"(\n(?i:set-cookie):)([^\r]*+)")
@@ -121,69 +122,89 @@ def _same_site(found: re.Match[bytes]) -> bytes:
     return found[1] + with_same_site(found[2].decode("latin-1")).encode("latin-1")
 
 
-def read_answer(data: bytes, limit: int) -> AnswerHead | None:
-    """Read one answer head from the start of `data`; None while its end has not arrived.
+class AnswerReader:
+    """Reads the heads of answers, and remembers which fields come together.
 
-    Raises:
-        BadAnswer: it is not plainly well-formed.
+    shapes: patterns for lists of names that came often.
+
+    Args:
+        limit: bytes of a head at most.
     """
-    for shape in SHAPES.recent:
-        match = shape.match(data)
-        if match is not None:
-            SHAPES.fitted(shape)
-            groups = match.groups()
-            head = _made(groups, shape.passing(groups), data, match.end())
-            head.whole = shape.whole and head.persistent
-            for group, look in shape.judged:
-                look(head, groups[group].strip(b" \t"))
-            if head.bodiless or head.named or head.size > limit:
-                return _finished(head, limit)
-            return head
-    match = _ANSWER.match(data)
-    if match is None:
-        if (
-            b"\r\n\r\n" in data
-            or len(data) >= limit
-            or b"HTTP/1."[: len(data)] != data[:7]
-            or BARE.search(data)
-        ):
-            raise BadAnswer("the head does not follow the grammar")
-        return None
-    groups = match.groups()
-    block = groups[3]
-    head = _made(groups, b"", data, match.end())
-    layout = _LAYOUTS.of(block)
-    cuts: list[Cut] = []
-    found: list[Found[_Judge]] = []
-    for mark, cut, judge, many in layout.matters:
-        at = block.find(mark)
-        while at >= 0:
-            end = block.find(b"\r", at) + 1
-            value = block[at + len(mark) : end - 1].strip(b" \t")
-            if cut and not (value.lower() == b"keep-alive" and mark.lower() == _CONNECTION):
-                cuts.append((at, end))
-            if judge is not None:
-                found.append((at, judge, value))
-            at = block.find(mark, end) if many else -1
-    for _, judge, value in in_order(layout, found):
-        judge(head, value)
-    head.kept = kept(block, cuts)
-    SHAPES.notice(layout)
-    return _finished(head, limit)
 
+    __slots__ = ("_layouts", "_limit", "shapes")
 
-def sized(data: bytes, limit: int) -> tuple[int, int] | None:
-    """Whether an answer is as nearly all are: 200, another one may follow, and its head would be
-    written anew as it came.
+    def __init__(self, limit: int) -> None:
+        self._limit: Final = limit
+        self._layouts: Final = Layouts(HOP_BY_HOP.__contains__, _JUDGES, _check)
+        self.shapes: Final[Shapes[_Judge]] = Shapes(_STATUS, 3, rb"\n\r\n", usual=_USUAL)
 
-    Returns:
-        The size of its head, and that of its body; None for one that `read_answer` looks at.
-    """
-    match = SHAPES.sized(data)
-    if match is None:
-        return None
-    size = match.end()
-    return (size, int(match[1])) if size <= limit else None
+    def read(self, data: bytes) -> AnswerHead | None:
+        """Read one answer head from the start of `data`; None while its end has not arrived.
+
+        Raises:
+            BadAnswer: it is not plainly well-formed.
+        """
+        shapes = self.shapes
+        for shape in shapes.recent:
+            match = shape.match(data)
+            if match is not None:
+                shapes.fitted(shape)
+                groups = match.groups()
+                head = _made(groups, shape.passing(groups), data, match.end())
+                head.whole = shape.whole and head.persistent
+                for group, look in shape.judged:
+                    look(head, groups[group].strip(b" \t"))
+                if head.bodiless or head.named or head.size > self._limit:
+                    return _finished(head, self._limit)
+                return head
+        match = _ANSWER.match(data)
+        if match is None:
+            if (
+                b"\r\n\r\n" in data
+                or len(data) >= self._limit
+                or b"HTTP/1."[: len(data)] != data[:7]
+                or BARE.search(data)
+            ):
+                raise BadAnswer("the head does not follow the grammar")
+            return None
+        return self._judged(match, data)
+
+    def _judged(self, match: re.Match[bytes], data: bytes) -> AnswerHead:
+        """The head that the grammar has found."""
+        groups = match.groups()
+        block = groups[3]
+        head = _made(groups, b"", data, match.end())
+        layout = self._layouts.of(block)
+        cuts: list[Cut] = []
+        found: list[Found[_Judge]] = []
+        for mark, cut, judge, many in layout.matters:
+            at = block.find(mark)
+            while at >= 0:
+                end = block.find(b"\r", at) + 1
+                value = block[at + len(mark) : end - 1].strip(b" \t")
+                if cut and not (value.lower() == b"keep-alive" and mark.lower() == _CONNECTION):
+                    cuts.append((at, end))
+                if judge is not None:
+                    found.append((at, judge, value))
+                at = block.find(mark, end) if many else -1
+        for _, judge, value in in_order(layout, found):
+            judge(head, value)
+        head.kept = kept(block, cuts)
+        self.shapes.notice(layout)
+        return _finished(head, self._limit)
+
+    def sized(self, data: bytes) -> tuple[int, int] | None:
+        """Whether an answer is as nearly all are: 200, another one may follow, and its head would
+        be written anew as it came.
+
+        Returns:
+            The size of its head, and that of its body; None for one that `read` looks at.
+        """
+        match = self.shapes.sized(data)
+        if match is None:
+            return None
+        size = match.end()
+        return (size, int(match[1])) if size <= self._limit else None
 
 
 def _finished(head: AnswerHead, limit: int) -> AnswerHead:
@@ -238,7 +259,3 @@ _JUDGES: Final[dict[bytes, _Judge]] = {
     b"set-cookie": _cookie,
     b"connection": _connection,
 }
-_LAYOUTS: Final = Layouts(HOP_BY_HOP.__contains__, _JUDGES, _check)
-SHAPES: Final[Shapes[_Judge]] = Shapes(
-    _STATUS, 3, rb"\n\r\n", usual=rb"HTTP/1\.1 200(?: " + VALUE + rb")?\r"
-)

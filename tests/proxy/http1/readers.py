@@ -16,16 +16,16 @@ from aiohttp.http_parser import HttpRequestParser, HttpResponseParser
 
 from gateway.core.errors import Refusal
 from gateway.core.http.path import parse_target
-from gateway.proxy.http1 import request_fields, response
 from gateway.proxy.http1.body import BadChunk, Body, ChunkDecoder, SizedBody
-from gateway.proxy.http1.request import RequestHead, read_request, unfinished
-from gateway.proxy.http1.response import AnswerHead, BadAnswer, read_answer, sized
-from gateway.proxy.http1.route import RequestKind
+from gateway.proxy.http1.request import RequestHead, RequestReader
+from gateway.proxy.http1.response import AnswerHead, AnswerReader, BadAnswer
 from gateway.proxy.http1.syntax import fields
 from gateway.proxy.limits import Limits
 
 LIMITS = Limits()
-KNOWN: dict[bytes, RequestKind] = {}
+REQUESTS = RequestReader(LIMITS)
+ANSWERS = AnswerReader(LIMITS.head)
+"""These have seen much, as those of a forwarder that has run for long."""
 AFTER = b"GET /after HTTP/1.1\r\nHost: after\r\n\r\n"
 """Sent after a message: where the message ends is where this is found."""
 
@@ -46,7 +46,9 @@ class Refused(Exception):
     """The reader does not accept these bytes."""
 
 
-def ours(pieces: Iterable[bytes]) -> tuple[Reading, RequestHead] | None:
+def ours(
+    pieces: Iterable[bytes], reader: RequestReader = REQUESTS
+) -> tuple[Reading, RequestHead] | None:
     """None where the head is not complete. Raises Refused."""
     buffer = bytearray()
     head: RequestHead | None = None
@@ -59,12 +61,12 @@ def ours(pieces: Iterable[bytes]) -> tuple[Reading, RequestHead] | None:
                 seen = len(buffer)
                 buffer += piece
                 data = bytes(buffer)
-                head = read_request(data, LIMITS, KNOWN)
+                head = reader.read(data)
                 if head is None:
-                    unfinished(data, seen, LIMITS)
+                    reader.unfinished(data, seen)
                     continue
                 parse_target(head.target.decode("latin-1"))
-                KNOWN[head.line] = head.kind
+                reader.known[head.line] = head.kind
                 length = head.said.length
                 body = ChunkDecoder() if length is None else SizedBody(length)
                 piece = data[head.size :]
@@ -153,18 +155,12 @@ def by_h11(pieces: Iterable[bytes]) -> Reading | None:
     )
 
 
-def forget_shapes() -> None:
-    """Read heads as a process does that has just started."""
-    response.SHAPES.forget()
-    request_fields.SHAPES.forget()
-    request_fields.PLAIN.clear()
-    KNOWN.clear()
-
-
 # -- answers ----------------------------------------------------------------------------------
 
 
-def our_answer(pieces: Iterable[bytes], method: str) -> Reading | None:
+def our_answer(
+    pieces: Iterable[bytes], method: str, reader: AnswerReader = ANSWERS
+) -> Reading | None:
     """The final answer as the forwarder reads it, up to the end of the input. Raises Refused."""
     buffer = b""
     head: AnswerHead | None = None
@@ -175,8 +171,8 @@ def our_answer(pieces: Iterable[bytes], method: str) -> Reading | None:
         for piece in pieces:
             if head is None:
                 buffer += piece
-                usual = sized(buffer, LIMITS.head)
-                head = read_answer(buffer, LIMITS.head)
+                usual = reader.sized(buffer)
+                head = reader.read(buffer)
                 if usual is not None:
                     assert head is not None
                     assert usual == (head.size, head.length), buffer
@@ -187,7 +183,7 @@ def our_answer(pieces: Iterable[bytes], method: str) -> Reading | None:
                     if head.status == 101:
                         raise Refused("101")
                     buffer = buffer[head.size :]
-                    head = read_answer(buffer, LIMITS.head) if buffer else None
+                    head = reader.read(buffer) if buffer else None
                 if head is None:
                     continue
                 piece = buffer[head.size :]

@@ -5,19 +5,16 @@ But for one connection, where those that its last request showed may go on unsee
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from gateway.core.http.cookies import OWN_NAMES
-from gateway.proxy.http1 import request_fields
-from gateway.proxy.http1.request import read_request
+from gateway.proxy.http1.request import RequestHead, RequestReader
+from gateway.proxy.http1.request_fields import FieldReader
 from gateway.proxy.http1.route import Rendered, RequestKind, Route
 from gateway.proxy.limits import Limits
 from gateway.proxy.ports import Forward
 from gateway.proxy.rewrite import request_head
 from tests.proxy.conversation import Peer, Talk, talk
-from tests.proxy.http1.readers import forget_shapes
 from tests.proxy.passgate import PassGate
 
 PLAIN = b"GET /root/pypi/ HTTP/1.1\r\nHost: packages.example.org\r\nAccept: */*\r\n\r\n"
@@ -26,62 +23,61 @@ INJECTED = Route(Forward(add=(("X-Devpi-Auth", "c2VjcmV0"),)))
 RULE = Route(Forward(), lasting=True)
 
 
-@pytest.fixture(autouse=True)
-def nothing_remembered() -> Iterator[None]:
-    forget_shapes()
-    yield
-    forget_shapes()
-
-
-def sent(route: Route) -> bytes:
-    head = read_request(PLAIN, Limits())
-    assert head is not None
+def sent(fields: FieldReader, route: Route) -> bytes:
+    line, _, rest = PLAIN.partition(b"\r")
+    said = fields.plain.get(rest) or fields.read(rest[: -len(b"\n\r\n")])
+    head = RequestHead.of(line, RequestKind(b"GET", b"1"), said, len(PLAIN))
     return request_head(head, route, CLIENT, b"localhost")
 
 
 @pytest.mark.parametrize("field", [b"Authorization: Basic c2VjcmV0", b"Cookie: auth_tkt=c2VjcmV0"])
 def test_blocks_with_credentials_are_not_remembered(field: bytes) -> None:
+    fields = FieldReader(128)
     for _ in range(40):
-        read_request(PLAIN[:-2] + field + b"\r\n\r\n", Limits())
-    assert not request_fields.PLAIN
-    assert request_fields.SHAPES.recent
-    assert b"c2VjcmV0" not in b"".join(
-        shape.pattern.pattern for shape in request_fields.SHAPES.recent
-    )
+        fields.read(b"\nHost: packages.example.org\r\n%s\r" % field)
+    assert not fields.plain
+    assert fields.shapes.recent
+    assert b"c2VjcmV0" not in b"".join(shape.pattern.pattern for shape in fields.shapes.recent)
 
 
 def test_a_credential_that_is_added_is_not_remembered() -> None:
+    fields = FieldReader(128)
     for route in (INJECTED, RULE, INJECTED):
-        assert (b"X-Devpi-Auth: c2VjcmV0\r\n" in sent(route)) is (route is INJECTED)
-        assert b"c2VjcmV0" not in b"".join(known.tail for known in request_fields.PLAIN.values())
-    assert [known.route for known in request_fields.PLAIN.values()] == [RULE]
+        added = b"X-Devpi-Auth: c2VjcmV0\r\n" in sent(fields, route)
+        assert added is (route is INJECTED)
+        assert b"c2VjcmV0" not in b"".join(known.tail for known in fields.plain.values())
+    assert [known.route for known in fields.plain.values()] == [RULE]
 
 
 def test_what_is_remembered_is_sent_like_what_is_new() -> None:
-    assert sent(RULE) == sent(RULE) == sent(RULE)
+    fields = FieldReader(128)
+    assert sent(fields, RULE) == sent(fields, RULE) == sent(fields, RULE)
 
 
 def test_a_remembered_line_does_not_excuse_its_fields() -> None:
-    known: dict[bytes, RequestKind] = {}
-    head = read_request(PLAIN, Limits(), known)
+    reader = RequestReader(Limits())
+    head = reader.read(PLAIN)
     assert head is not None
-    known[head.line] = head.kind
-    again = read_request(PLAIN + b"GET /next", Limits(), known)
+    reader.known[head.line] = head.kind
+    again = reader.read(PLAIN + b"GET /next")
     assert again is not None and (again.line, again.kind, again.size) == (
         head.line,
         head.kind,
         len(PLAIN),
     )
     with pytest.raises(Exception, match="bad_request"):
-        read_request(head.line + b"\r\nHost: x\r\nHost: y\r\n\r\n", Limits(), known)
+        reader.read(head.line + b"\r\nHost: x\r\nHost: y\r\n\r\n")
+    small = RequestReader(Limits(head=40))
+    small.known[head.line] = head.kind
     with pytest.raises(Exception, match="head_too_large"):
-        read_request(PLAIN, Limits(head=40), known)
+        small.read(PLAIN)
 
 
 def test_every_own_cookie_has_the_mark_that_is_looked_for() -> None:
+    reader = RequestReader(Limits())
     for name in OWN_NAMES:
         block = b"GET / HTTP/1.1\r\nHost: x\r\nCookie: a=b; " + name.encode() + b"=c\r\n\r\n"
-        head = read_request(block, Limits())
+        head = reader.read(block)
         assert head is not None and head.said.own_cookie, name
 
 

@@ -379,7 +379,7 @@ async def test_an_unreadable_client_is_unknown_and_gets_its_download(
         upstream = None
         for turn in range(3):
             if turn == 2:
-                t.forwarder.shared.memo.clear()
+                t.forwarder.shared.requests.known.clear()
                 gate.decide = lambda facts: Forward()
             named = b"X-Forwarded-For: " + value.encode() + b"\r\n"
             client.send(b"GET / HTTP/1.1\r\n" + H + named + b"\r\n")

@@ -8,13 +8,12 @@ from itertools import permutations
 
 import pytest
 
-from gateway.proxy.http1.response import read_answer
+from gateway.proxy.http1.response import AnswerReader
 from gateway.proxy.limits import Limits
 from gateway.proxy.ports import Answer, Forward
 from gateway.proxy.rewrite import own_answer
 from gateway.proxy.upstream_pool import UpstreamAddress
 from tests.proxy.conversation import QUICK, talk
-from tests.proxy.http1.readers import forget_shapes
 from tests.proxy.passgate import PassGate
 
 H = b"Host: index\r\n"
@@ -89,7 +88,6 @@ OF_THE_CONNECTION = {
 async def test_only_a_mere_keep_alive_passes(came: bytes, goes: bytes) -> None:
     """The first time as after many, when the fields have become an expression of their own;
     and never to a client whose connection ends."""
-    forget_shapes()
     async with talk() as t:
         client, upstream = await t.asked(GET)
         for ask in [GET] * 40 + [GET[:-2] + b"Connection: close\r\n\r\n"]:
@@ -156,7 +154,6 @@ async def test_a_usual_answer_with_too_large_a_head_is_refused() -> None:
 
 
 async def test_what_comes_behind_an_answer_does_not_pass() -> None:
-    forget_shapes()
     answer = b"HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok"
     async with talk() as t:
         client, upstream = await t.asked(GET)
@@ -389,8 +386,9 @@ def test_cookies_of_an_answer_are_read_in_their_order(spellings: tuple[bytes, ..
     lines = [
         b"%s: c=%d\r\n" % line for line in zip([*spellings, spellings[0]], range(4), strict=True)
     ]
+    answers = AnswerReader(4096)
     for _ in range(20):
-        head = read_answer(b"HTTP/1.1 200 OK\r\n" + b"".join(lines) + b"\r\n", 4096)
+        head = answers.read(b"HTTP/1.1 200 OK\r\n" + b"".join(lines) + b"\r\n")
         assert head is not None and head.cookies == [b"c=%d" % at for at in range(4)]
 
 
