@@ -1,7 +1,7 @@
 """One request carried to the upstream, and its answer carried back.
 
 Knows both connections of one exchange and nothing else: the head has been judged and the plan
-made (`client.py`), header hygiene is `rewrite.py`. The request's way up is here, the answer's way
+made (`dispatch.py`), header hygiene is `rewrite.py`. The request's way up is here, the answer's way
 back in `relay.py`.
 """
 

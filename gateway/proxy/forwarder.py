@@ -22,7 +22,7 @@ from gateway.proxy.upstream_pool import UpstreamAddress
 _WORTH_A_LOOK: Final = 64  # one in so many has to wait, or looking costs more than it brings
 
 
-class Waiting(Protocol):
+class Evictable(Protocol):
     """A connection that may be closed to make room for others, see `Forwarder.greet`.
 
     waits: nothing is under way on it. since: when that began, in the forwarder's time.
@@ -79,8 +79,8 @@ class Forwarder:
         )
         self.clients: Final[dict[ClientConnection, None]] = {}
         """All connections of clients, the first that came first."""
-        self._greetings: dict[Waiting, None] = {}
-        self._waiting: list[tuple[float, Waiting]] = []
+        self._greetings: dict[Evictable, None] = {}
+        self._waiting: list[tuple[float, Evictable]] = []
         self._looked = -1.0
         self._ticked = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -94,7 +94,7 @@ class Forwarder:
             self._tick()
         return ClientConnection(self.shared, self)
 
-    def greet(self, greeting: Waiting) -> None:
+    def greet(self, greeting: Evictable) -> None:
         """A connection that has to speak TLS first."""
         if self._timer is None:
             self._tick()
@@ -102,7 +102,7 @@ class Forwarder:
             self.shared.descriptors.arrived(greeting.sock.fileno())
         self._greetings[greeting] = None
 
-    def greeted(self, greeting: Waiting) -> None:
+    def greeted(self, greeting: Evictable) -> None:
         """It has, or it never will."""
         self._greetings.pop(greeting, None)
 
@@ -134,7 +134,7 @@ class Forwarder:
                     return
             if self._looked == now:
                 return
-            every: list[Waiting] = [*self.clients, *self._greetings]
+            every: list[Evictable] = [*self.clients, *self._greetings]
             found = [(client.since, client) for client in every if client.waits]
             if _WORTH_A_LOOK * len(found) < len(every) or not found:
                 self._looked = now  # nearly all of them are busy: not again in this tick
