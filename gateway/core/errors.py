@@ -72,7 +72,6 @@ class Slug(StrEnum):
     UPSTREAM_TIMEOUT = "upstream_timeout"
     STORE_UNAVAILABLE = "store_unavailable"
     CROWDED = "crowded"
-    SHUTTING_DOWN = "shutting_down"
     INTERNAL = "internal"
     NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
@@ -449,9 +448,6 @@ MESSAGES: Final = MappingProxyType(
             "Too many at once",
             "Too many requests wait here to be read to their end, and this one waits longest.",
             "Try again, and send it without a pause.",
-        ),
-        Slug.SHUTTING_DOWN: Message(
-            503, "Restarting", "The gateway is restarting.", "Try again in a moment."
         ),
         Slug.INTERNAL: Message(
             500,

@@ -30,8 +30,6 @@ from gateway.gate.presented import Presented
 from gateway.gate.xml_body import XmlInspector, called_xml
 from gateway.proxy.ports import Answer, Forward, HandOver, Inspect, Plan
 
-# What only browsers send, where they send a form.
-_BROWSERS: Final = frozenset({"origin", "sec-fetch-mode", "sec-fetch-site"})
 # What the server behind `HandOver` can read (llhttp knows no others).
 _HANDED: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # Written by whoever may upload.

@@ -16,7 +16,6 @@ from gateway.core.crypto.keyring import KeyRing
 from gateway.core.errors import Refusal, Slug
 
 FIELD: Final = "form_token"
-HEADER: Final = "x-form-token"
 LIFETIME: Final = 12 * 3600  # seconds; as long as a page may stand open
 
 

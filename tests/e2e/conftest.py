@@ -28,12 +28,6 @@ def before_devpi(
 
 
 @pytest.fixture(scope="session")
-def before_plain(tmp_path_factory: pytest.TempPathFactory, devpi_plain: Index) -> Iterator[Gateway]:
-    with running(tmp_path_factory.mktemp("gateway"), "devpi", devpi_plain.url) as gateway:
-        yield gateway
-
-
-@pytest.fixture(scope="session")
 def before_pypiserver(
     tmp_path_factory: pytest.TempPathFactory, pypiserver: Index
 ) -> Iterator[Gateway]:

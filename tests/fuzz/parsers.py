@@ -10,14 +10,14 @@ from http.server import BaseHTTPRequestHandler
 from types import SimpleNamespace
 from typing import Any, Final
 
-import h11
 from cheroot.server import ChunkedRFile, HTTPRequest
 from gunicorn.config import Config
 from gunicorn.http.parser import RequestParser
 from waitress.parser import HTTPRequestParser
 
 from tests.oracle.reading import ADJUSTMENTS
-from tests.proxy.http1.readers import Refused, llhttp
+from tests.proxy.http1.readers import Reading, Refused, llhttp
+from tests.proxy.http1.readers import by_h11 as h11
 
 WATCHED: Final = ("host", "authorization", "x-devpi-auth", "cookie", "content-type", "accept")
 """The fields that decide who asks and what for."""
@@ -48,35 +48,17 @@ def _decoded(fields: Iterable[tuple[Any, Any]]) -> list[tuple[str, str]]:
     return [(bytes(n).decode("latin-1"), bytes(v).decode("latin-1")) for n, v in fields]
 
 
+def _read(found: Reading) -> Read:
+    method, target = found.start
+    fields = watched(_decoded(found.fields))
+    return Read(method.decode(), target.decode("latin-1"), fields, found.body, found.ended)
+
+
 def by_h11(data: bytes) -> list[Read]:
     found: list[Read] = []
-    rest = data
-    while rest:
-        connection = h11.Connection(h11.SERVER, max_incomplete_event_size=1 << 20)
-        connection.receive_data(rest)
-        request, body, whole = None, b"", False
-        try:
-            while not whole:
-                event = connection.next_event()
-                if isinstance(event, h11.Request):
-                    request = event
-                elif isinstance(event, h11.Data):
-                    body += bytes(event.data)
-                elif isinstance(event, h11.EndOfMessage):
-                    whole = True
-                else:
-                    break
-        except h11.RemoteProtocolError as exc:
-            raise Refused(str(exc)) from exc
-        if request is None:
-            break
-        found.append(
-            Read(
-                request.method.decode(), request.target.decode("latin-1"),
-                watched(_decoded(request.headers)), body, whole,
-            )
-        )  # fmt: skip
-        rest = connection.trailing_data[0] if whole else b""
+    while data and (each := h11([data])) is not None:
+        found.append(_read(each))
+        data = each.rest if each.ended else b""
     return found
 
 
@@ -189,13 +171,7 @@ _LOOP = asyncio.new_event_loop()
 
 
 def by_llhttp(data: bytes) -> list[Read]:
-    return [
-        Read(
-            each.start[0].decode(), each.start[1].decode("latin-1"),
-            watched(_decoded(each.fields)), each.body, each.ended,
-        )
-        for each in llhttp([data], _LOOP)
-    ]  # fmt: skip
+    return [_read(each) for each in llhttp([data], _LOOP)]
 
 
 PARSERS: Final[dict[str, Callable[[bytes], list[Read]]]] = {

@@ -64,3 +64,15 @@ def corpus(name: str) -> list[bytes]:
     """What is kept in the repository for a target."""
     folder = CORPUS / name
     return [path.read_bytes() for path in sorted(folder.iterdir())] if folder.is_dir() else []
+
+
+def first_difference(target: Target, count: int, seed: int) -> str:
+    """What a number of generated inputs find; "" for nothing."""
+    random = Random(seed)
+    for _ in range(count):
+        data = target.example(random)
+        try:
+            target.check(data)
+        except AssertionError as exc:
+            return f"{data!r}: {exc}"
+    return ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from random import Random
 
 import pytest
 
@@ -12,24 +11,14 @@ from gateway.core.http.form_heads import HeadLines
 from gateway.core.http.forms import FormJudge
 from gateway.gate.form_inspector import FormInspector
 from tests.fuzz.forms import Forms
+from tests.fuzz.targets import first_difference
 
 SEEDS = range(8)
 
 
-def first_difference(seed: int, count: int) -> str:
-    target, random = Forms(), Random(seed)
-    for _ in range(count):
-        data = target.example(random)
-        try:
-            target.check(data)
-        except AssertionError as exc:
-            return f"{data!r}: {exc}"
-    return ""
-
-
 @pytest.mark.parametrize("seed", SEEDS)
 def test_what_goes_on_means_what_was_judged(seed: int) -> None:
-    assert not first_difference(seed, 150)
+    assert not first_difference(Forms(), 150, seed)
 
 
 def judged_too_late(patch: pytest.MonkeyPatch) -> None:
@@ -85,4 +74,4 @@ BROKEN = [judged_too_late, blank_lines_passed_over, first_of_several, bare_line_
 def test_a_broken_reader_is_found(broken: object, monkeypatch: pytest.MonkeyPatch) -> None:
     assert callable(broken)
     broken(monkeypatch)
-    assert any(first_difference(seed, 300) for seed in SEEDS)
+    assert any(first_difference(Forms(), 300, seed) for seed in SEEDS)

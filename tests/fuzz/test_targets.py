@@ -6,7 +6,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from random import Random
 
 import pytest
 
@@ -19,7 +18,7 @@ from tests.fuzz.forms import Forms
 from tests.fuzz.heads import Heads
 from tests.fuzz.paths import CONFIGS, Paths
 from tests.fuzz.share import Share
-from tests.fuzz.targets import CORPUS, TARGETS, Target, corpus
+from tests.fuzz.targets import CORPUS, TARGETS, Target, corpus, first_difference
 
 pytestmark = pytest.mark.server
 SEED = 20
@@ -41,20 +40,9 @@ def target(request: pytest.FixtureRequest) -> Iterator[Target]:
     made.close()
 
 
-def first_difference(target: Target, count: int, seed: int = SEED) -> str:
-    random = Random(seed)
-    for _ in range(count):
-        data = target.example(random)
-        try:
-            target.check(data)
-        except AssertionError as exc:
-            return f"{data!r}: {exc}"
-    return ""
-
-
 def test_no_difference_is_found(target: Target) -> None:
     target.share = Share(target.share.least)
-    assert not first_difference(target, COUNTS[target.name])
+    assert not first_difference(target, COUNTS[target.name], SEED)
     assert target.share.tried >= COUNTS[target.name]
     assert target.share.suffices(100), str(target.share)
 
@@ -154,6 +142,6 @@ def test_what_is_broken_is_found(
     target = MAKE[name]()
     try:
         broken(monkeypatch, target)
-        assert first_difference(target, 5 * COUNTS[name])
+        assert first_difference(target, 5 * COUNTS[name], SEED)
     finally:
         target.close()

@@ -12,16 +12,10 @@ import pytest
 from gateway.core.audit.trail import Trail
 from gateway.core.crypto.keyring import KeyRing
 from gateway.stores.sqlite.store import SqliteStore
+from tests.support.clock import Clock
 from tests.support.mail import Certificate, MailServer, make_certificate
 
 StartMail: TypeAlias = Callable[..., MailServer]
-
-
-class Clock:
-    now = 1_767_322_800.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -30,8 +30,9 @@ from gateway.notify.courier import Channel, Courier, Undeliverable, Undelivered
 from gateway.notify.mail import Mail
 from gateway.notify.webhook import Webhook
 from gateway.stores.sqlite.store import SqliteStore
-from tests.notify.conftest import Clock, StartMail
+from tests.notify.conftest import StartMail
 from tests.notify.test_webhook import Receiver, receiver
+from tests.support.clock import Clock
 
 __all__ = ["receiver"]
 

@@ -16,8 +16,8 @@ from pytest_aiohttp import AiohttpServer
 
 from gateway.notify.courier import Undelivered
 from gateway.notify.webhook import Webhook, signature
-from tests.notify.conftest import Clock
 from tests.notify.test_mail import LETTER
+from tests.support.clock import Clock
 
 KEY = "shared-secret"
 

@@ -131,11 +131,6 @@ class Peer:
     def go_on_reading(self) -> None:
         self.writer.transport.resume_reading()  # type: ignore[attr-defined]
 
-    @property
-    def unsent(self) -> int:
-        """Bytes that the other side has not taken."""
-        return self.writer.transport.get_write_buffer_size()
-
 
 def parse(head: bytes) -> tuple[int, dict[str, str]]:
     lines = head.decode("latin-1").split("\r\n")

@@ -20,17 +20,11 @@ from gateway.core.audit.verify import verify
 from gateway.core.crypto.keyring import KeyRing
 from gateway.core.store import Key
 from gateway.stores.sqlite.store import SqliteStore
+from tests.support.clock import Clock
 
 OLD = ("old", b"o" * 32)
 NEW = ("new", b"n" * 32)
 ORIGIN = Origin("192.0.2.7", "Mozilla/5.0", "DELETE", "/alice/dev/pkg", "release deletion")
-
-
-class Clock:
-    now = 1_767_322_800.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -229,14 +229,6 @@ def _quoted(data: bytes) -> bytes:
     return b""
 
 
-def is_plain_path(text: str) -> bool:
-    try:
-        path.canonical_path(text)
-    except Exception:
-        return False
-    return True
-
-
 _BYTES: dict[str, tuple[Callable[[bytes], object], Callable[[bytes], bool], list[bytes]]] = {
     "a block": (
         request_fields._BLOCK.fullmatch,
