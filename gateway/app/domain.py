@@ -1,6 +1,6 @@
-"""What settings mean to the domain: its limits and its keys. `serve` and the commands use it.
+"""What settings mean to the domain: limits, keys, the store, and how the index server is asked.
 
-How the index server of a configuration is asked; the gateway and its commands use it.
+`serve` and the commands use it; it serves nothing.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""`init`, `check`, `schema`: writing a configuration and seeing that it holds.
+"""`init`, `check`, `schema`: write a configuration, see that it holds and whom it would refuse.
 
-The words of `check --who`.
+Knows options and wording; what a configuration means stands in `gateway.settings`.
 """
 
 from __future__ import annotations

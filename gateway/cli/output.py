@@ -1,8 +1,7 @@
 """How the commands speak: results to stdout, everything else to stderr with a prefix.
 
-Knows the terminal and the wording of prefixes; knows no command.
-
-Options that several commands share.
+Knows the terminal, the wording of prefixes, and the options that several commands share; knows no
+command.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
 """`index-gateway user`: enrol, invite, list, show, reset, remove and unlock people.
 
-Knows options and wording; what is done stands in `gateway.core.administration`, and how it
-is shown in `gateway.cli.users`.
-
-How people, invitations and new factors are printed, for readers and for scripts.
+Knows options, wording, and how people and invitations are printed for readers and for scripts;
+what is done stands in `gateway.core.administration`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Lengths of time in words.
-
-What a person would call the device behind a User-Agent. For names only, never a decision.
-"""
+"""Lengths of time and devices (out of a User-Agent) in words: for people, never for a decision."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
 """Security keys and passkeys (W3C WebAuthn Level 3), as second factor and to sign in alone.
 
-Knows options and answers; challenges and accounts are stored by the caller. The library is
-imported when it is first needed: it costs more than the rest of the start together.
-
-Reading what a browser answers (JSON of the Credential Management API), before it is judged.
+Knows options and the JSON in which a browser answers; challenges and accounts are stored by the
+caller. The library is imported when it is first needed: it costs more than the rest of the start
+together.
 """
 
 from __future__ import annotations

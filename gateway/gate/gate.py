@@ -2,8 +2,6 @@
 
 The straight path is synchronous and knows only rules; everything that needs the store or the
 upstream is awaited, and every failure there is a refusal.
-
-Small things the parts of this package share.
 """
 
 from __future__ import annotations

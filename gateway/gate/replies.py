@@ -1,8 +1,7 @@
-"""Refusals as answers: a page or a redirect for a browser, one JSON sentence for the rest.
+"""Refusals as answers, and bodies in and answers out of aiohttp.
 
-What the status and the words are, `gateway.core.errors` says; here is only their form.
-
-Between aiohttp and the gateway's own words: bodies in, answers out.
+A refusal is a page or a redirect for a browser, one JSON sentence for everybody else. What the
+status and the words are, `gateway.core.errors` says; here is only their form.
 """
 
 from __future__ import annotations

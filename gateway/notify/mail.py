@@ -1,9 +1,8 @@
 """Notices by mail: SMTP with STARTTLS or TLS, never in the clear (RFC 3207, RFC 8314).
 
 A server that has the whole mail may take its time to say so (RFC 5321 section 4.5.3.2.6): cut
-short, it would deliver the same mail at every try.
-
-Where mail addresses come from. Knows their form; asks nobody.
+short, it would deliver the same mail at every try. Also where mail addresses come from, as far as
+that asks nobody.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
-"""Login forms: urlencoded fields, read strictly.
+"""Bodies of logins, read strictly: urlencoded forms and JSON objects with one meaning, or none.
 
-Login forms of index servers are small and urlencoded. multipart is not read: no login page
-sends it, and its many spellings are what a login need not have.
-
-JSON objects of a login, read strictly: one meaning or none.
+multipart is not read: no login page sends it, and its many spellings are what a login need not
+have.
 """
 
 from __future__ import annotations

@@ -1,14 +1,11 @@
-"""HTTP Basic and its base64 pairs, read in exactly one way (RFC 7617).
+"""Credentials in a request, read in exactly one way or not at all: HTTP Basic (RFC 7617), cookies.
 
-Index servers decode leniently: they skip characters outside the alphabet, fall back to latin-1
-and take any white space. Two readers could then see two people. Here a value is read only in the
-one spelling that everybody reads alike; all others are `None`.
-
-A session cookie in a request, found wherever any server might see it.
-
-Servers split the Cookie field differently (WebOb takes quoted values, spaces around "=" and
-backslash escapes; RFC 6265 does not). The name is searched as plain text: where it occurs other
-than as exactly one plain `name=value`, the carrier is there but unreadable.
+Index servers decode leniently: they skip characters outside the alphabet of base64, fall back to
+latin-1, take any white space, and split the Cookie field differently (WebOb takes quoted values,
+spaces around "=" and backslash escapes; RFC 6265 does not). Two readers could then see two people.
+Here a value is read only in the one spelling that everybody reads alike. A cookie's name is
+searched as plain text: where it occurs other than as exactly one plain `name=value`, the carrier
+is there but unreadable.
 """
 
 from __future__ import annotations

@@ -1,16 +1,10 @@
-"""What every handler is given: the services, and what is known of one request.
+"""What every handler is given, and the kinds of page: who may ask.
 
-Handlers take these and return a `Reply`; the aiohttp request stays in `pages.py`.
-
-What the pages are given and what they ask of the parts they must not know.
-
-The pages know the login flow (`gateway.core.login.flow`); they know no upstream and no store.
-
-What kinds of page there are: who may ask, and what a handler is given.
-
-A route says it in its type, so no handler can forget to check: `Open` for anybody,
-`ForPending` for a login whose second factor is missing, `ForSession` for a live session.
-Form tokens hold to the cookie that goes with the kind.
+Handlers take a `Kit` and an `Ask` and return a `PageResponse`; the aiohttp request stays in
+`pages.py`. A route says in its type who may ask, so no handler can forget to check: `Open` for
+anybody, `ForPending` for a login whose second factor is missing, `ForSession` for a live session.
+Form tokens hold to the cookie that goes with the kind. Knows the services of logins; knows no
+upstream and no store.
 """
 
 from __future__ import annotations

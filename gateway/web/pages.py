@@ -1,9 +1,8 @@
 """The way into the pages: from an aiohttp request to a handler and back.
 
 Everything that holds for all pages is done here, once: dispatch by the canonical path, whose
-page it is, where a change comes from, form tokens, bodies, refusals, security headers.
-
-A refusal as a page. Every word but the button's comes from `gateway.core.errors`.
+page it is, where a change comes from, form tokens, bodies, refusals as pages, security headers.
+Every word of a refusal but the button's comes from `gateway.core.errors`.
 """
 
 from __future__ import annotations

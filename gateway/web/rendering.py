@@ -1,10 +1,8 @@
-"""Templates to bytes. Jinja2 is imported when the first page is made, not at start-up.
+"""Templates to bytes, static files, QR codes, and how pages write times, numbers and codes.
 
-The static files, named by their content so that a browser may keep them for ever.
-
-How the pages write times, numbers and codes. Pure; times are seconds since the epoch.
-
-A QR code as inline SVG, so the page needs no image and no script.
+Jinja2 is imported when the first page is made, not at start-up. Static files are named by their
+content, so that a browser may keep them for ever; a QR code is inline SVG, so that a page needs no
+image and no script. Knows no people and no requests.
 """
 
 from __future__ import annotations

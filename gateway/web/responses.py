@@ -1,8 +1,6 @@
-"""An answer of the pages before its headers are put on; knows nothing of aiohttp.
+"""An answer of the pages, and the security headers that all of them carry.
 
-The security headers of every answer under /+auth/, in one place.
-
-Knows no page; `pages.py` puts these on whatever a handler returns.
+Knows nothing of aiohttp and no page; `pages.py` puts the headers on whatever a handler returns.
 """
 
 from __future__ import annotations

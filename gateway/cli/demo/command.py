@@ -1,9 +1,7 @@
-"""The `demo` command: start everything, tell what there is, stop everything.
+"""The `demo` command: start everything, tell where it is and what to try, stop everything.
 
 Whatever ends it (Ctrl-C, SIGTERM, a closed terminal, a failure half-way), no process and no file
-is left.
-
-What the demo tells: where it is, how to log in, and five commands to try.
+is left. Knows the words; what is started stands in `stage`.
 """
 
 from __future__ import annotations

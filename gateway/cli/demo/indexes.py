@@ -1,11 +1,7 @@
-"""Real index servers for trying out: pypiserver and devpi, set up from nothing.
+"""Real index servers for trying out, set up from nothing and filled with small valid packages.
 
-Knows how each is initialised, started and filled; knows nothing of the gateway.
-
-Small valid packages, built without a build backend and without the network.
-
-Knows the wheel format (PEP 427), the sdist format (PEP 625) and core metadata 2.1; knows no
-index server.
+Knows how pypiserver and devpi are initialised and started, and how a wheel (PEP 427) and an sdist
+(PEP 625) are written without a build backend and without the network; knows nothing of the gateway.
 """
 
 from __future__ import annotations

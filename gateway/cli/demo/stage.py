@@ -1,10 +1,7 @@
 """Everything a demo needs, set up in one directory: index, packages, user, gateway.
 
-Knows the order; how each part is done stands in the files beside this one.
-
-The gateway's own commands, run as an administrator would: init, keys, user, serve.
-
-Knows how a configuration is written and changed; knows no index server.
+Knows the order, and the gateway's own commands as an administrator would run them (init, keys,
+user, serve); how an index server is set up stands in `indexes`.
 """
 
 from __future__ import annotations

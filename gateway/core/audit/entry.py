@@ -1,18 +1,16 @@
-"""One entry of the audit trail as it is stored: canonical JSON with its keyed hash.
+"""One entry of the audit trail and the record of its head, as they are stored: JSON, keyed hashes.
 
     {"at":"2026-01-02T03:04:05.678Z","detail":"","event":"login","factor":"totp phone",
      "mac":"…","n":7,"origin":{…},"prev":"…","user":"alice"}
 
-The hash covers every other field, the number and the hash of the entry before among them. Keys
-are sorted, there is no white space, and everything is ASCII: one entry has one spelling.
-Knows keys and JSON; knows no store.
-
-The head record: how far the chain of the audit trail has come, under a keyed hash of its own.
+The keyed hash covers every other field, the number and the hash of the entry before among them.
+Keys are sorted, there is no white space, and everything is ASCII: one entry has one spelling.
 
     {"n": 7, "last": "…", "mac": "…"}
 
-It may be behind the chain (a gateway died between the two writes), never ahead of it: then the
-end was cut off. Knows the store and the keys.
+The head says how far the chain has come. It may be behind the chain (a gateway died between the
+two writes), never ahead of it: then the end was cut off. Knows the keys and, for the head, the
+store.
 """
 
 from __future__ import annotations

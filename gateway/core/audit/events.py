@@ -1,7 +1,6 @@
-"""The audit trail: what happened, to whom, by which way.
+"""What the audit trail records, from where it came, and the port through which it is told.
 
-Entries are appended to one log of the store and chained by a keyed hash, so that a removed or
-changed entry is found (`verify`).
+Knows words only; how entries are stored and chained stands in `entry` and `trail`.
 """
 
 from __future__ import annotations

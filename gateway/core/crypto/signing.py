@@ -1,9 +1,7 @@
-"""Signed values for cookies and links: each kind with a salt and a life of its own.
+"""Signed values for cookies and links, each kind with a salt and a life of its own; random text.
 
-A value of one kind is no value of another: a pending login's cookie can never be read as a
-session's (GHSA-3q28-qjrv-qr39).
-
-Random text for ids and secrets.
+A value of one kind is never taken for one of another: a pending login's cookie can never be read
+as a session's (GHSA-3q28-qjrv-qr39). Knows keys and a clock; does not know what is signed.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""The gateway's own cookies: their names, how they are set (RFC 6265bis) and read.
+"""Cookies: the gateway's own, and what is read of a Set-Cookie of the upstream (RFC 6265bis).
 
-Read a Set-Cookie of the upstream (RFC 6265 section 5.2), as far as holding it back needs.
-
-A cookie that only ends a session has no value left; everything else hands one out. What passes
-is kept from requests that foreign pages start (`with_same_site`).
+Knows names and attributes; knows no keys and nobody's session. A Set-Cookie that only ends a
+session has no value left; every other one hands a session out. What passes is kept from requests
+that foreign pages start (`with_same_site`).
 """
 
 from __future__ import annotations

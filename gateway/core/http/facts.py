@@ -1,7 +1,7 @@
 """What is known of one request, made once. Nothing later looks at the raw request to decide.
 
-Whose request it is: the peer, or what trusted proxies say of it (CVE-2024-47070,
-CVE-2023-36456).
+Also whose request it is: the peer's, or the client's that trusted proxies name (CVE-2024-47070,
+CVE-2023-36456). Knows no users.
 """
 
 from __future__ import annotations

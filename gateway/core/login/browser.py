@@ -1,11 +1,9 @@
-"""Logins in a browser, from the first factor to the session.
+"""Logins in a browser, from the first factor to the session; also by a passkey alone.
 
-Signing in with a passkey alone: no name, no password.
-
-A passkey that checks its user is two factors by itself, so the gateway's own pages are open to
-it. The index is not: its credential is earned by a password. Where this browser is remembered
-and the credential of its last login is still good, sealed under a part that only the device's
-cookie has, the session goes on with that; otherwise it has none.
+A passkey that checks its user is two factors by itself, so it opens the gateway's own pages
+without name and password. It does not open the index, whose credential is earned by a password:
+the session goes on with the credential of this browser's last login where the browser is
+remembered and the credential still good, otherwise it has none.
 """
 
 from __future__ import annotations

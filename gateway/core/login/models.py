@@ -1,7 +1,4 @@
-"""The words of a login: what a pending login, a session and their parts are. Values only.
-
-Who asks, out of the facts of a request: for the throttle and for the audit trail.
-"""
+"""The values of a login: pending login, session, their parts, and who asks."""
 
 from __future__ import annotations
 

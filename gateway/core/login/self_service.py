@@ -2,9 +2,7 @@
 
 Every change of a factor needs a proof within `limits.step_up` (Refusal `step_up_required`) and
 ends the person's other sessions, remembered devices and verified credentials; the acting
-session goes on under the new cookie value that is returned.
-
-What the security page shows of a person, as rows.
+session goes on under the new cookie value that is returned. Knows no pages.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
-"""Path templates: `/{user}/{index:[a-z]+}/+f/**`, and a tree that finds those that fit a path.
+"""Path templates (`/{user}/{index:[a-z]+}/+f/**`), the tree that finds them, and their expressions.
 
 Knows canonical paths (see `gateway.core.http.path`); knows no rules and no policies. A template is
 always matched from end to end. `{name}` is one segment, `{name:regex}` one segment that the
 regex matches in full, a final `**` any rest, the empty one included.
 
-Regular expressions that an administrator writes, and a stranger's path is matched against.
-
-They run on RE2, which never backtracks: the time is linear in the length of the text whatever the
+An administrator writes the expressions, and a stranger's path is matched against them. So they run
+on RE2, which never backtracks: the time is linear in the length of the text whatever the
 expression is, and its memory is bounded. The module is imported when the first one is compiled.
 """
 

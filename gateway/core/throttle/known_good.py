@@ -2,7 +2,7 @@
 
 A right one is remembered for the network it came from, and passes although that network is held
 back: a person is not kept waiting by a machine beside them. It is no way to guess: what is asked
-here is counted, and after `tries.SPARED` different wrong ones nothing is spared any more.
+here is counted, and after `limits.SPARED` different wrong ones nothing is spared any more.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The store in Redis, for several gateways behind a load balancer.
 
-Knows keys and stored forms; connections are in `redis_client`, Lua in `redis_scripts`.
+Knows keys and stored forms; connections are in `client`, Lua in `scripts`.
 Needs Redis 6.2 (XTRIM MINID) or a server that speaks like it.
 """
 

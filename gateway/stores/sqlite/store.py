@@ -1,6 +1,6 @@
 """The store in one SQLite file, for the workers of one machine.
 
-Knows rows and statements; threads are in `lane`, the file in `sqlite_file`. Reads go over a
+Knows rows and statements; threads are in `lane`, the file in `file`. Reads go over a
 connection of their own: in WAL mode they never wait for a write's fsync.
 """
 

@@ -1,6 +1,6 @@
-"""The second step of a login: any factor the person has, the last used offered first.
+"""The second step of a login, and the form that asks for a factor, at logins and step-ups alike.
 
-The form that asks for a factor, shared by logins and step-up.
+Any factor the person has will do; the last used is offered first.
 """
 
 from __future__ import annotations
