@@ -4,14 +4,30 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from gateway.core.accounts.records import Account, dump, load
-from gateway.core.store import PAGE, Key, Record, Store, StoreUnavailable
+from gateway.core.store import (
+    PAGE,
+    Expect,
+    Key,
+    Put,
+    Record,
+    Store,
+    StoreStep,
+    StoreUnavailable,
+)
 
 _ROUNDS: Final = 100
 
 T = TypeVar("T")
+
+
+class StoredAccount(NamedTuple):
+    """An account with the version that a change of it names; 0 where it is none yet."""
+
+    account: Account
+    version: int
 
 
 class Accounts:
@@ -21,8 +37,12 @@ class Accounts:
         self._store = store
 
     async def get(self, user_id: str) -> Account | None:
+        stored = await self.stored(user_id)
+        return stored.account if stored else None
+
+    async def stored(self, user_id: str) -> StoredAccount | None:
         record = await self._store.get(_key(user_id))
-        return load(record.value) if record else None
+        return StoredAccount(load(record.value), record.version) if record else None
 
     async def many(self, ids: Sequence[str]) -> list[Account | None]:
         """The accounts of at most `PAGE` ids, in their order."""
@@ -68,16 +88,31 @@ class Accounts:
             changed, result = work(account)
             if record and changed == account:
                 return result
-            if account.removed and changed.removed == account.removed:
-                changed = replace(changed, removed=0.0)
-            # First, so that a crash in between hides nobody from the list.
-            if (record is None or account.removed) and not changed.removed:
-                await self._store.put(_listed(user_id), b"")
-            version = record.version if record else 0
-            written = await self._store.put(_key(user_id), dump(changed), if_version=version)
-            if written is not None:
+            stored = StoredAccount(account, record.version if record else 0)
+            if await self.write(stored, changed):
                 return result
         raise StoreUnavailable("an account is changed by too many at once")
+
+    async def write(
+        self, stored: StoredAccount, changed: Account, *, expect: Sequence[Expect] = ()
+    ) -> bool:
+        """Write a changed account over the one it was made from, in one transaction.
+
+        Args:
+            expect: what else must be as it was.
+
+        Returns:
+            False where something was not, and nothing was written.
+        """
+        account, version = stored
+        if account.removed and changed.removed == account.removed:
+            changed = replace(changed, removed=0.0)
+        steps: list[StoreStep] = [*expect]
+        # First, so that a crash in between hides nobody from the list.
+        if (not version or account.removed) and not changed.removed:
+            steps.append(Put(_listed(account.id), b""))
+        steps.append(Put(_key(account.id), dump(changed), if_version=version))
+        return len(await self._store.transact(steps)) == len(steps)
 
     async def by_handle(self, handle: str) -> str | None:
         """The user id behind a WebAuthn user handle."""

@@ -101,9 +101,8 @@ class Entering:
         opened = await self._services.pending.get(cookie)
         if opened is None:
             return None
-        account = await self._services.accounts.get(opened.user_id) or Account(
-            opened.user_id, opened.user
-        )
+        stored = await self._services.accounts.stored(opened.user_id)
+        account = stored.account if stored else Account(opened.user_id, opened.user)
         # A change since the password was typed (a factor set up, a password changed) ends it.
         if account.epoch != opened.epoch:
             return None
@@ -118,6 +117,7 @@ class Entering:
             held=self._aged(opened),
             epoch=opened.epoch,
             invitation=opened.invitation,
+            stored=stored,
         )
 
     async def prove(
@@ -140,7 +140,7 @@ class Entering:
         if self._asks(kind):
             challenge = await self._services.challenges.burn(pending.id)
         proved = await self._services.proofs.prove(
-            pending.user_id, kind, answer, caller, challenge=challenge
+            pending.user_id, kind, answer, caller, stored=pending.stored, challenge=challenge
         )
         if proved.account.epoch != pending.epoch:
             raise Refusal(Slug.PENDING_EXPIRED)
@@ -167,9 +167,12 @@ class Entering:
         if not await self._services.pending.burn(pending.id):
             raise Refusal(Slug.PENDING_EXPIRED)
         now = self._services.clock()
-        await self._services.audit.record(Event.LOGIN, pending.user_id, caller.origin, factor=label)
         cookie = await self._open(
-            pending.user, pending.user_id, pending.held, caller, now, kind, epoch
+            *(Event.LOGIN, pending.user, pending.user_id, pending.held, caller),
+            proved_at=now,
+            factor=kind,
+            epoch=epoch,
+            label=label,
         )
         device = ""
         if remember and self._services.devices.allowed:
@@ -222,46 +225,60 @@ class Entering:
         device = await self._services.devices.get(cookie, user_id=account.id, epoch=account.epoch)
         if device is None:
             return None
-        await self._services.audit.record(
-            Event.LOGIN, account.id, caller.origin, factor=BY_DEVICE, detail=device.name
-        )
         session = await self._open(
-            user, account.id, held, caller, device.proved_at, BY_DEVICE, account.epoch
+            *(Event.LOGIN, user, account.id, held, caller),
+            proved_at=device.proved_at,
+            factor=BY_DEVICE,
+            epoch=account.epoch,
+            label=BY_DEVICE,
+            detail=device.name,
         )
         await self._services.devices.use(cookie, account.id, caller.origin, held)
         return Begun(Step.PASSED, session, led(self._services, account, held))
 
     async def _without(self, account: Account, user: str, held: Held, caller: Caller) -> Begun:
         await self._services.proofs.meet(account, caller)
-        await self._services.audit.record(Event.LOGIN_WITHOUT_FACTOR, account.id, caller.origin)
         cookie = await self._open(
-            user, account.id, held, caller, self._services.clock(), "", account.epoch
+            *(Event.LOGIN_WITHOUT_FACTOR, user, account.id, held, caller),
+            proved_at=self._services.clock(),
+            factor="",
+            epoch=account.epoch,
         )
         return Begun(Step.PASSED, cookie, led(self._services, account, held))
 
     async def _open(
         self,
+        event: Event,
         user: str,
         user_id: str,
         held: Held,
         caller: Caller,
+        *,
         proved_at: float,
         factor: str,
         epoch: int,
+        label: str = "",
+        detail: str = "",
     ) -> str:
-        names = await self._services.credentials.earn(
+        """Record a login, and with it what it earned and its session; the session's cookie."""
+        services = self._services
+        names, earned = services.credentials.earning(
             user_id, held.issued, proved_at=proved_at, factor=factor, epoch=epoch
         )
-        return await self._services.sessions.open(
-            user,
-            user_id,
-            caller.origin,
+        opening = services.sessions.opening(
+            *(user, user_id, caller.origin),
             epoch=epoch,
             proved_at=proved_at,
             factor=factor,
             upstream=held.session,
             holds=names,
         )
+        then = (*earned, opening.record)
+        await services.audit.record(
+            event, user_id, caller.origin, factor=label, detail=detail, then=then
+        )
+        await services.sessions.opened(opening)
+        return opening.cookie
 
     def _aged(self, opened: Opened) -> Held:
         """What was held back, its lifetimes shortened by the time it waited."""
@@ -312,32 +329,35 @@ class Passkeys:
                 raise
         account, user_id, now = proved.account, proved.account.id, self._services.clock()
         held = await self._earned_here(account, device_cookie)
-        await self._services.audit.record(
-            Event.LOGIN, user_id, caller.origin, factor=proved.label, detail="passkey alone"
-        )
         names = self._services.credentials.names(user_id, held.issued)
-        await self._services.credentials.renew(
-            user_id, names, proved_at=now, factor="webauthn", epoch=account.epoch
-        )
-        cookie = await self._services.sessions.open(
-            account.user,
-            user_id,
-            caller.origin,
+        opening = self._services.sessions.opening(
+            *(account.user, user_id, caller.origin),
             epoch=account.epoch,
             proved_at=now,
             factor="webauthn",
             upstream=held.session,
             holds=names,
         )
-        return Passed(cookie, led(self._services, account, Held(goto=goto)), user_id)
+        await self._services.audit.record(
+            *(Event.LOGIN, user_id, caller.origin),
+            factor=proved.label,
+            detail="passkey alone",
+            then=(opening.record,),
+        )
+        await self._services.credentials.renew(
+            user_id, names, proved_at=now, factor="webauthn", epoch=account.epoch
+        )
+        await self._services.sessions.opened(opening)
+        return Passed(opening.cookie, led(self._services, account, Held(goto=goto)), user_id)
 
     async def _proved(self, answer: str, challenge: bytes, caller: Caller) -> Proved:
         handle = self._services.factors["webauthn"].whose(answer)
         user_id = await self._services.accounts.by_handle(handle) if handle else None
         if user_id is None:
             raise Refusal(Slug.OTP_INVALID)
+        stored = await self._services.accounts.stored(user_id)
         return await self._services.proofs.prove(
-            user_id, "webauthn", answer, caller, challenge=challenge, alone=True
+            user_id, "webauthn", answer, caller, stored=stored, challenge=challenge, alone=True
         )
 
     async def _earned_here(self, account: Account, cookie: str) -> Held:

@@ -32,7 +32,8 @@ class AtOnce:
                 `otp_invalid`, `not_enrolled`, `invite_required`, `throttled`.
         """
         user_id = id_of(user)
-        account = await self._services.accounts.get(user_id) or Account(user_id, user)
+        stored = await self._services.accounts.stored(user_id)
+        account = stored.account if stored else Account(user_id, user)
         if not account.protected:
             self._refuse_unless_optional(account)
             await self._services.proofs.meet(account, caller)
@@ -40,17 +41,17 @@ class AtOnce:
         elif code:
             event = Event.LOGIN
             proved = await self._services.proofs.prove(
-                user_id, self._services.proofs.kind_of(code), code, caller
+                user_id, self._services.proofs.kind_of(code), code, caller, stored=stored
             )
             kind, label, account = proved.kind, proved.label, proved.account
         elif await self._services.approvals.take(user_id, caller, account.epoch):
             event, kind, label = Event.LOGIN, "approval", "approval"
         else:
             raise await self._code_required(account, caller)
-        await self._services.audit.record(event, user_id, caller.origin, factor=label)
-        await self._services.credentials.earn(
+        _, earned = self._services.credentials.earning(
             user_id, issued, proved_at=self._services.clock(), factor=kind, epoch=account.epoch
         )
+        await self._services.audit.record(event, user_id, caller.origin, factor=label, then=earned)
         return kind
 
     def _refuse_unless_optional(self, account: Account) -> None:
@@ -101,8 +102,9 @@ class AtOnce:
         challenge = b""
         if factor is not None and factor.asks:
             challenge = await self._services.challenges.burn(session.id)
+        stored = await self._services.accounts.stored(session.user_id)
         proved = await self._services.proofs.prove(
-            session.user_id, kind, answer, caller, challenge=challenge, session=True
+            session.user_id, kind, answer, caller, stored=stored, challenge=challenge, session=True
         )
         if proved.account.epoch != session.epoch:
             raise Refusal(Slug.PENDING_EXPIRED)

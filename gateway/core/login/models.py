@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from gateway.core.accounts.repository import StoredAccount
 from gateway.core.audit.events import Origin
 from gateway.core.http.facts import Facts, IPAddress
 from gateway.core.rules.rules import Rule
@@ -114,7 +115,7 @@ class Pending:
     """A login whose second factor is still missing. It is never a session.
 
     kinds: the kinds of factor the person has, the last used first.
-    held, epoch, invitation: for the flow itself; pages need none of them.
+    held, epoch, invitation, stored: for the flow itself; pages need none of them.
     """
 
     id: str
@@ -127,6 +128,7 @@ class Pending:
     held: Held = field(default_factory=Held, repr=False)
     epoch: int = 0
     invitation: str = field(default="", repr=False)
+    stored: StoredAccount | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.core.accounts.repository import Accounts
 from gateway.core.audit.events import AuditSink, Event, Origin
@@ -23,7 +23,7 @@ from gateway.core.crypto.signing import Tickets, token
 from gateway.core.errors import Refusal, Slug
 from gateway.core.login.models import BY_DEVICE, FlowLimits, Held, Session
 from gateway.core.login.sealing import seal, unseal
-from gateway.core.store import Key, Record, Store
+from gateway.core.store import Key, Put, Record, Store
 from gateway.core.upstream import Credential
 from gateway.core.wording import in_words
 
@@ -36,6 +36,14 @@ CROWDED: Final = "more sessions than allowed"
 
 _TOUCH: Final = 60  # seconds between two writes of "last seen"
 _PURPOSE: Final = "session"
+
+
+class Opening(NamedTuple):
+    """A session about to be opened: the cookie's value, its record, and itself."""
+
+    cookie: str
+    record: Put
+    session: Session
 
 
 class Sessions:
@@ -58,7 +66,7 @@ class Sessions:
         self._audit = audit
         self._tickets = Tickets(ring, clock, "session", limits.absolute)
 
-    async def open(
+    def opening(
         self,
         user: str,
         user_id: str,
@@ -70,8 +78,8 @@ class Sessions:
         upstream: Credential | None,
         holds: tuple[str, ...] = (),
         created: float | None = None,
-    ) -> str:
-        """A new session; the cookie's value. Beyond the limit the longest unused ends."""
+    ) -> Opening:
+        """A new session, not written yet. Once it is, `opened` has to know."""
         now = self._clock()
         session = Session(
             id=token(self._random),
@@ -91,9 +99,13 @@ class Sessions:
         held = Held(session=upstream)
         sealed = seal(self._ring, _PURPOSE, _identity(user_id, session.id), part, held)
         expires = self._expires(session.created, now) + LINGER
-        await self._store.put(_key(session), _dump(session, sealed), expires=expires, if_version=0)
-        await self.sweep(user_id, keep=session.id)
-        return self._tickets.make(user_id, session.id, part)
+        record = Put(_key(session), _dump(session, sealed), expires)
+        return Opening(self._tickets.make(user_id, session.id, part), record, session)
+
+    async def opened(self, opening: Opening) -> None:
+        """Beyond the limit the longest unused ends."""
+        session = opening.session
+        await self.sweep(session.user_id, keep=session.id, epoch=session.epoch)
 
     async def get(self, cookie: str) -> Session | None:
         """The live session behind a cookie, or None."""
@@ -128,7 +140,7 @@ class Sessions:
         """The same session under a new id; None where it ended meanwhile."""
         if not await self._store.delete(_key(session)):
             return None
-        return await self.open(
+        opening = self.opening(
             session.user,
             session.user_id,
             Origin(address=session.address, user_agent=session.user_agent),
@@ -139,6 +151,9 @@ class Sessions:
             holds=session.holds,
             created=session.created,
         )
+        await self._store.transact([opening.record])
+        await self.opened(opening)
+        return opening.cookie
 
     async def end(self, user_id: str, id: str) -> bool:
         return await self._store.delete(Key("session", user_id, id))
@@ -160,15 +175,17 @@ class Sessions:
         live = [one for one in found if one.epoch == epoch and self._in_time(one, now)]
         return sorted(live, key=lambda one: one.last_seen, reverse=True)
 
-    async def sweep(self, user_id: str, *, keep: str = "") -> None:
+    async def sweep(self, user_id: str, *, keep: str = "", epoch: int | None = None) -> None:
         """End what is over, and the longest unused beyond the limit; record each.
 
         Args:
             keep: the id of one that is not too many.
+            epoch: the person's, where it was just read.
         """
         items = await self._store.items("session", user_id)
         found = [_load(user_id, name, record.value)[0] for name, record in items]
-        epoch = await self._accounts.epoch(user_id) if found else 0
+        if epoch is None:
+            epoch = await self._accounts.epoch(user_id) if found else 0
         reasons = [(one, self._over(one, epoch)) for one in found]
         live = sorted((one for one, why in reasons if not why), key=lambda one: one.last_seen)
         crowd = [one for one in live if one.id != keep][: max(0, len(live) - self._limits.sessions)]

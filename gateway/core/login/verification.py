@@ -5,29 +5,28 @@ Everything that asks for a factor (a login, a step up, a request with its code) 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from gateway.core.accounts.factor import Factor, Proof, WrongAnswer
 from gateway.core.accounts.records import Account
-from gateway.core.accounts.repository import Accounts
+from gateway.core.accounts.repository import Accounts, StoredAccount
 from gateway.core.audit.events import AuditSink, Event
 from gateway.core.clock import Clock
 from gateway.core.crypto.keyring import KeyRing
 from gateway.core.errors import Refusal, Slug
 from gateway.core.login.models import Caller
 from gateway.core.notices.events import Notice, Notifier
-from gateway.core.store import Key, Store
-from gateway.core.throttle.attempts import Throttle
+from gateway.core.store import Key, Store, StoreUnavailable
+from gateway.core.throttle.attempts import Counter, Throttle
 from gateway.core.throttle.limits import KNOWN_NETWORKS, network, region
 from gateway.core.throttle.passwords import Guess, Guessing
 from gateway.core.wording import device_name
 
 _AGENTS = 20
+_ROUNDS = 200
 _QUIET = 3600  # seconds between two entries that say somebody is held back
-
-T = TypeVar("T")
 
 
 class Proved(NamedTuple):
@@ -94,6 +93,7 @@ class Proofs:
         answer: str,
         caller: Caller,
         *,
+        stored: StoredAccount | None,
         challenge: bytes = b"",
         alone: bool = False,
         session: bool = False,
@@ -101,6 +101,7 @@ class Proofs:
         """Judge an answer and make it count.
 
         Args:
+            stored: the account as it was just read.
             alone: no password came before; the answer must show a person by itself.
             session: it is a step up on a session, no login.
 
@@ -108,26 +109,70 @@ class Proofs:
             Refusal: `otp_invalid`, `throttled`.
         """
         factor = self._factors.get(kind)
-        account = await self._accounts.get(user_id)
         wrong = _Rejected(user_id, kind, caller, alone, session)
-        if factor is None or account is None:
-            await self._throttled(self._throttle.wasted(user_id), replace(wrong, kind="unknown"))
-            raise await self._refused(replace(wrong, kind="unknown"))
-        ticket = None
-        if factor.guessable:
-            known = self._network(user_id, caller) in account.known
-            reserved = self._throttle.reserve(user_id, caller.address, known=known)
-            ticket = await self._throttled(reserved, wrong)
+        if factor is None or stored is None:
+            wrong = replace(wrong, kind="unknown")
         try:
-            proved, fresh = await self._claim(factor, account, answer, challenge, alone, caller)
+            if factor is None or stored is None:
+                await self._throttle.wasted(user_id)
+                raise WrongAnswer
+            proved, fresh = await self._judged(factor, stored, answer, challenge, alone, caller)
         except WrongAnswer:
-            if ticket is None:  # judged first: who has a right one is never held back
-                await self._throttled(self._throttle.wasted(user_id), wrong)
             raise await self._refused(wrong) from None
-        if ticket is not None:
-            await self._throttle.release(ticket)
+        except Refusal:  # throttled
+            await self._held_back(wrong)
+            raise
         await self._tell(user_id, proved, caller, fresh)
         return proved
+
+    async def _judged(
+        self,
+        factor: Factor,
+        stored: StoredAccount,
+        answer: str,
+        challenge: bytes,
+        alone: bool,
+        caller: Caller,
+    ) -> tuple[Proved, bool]:
+        """Count a wrong answer, or store what a right one changes; either over what it was judged
+        by, else it is judged again.
+
+        Raises:
+            WrongAnswer
+            Refusal: `throttled`.
+        """
+        user_id = stored.account.id
+        for _ in range(_ROUNDS):
+            known = self._network(user_id, caller) in stored.account.known
+            counters: tuple[Counter, ...] = ()
+            if factor.guessable:
+                counters = self._throttle.counters(user_id, caller.address, known=known)
+            async with self._throttle.turn(counters):
+                counts = await self._throttle.read(counters)
+                counts.check()
+                try:
+                    changed, proof = self._proof(factor, stored.account, answer, challenge, alone)
+                except WrongAnswer:
+                    if factor.guessable:
+                        await self._throttle.count(counts)
+                    else:  # judged first: who has a right one is never held back
+                        await self._throttle.wasted(user_id)
+                    raise
+                changed, fresh = self.seen(changed, caller)
+                if await self._accounts.write(stored, changed, expect=counts.unchanged()):
+                    label = f"{factor.kind} {proof.name}".strip()
+                    return Proved(factor.kind, label, changed), fresh
+            read = await self._accounts.stored(user_id)
+            stored = read or StoredAccount(Account(user_id, stored.account.user), 0)
+        raise StoreUnavailable("an account is changed by too many at once")
+
+    def _proof(
+        self, factor: Factor, account: Account, answer: str, challenge: bytes, alone: bool
+    ) -> tuple[Account, Proof]:
+        proof = factor.check(account, answer, challenge=challenge, now=self._clock())
+        if alone and not proof.alone:
+            raise WrongAnswer
+        return replace(proof.account, last=factor.kind), proof
 
     async def trying(self, user: str, secret: str, caller: Caller, *, hasty: bool = False) -> Guess:
         """Count a password before the upstream is asked; tell the attempt what it said.
@@ -157,30 +202,6 @@ class Proofs:
                 await self._held_back(_Rejected("", "password", caller))
             raise
         return attempt
-
-    async def _claim(
-        self,
-        factor: Factor,
-        account: Account,
-        answer: str,
-        challenge: bytes,
-        alone: bool,
-        caller: Caller,
-    ) -> tuple[Proved, bool]:
-        """Store what the proof changes over the version it was judged by."""
-
-        def work(present: Account) -> tuple[Account, tuple[Proof, bool]]:
-            proof = factor.check(present, answer, challenge=challenge, now=self._clock())
-            if alone and not proof.alone:
-                raise WrongAnswer
-            seen, fresh = self.seen(proof.account, caller)
-            return replace(seen, last=factor.kind), (replace(proof, account=seen), fresh)
-
-        proof, fresh = await self._accounts.change(
-            account.id, account.user, work, now=self._clock()
-        )
-        label = f"{factor.kind} {proof.name}".strip()
-        return Proved(factor.kind, label, proof.account), fresh
 
     async def meet(self, account: Account, caller: Caller) -> None:
         """A login without a factor: keep the account, and tell of a device not seen before."""
@@ -235,13 +256,6 @@ class Proofs:
             notice = Notice.WRONG_STEP_UP if wrong.session else Notice.WRONG_FACTOR
             await self._notifier.notify(notice, wrong.user_id, origin, detail=wrong.kind)
         return Refusal(Slug.OTP_INVALID)
-
-    async def _throttled(self, allowed: Awaitable[T], wrong: _Rejected) -> T:
-        try:
-            return await allowed
-        except Refusal:
-            await self._held_back(wrong)
-            raise
 
     async def _held_back(self, wrong: _Rejected) -> None:
         """Record a lock-out once, so that it can be seen and an attack floods nobody."""

@@ -6,13 +6,14 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.core.clock import Clock
 from gateway.core.errors import Refusal
 from gateway.core.http.facts import IPAddress
-from gateway.core.store import Key, Store, StoreUnavailable
+from gateway.core.store import Expect, Key, Put, Store, StoreUnavailable
 from gateway.core.throttle.limits import (
     CHANGES,
     CODES_BY_NETWORK,
@@ -30,19 +31,54 @@ from gateway.core.throttle.limits import (
 from gateway.core.throttle.turns import NamedLocks
 
 
+class Counter(NamedTuple):
+    """One count that a try adds to, and what it may come to."""
+
+    key: Key
+    tiers: Sequence[Tier]
+
+
 @dataclass(frozen=True, slots=True)
-class Ticket:
-    """A try that was counted before it was judged. Give it back when it was right."""
+class Counts:
+    """Some counters as they were at one moment, `at`: past tries and versions."""
 
     at: float
-    keys: tuple[Key, ...]
+    counters: tuple[Counter, ...] = ()
+    tries: tuple[list[float], ...] = ()
+    versions: tuple[int, ...] = ()
+
+    def check(self) -> None:
+        """Raises Refusal `throttled` where one more try would be too many."""
+        waits = (
+            wait(t, one.tiers, self.at) for one, t in zip(self.counters, self.tries, strict=True)
+        )
+        seconds = max(waits, default=0.0)
+        if seconds > 0:
+            raise throttled(seconds)
+
+    def unchanged(self) -> list[Expect]:
+        """That no other try was counted since: a right answer, which counts for none."""
+        pairs = zip(self.counters, self.versions, strict=True)
+        return [Expect(one.key, version) for one, version in pairs]
+
+    def with_one_more(self, at: float) -> list[Put]:
+        """A wrong answer."""
+        found = zip(self.counters, self.tries, self.versions, strict=True)
+        return [
+            Put(one.key, _dump([*tries, at]), self.at + one.tiers[-1].window, version)
+            for one, tries, version in found
+        ]
 
 
 class Throttle:
-    """Counts tries in the store, before they are judged: a hundred at once are a hundred.
+    """Counts tries in the store, each over the version it was judged by: a hundred at once are a
+    hundred.
 
-    Each count is a list of moments, written over the version it was read in, so it is exact over
-    all gateways and says how long to wait. Passwords are counted in `passwords`.
+    A count is a list of moments, so it says how long to wait. Who tries a guessable factor reads
+    its `counters`, judges, and then either counts a wrong answer over what was read, or has a
+    right one take effect only where that still stands; else it is judged anew. So each try has
+    its place behind those counted before it, over all gateways, and a right one costs no write.
+    Passwords are counted in `passwords`.
     """
 
     def __init__(self, store: Store, clock: Clock) -> None:
@@ -54,39 +90,60 @@ class Throttle:
         """Count a login that will wait for its second factor. Raises Refusal `throttled`."""
         await self._take(_pending(user_id, address), PENDING, self._clock())
 
-    async def reserve(self, user_id: str, address: IPAddress | None, *, known: bool) -> Ticket:
-        """Count a try at a guessable factor.
+    def counters(
+        self, user_id: str, address: IPAddress | None, *, known: bool
+    ) -> tuple[Counter, ...]:
+        """Where a try at a guessable factor counts.
 
         Args:
             known: whether the person passed a factor from this network before.
-
-        Raises:
-            Refusal: `throttled`.
         """
         place = network(address)
-        at = self._clock()
         # Without an address there are no networks to tell apart: the person's count decides.
-        plan: list[tuple[Key, Sequence[Tier]]] = []
-        plan += [(_tries(user_id, _name(place)), NETWORK)] if place else []
-        plan += [(_from(place or UNKNOWN), CODES_BY_NETWORK)]
+        found = [Counter(_tries(user_id, _name(place)), NETWORK)] if place else []
+        found.append(Counter(_from(place or UNKNOWN), CODES_BY_NETWORK))
         if not (known and place):
-            plan += [(_tries(user_id, "all"), PERSON)]
+            found.append(Counter(_tries(user_id, "all"), PERSON))
         if not known:
-            plan += [(_from("all"), CODES_OVER_ALL)]
-        taken: tuple[Key, ...] = ()
-        for key, tiers in plan:
-            try:
-                await self._take(key, tiers, at)
-            except Refusal:
-                await self.release(Ticket(at, taken))
-                raise
-            taken = (*taken, key)
-        return Ticket(at, taken)
+            found.append(Counter(_from("all"), CODES_OVER_ALL))
+        return tuple(found)
 
-    async def release(self, ticket: Ticket) -> None:
-        """The answer was right: it was no guess."""
-        for key in ticket.keys:
-            await self._change(key, lambda tries: _without(tries, ticket.at), _LONGEST)
+    def turn(self, counters: Sequence[Counter]) -> AbstractAsyncContextManager[object]:
+        """One after another within this process, where a try counts."""
+        return self._turns.of(counters[-1].key) if counters else nullcontext()
+
+    async def read(self, counters: Sequence[Counter]) -> Counts:
+        now = self._clock()
+        if not counters:
+            return Counts(now)
+        records = await self._store.get_many([one.key for one in counters])
+        tries = tuple(
+            _recent(_load(record.value), now, one.tiers[-1].window) if record else []
+            for one, record in zip(counters, records, strict=True)
+        )
+        versions = tuple(record.version if record else 0 for record in records)
+        return Counts(now, tuple(counters), tries, versions)
+
+    async def count(self, counts: Counts) -> None:
+        """Count a wrong answer before it is told.
+
+        Raises:
+            Refusal: `throttled` where others were counted meanwhile and it is one too many.
+        """
+        at, taken = counts.at, list[Key]()
+        for _ in range(_ROUNDS):
+            done = len(await self._store.transact(counts.with_one_more(at)))
+            taken += [one.key for one in counts.counters[:done]]
+            if done == len(counts.counters):
+                return
+            counts = await self.read(counts.counters[done:])
+            try:
+                counts.check()
+            except Refusal:
+                for key in taken:
+                    await self._change(key, lambda tries: _without(tries, at), _LONGEST)
+                raise
+        raise StoreUnavailable("tries are counted by too many at once")
 
     async def wasted(self, user_id: str) -> None:
         """Count a wrong answer of a kind that nobody guesses; a right one never comes here.
@@ -132,16 +189,15 @@ class Throttle:
         self, key: Key, work: Callable[[list[float]], list[float]], life: float
     ) -> None:
         async with self._turns.of(key):
-            for _ in range(200):
+            for _ in range(_ROUNDS):
                 record = await self._store.get(key)
                 now = self._clock()
                 before = _recent(_load(record.value), now, life) if record else []
                 tries = work(before)
                 if tries == before:
                     return
-                value = json.dumps(tries, separators=(",", ":")).encode()
                 version = record.version if record else 0
-                put = self._store.put(key, value, expires=now + life, if_version=version)
+                put = self._store.put(key, _dump(tries), expires=now + life, if_version=version)
                 if await put is not None:
                     return
         raise StoreUnavailable("tries are counted by too many at once")
@@ -156,6 +212,10 @@ def _without(tries: list[float], at: float) -> list[float]:
 
 def _recent(tries: list[float], now: float, life: float) -> list[float]:
     return sorted(at for at in tries if at > now - life)
+
+
+def _dump(tries: list[float]) -> bytes:
+    return json.dumps(tries, separators=(",", ":")).encode()
 
 
 def _load(value: bytes) -> list[float]:
@@ -178,4 +238,5 @@ def _name(place: str) -> str:
     return "from:" + base64.urlsafe_b64encode(hashlib.sha256(place.encode()).digest()[:15]).decode()
 
 
+_ROUNDS: Final = 200
 _LONGEST: Final = PERSON[-1].window

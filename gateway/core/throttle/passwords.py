@@ -116,6 +116,7 @@ class Guessing:
         self._turns = NamedLocks()
         self._in_hand: dict[str, WeakSet[Guess]] = {}
         self._seen: dict[str, Guesses] = {}
+        self._versions: dict[str, int] = {}  # of those that the store has just so
         self._away_until = 0.0
 
     def attempt(
@@ -215,41 +216,72 @@ class Guessing:
         return hand
 
     async def _settle(self, mark: Mark, work: Callable[[Guesses], Guesses], *, hasty: bool) -> None:
+        """What the index said refuses nobody, so it may be written over what was seen last: if
+        another gateway wrote since, it is read again."""
         async with self._turns.of(mark.place):
-            await self._change(mark.place, work, hasty=hasty)
+            await self._change(mark.place, work, hasty=hasty, seen=True)
 
-    async def _change(self, place: str, work: Callable[[Guesses], Guesses], *, hasty: bool) -> None:
+    async def _change(
+        self,
+        place: str,
+        work: Callable[[Guesses], Guesses],
+        *,
+        hasty: bool,
+        seen: bool = False,
+    ) -> None:
         if not hasty:
-            await self._in_store(place, work)
+            await self._in_store(place, work, seen=seen)
             return
         if not self.away:
             try:
                 async with asyncio.timeout(self.haste):
-                    await self._in_store(place, work)
+                    await self._in_store(place, work, seen=seen)
                 return
             except (StoreUnavailable, TimeoutError):
                 self._away_until = self._clock() + _AWAY
         self._remember(place, work(self._seen.get(place, ())))
 
-    def _remember(self, place: str, found: Guesses) -> None:
-        """What is counted on from while the store is away."""
-        self._seen.pop(place, None)
-        self._seen[place] = found
-        if len(self._seen) > _PLACES:
-            del self._seen[next(iter(self._seen))]
+    def _remember(self, place: str, found: Guesses, version: int | None = None) -> None:
+        """What is counted on from while the store is away.
 
-    async def _in_store(self, place: str, work: Callable[[Guesses], Guesses]) -> None:
+        Args:
+            version: that under which the store has just this; None where it may not.
+        """
+        self._seen.pop(place, None)
+        self._versions.pop(place, None)
+        self._seen[place] = found
+        if version is not None:
+            self._versions[place] = version
+        if len(self._seen) > _PLACES:
+            oldest = next(iter(self._seen))
+            del self._seen[oldest]
+            self._versions.pop(oldest, None)
+
+    async def _in_store(
+        self, place: str, work: Callable[[Guesses], Guesses], *, seen: bool = False
+    ) -> None:
+        """Args: seen: whether to begin with what was seen last, if the store may still have it."""
         key = Key("guesses", "", place)
+        found, version = self._seen.get(place, ()), self._versions.get(place) if seen else None
         for _ in range(_RETRIES):
-            record = await self._store.get(key)
-            found = guesses.load(record.value, self._clock()) if record else ()
+            now, fresh = self._clock(), version is None
+            if version is None:
+                record = await self._store.get(key)
+                found = guesses.load(record.value, now) if record else ()
+                version = record.version if record else 0
             changed = work(found)
             self._remember(place, changed)
             if changed == found:
-                return
-            version = record.version if record else 0
-            expires = self._clock() + guesses.LIFE
+                if fresh:
+                    return
+                version = None
+                continue
             value = guesses.dump(changed)
-            if await self._store.put(key, value, expires=expires, if_version=version) is not None:
+            written = await self._store.put(
+                key, value, expires=now + guesses.LIFE, if_version=version
+            )
+            if written is not None:
+                self._remember(place, changed, written)
                 return
+            version = None
         raise StoreUnavailable("passwords are tried by too many at once")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from gateway.core.errors import Refusal
 from gateway.core.http.facts import IPAddress
 from gateway.core.login.models import Caller
 from gateway.core.notices.events import Notice
+from gateway.core.store import Expect, StoreStep
 from gateway.core.throttle.attempts import Throttle
 from gateway.core.throttle.limits import (
     CODES_BY_NETWORK,
@@ -107,9 +109,18 @@ def _listed(words: list[str]) -> str:
     return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
+async def wrong(
+    throttle: Throttle, user: str, address: IPAddress | None, *, known: bool = False
+) -> None:
+    """A wrong code; raises Refusal `throttled` instead where it is one too many."""
+    counts = await throttle.read(throttle.counters(user, address, known=known))
+    counts.check()
+    await throttle.count(counts)
+
+
 async def throttled(throttle: Throttle, address: IPAddress, *, known: bool = False) -> bool:
     try:
-        await throttle.reserve("alice", address, known=known)
+        await wrong(throttle, "alice", address, known=known)
     except Refusal as refusal:
         assert refusal.slug == "throttled"
         assert refusal.retry_after
@@ -203,7 +214,7 @@ async def test_an_attack_on_everybody_holds_back_only_new_networks(world: World)
     await world.enrol(alice)
     throttle = Throttle(world.store, world.clock)
     for number in range(CODES_OVER_ALL[0].limit):
-        await throttle.reserve(f"user{number}", ip_address(0x0A000000 + number), known=False)
+        await wrong(throttle, f"user{number}", ip_address(0x0A000000 + number))
     with pytest.raises(Refusal, match="throttled"):
         await world.login(alice, caller=caller("198.51.100.7"))
     await world.login(alice)
@@ -285,6 +296,27 @@ async def test_a_right_code_is_no_guess(world: World) -> None:
         await world.login(alice, caller=caller("198.51.100.7"))
 
 
+async def test_a_right_code_behind_too_many_wrong_ones_is_held_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another gateway counts them while this one judges: the right one is not before them."""
+    alice, other, original = Person("alice"), world.other(), world.store.transact
+    await world.enrol(alice)
+    answers: list[str] = []
+
+    async def behind(steps: Sequence[StoreStep]) -> list[int]:
+        if any(isinstance(step, Expect) for step in steps) and not answers:
+            answers.extend(await guess(other, alice, "198.51.100.7", NETWORK[0].limit))
+        return await original(steps)
+
+    monkeypatch.setattr(world.store, "transact", behind)
+    with pytest.raises(Refusal, match="throttled"):
+        await world.login(alice, caller=caller("198.51.100.7"))
+    assert answers == ["otp_invalid"] * NETWORK[0].limit
+    world.clock.turn(NETWORK[0].window)
+    await world.login(alice, caller=caller("198.51.100.7"))
+
+
 async def test_wrong_passwords_slow_an_address_and_nobody_else(world: World) -> None:
     alice = Person("alice")
     await world.enrol(alice)
@@ -327,6 +359,6 @@ async def test_clients_without_an_address_are_counted_as_one_network(world: Worl
     await world.flow.proofs.trying("alice", "wrong", caller())
     throttle = Throttle(world.store, world.clock)
     for number in range(CODES_BY_NETWORK[0].limit):
-        await throttle.reserve(f"user{number}", None, known=False)
+        await wrong(throttle, f"user{number}", None)
     with pytest.raises(Refusal):
-        await throttle.reserve("somebody", None, known=False)
+        await wrong(throttle, "somebody", None)

@@ -1,0 +1,141 @@
+"""What a login and a guarded request ask of the store.
+
+A login, and a code in a browser's form, are to take at most 8 calls and 4 write transactions, a
+refused request 5 calls and 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count as count_from
+from typing import Any, TypeAlias
+
+import pytest
+
+from gateway.app import wiring
+from gateway.core.clock import Clock
+from gateway.core.store import Store, writes
+from gateway.stores import open_store
+from tests.conftest import PYPISERVER_USERS
+from tests.gate.served import Served, hidden
+from tests.support import servers
+from tests.support.http import basic
+
+_WRITES = frozenset({"put", "delete", "claim", "append", "trim"})
+
+
+class Counting:
+    """A store that counts its calls, and those that are a write transaction."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.calls: list[tuple[str, bool]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._store, name)
+
+        async def counted(*args: Any, **named: Any) -> Any:
+            written = name in _WRITES or (name == "count" and named.get("add", 1) > 0)
+            if name == "transact":
+                written = any(map(writes, args[0]))
+            self.calls.append((name, written))
+            return await call(*args, **named)
+
+        return counted
+
+    def taken(self) -> tuple[int, int]:
+        """How many calls there were since the last look, and how many transactions."""
+        calls, self.calls = self.calls, []
+        return len(calls), sum(written for _, written in calls)
+
+
+Count: TypeAlias = Callable[[Served], Counting]
+Serve: TypeAlias = Callable[..., Served]
+
+_numbers = count_from(1)
+
+
+@pytest.fixture
+def count(monkeypatch: pytest.MonkeyPatch) -> Count:
+    opened: list[Counting] = []
+
+    async def counting(url: str, clock: Clock) -> Counting:
+        opened.append(Counting(await open_store(url, clock)))
+        return opened[-1]
+
+    monkeypatch.setattr(wiring, "open_store", counting)
+
+    def of(served: Served) -> Counting:
+        (store,) = (one for one in opened if one is served.running.store)
+        store.taken()
+        return store
+
+    return of
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def store_url(request: pytest.FixtureRequest) -> str:
+    if request.param == "sqlite":
+        return "sqlite:state.db"
+    return f"redis://127.0.0.1:{request.getfixturevalue('redis_port')}/9"
+
+
+@pytest.fixture
+def gate(store_url: str, count: Count, serve: Serve, devpi_server: servers.Index) -> Served:
+    return serve("devpi", devpi_server.url, store=store_url)
+
+
+@pytest.fixture
+def user(gate: Served, devpi_server: servers.Index) -> str:
+    name = f"counted{next(_numbers)}"
+    devpi_server.person(name)
+    gate.enrol(name)
+    return name
+
+
+def test_a_code_in_devpis_login(count: Count, gate: Served, user: str) -> None:
+    """The password's try and its end, the code, the entry with the credential."""
+    store = count(gate)
+    gate.login(user, f"password of {user}")
+    assert store.taken() == (8, 4)
+    gate.login(user, f"password of {user}")
+    assert store.taken() == (5, 2), "the password is known here"
+
+
+def test_a_code_in_the_form_of_a_browser(count: Count, gate: Served, user: str) -> None:
+    """The code, the end of the pending login, the entry with credential and session."""
+    store, browser = count(gate), gate.client()
+    gate.give_password(browser, user, f"password of {user}")
+    page = browser.browse("GET", "/+auth/verify")
+    form = {**hidden(page), "kind": "totp", "code": gate.code(user)}
+    store.taken()
+    told = browser.browse("POST", "/+auth/verify", form=form, fields=gate.ours())
+    assert told.status == 303
+    assert store.taken() == (8, 3)
+
+
+def test_a_guarded_request_without_a_code(count: Count, gate: Served, user: str) -> None:
+    """The entry, with what it counts."""
+    store = count(gate)
+    told = gate.client().call("DELETE", f"/{user}/dev", auth=(user, f"password of {user}"))
+    assert told.slug == "second_factor_required"
+    assert store.taken() == (4, 1)
+
+
+def test_a_deletion_at_pypiserver(
+    count: Count, store_url: str, serve: Serve, pypiserver: servers.Index
+) -> None:
+    gate = serve("pypiserver", pypiserver.url, store=store_url)
+    gate.enrol("alice")
+    store = count(gate)
+    secret = f"{PYPISERVER_USERS['alice']},{gate.code('alice')}"
+    told = gate.client().post(
+        "/",
+        body=b":action=remove_pkg&name=never-there&version=1.0",
+        fields={
+            "Authorization": basic("alice", secret),
+            "Content-Type": "application/x-www-form-urlencoded",
+        },
+    )
+    assert told.status == 404, told
+    assert store.taken() == (11, 5)
