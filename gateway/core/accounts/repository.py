@@ -102,7 +102,7 @@ class Accounts:
             expect: what else must be as it was.
 
         Returns:
-            False where something was not, and nothing was written.
+            False where something was not; the account stays as it is then.
         """
         account, version = stored
         if account.removed and changed.removed == account.removed:
