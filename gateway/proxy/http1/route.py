@@ -69,7 +69,8 @@ class Rendered:
             if len(self._met) >= _KINDS:
                 self._met.clear()
             meets = self._met[shape] = self.meets(head)
-        return b"" if meets else head + self.block + data[size - 2 :]
+        # All of the body that has come is copied, so once only.
+        return b"" if meets else b"".join((head, self.block, memoryview(data)[size - 2 :]))
 
     def less(self, names: set[bytes]) -> Rendered:
         """The same without the fields of these lower-case names."""
