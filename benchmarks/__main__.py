@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks import loads, why
+from benchmarks import lists, loads, why
 from benchmarks.contestants import CONTESTANTS, Places, gateway, upstream
 from benchmarks.loads import Large, Small
 from benchmarks.report import Results, goals, write
@@ -48,7 +48,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--size", type=int, default=loads.GIB, help="bytes of a large body")
     parser.add_argument(
-        "--only", default="", help="small, session, wheel, large, latency, rules, idle, start"
+        "--only",
+        default="",
+        help="small, session, wheel, large, latency, rules, idle, start, lists",
     )
     parser.add_argument("--output", type=Path, default=Path(__file__).with_name("results.md"))
     options = parser.parse_args()
@@ -77,8 +79,9 @@ def _descriptors() -> int:
 
 
 def _install() -> None:
-    """nginx, haproxy, wrk and strace from the system's packages, where they are missing."""
-    missing = [n for n in ("nginx", "haproxy", "wrk", "strace") if shutil.which(n) is None]
+    """What is measured against, and with, from the system's packages where it is missing."""
+    needed = ("nginx", "haproxy", "wrk", "strace", "redis-server")
+    missing = [name for name in needed if shutil.which(name) is None]
     if not missing:
         return
     if os.geteuid() != 0:
@@ -119,6 +122,7 @@ class Bench:
             self._large(expected)
             self._idle()
             self._start()
+            self._lists()
             for load in dict.fromkeys(g.load for g in goals(self._results) if not g.met):
                 self._explain(load, expected)
         return self._results
@@ -214,7 +218,7 @@ class Bench:
         elif load in self._results.small:
             run = self._runs[load]
         else:
-            return  # idle: its table says all there is
+            return  # idle, lists: their tables say all there is
         rows = {}
         for name in names:
             with running(CONTESTANTS[name](self._places)) as process:
@@ -229,6 +233,10 @@ class Bench:
         else:
             loads.upload(process, self._base / "index" / "large", expected)
         return self._size / loads.GIB
+
+    def _lists(self) -> None:
+        if self._wanted("lists"):
+            self._results.lists = lists.measure(self._base, _say)
 
     def _start(self) -> None:
         if not self._wanted("start"):

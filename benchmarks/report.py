@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from benchmarks import lists
 from benchmarks.contestants import NGINX_TUNED
 from benchmarks.loads import GIB, Large, Small
 
@@ -32,6 +33,7 @@ class Results:
     idle: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     start: list[float] = field(default_factory=list)
     base: list[int] = field(default_factory=list)
+    lists: list[lists.ListRun] = field(default_factory=list)
     why: dict[str, str] = field(default_factory=dict)
 
 
@@ -92,6 +94,8 @@ def write(results: Results) -> str:
             f"{spread([b / 1e6 for b in results.base])} MB.\n"
         )
         parts += _why(results, "start")
+    if results.lists:
+        parts.append(lists.table(results.lists))
     rows = "\n".join(
         f"| {goal.what} | {goal.limit} | {goal.got} | {'yes' if goal.met else '**no**'} |"
         for goal in goals(results)
@@ -228,4 +232,6 @@ def goals(results: Results) -> list[Goal]:
     if results.start:
         at_most("start", "start to the first answer", 0.6, statistics.median(results.start), " s")
         at_most("start", "base memory", 60, statistics.median(results.base) / 1e6, " MB")
+    for what, limit, got, unit in lists.goals(results.lists):
+        at_most("lists", what, limit, got, unit)
     return found

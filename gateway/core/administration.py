@@ -225,7 +225,7 @@ class Admin:
         """At most a page of accounts as an administrator sees them."""
         epochs = {one.id: one.epoch for one in accounts}
         tries = await self._services.throttle.tries_of(list(epochs))
-        sessions = await self._services.sessions.of_many(epochs)
+        sessions = await self._services.sessions.count_of(epochs)
         devices = await self._services.devices.of_many(epochs)
         now = self._services.clock()
         return [
@@ -238,7 +238,7 @@ class Admin:
                 last_used=max((device.used for device in one.devices), default=0.0),
                 wrong_codes=tries.get(one.id, 0),
                 invited_until=invited_until(one, now),
-                sessions=len(sessions.get(one.id, ())),
+                sessions=sessions.get(one.id, 0),
                 devices=len(devices.get(one.id, ())),
             )
             for one in accounts

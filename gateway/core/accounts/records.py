@@ -158,13 +158,14 @@ def load(value: bytes) -> Account:
         StoreUnavailable: a record this version cannot read; it is left alone.
     """
     try:
-        data: dict[str, Any] = json.loads(value)
+        data: dict[str, Any] = json.loads(value.decode())  # so that no encoding is looked for
         if data.pop("v") != FORMAT:
             raise StoreUnavailable("an account was written by a newer version")
         data["totp"] = tuple(device_of("totp", item) for item in data["totp"])
         data["webauthn"] = tuple(device_of("webauthn", item) for item in data["webauthn"])
         recovery = data["recovery"]
-        data["recovery"] = Recovery(**{**recovery, "codes": tuple(recovery["codes"])})
+        recovery["codes"] = tuple(recovery["codes"])
+        data["recovery"] = Recovery(**recovery)
         data["known"] = tuple(data["known"])
         data["agents"] = tuple(data["agents"])
         if data["invitation"] is not None:

@@ -161,19 +161,22 @@ class Sessions:
     async def of(self, user_id: str) -> list[Session]:
         """The live sessions of a person, last used first, without upstream credentials."""
         items = await self._store.items("session", user_id)
-        epoch = await self._accounts.epoch(user_id) if items else 0
-        return self._live(user_id, epoch, items)
-
-    async def of_many(self, epochs: Mapping[str, int]) -> dict[str, list[Session]]:
-        """The same of many people, whose epochs these are; those who have none are left out."""
-        found = await self._store.items_of("session", list(epochs))
-        return {id: self._live(id, epochs[id], items) for id, items in found.items()}
-
-    def _live(self, user_id: str, epoch: int, items: list[tuple[str, Record]]) -> list[Session]:
         found = [_load(user_id, name, record.value)[0] for name, record in items]
+        epoch = await self._accounts.epoch(user_id) if found else 0
         now = self._clock()
         live = [one for one in found if one.epoch == epoch and self._in_time(one, now)]
         return sorted(live, key=lambda one: one.last_seen, reverse=True)
+
+    async def count_of(self, epochs: Mapping[str, int]) -> dict[str, int]:
+        """How many there are of many people, whose epochs these are; without those of none."""
+        found, now = await self._store.items_of("session", list(epochs)), self._clock()
+        counts = dict.fromkeys(found, 0)
+        for user_id, items in found.items():
+            for _, record in items:
+                data = json.loads(record.value.decode())
+                live = now < self._expires(data["created"], data["seen"])
+                counts[user_id] += live and data["epoch"] == epochs[user_id]
+        return counts
 
     async def sweep(self, user_id: str, *, keep: str = "", epoch: int | None = None) -> None:
         """End what is over, and the longest unused beyond the limit; record each.
@@ -253,7 +256,7 @@ def _dump(session: Session, sealed: str, *, seen: float | None = None) -> bytes:
 
 
 def _load(user_id: str, id: str, value: bytes) -> tuple[Session, str]:
-    data = json.loads(value)
+    data = json.loads(value.decode())
     session = Session(
         id=id,
         user=data["user"],

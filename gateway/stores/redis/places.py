@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from urllib.parse import quote, unquote
 
-from gateway.core.store import Key
+from gateway.core.store import PAGE, Key
 
 
 def shared(kind: str, owner: str, part: str) -> str:
     """What the records of one (kind, owner) share: the index of names "i", the versions "v"."""
-    # Quoted, so that no name can end the hash tag or imitate another record's key.
-    return f"ig:{{{quote(kind, safe='')}/{quote(owner, safe='')}}}:{part}"
+    return f"ig:{{{_quoted(kind)}/{_quoted(owner)}}}:{part}"
 
 
 def place_of(key: Key, part: str) -> str:
@@ -18,19 +18,25 @@ def place_of(key: Key, part: str) -> str:
 
 
 def log_of(name: str) -> str:
-    return f"ig:log:{{{quote(name, safe='')}}}"
+    return f"ig:log:{{{_quoted(name)}}}"
 
 
 def ends_of(kind: str) -> str:
     """The index of a kind's owners by the soonest end of their records."""
-    return f"ig:ends:{{{quote(kind, safe='')}}}"
+    return f"ig:ends:{{{_quoted(kind)}}}"
 
 
 def every_index(kind: str) -> str:
     """A pattern for `shared(kind, …, "i")` of all owners."""
-    return f"ig:{{{quote(kind, safe='')}/*}}:i"
+    return f"ig:{{{_quoted(kind)}/*}}:i"
 
 
 def owner_in(index: bytes) -> str:
     """Whose index of names this is."""
     return unquote(index.decode().partition("/")[2].removesuffix("}:i"))
+
+
+@lru_cache(2 * PAGE)  # the owners of a page are asked for by several kinds
+def _quoted(name: str) -> str:
+    """So that no name can end the hash tag or imitate another record's key."""
+    return quote(name, safe="")
