@@ -181,7 +181,7 @@ def _parsed(raw: bytes, what: str) -> RootKeys:
         found = "it is not text"
     except BadKeys as bad:
         found = str(bad)
-    raise KeysUnusable(f"{what} is no key file: {found}.", "Put back the one that worked.")
+    raise KeysUnusable(f"{what} is not a key file: {found}.", "Put back the one that worked.")
 
 
 def _stamp(path: Path | None) -> tuple[int, int, int] | None:

@@ -26,8 +26,7 @@ _LONGEST: Final = 64 * 2**20
 class Roll:
     """lacking: people without a second factor.
 
-    refused_from: from when on they are refused, in seconds since the epoch; 0 since ever, None
-        never.
+    refused_from: when they begin to be refused, in epoch seconds; 0: always, None: never.
     complete: whether all users are known; else only those who have come here are.
     why_not: why the index server did not tell them, where its kind could have.
     """

@@ -189,7 +189,7 @@ async def _store(settings: Settings) -> str:
     if why:
         raise _Fault(f"{why} (as {user})", _OTHER_STORE)
     unmade = unmade_store(settings.store)
-    if unmade is not None:  # `serve` makes it, so that it belongs to whom `serve` runs as
+    if unmade is not None:  # `serve` makes it, so that it belongs to the user that `serve` runs as
         return await asyncio.to_thread(_try_directory, unmade.parent, user)
     name = secrets.token_hex(8)
     key = Key("check", "", name)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class LazyPages:
-    """A `gateway.proxy.ports.Pages`, and the maker of refusal pages."""
+    """A `gateway.proxy.ports.PageServer`, and the maker of refusal pages."""
 
     def __init__(
         self,

@@ -54,7 +54,7 @@ class _LazyGroup(click.Group):
             return None
         command = getattr(import_module(f"gateway.cli.{place.module}"), place.attribute)
         if not isinstance(command, click.Command):
-            raise TypeError(f"{place.module}.{place.attribute} is no command")
+            raise TypeError(f"{place.module}.{place.attribute} is not a command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -36,7 +36,7 @@ class _Moment(click.ParamType[float]):
                 moment = moment.replace(tzinfo=UTC)
             return moment.timestamp()
         except (ValueError, OverflowError):
-            self.fail(f"{value!r} is no time such as 2026-01-31 or 2026-01-31T12:00:00Z")
+            self.fail(f"{value!r} is not a time such as 2026-01-31 or 2026-01-31T12:00:00Z")
 
 
 class _Head(click.ParamType[tuple[int, str]]):
@@ -49,7 +49,7 @@ class _Head(click.ParamType[tuple[int, str]]):
     ) -> tuple[int, str]:
         number, mark, mac = str(value).partition(":")
         if not (mark and mac and number.isascii() and number.isdigit()):
-            self.fail(f"{value!r} is no head such as 120:AbC…, as verify prints it")
+            self.fail(f"{value!r} is not a head such as 120:AbC…, as verify prints it")
         return int(number), mac
 
 

@@ -178,7 +178,7 @@ class Admin:
         return Reset(gone, made)
 
     async def remove(self, user: str) -> int:
-        """Forget a person who has left, but for the trail; how many factors there were.
+        """Forget a person who has left, though not the audit trail; how many factors there were.
 
         Whoever comes by that name afterwards needs an invitation, as after a reset.
         """

@@ -333,7 +333,7 @@ MESSAGES: Final = MappingProxyType(
         Slug.RECOVERY_UNCONFIRMED: Message(
             400,
             "Recovery codes not confirmed",
-            "This is none of the recovery codes just shown, and the tick is missing.",
+            "This is not one of the recovery codes just shown, and the tick is missing.",
             "Type one of the codes, or tick that you have saved them.",
         ),
         Slug.KEY_REFUSED: Message(

@@ -121,7 +121,7 @@ class Documentation:
                 return True
         try:
             return origin_of(facts.first("referer") or "") == origin_of(self._public_url)
-        except ValueError:  # no address
+        except ValueError:  # not an address
             return False
 
     def _marks(self, whole: str) -> list[str]:

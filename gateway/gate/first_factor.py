@@ -42,7 +42,7 @@ class Passwords:
         self._probed: float | None = None
 
     async def check(self, user: str, password: str, facts: Facts) -> Held | None:
-        """What a right password earns: the credential for the session. See web.ports."""
+        """What a right password earns: the credential for the session (`PasswordChecker`)."""
         issued = await self.right(Credential(user, password))
         if issued is None:
             return None

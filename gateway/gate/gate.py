@@ -61,7 +61,7 @@ class RuleGate:
         first = candidates[0]
         if first.conditional or first.policy is not Policy.PASS:
             return None
-        if first.response is Response.DOCUMENTATION:  # where and how is read, the head tells
+        if first.response is Response.DOCUMENTATION:  # the header tells how it is read
             return None
         return self._base(first)
 

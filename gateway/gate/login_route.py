@@ -72,7 +72,7 @@ class Logins:
             if issued:
                 await trial.right()
             elif self._takes(attempt, reply):
-                raise Refusal(Slug.UPSTREAM_BROKEN)  # a yes in words nobody here knows
+                raise Refusal(Slug.UPSTREAM_BROKEN)  # perhaps a yes, in an unknown form
             elif reply.status < 500:
                 await trial.wrong()
         return reply, issued

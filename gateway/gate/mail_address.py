@@ -44,7 +44,7 @@ class Mailboxes:
             if await self._address_of(user) == old:
                 return
         except Refusal:
-            pass  # told for nothing is better than not told
+            pass  # a notice too many is better than one too few
         await self._notifier.notify(
             Notice.ADDRESS_CHANGED, user_id(user), caller.origin, address=old
         )

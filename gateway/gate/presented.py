@@ -182,7 +182,7 @@ class Presented:
     def _carriers(self, facts: Facts) -> tuple[Carrier, ...]:
         try:
             return self._parts.upstream.carriers(facts)
-        except Refusal:  # one that is there twice: whoever reads it reads something else
+        except Refusal:  # a repeated one: two readers may take different ones
             return (Carrier("cookie", None),)
 
     def _shown(self, facts: Facts, carrier: Carrier) -> RequestCredential:

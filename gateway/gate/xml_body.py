@@ -51,7 +51,7 @@ class XmlInspector:
             return None
         if not data.startswith(b"<") or not _XML.fullmatch(self._facts.first("content-type") or ""):
             return self._refuse(
-                self._facts, Refusal(Slug.BAD_REQUEST, why="its body is no plain XML")
+                self._facts, Refusal(Slug.BAD_REQUEST, why="its body is not plain XML")
             )
         self._going = True
         return self._decide()

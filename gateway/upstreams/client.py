@@ -144,7 +144,7 @@ class Calls:
 
 
 def passing(facts: Facts, *, without: frozenset[str] = frozenset()) -> tuple[Field, ...]:
-    """The client's header fields as far as they pass to the upstream (see core.headers).
+    """The client's header fields as far as they pass to the upstream (`core.http.headers`).
 
     Args:
         without: further lower-case names to leave out.

@@ -201,7 +201,7 @@ class Head:
                 if record is None or self._read(record.value)[0] >= number:
                     return
             except NotAuthentic:
-                return  # left for `verify` to find, as one that is missing
+                return  # `verify` finds it, as it finds a missing one
             value = self._signed(number, mac)
             if await self._store.put(HEAD, value, if_version=record.version) is not None:
                 return

@@ -96,7 +96,7 @@ def read_address(text: str) -> IPAddress:
     (RFC 4291 section 2.5.5.2) is the IPv4 one.
 
     Raises:
-        Unreadable: it is none, or has a scope, which means something on one machine only.
+        Unreadable: it is not an address, or has a scope, which means something on one machine only.
     """
     match = _WITH_PORT.fullmatch(text)
     plain = (match[1] or match[2]) if match else text

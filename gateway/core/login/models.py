@@ -64,7 +64,9 @@ class FlowLimits:
 
     @property
     def refused_from(self) -> float | None:
-        """From when on people without a factor are refused; 0 since ever, None never."""
+        """When people without a factor begin to be refused, in epoch seconds.
+
+        0: always, None: never."""
         return None if self.enrolment is Enrolment.OPTIONAL else self.required_from or 0.0
 
 

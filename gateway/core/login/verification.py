@@ -1,6 +1,6 @@
 """Judging a second factor: throttle, check, and the conditional write that makes it count once.
 
-Everything that asks for a factor (a login, a step up, a request with its code) comes by here.
+Everything that asks for a factor (a login, a step up, a request with its code) passes through here.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Proved(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Rejected:
-    """An answer that was not let pass, for the trail. alone, session: as in `Proofs.prove`."""
+    """A rejected answer, as recorded in the audit trail. alone, session: as in `Proofs.prove`."""
 
     user_id: str
     kind: str

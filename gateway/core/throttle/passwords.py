@@ -1,7 +1,7 @@
 """Passwords on trial: counted in the store before the index is asked, whoever asks it.
 
-Every way in on which the index judges a password comes by here: logins, private indexes, a code
-behind a password, and requests that are forwarded with a credential.
+Every way in on which the index judges a password passes through here: logins, private indexes, a
+code behind a password, and requests that are forwarded with a credential.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ def line_fault(line: bytes) -> tuple[str, str]:
     if line.count(b" ") > 2 or b"\t" in line:
         return "its first line has blanks that do not belong there", ""
     if _LINE.fullmatch(line) and not line.endswith((b" HTTP/1.1", b" HTTP/1.0")):
-        return "its version of HTTP is none that is spoken here", "Use HTTP/1.1."
+        return "its version of HTTP is not spoken here", "Use HTTP/1.1."
     if not _NAME.fullmatch(line.partition(b" ")[0]):
-        return "its method is no word", ""
+        return "its method is not a word", ""
     return "its first line does not follow the grammar", ""

@@ -200,7 +200,7 @@ def _kind(line: bytes, limit: int) -> RequestKind:
         raise refuse(*line_fault(line))
     if match[1].upper() == b"CONNECT":  # whatever it names: its answer is framed in its own way
         raise refuse(
-            "it asks for a tunnel (CONNECT), and this is no proxy",
+            "it asks for a tunnel (CONNECT), and this is not a proxy for it",
             "Ask for the address itself, without a proxy setting that leads here.",
         )
     return RequestKind(match[1], match[2])
