@@ -172,9 +172,11 @@ async def _template(settings: Settings, copies: int) -> Iterator[tuple[Key, byte
     async with open_domain(settings) as parts:
         await Admin(parts).enrol(_TEMPLATE)
         now = parts.clock()
-        await parts.sessions.open(
+        opening = parts.sessions.opening(
             _TEMPLATE, _TEMPLATE, Origin(), epoch=1, proved_at=now, factor="totp", upstream=None
         )
+        await parts.store.transact([opening.record])
+        await parts.sessions.opened(opening)
         account = await parts.store.get(Key("user", _TEMPLATE, ""))
         ((id, session),) = await parts.store.items("session", _TEMPLATE)
     assert account is not None
