@@ -66,6 +66,19 @@ class Slug(StrEnum):
     LAST_FACTOR = "last_factor"
     ALREADY_ENROLLED = "already_enrolled"
     NO_SUCH_PERSON = "no_such_person"
+    TOKEN_UNREADABLE = "token_unreadable"  # noqa: S105 - slugs of refusals, all of these
+    TOKEN_ELSEWHERE = "token_elsewhere"  # noqa: S105
+    TOKEN_UNKNOWN = "token_unknown"  # noqa: S105
+    TOKEN_REVOKED = "token_revoked"  # noqa: S105
+    TOKEN_EXPIRED = "token_expired"  # noqa: S105
+    TOKEN_TOO_EARLY = "token_too_early"  # noqa: S105
+    TOKEN_CONDITION = "token_condition"  # noqa: S105
+    TOKEN_SCOPE = "token_scope"  # noqa: S105
+    TOKEN_NETWORK = "token_network"  # noqa: S105
+    TOKEN_NEEDS_RENEWAL = "token_needs_renewal"  # noqa: S105
+    TOKEN_NO_LOGIN = "token_no_login"  # noqa: S105
+    TOKEN_REQUEST = "token_request"  # noqa: S105
+    NO_SUCH_TOKEN = "no_such_token"  # noqa: S105
     UPSTREAM_UNREACHABLE = "upstream_unreachable"
     UPSTREAM_BROKEN = "upstream_broken"
     UPSTREAM_OPEN = "upstream_open"
@@ -399,6 +412,82 @@ MESSAGES: Final = MappingProxyType(
             "This is your last second factor, and this index requires one.",
             "Add another one first, then remove this.",
         ),
+        # -- API tokens -----------------------------------------------------------------------
+        Slug.TOKEN_UNREADABLE: Message(
+            401,
+            "Token not readable",
+            "This is no whole token of this index: it was cut off or changed on its way.",
+            "Copy it again, from pypi- to its end and without quotes, or make a new one.",
+        ),
+        Slug.TOKEN_ELSEWHERE: Message(
+            401,
+            "Token of another index",
+            "This token is for {place}, not for this index.",
+            "Use one that was made here, and revoke that one if others may have seen it.",
+        ),
+        Slug.TOKEN_UNKNOWN: Message(
+            401,
+            "Token not known",
+            "This token is not, or no longer, known here.",
+            "Make a new one, or copy it again.",
+        ),
+        Slug.TOKEN_REVOKED: Message(
+            401, "Token revoked", "This token was revoked.", "Make a new one and use that."
+        ),
+        Slug.TOKEN_EXPIRED: Message(
+            401,
+            "Token expired",
+            "The time of this token is over.",
+            "Make a new one; where it was narrowed for one act, narrow it again.",
+        ),
+        Slug.TOKEN_TOO_EARLY: Message(
+            401,
+            "Token not valid yet",
+            "This token is not valid yet.",
+            "Look at the clock of the machine that narrowed it.",
+        ),
+        Slug.TOKEN_CONDITION: Message(
+            401,
+            "Condition not known",
+            "This token has a condition that is not known here, so it is not taken.",
+            "Narrow it by dates, projects, actions, indexes or networks.",
+        ),
+        Slug.TOKEN_SCOPE: Message(
+            403,
+            "Not in the token's scope",
+            "This token does not allow {what}.",
+            "Use one whose scope does.",
+        ),
+        Slug.TOKEN_NETWORK: Message(
+            403,
+            "Not in the token's networks",
+            "This token is not for the network this request comes from.",
+            "Use it where it is meant to be used, or one without networks.",
+        ),
+        Slug.TOKEN_NEEDS_RENEWAL: Message(
+            401,
+            "Token has to be made anew",
+            "The index no longer accepts what this token stands for: the password was changed.",
+            "Make a new token with the new password.",
+        ),
+        Slug.TOKEN_NO_LOGIN: Message(
+            403,
+            "Tokens do not log in",
+            "A token is used as it is; nobody logs in with it.",
+            "Send it with each request, as user __token__ or by your own name.",
+        ),
+        Slug.TOKEN_REQUEST: Message(
+            400,
+            "Token not made",
+            "This token cannot be made: {why}.",
+            "Ask for what is allowed.",
+        ),
+        Slug.NO_SUCH_TOKEN: Message(
+            404,
+            "No such token",
+            "There is no live token {name} of {user}.",
+            "See what there is: index-gateway token list",
+        ),
         # -- what an administrator asks for ---------------------------------------------------
         Slug.ALREADY_ENROLLED: Message(
             409,
@@ -469,8 +558,8 @@ IN_THE_REQUEST: Final = (
 )
 """What to do instead where a login in a browser is no evidence."""
 EARNED_ONLY: Final = (
-    "No password does here, with a code or without: log in with them as PASSWORD,123456, and send "
-    "the token you get."
+    "No password does here, with a code or without: send an API token, or log in with them as "
+    "PASSWORD,123456 and send the token you get."
 )
 """The same where only what a login earned is evidence."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from gateway.core.http.facts import Facts, Field, IPAddress
@@ -80,6 +81,36 @@ class Attempt:
     interactive: bool
     goto: str = ""
     extra: tuple[Field, ...] = field(default=(), repr=False)
+
+
+class Action(StrEnum):
+    """What a request does.
+
+    LOOK: what a program asks before it does anything, and what tells nothing of projects.
+    MANAGE: index settings, deletions, and whatever is none of the others.
+    ACCOUNT: a person's account, password and tokens.
+    """
+
+    LOOK = "look"
+    READ = "read"
+    UPLOAD = "upload"
+    MANAGE = "manage"
+    ACCOUNT = "account"
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What a request is about, as far as its head tells.
+
+    index: "user/name"; "" where the server is one index; None for none in particular.
+    project: normalised; None for none in particular, and where it cannot be told for certain.
+    by_form: the form in its body tells the project, and whether it is an upload at all.
+    """
+
+    action: Action
+    index: str | None = None
+    project: str | None = None
+    by_form: bool = False
 
 
 class Upstream(Protocol):
@@ -191,6 +222,15 @@ class Upstream(Protocol):
         """Where an upload belongs that was sent to a path at which this kind certainly takes none;
         "" where it may take one or do something else. As a path, with USER and INDEX for what
         nobody has said."""
+        ...
+
+    def act(self, facts: Facts) -> Act:
+        """What a request is about; what is not plainly less is MANAGE."""
+        ...
+
+    def file_project(self, filename: str) -> str | None:
+        """The (normalised) project it would file an uploaded file under, None where it takes that
+        from the form."""
         ...
 
     def refusal_fields(self) -> tuple[Field, ...]:

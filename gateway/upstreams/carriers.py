@@ -13,10 +13,12 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.core.errors import Refusal, Slug
 from gateway.core.http.facts import Facts
+from gateway.core.http.headers import CREDENTIALS
+from gateway.core.tokens.macaroon import looks_like
 from gateway.core.upstream import Carrier, Credential
 
 _BASIC: Final = re.compile(r"[Bb][Aa][Ss][Ii][Cc] ([A-Za-z0-9+/]++={0,2}+)")
@@ -93,3 +95,58 @@ def replace_cookie(facts: Facts, name: str, value: str) -> str:
         key, mark, _ = part.strip(" ").partition("=")
         parts.append(f"{name}={value}" if key == name and mark else part.strip(" "))
     return "; ".join(parts)
+
+
+# -- API tokens of the gateway's own ---------------------------------------------------------
+
+TOKEN_USER: Final = "__token__"  # noqa: S105 - the name that PyPI's clients send
+_TOKEN_SCHEME: Final = re.compile(r"(?:bearer|token) +(.+)", re.IGNORECASE)
+_ANY_BASIC: Final = re.compile(r"basic +([A-Za-z0-9+/=_-]+)", re.IGNORECASE)
+
+
+class TokenField(NamedTuple):
+    """A header field that carries what is meant for an API token.
+
+    user: the name that came with it, "" for none.
+    """
+
+    place: str
+    user: str
+    text: str
+
+
+def token_fields(facts: Facts) -> tuple[TokenField, ...]:
+    """Every field in which a token travels: Basic and X-Devpi-Auth with any name, with the token
+    as the name or with no colon at all; Bearer; and PyPI's `token`."""
+    found = []
+    for name, value in facts.fields:
+        if name not in CREDENTIALS:
+            continue
+        pair = _pair(name, value)
+        if pair is not None and (looks_like(pair[1]) or pair[0] == TOKEN_USER):
+            found.append(TokenField(name, pair[0], pair[1].strip()))
+    return tuple(found)
+
+
+def _pair(name: str, value: str) -> tuple[str, str] | None:
+    """The name and the secret in a field, a token always as the secret."""
+    if name == "authorization":
+        plain = _TOKEN_SCHEME.fullmatch(value)
+        if plain:
+            return "", plain[1]
+        basic = _ANY_BASIC.fullmatch(value)
+        if basic is None:
+            return None
+        value = basic[1]
+    try:
+        # However it is written: what holds a token must not go on as something else.
+        text = base64.urlsafe_b64decode(_url_safe(value)).decode("utf-8", "replace")
+    except ValueError:
+        return None
+    user, _, secret = text.partition(":")
+    return ("", user) if looks_like(user) and not secret.strip() else (user, secret)
+
+
+def _url_safe(value: str) -> str:
+    stripped = value.rstrip("=").replace("+", "-").replace("/", "_")
+    return stripped + "=" * (-len(stripped) % 4)

@@ -17,7 +17,17 @@ from gateway.core.errors import Refusal, Slug
 from gateway.core.http.cookies import read_set_cookie
 from gateway.core.http.facts import Facts, Field, IPAddress
 from gateway.core.http.path import local_path
-from gateway.core.upstream import Attempt, Call, Carrier, Credential, Issued, UpstreamResponse
+from gateway.core.tokens.projects import is_name, normalised, projects_of
+from gateway.core.upstream import (
+    Act,
+    Action,
+    Attempt,
+    Call,
+    Carrier,
+    Credential,
+    Issued,
+    UpstreamResponse,
+)
 from gateway.upstreams.bodies import FORM, query_value, read_form, read_object, text_of, write_form
 from gateway.upstreams.carriers import (
     basic_field,
@@ -37,6 +47,8 @@ _HTML: Final = (("accept", "text/html"), ("content-type", FORM))
 # A login token: name and groups in JSON, a moment, 160 bits of signature (itsdangerous).
 _TOKEN: Final = re.compile(r'\[".*\]\.[\w-]{4,16}\.[\w-]{27}', re.ASCII)
 _FRAME: Final = 5  # where "+d" stands in "/user/index/project/version/+d/…".split("/")
+# Styles and scripts of its pages, and its login page.
+_LOOKED_AT: Final = ("+static-", "+theme-static-", "+login", "favicon.ico")
 _API_VERSION: Final = (("X-Devpi-Api-Version", "2"),)
 
 
@@ -214,9 +226,41 @@ class Devpi:
             return f"/{quote(named[0], safe='')}/INDEX/" if named else "/USER/INDEX/"
         return f"/{quote(user)}/{quote(index)}/" if page == "+simple" else ""  # pip's address
 
+    def act(self, facts: Facts) -> Act:
+        method, parts = facts.method.upper(), facts.path.strip("/").split("/")
+        owned = len(parts) > 1 and not parts[0].startswith("+") and not parts[1].startswith("+")
+        index = "/".join(parts[:2]) if owned else None
+        if method in ("GET", "HEAD", "OPTIONS"):
+            if parts[-1] == "+api" or parts[0].startswith(_LOOKED_AT):
+                return Act(Action.LOOK, index)
+            return Act(Action.READ, index, _project_read(parts[2:]) if owned else None)
+        if owned and method in ("POST", "PUSH") and len(parts) == 2:
+            if facts.content_type == "multipart/form-data":
+                return Act(Action.UPLOAD, index, by_form=True)
+            search = facts.content_type == "text/xml"
+            return Act(Action.READ if search else Action.MANAGE, index)
+        if owned and method == "POST" and parts[2] == "+f":  # test results
+            return Act(Action.UPLOAD, index, _project_read(parts[2:]))
+        return Act(Action.MANAGE if owned else Action.ACCOUNT, index)
+
+    def file_project(self, filename: str) -> str | None:
+        return None
+
     def refusal_fields(self) -> tuple[Field, ...]:
         # devpi-client warns of a reply without it.
         return _API_VERSION
+
+
+def _project_read(parts: list[str]) -> str | None:
+    """The project that an address below an index is about."""
+    if parts[:1] == ["+simple"]:
+        parts = parts[1:]
+    if not parts:
+        return None
+    if parts[0] in ("+f", "+e"):
+        found = projects_of(parts[-1])
+        return found[0] if len(found) == 1 else None
+    return normalised(parts[0]) if is_name(parts[0]) else None
 
 
 def _attempt(user: str, password: str, interactive: bool, goto: str) -> Attempt | None:

@@ -14,7 +14,16 @@ from gateway.core.errors import Refusal, Slug
 from gateway.core.http.cookies import read_set_cookie
 from gateway.core.http.facts import Facts, Field, IPAddress
 from gateway.core.http.path import local_path
-from gateway.core.upstream import Attempt, Call, Carrier, Credential, Issued, UpstreamResponse
+from gateway.core.upstream import (
+    Act,
+    Action,
+    Attempt,
+    Call,
+    Carrier,
+    Credential,
+    Issued,
+    UpstreamResponse,
+)
 from gateway.core.urls import base_of
 from gateway.upstreams.bodies import FORM, query_value, read_form, write_form
 from gateway.upstreams.carriers import find_cookie
@@ -137,6 +146,13 @@ class Form:
 
     def upload_address(self, facts: Facts) -> str:
         return ""
+
+    def act(self, facts: Facts) -> Act:
+        """Nothing is known of what its addresses mean."""
+        return Act(Action.MANAGE)
+
+    def file_project(self, filename: str) -> str | None:
+        return None
 
     def refusal_fields(self) -> tuple[Field, ...]:
         return ()

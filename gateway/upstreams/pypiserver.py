@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
 from gateway.core.errors import Refusal, Slug
 from gateway.core.http.facts import Facts, Field, IPAddress
-from gateway.core.upstream import Attempt, Call, Carrier, Credential, Issued, UpstreamResponse
+from gateway.core.tokens.projects import is_name, normalised, wheel_project
+from gateway.core.upstream import (
+    Act,
+    Action,
+    Attempt,
+    Call,
+    Carrier,
+    Credential,
+    Issued,
+    UpstreamResponse,
+)
 from gateway.upstreams.bodies import FORM, write_form
 from gateway.upstreams.carriers import basic_field, read_authorization
 
 # Does nothing at pypiserver but is authenticated as an upload is; needs `update` in its -a.
 _VERIFY: Final = write_form(((":action", "verify"),))
+
+# As its pkg_helpers has them: what ends the name of a file, and where a version begins.
+_SUFFIX: Final = re.compile(
+    r"(\.zip|\.tar\.gz|\.tgz|\.tar\.bz2|\.tar\.xz|-py[23]\.\d-.*|"
+    r"\.win-amd64-py[23]\.\d\..*|\.win32-py[23]\.\d\..*|\.egg)$",
+    re.IGNORECASE,
+)
+_VERSION: Final = re.compile(r"-\d+[a-z_.!+]", re.IGNORECASE)
 
 
 class Pypiserver:
@@ -92,6 +111,36 @@ class Pypiserver:
 
     def upload_address(self, facts: Facts) -> str:
         return "" if facts.path.upper() in ("/", "/RPC2") else "/"
+
+    def act(self, facts: Facts) -> Act:
+        method, parts = facts.method.upper(), facts.path.strip("/").split("/")
+        if method == "POST":
+            if parts == [""]:
+                return Act(Action.UPLOAD, "", by_form=True)
+            return Act(Action.READ if parts == ["RPC2"] else Action.MANAGE, "")
+        if method not in ("GET", "HEAD", "OPTIONS"):
+            return Act(Action.MANAGE, "")
+        if parts[0] == "packages" and len(parts) > 1:
+            return Act(Action.READ, "", self.file_project(parts[-1]))
+        named = parts[1] if parts[0] == "simple" and len(parts) > 1 else parts[0]
+        listing = named in ("", "simple", "packages") or not is_name(named)
+        return Act(Action.READ, "", None if listing else normalised(named))
+
+    def file_project(self, filename: str) -> str | None:
+        """What its `guess_pkgname_and_version` says of a file's name; of a wheel that PEP 427
+        would name otherwise, nothing."""
+        if filename.lower().endswith(".whl"):
+            return wheel_project(filename)
+        stem = _SUFFIX.sub("", filename.removesuffix(".asc"))
+        if "-" not in stem or "/" in filename or "\\" in filename:
+            name = "" if "/" in filename or "\\" in filename else stem
+        elif stem.count("-") == 1:
+            name = stem.split("-")[0]
+        elif "." not in stem:
+            name = stem.rsplit("-", 1)[0]
+        else:
+            name = _VERSION.split(stem)[0]
+        return normalised(name) if is_name(name) else None
 
     def refusal_fields(self) -> tuple[Field, ...]:
         return ()

@@ -39,6 +39,11 @@ class Event(StrEnum):
     COMMAND_LINE_DENIED = "command_line_denied"
     GUARDED_ACT = "guarded_act"
     GUARDED_REFUSED = "guarded_refused"
+    TOKEN_MADE = "token_made"  # noqa: S105 - names of events, all of these
+    TOKEN_USED = "token_used"  # noqa: S105
+    TOKEN_REFUSED = "token_refused"  # noqa: S105
+    TOKEN_REVOKED = "token_revoked"  # noqa: S105
+    TOKEN_NEEDS_RENEWAL = "token_needs_renewal"  # noqa: S105
     NOTICE_GIVEN_UP = "notice_given_up"
     NOT_RECORDED = "not_recorded"
     RETENTION = "retention"

@@ -21,6 +21,11 @@ class Notice(StrEnum):
     LOGIN_DENIED = "login_denied"
     RESET = "reset"
     ADDRESS_CHANGED = "address_changed"
+    TOKEN_MADE = "token_made"  # noqa: S105 - names of notices, all of these
+    TOKENS_LEFT = "tokens_left"
+    TOKEN_NEEDS_RENEWAL = "token_needs_renewal"  # noqa: S105
+    TOKEN_BURNT = "token_burnt"  # noqa: S105
+    REVOKED_TOKEN_TRIED = "revoked_token_tried"  # noqa: S105
 
 
 class Notifier(Protocol):

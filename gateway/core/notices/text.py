@@ -94,6 +94,35 @@ _WORDS: Final = MappingProxyType(
             "Your account now has another mail address, or none; this goes to the one it had",
             _LOOK,
         ),
+        Notice.TOKEN_MADE: _Words(
+            "An API token was made",
+            "An API token was made for your account",
+            "Somebody knows your password and has a code of yours. Have the token revoked,\n"
+            "change your password, look at what is listed at {overview}\n"
+            "and tell the administrator of the index.",
+        ),
+        Notice.TOKENS_LEFT: _Words(
+            "Your password was changed: what about your tokens?",
+            "Your password was changed. These API tokens go on until you revoke them",
+            _LOOK,
+        ),
+        Notice.TOKEN_NEEDS_RENEWAL: _Words(
+            "An API token has to be made anew",
+            "The index no longer accepts the password that one of your API tokens stands for",
+            _LOOK,
+        ),
+        Notice.TOKEN_BURNT: _Words(
+            "An API token was revoked by itself",
+            "Somebody who had one of your API tokens had it revoked, so it may have leaked",
+            "Look for where it could be read, and make a new one. What happened is listed at\n"
+            "{overview}; ask the administrator of the index.",
+        ),
+        Notice.REVOKED_TOKEN_TRIED: _Words(
+            "A revoked API token was tried",
+            "Somebody tried to use an API token of yours that is revoked, and was refused",
+            "Look for a job that still has it. If there is none, it has leaked: look at what is\n"
+            "listed at {overview} and tell the administrator of the index.",
+        ),
         Notice.RESET: _Words(
             "Your second factors were reset",
             "The administrator removed all second factors and recovery codes of your account",

@@ -40,6 +40,11 @@ WORDS: Final = {
     Event.COMMAND_LINE_DENIED: "Command-line login denied",
     Event.GUARDED_ACT: "Change made with the second factor",
     Event.GUARDED_REFUSED: "Change refused for want of a second factor",
+    Event.TOKEN_MADE: "API token made",
+    Event.TOKEN_USED: "API token used",
+    Event.TOKEN_REFUSED: "API token refused",
+    Event.TOKEN_REVOKED: "API token revoked",
+    Event.TOKEN_NEEDS_RENEWAL: "API token that the index no longer accepts",
     Event.NOTICE_GIVEN_UP: "A notice could not be delivered",
     Event.NOT_RECORDED: "More of the same, which is left out here",
 }
@@ -51,6 +56,7 @@ _ALARMING: Final = frozenset(
         Event.FACTOR_REFUSED,
         Event.THROTTLED,
         Event.GUARDED_REFUSED,
+        Event.TOKEN_REFUSED,
         Event.NOT_RECORDED,
     }
 )

@@ -1,0 +1,417 @@
+"""Making, verifying and ending API tokens.
+
+A token is `pypi-` and a macaroon whose identifier is the name of its owner at the index, its id
+and a secret. The key that signs it, and the credential it stands for, are sealed under the key
+ring together with that secret: the store and the keys open nothing without the token. Narrowing
+keeps the identifier, so a narrowed token still opens them.
+
+Knows the store, the keys and the trail; knows no request and no index server.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Final, NamedTuple, TypeAlias
+
+from gateway.core.audit.events import AuditSink, Event, Origin
+from gateway.core.clock import Clock, Random
+from gateway.core.crypto.keyring import KeyRing, SealBroken
+from gateway.core.errors import Refusal, Slug
+from gateway.core.notices.events import Notice, Notifier
+from gateway.core.store import Key, Store
+from gateway.core.tokens import macaroon
+from gateway.core.tokens.caveats import parse
+from gateway.core.tokens.macaroon import Macaroon, NoToken
+from gateway.core.tokens.models import Bearer, Listed, NewToken, TokenLimits
+from gateway.core.tokens.records import LastUse, Scope, Token, refused
+from gateway.core.tokens.repository import TokenRecords
+from gateway.core.upstream import Action, Credential
+from gateway.core.user_id import user_id as id_of
+from gateway.core.wording import in_words, time_left
+
+REMEMBERED: Final = 60.0
+"""Seconds for which a token that was read from the store is not read again for reading."""
+TOUCH: Final = 60.0
+"""Seconds between two writes of a token's last use."""
+
+_KNOWN: Final = 4096
+_DAY: Final = 86400
+_ID: Final = 10  # bytes; 16 characters of base32
+_SECRET: Final = 30  # bytes; 48 characters
+# The name, and what has no hyphen: devpi's clients take the name of the user from before the last.
+_IDENTIFIER: Final = re.compile(r"(.{1,200})-([a-z2-7]{16})([a-z2-7]{48})", re.DOTALL)
+_KEY: Final = "token key"
+_CREDENTIAL: Final = "token credential"
+_SEPARATOR: Final = b"\0"  # no name has it
+
+
+_Work: TypeAlias = Callable[[Token], Token]
+
+
+class _Named(NamedTuple):
+    """What an identifier says: who, which, and the secret part."""
+
+    owner: str
+    id: str
+    secret: bytes
+
+
+class Tokens:
+    """Every method may raise StoreUnavailable; refusals are `Refusal`s."""
+
+    def __init__(
+        self,
+        store: Store,
+        ring: KeyRing,
+        audit: AuditSink,
+        notifier: Notifier,
+        clock: Clock,
+        random: Random,
+        limits: TokenLimits,
+    ) -> None:
+        self.limits: Final = limits
+        self._store: Final = store
+        self._ring: Final = ring
+        self._audit: Final = audit
+        self._notifier: Final = notifier
+        self._clock: Final = clock
+        self._random: Final = random
+        self._records: Final = TokenRecords(store)
+        self._known: Final[dict[str, tuple[float, Token]]] = {}
+        self._touched: Final[dict[str, float]] = {}
+
+    # -- making ---------------------------------------------------------------------------
+
+    async def make(
+        self,
+        user: str,
+        name: str,
+        scope: Scope,
+        lifetime: float,
+        credential: Credential | None,
+        origin: Origin,
+        *,
+        made_by: str = "",
+    ) -> NewToken:
+        """A new token. Whoever asks has shown the password and a factor, or is an administrator.
+
+        Args:
+            user: the name as the index has it.
+            credential: what it stands for at the index; None where a service account does.
+
+        Raises:
+            Refusal: `token_request`, `unusable_name`.
+        """
+        owner, now = id_of(user), self._clock()
+        label = await self._label(owner, name)
+        self._check(scope, lifetime)
+        id, secret = _text(self._random(_ID)), _text(self._random(_SECRET))
+        key = self._random(32)
+        created, expires = int(now), int(now + lifetime)
+        token = Token(
+            id=id,
+            owner=owner,
+            user=user,
+            name=label,
+            scope=scope,
+            created=float(created),
+            expires=float(expires),
+            made_by=made_by,
+        )
+        token = self._sealed(token, secret.encode(), key, credential)
+        await self._records.add(token)
+        await self._record(Event.TOKEN_MADE, token, origin, _said(token))
+        await self._notifier.notify(Notice.TOKEN_MADE, owner, origin, detail=token.name)
+        # A clock of another gateway may be behind.
+        conditions = scope.caveats(expires=expires, not_before=created - 60)
+        identifier = f"{user}-{id}{secret}"
+        return NewToken(token, macaroon.make(self.limits.location, identifier, key, conditions))
+
+    def _check(self, scope: Scope, lifetime: float) -> None:
+        if not 60 <= lifetime <= self.limits.max_age:
+            raise refused(
+                f"it would live {in_words(max(0, lifetime))}; "
+                f"allowed is 1 minute to {in_words(self.limits.max_age)}"
+            )
+        if Action.MANAGE in scope.actions and not self.limits.manage:
+            raise refused("the scope 'manage' is not allowed here (tokens.manage)")
+
+    async def _label(self, owner: str, name: str) -> str:
+        label = " ".join(name.split())
+        if not label or len(label) > 60 or not label.isprintable():
+            raise refused("its name needs 1 to 60 visible characters")
+        live = [one for one in await self._records.of(owner) if one.live(self._clock())]
+        if len(live) >= self.limits.most:
+            raise refused(f"you have {self.limits.most} tokens, which is the limit")
+        if any(one.name == label for one in live):
+            raise refused("there is a token of this name already")
+        return label
+
+    # -- verifying ------------------------------------------------------------------------
+
+    async def verify(self, text: str, origin: Origin, *, remembered: bool = False) -> Bearer:
+        """The bearer of a token, whatever it may do.
+
+        Args:
+            remembered: what was read within a minute is good enough (a read, say).
+
+        Raises:
+            Refusal: `token_unreadable`, `token_elsewhere`, `token_unknown` (each of these may
+                be a guess); `token_revoked`, `token_expired`, `token_too_early`,
+                `token_condition`.
+        """
+        read, named = self._taken_apart(text)
+        token = await self._read(named, remembered=remembered)
+        if token is None:
+            # Only now: the address of the index may have changed since it was made.
+            elsewhere = read.location != self.limits.location
+            slug = Slug.TOKEN_ELSEWHERE if elsewhere else Slug.TOKEN_UNKNOWN
+            raise Refusal(slug, place=_place(read))
+        if not macaroon.signed_by(read, self._key(token, named)):
+            raise Refusal(Slug.TOKEN_UNKNOWN)
+        try:
+            bearer = Bearer(token, tuple(map(parse, read.caveats)), named.secret)
+            await self._check_live(token, origin)
+        except Refusal as refusal:
+            await self.refused(token, refusal, origin)
+            raise
+        return bearer
+
+    def _taken_apart(self, text: str) -> tuple[Macaroon, _Named]:
+        try:
+            read = macaroon.read(text)
+        except NoToken:
+            raise Refusal(Slug.TOKEN_UNREADABLE) from None
+        found = _IDENTIFIER.fullmatch(read.identifier)
+        if found is None:
+            elsewhere = read.location != self.limits.location
+            slug = Slug.TOKEN_ELSEWHERE if elsewhere else Slug.TOKEN_UNREADABLE
+            raise Refusal(slug, place=_place(read))
+        try:
+            owner = id_of(found[1])
+        except Refusal:
+            raise Refusal(Slug.TOKEN_UNREADABLE) from None
+        return read, _Named(owner, found[2], found[3].encode())
+
+    async def _read(self, named: _Named, *, remembered: bool) -> Token | None:
+        place = f"{named.owner}/{named.id}"
+        now = self._clock()
+        read, token = self._known.get(place, (0.0, None))
+        if remembered and token is not None and 0 <= now - read < REMEMBERED:
+            return token
+        token = await self._records.get(named.owner, named.id)
+        self._known.pop(place, None)
+        if token is not None:
+            if len(self._known) >= _KNOWN:
+                del self._known[next(iter(self._known))]
+            self._known[place] = (now, token)
+        return token
+
+    def _key(self, token: Token, named: _Named) -> bytes:
+        try:
+            return self._open(_KEY, token, token.key, named.secret)
+        except SealBroken:
+            raise Refusal(Slug.TOKEN_UNKNOWN) from None
+
+    async def _check_live(self, token: Token, origin: Origin) -> None:
+        if token.revoked:
+            await self._tell_daily(Notice.REVOKED_TOKEN_TRIED, token, origin)
+            raise Refusal(Slug.TOKEN_REVOKED)
+        if self._clock() >= token.expires:
+            raise Refusal(Slug.TOKEN_EXPIRED)
+        if Action.MANAGE in token.scope.actions and not self.limits.manage:
+            raise Refusal(Slug.TOKEN_SCOPE, what="anything while tokens.manage is off")
+
+    # -- using ----------------------------------------------------------------------------
+
+    def credential(self, bearer: Bearer) -> Credential | None:
+        """What a token stands for at the index; None where it holds nothing, or what it holds
+        was sealed under a key that is gone."""
+        token = bearer.token
+        if not token.credential:
+            return None
+        try:
+            plain = self._open(_CREDENTIAL, token, token.credential, bearer.secret)
+        except SealBroken:
+            return None
+        user, _, secret = plain.partition(_SEPARATOR)
+        return Credential(user.decode(), secret.decode())
+
+    async def used(self, bearer: Bearer, origin: Origin) -> None:
+        """Note a use; written once a minute."""
+        token, now = bearer.token, self._clock()
+        place = f"{token.owner}/{token.id}"
+        if 0 <= now - self._touched.get(place, -TOUCH) < TOUCH:
+            return
+        before = await self._records.last_use(token.owner, token.id)
+        if not 0 <= now - before.at < TOUCH:
+            use = LastUse(now, origin.address, origin.user_agent)
+            await self._records.used(token, use)
+            if not before.at:
+                await self._record(
+                    Event.TOKEN_USED, token, origin, f"{token.id}: for the first time"
+                )
+            await self._under_active_key(bearer)
+        if len(self._touched) >= _KNOWN:
+            del self._touched[next(iter(self._touched))]
+        self._touched[place] = now
+
+    async def _under_active_key(self, bearer: Bearer) -> None:
+        """After a rotation: only a token itself lets what belongs to it be sealed anew."""
+        token = bearer.token
+        try:
+            if self._ring.sealed_under(base64.b64decode(token.key)) == self._ring.active:
+                return
+            key = self._open(_KEY, token, token.key, bearer.secret)
+            credential = self.credential(bearer)
+        except SealBroken:
+            return
+        fresh = self._sealed(token, bearer.secret, key, credential)
+
+        def work(present: Token) -> Token:
+            kept = fresh.credential if present.credential == token.credential else ""
+            return replace(present, key=fresh.key, credential=kept)
+
+        await self._changed(token, work)
+
+    async def refused(self, token: Token, refusal: Refusal, origin: Origin) -> None:
+        """Record that a token of this owner was refused; the trail rations it."""
+        await self._record(Event.TOKEN_REFUSED, token, origin, str(refusal.slug))
+
+    async def index_says(self, token: Token, origin: Origin, *, right: bool) -> None:
+        """Whether the index takes what the token stands for, as far as that is news."""
+        if right == (not token.refused):
+            return
+        now = self._clock()
+        changed = await self._changed(
+            token, lambda one: replace(one, refused=0.0 if right else now)
+        )
+        if changed is not None and not right and not changed[0].refused:
+            await self._record(Event.TOKEN_NEEDS_RENEWAL, token, origin, token.id)
+            await self._tell_daily(Notice.TOKEN_NEEDS_RENEWAL, token, origin)
+
+    # -- ending ---------------------------------------------------------------------------
+
+    async def revoke(self, owner: str, id: str, origin: Origin, *, why: str = "revoked") -> bool:
+        """End one token; True if this call did it."""
+        now = self._clock()
+        changed = await self._change(owner, id, lambda one: one.ended(now))
+        if changed is None or changed[0].revoked:
+            return False
+        await self._record(Event.TOKEN_REVOKED, changed[1], origin, f"{id}: {why}")
+        return True
+
+    async def revoke_all(
+        self, owner: str, origin: Origin, *, why: str = "revoked"
+    ) -> tuple[Token, ...]:
+        """End all of a person's tokens; those that were still live."""
+        live = [one for one in await self._records.of(owner) if one.live(self._clock())]
+        done = [one for one in live if await self.revoke(owner, one.id, origin, why=why)]
+        return tuple(done)
+
+    async def burn(self, text: str, origin: Origin) -> Token:
+        """A token revokes itself, a narrowed or expired one too. Raises Refusal as `verify`."""
+        read, named = self._taken_apart(text)
+        token = await self._read(named, remembered=False)
+        if token is None or not macaroon.signed_by(read, self._key(token, named)):
+            raise Refusal(Slug.TOKEN_UNKNOWN)
+        if await self.revoke(token.owner, token.id, origin, why="revoked by itself"):
+            await self._notifier.notify(Notice.TOKEN_BURNT, token.owner, origin, detail=token.name)
+        return token
+
+    async def password_changed(self, owner: str, origin: Origin) -> tuple[Token, ...]:
+        """A password changed: the owner has to say what becomes of each token that is left.
+
+        Until then they go on, as far as the index still takes what they stand for.
+        """
+        now = self._clock()
+        left = [one for one in await self._records.of(owner) if one.live(now)]
+        for one in left:
+            await self._changed(one, lambda present: replace(present, undecided=now))
+        if left:
+            names = ", ".join(one.name for one in left[:10])
+            more = f" and {len(left) - 10} more" if len(left) > 10 else ""
+            await self._notifier.notify(Notice.TOKENS_LEFT, owner, origin, detail=f"{names}{more}")
+        return tuple(left)
+
+    async def keep(self, owner: str, id: str) -> bool:
+        """The owner wants to keep a token after a changed password."""
+        return await self._change(owner, id, lambda one: replace(one, undecided=0.0)) is not None
+
+    # -- looking --------------------------------------------------------------------------
+
+    async def of(self, owner: str) -> list[Listed]:
+        """A person's tokens, the newest first; those that ended in the last 30 days too."""
+        uses = await self._records.last_uses(owner)
+        return [Listed(one, uses.get(one.id, LastUse())) for one in await self._records.of(owner)]
+
+    async def all(self) -> list[Listed]:
+        """Everybody's tokens."""
+        return [one for owner in await self._records.owners() for one in await self.of(owner)]
+
+    async def find(self, owner: str, wanted: str) -> Listed | None:
+        """One of a person's tokens by its id, or a live one by its name."""
+        found = await self.of(owner)
+        named = [one for one in found if one.token.id == wanted]
+        now = self._clock()
+        named += [one for one in found if one.token.name == wanted and one.token.live(now)]
+        return named[0] if named else None
+
+    # -- how ------------------------------------------------------------------------------
+
+    def _sealed(
+        self, token: Token, secret: bytes, key: bytes, credential: Credential | None
+    ) -> Token:
+        identity = f"{token.owner}/{token.id}"
+        held = ""
+        if credential is not None:
+            plain = credential.user.encode() + _SEPARATOR + credential.secret.encode()
+            held = _coded(self._ring.seal(_CREDENTIAL, identity, plain, extra=secret))
+        sealed = _coded(self._ring.seal(_KEY, identity, key, extra=secret))
+        return replace(token, key=sealed, credential=held)
+
+    def _open(self, purpose: str, token: Token, sealed: str, secret: bytes) -> bytes:
+        identity = f"{token.owner}/{token.id}"
+        return self._ring.open(purpose, identity, base64.b64decode(sealed), extra=secret)
+
+    async def _changed(self, token: Token, work: _Work) -> tuple[Token, Token] | None:
+        return await self._change(token.owner, token.id, work)
+
+    async def _change(self, owner: str, id: str, work: _Work) -> tuple[Token, Token] | None:
+        self._known.pop(f"{owner}/{id}", None)
+        return await self._records.change(owner, id, work)
+
+    async def _record(self, event: Event, token: Token, origin: Origin, detail: str) -> None:
+        await self._audit.record(
+            event, token.owner, origin, factor=f"token {token.name}", detail=detail
+        )
+
+    async def _tell_daily(self, notice: Notice, token: Token, origin: Origin) -> None:
+        told = Key("told", token.owner, f"{notice} {token.id}")
+        if await self._store.claim(told, expires=self._clock() + _DAY):
+            await self._notifier.notify(notice, token.owner, origin, detail=token.name)
+
+
+def _said(token: Token) -> str:
+    """What a token may do, for the trail."""
+    scope = token.scope
+    parts: list[Iterable[object]] = [scope.actions, scope.indexes, scope.projects, scope.networks]
+    said = "; ".join(", ".join(map(str, part)) for part in parts if part)
+    return f"{token.id}: {said}, for {time_left(token.expires - token.created)}"
+
+
+def _place(read: Macaroon) -> str:
+    """The host that a token names, as far as a sentence may hold it."""
+    plain = read.location.isascii() and read.location.isprintable()
+    return read.location[:100] if plain and read.location else "another index"
+
+
+def _text(data: bytes) -> str:
+    return base64.b32encode(data).decode().rstrip("=").lower()
+
+
+def _coded(data: bytes) -> str:
+    return base64.b64encode(data).decode()
