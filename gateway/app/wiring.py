@@ -23,6 +23,7 @@ from gateway.gate.documentation import Documentation
 from gateway.gate.first_factor import Passwords
 from gateway.gate.gate import RuleGate
 from gateway.gate.replies import Replies
+from gateway.gate.token_credentials import TokenCredentials
 from gateway.proxy.forwarder import Forwarder
 from gateway.proxy.http1.request import Base
 from gateway.proxy.limits import Limits
@@ -119,6 +120,8 @@ async def build(
         response=settings.response,
         treatments=fields_of_each(documentation.origin),
         acts_by_session=settings.upstream.acts_by_session,
+        tokens=domain.tokens,
+        token_credentials=TokenCredentials(passwords, domain.tokens, clock, None),
     )
     gate = RuleGate(parts)
     pages.serve(parts, gate.holding)

@@ -155,9 +155,9 @@ class Admin:
     async def reset(self, user: str, reason: str) -> Reset:
         """Take away every factor of a person who has lost them, and invite to set up another.
 
-        Sessions, remembered devices and verified credentials end with them. From the same write on
-        nothing but the invitation, this one or a later, lets the person in: somebody who tries a
-        stolen password all the time must not be the first to set up a factor.
+        Sessions, remembered devices, verified credentials and API tokens end with them. From the
+        same write on nothing but the invitation, this one or a later, lets the person in: somebody
+        who tries a stolen password all the time must not be the first to set up a factor.
         """
         known = await self._known(user)
         invitation, made = self._invitation(known.id)
@@ -170,6 +170,7 @@ class Admin:
         )
         await self._services.throttle.forget(known.id)
         await self._services.sweep(known.id)
+        await self._services.tokens.revoke_all(known.id, _ORIGIN, why="factors reset")
         await self._record(Event.RESET, known.id, detail=reason)
         await self._record(Event.INVITED, known.id)
         await self._services.notifier.notify(
@@ -191,6 +192,7 @@ class Admin:
         await self._services.accounts.unlist(known.id, known.handle)
         await self._services.throttle.forget(known.id)
         await self._services.sweep(known.id)
+        await self._services.tokens.revoke_all(known.id, _ORIGIN, why="person removed")
         await self._record(Event.REMOVED, known.id)
         return gone
 

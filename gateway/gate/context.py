@@ -13,11 +13,13 @@ from gateway.core.http.responses import Response
 from gateway.core.login.flow import Flow
 from gateway.core.login.models import Session, Verified
 from gateway.core.rules.rules import Rule, RuleSet
+from gateway.core.tokens.tokens import Tokens
 from gateway.core.upstream import Upstream
 from gateway.gate.documentation import Documentation
 from gateway.gate.first_factor import Passwords
 from gateway.gate.mail_address import Mailboxes
 from gateway.gate.replies import Replies
+from gateway.gate.token_credentials import TokenCredentials
 from gateway.proxy.ports import Forward
 from gateway.upstreams.client import Calls
 
@@ -49,6 +51,8 @@ class GateContext:
     response: Response
     treatments: Mapping[Response, tuple[Field, ...]]
     acts_by_session: bool
+    tokens: Tokens
+    token_credentials: TokenCredentials
 
     def response_of(self, rule: Rule | None) -> Response:
         """How browsers are to treat the answer to a request that a rule decided on."""

@@ -8,12 +8,12 @@ Nothing that was not judged goes on, and the rest is watched to its end.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final, Protocol
 
 from gateway.core.errors import Refusal, Slug
 from gateway.core.http.facts import Facts
-from gateway.core.http.forms import FilePart, FormJudge
+from gateway.core.http.forms import FileObserver, FilePart, FormJudge
 from gateway.core.http.zips import ZipWatch
 from gateway.core.rules.rules import Matched, Policy, Rule, RuleSet
 from gateway.proxy.ports import Answer, Plan
@@ -22,7 +22,24 @@ HOLD: Final = 1024 * 1024
 """Bytes kept back while the field is looked for."""
 
 Decide = Callable[[Facts, Rule | None, Policy], Plan | Awaitable[Plan]]
-Refuse = Callable[[Facts, Refusal], Answer]
+Refuse = Callable[[Facts, Refusal], Answer | Awaitable[Answer]]
+
+
+class FormDemand(Protocol):
+    """What a form must be besides, whichever rule decides. Methods raise Refusal."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Fields to look at: they come before a file that does not fit into what is held."""
+        ...
+
+    def settle(self, fields: Mapping[str, str], files: Sequence[FilePart]) -> None:
+        """Before anything goes on: what was found, and the files whose heads have come."""
+        ...
+
+    def begins(self, part: FilePart) -> None:
+        """The head of another file has come, and has not gone on."""
+        ...
 
 
 class FormInspector:
@@ -41,17 +58,19 @@ class FormInspector:
         rules: RuleSet,
         decide: Decide,
         refuse: Refuse,
+        demand: FormDemand | None = None,
     ) -> None:
         self._facts: Final = facts
         self._rules: Final = rules
         self._decide: Final = decide
         self._refuse: Final = refuse
+        self._demand: Final = demand
         self._archives: Final = Archives() if matched.unpacks else None
         self._judge: Final = FormJudge(
             facts.first("content-type") or "",
             facts.joined("content-encoding"),
-            matched.form_names,
-            self._archives,
+            matched.form_names | (demand.names if demand else frozenset()),
+            Demanding(demand, self._archives) if demand else self._archives,
         )
         self._seen = 0
         self._going = False
@@ -88,7 +107,7 @@ class FormInspector:
 
     def _release(self) -> Plan | Awaitable[Plan]:
         """Too much to hold: on with the fields that are there, if a `pass` rule allows that."""
-        if self._match(self._judge.fields).policy is not Policy.PASS:
+        if self._demand is not None or self._match(self._judge.fields).policy is not Policy.PASS:
             raise Refusal(Slug.UNREADABLE_FORM, why="the field that decides comes too late")
         self._judge.release()
         return self._settle()
@@ -100,6 +119,8 @@ class FormInspector:
             self._refuse_ambiguous_cuts(final)
         if self._archives is not None:
             self._archives.decide(final.unpacks)
+        if self._demand is not None:
+            self._demand.settle(self._judge.fields, self._judge.files)
         self._going = True
         return self._decide(self._facts, final.rule, final.policy)
 
@@ -118,6 +139,26 @@ class FormInspector:
 
     def _match(self, fields: dict[str, str]) -> Matched:
         return self._rules.match(self._facts, {name: (value,) for name, value in fields.items()})
+
+
+class Demanding:
+    """A `FileObserver` that shows each file to a demand before another looks at it."""
+
+    def __init__(self, demand: FormDemand, then: FileObserver | None) -> None:
+        self._demand: Final = demand
+        self._then: Final = then
+
+    def begins(self, part: FilePart) -> None:
+        self._demand.begins(part)
+        if self._then is not None:
+            self._then.begins(part)
+
+    def content(self, data: bytes) -> int:
+        return 0 if self._then is None else self._then.content(data)
+
+    def ends(self) -> None:
+        if self._then is not None:
+            self._then.ends()
 
 
 class Archives:

@@ -7,6 +7,7 @@ upstream is awaited, and every failure there is a refusal.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 from gateway.core.errors import Refusal, Slug
@@ -25,8 +26,11 @@ from gateway.gate.form_inspector import FormInspector
 from gateway.gate.held_answers import Holding
 from gateway.gate.policies import GUARDED, Guard
 from gateway.gate.presented import Presented
+from gateway.gate.replies import has_body
+from gateway.gate.token_request import TokenGate, TokenRequest
 from gateway.gate.xml_body import XmlInspector, called_xml
 from gateway.proxy.ports import Answer, Forward, HandOver, Inspect, Plan
+from gateway.upstreams.carriers import TokenField, token_fields
 
 # What the server behind `HandOver` can read (llhttp knows no others).
 _HANDED: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -40,6 +44,7 @@ class RuleGate:
     def __init__(self, parts: GateContext) -> None:
         self._parts: Final = parts
         self._guard: Final = Guard(parts)
+        self._tokens: Final = TokenGate(parts)
         self.holding: Final = Holding(parts)
         self.presented: Final = Presented(parts)
         self._ways: Final = {
@@ -86,22 +91,40 @@ class RuleGate:
             raise Refusal(Slug.BAD_REQUEST, why="its method is not in capitals")
         if own(facts.path):
             return self._hand_over(facts)
+        tokens = token_fields(facts)
+        if tokens:
+            return self._parts.replies.worded(facts, self._with_token(facts, tokens))
+        return self._by_rule(facts)
+
+    async def _with_token(self, facts: Facts, fields: tuple[TokenField, ...]) -> Plan:
+        plan = self._by_rule(facts, await self._tokens.meet(facts, fields))
+        return await plan if isinstance(plan, Awaitable) else plan
+
+    def _by_rule(self, facts: Facts, token: TokenRequest | None = None) -> Plan | Awaitable[Plan]:
         matched = self._parts.rules.match(facts)
+        demand = token.upload() if token else None
         if taken_in(facts) and self._parts.response_of(matched.rule) in _UPLOADED:
             raise Refusal(Slug.NOT_PART_OF_A_PAGE)
-        if matched.needs_form:
-            parts = self._parts
-            refuse = parts.replies.refusal
-            return Inspect(FormInspector(facts, matched, parts.rules, self.decide, refuse))
-
-        def decide() -> Plan | Awaitable[Plan]:
-            return self.decide(facts, matched.rule, matched.policy)
-
+        parts = self._parts
+        decided = partial(self.decide, token=token)
+        if matched.needs_form or demand is not None:
+            refuse = partial(self._refuse_form, token=token)
+            return Inspect(FormInspector(facts, matched, parts.rules, decided, refuse, demand))
+        decide = partial(decided, facts, matched.rule, matched.policy)
         if called_xml(facts, matched):
-            return Inspect(XmlInspector(facts, decide, self._parts.replies.refusal))
+            return Inspect(XmlInspector(facts, decide, parts.replies.refusal))
         return decide()
 
-    def decide(self, facts: Facts, rule: Rule | None, policy: Policy) -> Plan | Awaitable[Plan]:
+    def _refuse_form(
+        self, facts: Facts, refusal: Refusal, token: TokenRequest | None
+    ) -> Answer | Awaitable[Answer]:
+        if token is None:
+            return self._parts.replies.refusal(facts, refusal)
+        return self._parts.replies.worded(facts, token.refuse(refusal))
+
+    def decide(
+        self, facts: Facts, rule: Rule | None, policy: Policy, token: TokenRequest | None = None
+    ) -> Plan | Awaitable[Plan]:
         """What a policy means for a request."""
         base = self._base(rule)
         if rule is None and policy is not Policy.PASS and _uploads(facts):
@@ -116,7 +139,9 @@ class RuleGate:
             if elsewhere is not None:
                 return elsewhere
             base = self._parts.documentation.here(facts, base)
-        if policy is Policy.LOGIN and (not facts.safe or _has_body(facts)):
+        if token is not None:
+            return self._parts.replies.worded(facts, token.forward(rule, policy, base))
+        if policy is Policy.LOGIN and (not facts.safe or has_body(facts)):
             return self._hand_over(facts, LoginWork(rule))
         if policy in (Policy.PASS, Policy.LOGIN):
             if self._parts.upstream.logs_out(facts.method, facts.path) and self._by_a_page(facts):
@@ -188,13 +213,6 @@ def _uploads(facts: Facts) -> bool:
     return not any(
         name in ("sec-fetch-site", "sec-fetch-mode", "origin") for name, _ in facts.fields
     )
-
-
-def _has_body(facts: Facts) -> bool:
-    """Whether a request may have a body: devpi reads a login form out of a GET, too."""
-    if facts.first("transfer-encoding") is not None:
-        return True
-    return facts.first("content-length") not in (None, "0")
 
 
 MAX_GUARDED_BODY: Final = 1024 * 1024

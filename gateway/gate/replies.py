@@ -32,8 +32,17 @@ _log = logging.getLogger("gateway.refusals")
 
 # RFC 9110 section 11.6.1 wants a challenge with each 401. Browsers pass over a scheme they do
 # not know; Basic is named only where a name and a password would help.
+_BASIC: Final = 'Basic realm="index"'
 _CHALLENGES: Final = {
-    Slug.CREDENTIAL_REQUIRED: 'Basic realm="index"',
+    Slug.CREDENTIAL_REQUIRED: _BASIC,
+    Slug.TOKEN_UNREADABLE: _BASIC,
+    Slug.TOKEN_ELSEWHERE: _BASIC,
+    Slug.TOKEN_UNKNOWN: _BASIC,
+    Slug.TOKEN_REVOKED: _BASIC,
+    Slug.TOKEN_EXPIRED: _BASIC,
+    Slug.TOKEN_TOO_EARLY: _BASIC,
+    Slug.TOKEN_CONDITION: _BASIC,
+    Slug.TOKEN_NEEDS_RENEWAL: _BASIC,
 }
 _CHALLENGE: Final = "OTP"
 # Setting up a second factor begins with a login, too.
@@ -155,6 +164,13 @@ async def read_body(request: web.BaseRequest, facts: Facts, limit: int) -> bytes
     except ConnectionError:  # nobody is left to read the refusal
         raise Refusal(Slug.BAD_REQUEST, why=BODY_ENDS) from None
     return bytes(body)
+
+
+def has_body(facts: Facts) -> bool:
+    """Whether a request may have a body: devpi reads a login form out of a GET, too."""
+    if facts.first("transfer-encoding") is not None:
+        return True
+    return facts.first("content-length") not in (None, "0")
 
 
 def response_of(answer: Answer) -> web.Response:

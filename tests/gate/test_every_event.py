@@ -16,17 +16,21 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
+import pypitoken
 import pytest
 import redis
 
 from gateway.cli.demo import stage
-from gateway.core.audit.events import Event
+from gateway.core.audit.events import Event, Origin
 from gateway.core.audit.verify import verify
+from gateway.core.tokens.models import NewToken
+from gateway.core.tokens.records import scope_of
+from gateway.core.upstream import Credential
 from tests.factors.authenticator import SecurityKey
 from tests.gate.recorder import Recorder
 from tests.gate.served import Served
 from tests.gate.yaml_config import by_session
-from tests.support import servers
+from tests.support import servers, uploads
 from tests.support.gateways import command
 from tests.support.http import Answer, Client
 from tests.support.pages import form
@@ -34,6 +38,7 @@ from tests.support.traces import Traces
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 DEVPI_CLIENT = "devpi-client/7.3.0 (py3.11; linux)"
+TWINE = "twine/7.0.0"
 DAY = 86400
 NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 LATER = "2999-01-01"
@@ -56,6 +61,8 @@ class Story:
     told: Recorder = field(default_factory=lambda: Recorder(lambda _: NO_CONTENT))
     seen: int = 0
     entries: list[dict[str, Any]] = field(default_factory=list)
+    token: NewToken = field(init=False)
+    text: str = ""
 
     # -- what she does ---------------------------------------------------------------------
 
@@ -235,6 +242,42 @@ def change_password(it: Story) -> None:
     it.password = "an0ther s3cret/word"
 
 
+def make_token(it: Story) -> None:
+    scope, held = scope_of(["upload"]), Credential(it.user, it.password)
+    tokens, here = it.served.running.parts.tokens, Origin("127.0.0.1", FIREFOX, "POST", "/+auth/x")
+    it.token = it.served.run(tokens.make(it.user, "ci", scope, 7 * DAY, held, here))
+    it.traces.add("token", it.token.text)
+
+
+def with_token(it: Story, *, project: str = "foo") -> Answer:
+    body = uploads.form({":action": "submit", "name": project, "version": "1.0"})
+    kind = f"multipart/form-data; boundary={uploads._BOUNDARY}"
+    fields = {"Content-Type": kind, "User-Agent": TWINE, "Authorization": f"Bearer {it.text}"}
+    return it.served.client().post(f"/{it.user}/dev/", body=body, fields=fields)
+
+
+def use_token(it: Story) -> None:
+    it.text = it.token.text
+    assert with_token(it).status == 200
+
+
+def narrow_token(it: Story) -> None:
+    narrowed = pypitoken.Token.load(it.token.text).restrict(project_names=["bar"])
+    it.text = narrowed.dump()
+    assert with_token(it).slug == "token_scope"
+
+
+def password_gone(it: Story) -> None:
+    it.served.offset += 301
+    it.text = it.token.text
+    assert with_token(it).slug == "token_needs_renewal"
+
+
+def revoke_token(it: Story) -> None:
+    tokens, here = it.served.running.parts.tokens, Origin("127.0.0.1", FIREFOX, "POST", "/+auth/x")
+    assert it.served.run(tokens.revoke(it.user, it.token.token.id, here))
+
+
 def strangers(it: Story) -> None:
     for _ in range(25):
         told = it.served.client().call(
@@ -397,6 +440,23 @@ CHAPTERS = [
         ),
     ),
     Chapter(
+        "a token",
+        make_token,
+        ((E.TOKEN_MADE, "token ci", ": upload, for 7 days", "/+auth/x", ""),),
+    ),
+    Chapter(
+        "its first use",
+        use_token,
+        ((E.TOKEN_USED, "token ci", "for the first time", "/{user}/dev", "uploads"),),
+        TWINE,
+    ),
+    Chapter(
+        "another project",
+        narrow_token,
+        ((E.TOKEN_REFUSED, "token ci", "token_scope", "/{user}/dev", ""),),
+        TWINE,
+    ),
+    Chapter(
         "a new password",
         change_password,
         (
@@ -405,6 +465,20 @@ CHAPTERS = [
             (E.SESSION_ENDED, "", GONE, "", ""),
             (E.PASSWORD_CHANGED, "", "", "/{user}", "account"),
         ),
+    ),
+    Chapter(
+        "a token of the old one",
+        password_gone,
+        (
+            (E.TOKEN_NEEDS_RENEWAL, "token ci", "", "/{user}/dev", "uploads"),
+            (E.TOKEN_REFUSED, "token ci", "token_needs_renewal", "/{user}/dev", "uploads"),
+        ),
+        TWINE,
+    ),
+    Chapter(
+        "no token",
+        revoke_token,
+        ((E.TOKEN_REVOKED, "token ci", ": revoked", "/+auth/x", ""),),
     ),
     Chapter("one more login", Story.log_in, ((E.LOGIN, "totp mobile", "", VERIFY, ""),)),
     Chapter("an hour away", wait(3601), ((E.SESSION_ENDED, "", "not used for too long", "", ""),)),

@@ -10,6 +10,7 @@ from gateway.core.accounts.repository import StoredAccount
 from gateway.core.audit.events import Origin
 from gateway.core.http.facts import Facts, IPAddress
 from gateway.core.rules.rules import Rule
+from gateway.core.tokens.models import TokenLimits
 from gateway.core.upstream import Credential, Issued
 
 BY_DEVICE: Final = "device"
@@ -42,6 +43,8 @@ class FlowLimits:
     sessions: live sessions of one person; the oldest ends.
     remember: how long a remembered device passes without a code; 0 turns that off.
     credential: how long a verified credential of unknown lifetime counts.
+    token_age: how long an API token may live. token_manage: whether one may change more than
+        uploads do.
     """
 
     enrolment: Enrolment = Enrolment.REQUIRED
@@ -61,6 +64,14 @@ class FlowLimits:
     enrolling: float = 1800
     invitation: float = 86400
     challenge: float = 300
+    token_age: float = 365 * 86400
+    token_manage: bool = False
+
+    @property
+    def tokens(self) -> TokenLimits:
+        """The same about API tokens: they name the host of the index as theirs."""
+        host = self.public_url.partition("//")[2].partition("/")[0]
+        return TokenLimits(host, self.token_age, self.token_manage)
 
     @property
     def refused_from(self) -> float | None:

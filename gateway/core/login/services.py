@@ -22,6 +22,7 @@ from gateway.core.notices.events import Notifier
 from gateway.core.store import SWEPT, Key, Store
 from gateway.core.throttle.attempts import Throttle
 from gateway.core.throttle.passwords import Guessing
+from gateway.core.tokens.tokens import Tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class Services:
     devices: Devices
     approvals: Approvals
     challenges: Challenges
+    tokens: Tokens
 
     async def reachable(self) -> None:
         """Touch the store, as a health check wants it.
@@ -103,4 +105,5 @@ def assemble(
         devices=Devices(store, ring, accounts, clock, random, limits, audit),
         approvals=Approvals(store, ring, clock, random, limits.approval),
         challenges=Challenges(store, ring, clock, random, limits.challenge),
+        tokens=Tokens(store, ring, audit, notifier, clock, random, limits.tokens),
     )

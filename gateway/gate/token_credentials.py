@@ -1,0 +1,90 @@
+"""What a token stands for at the index: asked of the index once, then used for a while.
+
+devpi hands out a login token for the sealed password, so that it hashes the password once in a
+while and not with each file; pypiserver is asked whether the password is right, and gets it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final, NamedTuple
+
+from gateway.core.audit.events import Origin
+from gateway.core.clock import Clock
+from gateway.core.errors import Refusal, Slug
+from gateway.core.throttle.turns import NamedLocks
+from gateway.core.tokens.models import Bearer
+from gateway.core.tokens.tokens import Tokens
+from gateway.core.upstream import Credential
+from gateway.gate.first_factor import Passwords
+
+GOOD_FOR: Final = 300.0
+"""Seconds for which the index is not asked again about what it took, or refused."""
+_MOST: Final = 4096
+
+
+class _Said(NamedTuple):
+    """What the index said of a token's credential; None: it refuses it. of: the sealed value."""
+
+    credential: Credential | None
+    until: float
+    of: str
+
+
+class TokenCredentials:
+    """One for a process.
+
+    Args:
+        service: the account that stands for every token, where the configuration names one.
+    """
+
+    def __init__(
+        self, passwords: Passwords, tokens: Tokens, clock: Clock, service: Credential | None
+    ) -> None:
+        self._passwords: Final = passwords
+        self._tokens: Final = tokens
+        self._clock: Final = clock
+        self._service: Final = service
+        self._said: Final[OrderedDict[str, _Said]] = OrderedDict()
+        self._turns: Final = NamedLocks()
+
+    @property
+    def by_service(self) -> bool:
+        """Whether tokens need no credential of their own."""
+        return self._service is not None
+
+    async def of(self, bearer: Bearer, origin: Origin) -> Credential:
+        """What goes to the index in place of a token.
+
+        Raises:
+            Refusal: `token_needs_renewal`, `upstream_…`.
+        """
+        if self._service is not None:
+            return self._service
+        token = bearer.token
+        place = f"{token.owner}/{token.id}"
+        async with self._turns.of(place):
+            said = self._said.get(place)
+            if said is None or said.of != token.credential or self._clock() >= said.until:
+                said = await self._ask(bearer, origin)
+                self._said[place] = said
+                self._said.move_to_end(place)
+                if len(self._said) > _MOST:
+                    self._said.popitem(last=False)
+        if said.credential is None:
+            raise Refusal(Slug.TOKEN_NEEDS_RENEWAL)
+        return said.credential
+
+    def doubt(self, bearer: Bearer) -> None:
+        """The index refused a request with it: ask anew at the next one."""
+        self._said.pop(f"{bearer.token.owner}/{bearer.token.id}", None)
+
+    async def _ask(self, bearer: Bearer, origin: Origin) -> _Said:
+        token, now = bearer.token, self._clock()
+        held = self._tokens.credential(bearer)
+        issued = await self._passwords.right(held) if held is not None else None
+        await self._tokens.index_says(token, origin, right=issued is not None)
+        if issued is None:
+            return _Said(None, now + GOOD_FOR, token.credential)
+        lives = GOOD_FOR if issued.lifetime is None else min(GOOD_FOR, issued.lifetime / 2)
+        return _Said(issued.credential, now + lives, token.credential)

@@ -1,0 +1,166 @@
+"""A request with an API token of the gateway's own: verified, judged, and carried to the index
+with what the token stands for in its place.
+
+The token alone says who asks: another credential beside it is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final, NoReturn
+
+from gateway.core.audit.events import Origin
+from gateway.core.errors import Refusal, Slug, credential_detail
+from gateway.core.evidence import remembered, site_of
+from gateway.core.http.facts import Facts
+from gateway.core.http.headers import CREDENTIALS
+from gateway.core.login.models import Caller, caller_of
+from gateway.core.rules.rules import Policy, Rule
+from gateway.core.tokens.caveats import Use
+from gateway.core.tokens.models import Bearer
+from gateway.core.upstream import Act, Action
+from gateway.core.user_id import user_id
+from gateway.gate.context import GateContext
+from gateway.gate.replies import has_body
+from gateway.gate.token_upload import UploadScope
+from gateway.proxy.ports import Forward
+from gateway.upstreams.carriers import TOKEN_USER, TokenField
+
+_GUESSES: Final = frozenset({Slug.TOKEN_UNREADABLE, Slug.TOKEN_UNKNOWN, Slug.TOKEN_ELSEWHERE})
+_GONE: Final = dict.fromkeys(CREDENTIALS)
+
+
+class TokenGate:
+    """Raises `Refusal` and `StoreUnavailable`; the gate words them."""
+
+    def __init__(self, parts: GateContext) -> None:
+        self._parts: Final = parts
+
+    async def meet(self, facts: Facts, fields: Sequence[TokenField]) -> TokenRequest:
+        """Who asks.
+
+        Raises:
+            Refusal: `mixed_credentials`, `cross_site`, `throttled`, `token_…`.
+        """
+        parts = self._parts
+        self._check_alone(facts, fields)
+        site = site_of(facts, parts.public_url)
+        if not facts.safe and remembered(facts, site):
+            raise Refusal(Slug.CROSS_SITE)
+        caller = caller_of(facts)
+        bearer = await self._verified(facts, fields[0].text, caller)
+        names = {user_id(one.user) for one in fields if one.user not in ("", TOKEN_USER)}
+        if names - {bearer.token.owner}:
+            raise Refusal(
+                Slug.MIXED_CREDENTIALS, retry_after=None, **credential_detail((fields[0].place,))
+            )
+        return TokenRequest(parts, facts, bearer, caller)
+
+    def _check_alone(self, facts: Facts, fields: Sequence[TokenField]) -> None:
+        """Every carrier has the same token."""
+        ours = {one.place for one in fields}
+        places = [one.place for one in self._parts.upstream.carriers(facts)]
+        others = [place for place in places if place not in ours]
+        others += [name for name, _ in facts.fields if name in CREDENTIALS and name not in ours]
+        if others or len({one.text for one in fields}) > 1:
+            found = tuple(dict.fromkeys((*others, *sorted(ours))))
+            raise Refusal(Slug.MIXED_CREDENTIALS, retry_after=None, **credential_detail(found))
+
+    async def _verified(self, facts: Facts, text: str, caller: Caller) -> Bearer:
+        parts = self._parts
+        try:
+            return await parts.tokens.verify(text, caller.origin, remembered=facts.safe)
+        except Refusal as refusal:
+            if refusal.slug not in _GUESSES:
+                raise
+            async with await parts.flow.proofs.trying("", text, caller) as attempt:
+                await attempt.wrong()
+            raise
+
+
+class TokenRequest:
+    """One request with a token that is signed and live."""
+
+    def __init__(self, parts: GateContext, facts: Facts, bearer: Bearer, caller: Caller) -> None:
+        self._parts: Final = parts
+        self._facts: Final = facts
+        self._bearer: Final = bearer
+        self._caller: Final = caller
+        self._act: Final[Act] = parts.upstream.act(facts)
+        self._read = False  # its form
+
+    def upload(self) -> UploadScope | None:
+        """What the form in its body has to be, where that decides."""
+        if not self._act.by_form:
+            return None
+        return UploadScope(self._parts.upstream, self._allows_form, named=self._bearer.by_project)
+
+    async def forward(self, rule: Rule | None, policy: Policy, base: Forward) -> Forward:
+        """The request on its way, with what the token stands for in its place.
+
+        Raises:
+            Refusal: `token_…`, `upstream_…`.
+        """
+        parts = self._parts
+        origin = caller_of(self._facts, rule).origin
+        try:
+            self._check(policy)
+            credential = await parts.token_credentials.of(self._bearer, origin)
+        except Refusal as refusal:
+            await self._record(refusal, origin)
+            raise
+        await parts.tokens.used(self._bearer, origin)
+        return replace(
+            base,
+            replace={**base.replace, **_GONE},
+            add=(*base.add, *parts.upstream.present(credential)),
+            watch=_Doubting(self),
+        )
+
+    async def refuse(self, refusal: Refusal) -> NoReturn:
+        """What the form has turned out to be is not allowed."""
+        await self._record(refusal, self._caller.origin)
+        raise refusal
+
+    def doubt(self) -> None:
+        self._parts.token_credentials.doubt(self._bearer)
+
+    def _check(self, policy: Policy) -> None:
+        facts, act = self._facts, self._act
+        if policy is Policy.LOGIN and (not facts.safe or has_body(facts)):
+            raise Refusal(Slug.TOKEN_NO_LOGIN)
+        if self._parts.upstream.changes_password(facts):
+            raise Refusal(Slug.TOKEN_SCOPE, what="anything about accounts")
+        if not act.by_form:
+            self._allows(act.action, act.project)
+        elif not self._read:
+            raise AssertionError("a form goes on that was not read")
+        if policy is Policy.SECOND_FACTOR:
+            self._allows(Action.MANAGE, act.project)
+
+    async def _record(self, refusal: Refusal, origin: Origin) -> None:
+        if refusal.slug.startswith("token_"):
+            await self._parts.tokens.refused(self._bearer.token, refusal, origin)
+
+    def _allows_form(self, action: Action, project: str | None) -> None:
+        self._read = True
+        self._allows(action, project)
+
+    def _allows(self, action: Action, project: str | None) -> None:
+        facts = self._facts
+        use = Use(action, self._parts.clock(), facts.client, self._act.index, project)
+        self._bearer.check(use)
+
+
+class _Doubting:
+    """A `gateway.proxy.ports.Watch`: a refusal may mean that the password has changed."""
+
+    __slots__ = ("_request",)
+
+    def __init__(self, request: TokenRequest) -> None:
+        self._request = request
+
+    def answered(self, status: int | None) -> None:
+        if status in (401, 403):
+            self._request.doubt()

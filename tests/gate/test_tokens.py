@@ -1,0 +1,372 @@
+"""API tokens at a gateway before real index servers: every way to send one, what it opens, and
+what reaches the index."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pypitoken
+import pytest
+
+from gateway.core.audit.events import Event, Origin
+from gateway.core.tokens.models import NewToken
+from gateway.core.tokens.records import scope_of
+from gateway.core.upstream import Credential
+from tests.conftest import PYPISERVER_USERS
+from tests.gate.recorder import Recorder
+from tests.gate.served import Served
+from tests.support import servers, uploads
+from tests.support.http import Answer, Client, basic, raw
+
+DAY = 86400.0
+HERE = Origin(address="192.0.2.1", user_agent="test")
+Person = Callable[[], tuple[str, str]]
+
+
+def make(served: Served, user: str, password: str, name: str = "", **scope: Any) -> NewToken:
+    """A token of somebody, as the pages and the command make it."""
+    lifetime = scope.pop("lifetime", 7 * DAY)
+    tokens = served.running.parts.tokens
+    wanted = scope_of(scope.pop("actions", ["upload"]), **scope)
+    label = name or f"token {served.clock()}"
+    return served.run(tokens.make(user, label, wanted, lifetime, Credential(user, password), HERE))
+
+
+def upload(
+    served: Served,
+    target: str,
+    text: str,
+    project: str = "foo",
+    *,
+    file: str = "",
+    action: str = "file_upload",
+    user: str = "__token__",
+    fields: Mapping[str, str] | None = None,
+    content: bytes = b"x",
+) -> Answer:
+    named = {":action": action, "name": project, "version": "1.0", "metadata_version": "2.1"}
+    body = uploads.form({**named, **(fields or {})}, (file or f"{project}-1.0.tar.gz", content))
+    kind = f"multipart/form-data; boundary={uploads._BOUNDARY}"
+    own = {"Content-Type": kind, "Authorization": basic(user, text)}
+    return served.client().post(target, body=body, fields=own)
+
+
+def entries(served: Served, event: Event) -> list[dict[str, Any]]:
+    async def read() -> list[bytes]:
+        return [raw async for raw in served.running.parts.audit.lines(after=0)]
+
+    found = [json.loads(one) for one in served.run(read())]
+    return [one for one in found if one["event"] == event]
+
+
+@pytest.fixture
+def alice(simple: Served, pypiserver: servers.Index) -> Iterator[str]:
+    yield PYPISERVER_USERS["alice"]
+    for left in (pypiserver.place / "packages").glob("foo*"):
+        left.unlink()
+
+
+# -- every way to send one --------------------------------------------------------------------
+
+
+def coded(text: str) -> str:
+    return b64encode(text.encode()).decode()
+
+
+WAYS: dict[str, Callable[[str, str], dict[str, str]]] = {
+    "__token__:TOKEN": lambda u, t: {"Authorization": f"Basic {coded(f'__token__:{t}')}"},
+    "USER:TOKEN": lambda u, t: {"Authorization": f"Basic {coded(f'{u}:{t}')}"},
+    "the user in capitals": lambda u, t: {"Authorization": f"Basic {coded(f'{u.upper()}:{t}')}"},
+    ":TOKEN": lambda u, t: {"Authorization": f"Basic {coded(f':{t}')}"},
+    "TOKEN:": lambda u, t: {"Authorization": f"Basic {coded(f'{t}:')}"},
+    "TOKEN": lambda u, t: {"Authorization": f"Basic {coded(t)}"},
+    "blanks around": lambda u, t: {"Authorization": f"Basic {coded(f'__token__: {t}' + chr(10))}"},
+    "without padding": lambda u, t: {"Authorization": f"Basic {coded(f':{t}').rstrip('=')}"},
+    "Bearer": lambda u, t: {"Authorization": f"Bearer {t}"},
+    "bearer": lambda u, t: {"authorization": f"bearer {t}"},
+    "token": lambda u, t: {"Authorization": f"token {t}"},
+    "X-Devpi-Auth": lambda u, t: {"X-Devpi-Auth": coded(f"{u}:{t}")},
+    "X-Devpi-Auth :TOKEN": lambda u, t: {"X-Devpi-Auth": coded(f":{t}")},
+    "both": lambda u, t: {"Authorization": f"Bearer {t}", "X-Devpi-Auth": coded(f"{u}:{t}")},
+}
+
+
+def test_every_way_to_send_one_to_devpi(devpi: Served, person: Person) -> None:
+    user, password = person()
+    text = make(devpi, user, password, actions=["read"]).text
+    for name, way in WAYS.items():
+        fields = {"Accept": "application/json", **way(user, text)}
+        told = devpi.client().get("/+api", fields=fields)
+        assert told.status == 200, (name, told.text)
+        assert told.json["result"]["authstatus"][:2] == ["ok", user], name
+
+
+def test_two_carriers_name_one_token(devpi: Served, person: Person) -> None:
+    user, password = person()
+    one, other = (make(devpi, user, password, n, actions=["read"]).text for n in "ab")
+    for fields in (
+        {"Authorization": f"Bearer {one}", "X-Devpi-Auth": coded(f"{user}:{other}")},
+        {"Authorization": f"Bearer {one}", "X-Devpi-Auth": coded(f"{user}:{password}")},
+        {"Authorization": f"Bearer {one}", "X-Devpi-Auth": "not readable"},
+        {"Authorization": basic(user, password), "X-Devpi-Auth": coded(f"{user}:{one}")},
+        {"Authorization": f"Bearer {one}", "Cookie": f"auth_tkt={user}%3A{password}"},
+        {"Authorization": basic("somebody", one)},
+    ):
+        told = devpi.client().get("/+api", fields=fields)
+        assert (told.status, told.slug) == (401, "mixed_credentials"), fields
+
+
+# -- what reaches the index -------------------------------------------------------------------
+
+
+def test_the_index_gets_what_the_token_stands_for_and_nothing_of_it(
+    serve: Callable[..., Served],
+) -> None:
+    ok = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+    no = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
+    good = basic("alice", "pass word")
+    body = uploads.form({":action": "file_upload", "name": "foo"}, ("foo-1.0.zip", b"x"))
+    kind = f"multipart/form-data; boundary={uploads._BOUNDARY}"
+    with Recorder(lambda seen: ok if good in seen.all("authorization") else no) as index:
+        served = serve("pypiserver", index.url)
+        text = make(served, "alice", "pass word").text
+        for name, way in WAYS.items():
+            fields = {"Content-Type": kind, **way("alice", text)}
+            told = served.client().post("/", body=body, fields=fields)
+            assert told.status == 200, (name, told.text)
+            last = index.seen[-1]
+            assert last.all("authorization") == [good], name
+            assert last.body == body, name
+        whole = b"".join(one.head + one.body for one in index.seen)
+    for part in (text, coded(text)[:40], coded(f"alice:{text}")[:60], coded(f":{text}")[:40]):
+        assert part.encode() not in whole
+    assert b"x-devpi-auth" not in whole.lower()
+    # What the index took is not asked about with each request.
+    assert len(index.seen) == len(WAYS) + 2
+
+
+# -- what it opens ----------------------------------------------------------------------------
+
+
+def test_an_upload_to_pypiserver_within_its_scope(
+    simple: Served, alice: str, pypiserver: servers.Index
+) -> None:
+    text = make(simple, "alice", alice, projects=["Foo"]).text
+    assert upload(simple, "/", text).status == 200
+    assert (pypiserver.place / "packages" / "foo-1.0.tar.gz").exists()
+    (used,) = entries(simple, Event.TOKEN_USED)
+    assert used["user"] == "alice"
+    assert used["origin"]["rule"] == "uploads"
+
+
+OUTSIDE: dict[str, dict[str, Any]] = {
+    "another project": {"project": "bar"},
+    "a file of another": {"file": "bar-1.0.tar.gz"},
+    "a wheel of another": {"file": "bar-1.0-py3-none-any.whl"},
+    "a file that pypiserver files elsewhere": {"file": "foo-2-1.0.tar.gz"},
+    "a file without a version": {"file": "foo.tar.gz"},
+    "a longer name": {"project": "foo-bar"},
+    "a longer file": {"file": "foo-bar-1.0.tar.gz"},
+    "a deletion": {"action": "remove_pkg"},
+    "nothing of the kind": {"action": "something"},
+}
+
+
+def test_an_upload_outside_of_its_scope(
+    simple: Served, alice: str, pypiserver: servers.Index
+) -> None:
+    text = make(simple, "alice", alice, projects=["foo"]).text
+    before = set((pypiserver.place / "packages").iterdir())
+    for name, more in OUTSIDE.items():
+        told = upload(simple, "/", text, **more)
+        assert (told.status, told.slug) == (403, "token_scope"), (name, told.text)
+        assert set((pypiserver.place / "packages").iterdir()) == before, name
+        assert entries(simple, Event.TOKEN_REFUSED)[-1]["detail"] == "token_scope", name
+
+
+BODY = uploads.form({":action": "file_upload", "name": "foo"}, ("foo-1.0.tar.gz", b"x" * 3_000_000))
+LATER = {
+    "another name": (b'Content-Disposition: form-data; name="name"\r\n\r\nbar', 400),
+    "another action": (b'Content-Disposition: form-data; name=":action"\r\n\r\nremove_pkg', 400),
+    "a file of another": (
+        b'Content-Disposition: form-data; name="gpg_signature"; filename="bar-1.0.tar.gz"\r\n\r\nx',
+        403,
+    ),
+}
+
+
+def test_what_comes_behind_the_file_does_not_contradict(
+    simple: Served, alice: str, pypiserver: servers.Index
+) -> None:
+    """The body is larger than what is held, so its beginning is on its way by then."""
+    text = make(simple, "alice", alice, projects=["foo"]).text
+    mark = f"--{uploads._BOUNDARY}".encode()
+    for name, (part, status) in LATER.items():
+        body = BODY.removesuffix(b"--\r\n") + b"\r\n" + part + b"\r\n" + mark + b"--\r\n"
+        head = (
+            f"POST / HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {text}\r\n"
+            f"Content-Type: multipart/form-data; boundary={uploads._BOUNDARY}\r\n"
+            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        ).encode()
+        told = raw(simple.port, head + body)
+        assert told.startswith(b"HTTP/1.1 %d " % status), (name, told[:200])
+        assert not list((pypiserver.place / "packages").glob("foo*")), name
+
+
+def test_names_come_before_a_file_that_is_not_held(simple: Served, alice: str) -> None:
+    text = make(simple, "alice", alice, projects=["foo"]).text
+    late = {":action": "file_upload", "summary": "x" * 3_000_000, "name": "foo"}
+    body = uploads.form(late, ("foo-1.0.tar.gz", b"x"))
+    kind = f"multipart/form-data; boundary={uploads._BOUNDARY}"
+    fields = {"Content-Type": kind, "Authorization": f"Bearer {text}"}
+    told = simple.client().post("/", body=body, fields=fields)
+    assert (told.status, told.slug) == (400, "unreadable_form")
+
+
+def test_a_read_token_uploads_nothing_and_an_upload_token_reads_nothing(
+    simple: Served, alice: str
+) -> None:
+    read = make(simple, "alice", alice, "r", actions=["read"]).text
+    assert upload(simple, "/", read).slug == "token_scope"
+    fields = {"Authorization": f"Bearer {read}"}
+    assert simple.client().get("/simple/", fields=fields).status == 200
+    up = {"Authorization": f"Bearer {make(simple, 'alice', alice, 'u').text}"}
+    assert simple.client().get("/simple/", fields=up).slug == "token_scope"
+
+
+def test_devpi_by_index_and_project(
+    devpi: Served, person: Person, devpi_server: servers.Index
+) -> None:
+    user, password = person()
+    scope: dict[str, Any] = {"indexes": [f"{user}/dev"], "projects": ["foo", "acme-*"]}
+    text = make(devpi, user, password, actions=["upload", "read"], **scope).text
+    assert upload(devpi, f"/{user}/dev/", text).status == 200
+    assert upload(devpi, f"/{user}/dev/", text, "acme-core").status == 200
+    assert upload(devpi, f"/{user}/dev/", text, action="submit").status == 200
+    for target, project in ((f"/{user}/dev/", "bar"), (f"/{user}/other/", "foo")):
+        assert upload(devpi, target, text, project).slug == "token_scope"
+    own = {"Authorization": f"Bearer {text}"}
+    page = devpi.client().get(f"/{user}/dev/+simple/foo/", fields=own)
+    assert page.status == 200
+    link = page.text.partition('href="')[2].partition("#")[0].replace("../../", "/")
+    file = f"/{user}/dev/+f/" + link.partition("+f/")[2]
+    assert devpi.client().get(file, fields=own).body == b"x"
+    for target in (f"/{user}/dev/+simple/bar/", f"/{user}/dev/+simple/", "/root/pypi/+simple/foo/"):
+        assert devpi.client().get(target, fields=own).slug == "token_scope", target
+
+
+NEVER = {
+    "a login": ("POST", "/+login", {"user": "U", "password": "P"}),
+    "an account": ("PATCH", "/U", {"password": "n3w secret of mine"}),
+    "another account": ("PUT", "/new", {"password": "n3w secret of mine"}),
+    "no account left": ("DELETE", "/U", None),
+    "a token of devpi-tokens": ("POST", "/U/+token-create", {"allowed": ["upload"]}),
+}
+
+
+def test_what_no_token_opens(devpi: Served, person: Person) -> None:
+    user, password = person()
+    text = make(devpi, user, password, actions=["upload", "read"]).text
+    fields = {"Authorization": f"Bearer {text}", "Accept": "application/json"}
+    for name, (method, target, send) in NEVER.items():
+        told = devpi.client().call(method, target.replace("U", user), send=send, fields=fields)
+        assert told.status == 403, (name, told.text)
+        wanted = "token_no_login" if name == "a login" else "token_scope"
+        assert told.slug == wanted, name
+
+
+# -- refusals ---------------------------------------------------------------------------------
+
+
+def test_a_refusal_says_why_in_the_reason_and_in_the_body(simple: Served, alice: str) -> None:
+    made = make(simple, "alice", alice)
+    simple.run(simple.running.parts.tokens.revoke("alice", made.token.id, HERE))
+    head = (
+        "GET /simple/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        f"Authorization: Bearer {made.text}\r\n"
+    )
+    told = raw(simple.port, f"{head}\r\n".encode())
+    words = b"This token was revoked. Make a new one and use that."
+    assert told.startswith(b"HTTP/1.1 401 " + words + b"\r\n")
+    assert b'WWW-Authenticate: Basic realm="index"' in told
+    assert json.loads(told.rpartition(b"\r\n\r\n")[2]) == {
+        "message": words.decode(),
+        "slug": "token_revoked",
+    }
+    told = raw(simple.port, f"{head}Accept: application/json\r\n\r\n".encode())
+    assert told.startswith(b"HTTP/1.1 401 Unauthorized\r\n")
+
+
+def test_an_expired_and_a_foreign_one(simple: Served, alice: str) -> None:
+    made = make(simple, "alice", alice, lifetime=60.0)
+    simple.offset += 61
+    assert upload(simple, "/", made.text).slug == "token_expired"
+    pypi = pypitoken.Token.create("pypi.org", "0d7a", "key").dump()
+    assert upload(simple, "/", pypi).slug == "token_elsewhere"
+    assert upload(simple, "/", "pypi-oops").slug == "token_unreadable"
+
+
+def test_wrong_tokens_count_as_guesses_and_right_ones_pass(simple: Served, alice: str) -> None:
+    made = make(simple, "alice", alice)
+    good = pypitoken.Token.load(made.text)
+    slugs = []
+    for number in range(60):
+        wrong = pypitoken.Token.create(good.domain, good.identifier, f"key {number}").dump()
+        slugs.append(upload(simple, "/", wrong).slug)
+    assert slugs[0] == "token_unknown"
+    assert slugs[-1] == "throttled"
+    assert upload(simple, "/", made.text).status == 200
+
+
+def test_a_changed_password_marks_it_and_says_so(
+    devpi: Served, person: Person, devpi_server: servers.Index
+) -> None:
+    user, password = person()
+    made = make(devpi, user, password)
+    assert upload(devpi, f"/{user}/dev/", made.text).status == 200
+    index = Client(devpi_server.port)
+    told = index.call("PATCH", f"/{user}", auth=(user, password), send={"password": "an0ther s3c"})
+    assert told.status == 200
+    devpi.offset += 301
+    told = upload(devpi, f"/{user}/dev/", made.text)
+    assert (told.status, told.slug) == (401, "token_needs_renewal"), told.text
+    (listed,) = devpi.run(devpi.running.parts.tokens.of(user))
+    assert listed.token.refused
+    assert entries(devpi, Event.TOKEN_NEEDS_RENEWAL)[-1]["user"] == user
+
+
+def test_a_narrowed_one_passes_where_the_whole_would(
+    devpi: Served, person: Person, devpi_server: servers.Index
+) -> None:
+    """As devpi-client narrows what it has for one upload."""
+    user, password = person()
+    token = pypitoken.Token.load(make(devpi, user, password).text)
+    now = int(devpi.clock())
+    token.restrict(project_names=["foo"], not_before=now - 1, not_after=now + 60)
+    assert upload(devpi, f"/{user}/dev/", token.dump()).status == 200
+    assert upload(devpi, f"/{user}/dev/", token.dump(), "bar").slug == "token_scope"
+    devpi.offset += 61
+    assert upload(devpi, f"/{user}/dev/", token.dump()).slug == "token_expired"
+
+
+def test_a_foreign_page_cannot_use_what_a_browser_remembers(simple: Served, alice: str) -> None:
+    text = make(simple, "alice", alice).text
+    body = uploads.form({":action": "file_upload", "name": "foo"}, ("foo-1.0.tar.gz", b"x"))
+    fields = {
+        "Content-Type": f"multipart/form-data; boundary={uploads._BOUNDARY}",
+        "Authorization": basic("__token__", text),
+        "Sec-Fetch-Mode": "navigate",
+        "Sec-Fetch-Site": "cross-site",
+        "Origin": "https://evil.example",
+    }
+    assert simple.client().post("/", body=body, fields=fields).status == 403
+
+
+def test_without_the_store_no_token_passes(simple: Served, alice: str) -> None:
+    text = make(simple, "alice", alice, actions=["read"]).text
+    simple.run(simple.running.store.close())
+    told = simple.client().get("/simple/", fields={"Authorization": f"Bearer {text}"})
+    assert (told.status, told.slug) == (503, "store_unavailable")
