@@ -386,8 +386,9 @@ async def test_what_ends_is_found_by_time(store: Store, clock: Clock, limit: int
         (99, ["10 s", "20 s", *twins, "30 s", "40 s"]),
     ):
         assert await everybody(store, "session", start + before, limit) == owners, before
+    await store.transact([Put(Key("session", "by a step", "one"), b"", start + 35)])
     clock.now += 20
-    late = [*twins, "30 s", "40 s"]
+    late = [*twins, "30 s", "by a step", "40 s"]
     assert await everybody(store, "session", start + 99, limit) == late, "what has ended is gone"
 
 
