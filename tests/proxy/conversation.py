@@ -31,8 +31,17 @@ from tests.proxy.ways import Way, connect, listen, taken
 from tests.proxy.ways import endpoint as endpoint_of
 
 WAIT = 5.0
+H = b"Host: index\r\n"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+GET = b"GET / HTTP/1.1\r\n" + H + b"\r\n"
+CHUNKED = b"POST / HTTP/1.1\r\n" + H + b"Transfer-Encoding: chunked\r\n\r\n"
+
 QUICK = Limits(head_time=0.4, idle=0.5, connect=0.4, answer=0.5, stall=0.4, linger=0.6, drain=0.5)
 CLOSED = b""
+
+
+def post(length: int) -> bytes:
+    return b"POST / HTTP/1.1\r\n" + H + b"Content-Length: %d\r\n\r\n" % length
 
 
 class Peer:

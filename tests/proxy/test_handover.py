@@ -13,21 +13,12 @@ from gateway.core.http.facts import Facts
 from gateway.proxy.handover import HandOvers
 from gateway.proxy.limits import Limits
 from gateway.proxy.ports import HandOver, Inspect, Plan
-from tests.proxy.conversation import QUICK, Talk, talk
+from tests.proxy.conversation import CHUNKED, GET, QUICK, H, Talk, post, talk
 from tests.proxy.inspectors import Scripted, judged
 from tests.proxy.leaks import settle
 from tests.proxy.passgate import PassGate
 
 every_way = pytest.mark.usefixtures("every_way")
-
-H = b"Host: index\r\n"
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-GET = b"GET / HTTP/1.1\r\n" + H + b"\r\n"
-CHUNKED = b"POST / HTTP/1.1\r\n" + H + b"Transfer-Encoding: chunked\r\n\r\n"
-
-
-def post(length: int) -> bytes:
-    return b"POST / HTTP/1.1\r\n" + H + b"Content-Length: %d\r\n\r\n" % length
 
 
 class Site:

@@ -9,18 +9,9 @@ import time
 import pytest
 
 from gateway.proxy.limits import Limits
-from tests.proxy.conversation import QUICK, talk
+from tests.proxy.conversation import CHUNKED, GET, OK, QUICK, post, talk
 
 pytestmark = pytest.mark.usefixtures("every_way")
-
-H = b"Host: index\r\n"
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-GET = b"GET / HTTP/1.1\r\n" + H + b"\r\n"
-CHUNKED = b"POST / HTTP/1.1\r\n" + H + b"Transfer-Encoding: chunked\r\n\r\n"
-
-
-def post(length: int) -> bytes:
-    return b"POST / HTTP/1.1\r\n" + H + b"Content-Length: %d\r\n\r\n" % length
 
 
 @pytest.mark.parametrize("count", [0, 1, 70_000, 5_000_000])
