@@ -9,13 +9,15 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 PLACE = re.compile(r"(?<![\w./+-])(?:[a-z_0-9]+/)+(?:\w+\.\w+)?(?![\w/])|\b\w+\.toml\b")
 
 
 def places() -> list[str]:
     """Files and folders that the page names, in its picture too; links have a test of their own."""
     text = re.sub(r"\]\([^)]*\)", "]", PAGE)
-    return sorted(set(PLACE.findall(text)))
+    contributing = re.findall(r"(?<![/\w])(?:tests|gateway|docs)/[\w/.]*\w/?", CONTRIBUTING)
+    return sorted({*PLACE.findall(text), *contributing})
 
 
 def test_it_names_places() -> None:
@@ -26,7 +28,7 @@ def test_it_names_places() -> None:
 @pytest.mark.parametrize("place", places())
 def test_every_place_on_the_page_exists(place: str) -> None:
     path = (ROOT if (ROOT / place).exists() else ROOT / "gateway") / place
-    assert path.is_dir() if place.endswith("/") else path.is_file()
+    assert path.is_file() if path.suffix else path.is_dir()
 
 
 def test_every_folder_stands_in_the_table() -> None:

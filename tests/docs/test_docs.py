@@ -124,6 +124,14 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert (page.parent / target).exists(), target
 
 
+def test_what_pages_make_can_be_made() -> None:
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.M)
+    text = "\n".join(page.read_text("utf-8") for page in PAGES)
+    made = set(re.findall(r"(?:^|`)(?:[A-Z]+=\S+ )?make ([a-z-]+)", text, re.M))
+    assert len(made) >= 8
+    assert made <= set(targets)
+
+
 @pages
 def test_commands_exist_with_their_options(page: Path) -> None:
     for line in commands(page):
