@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks import lists, loads, why
+from benchmarks import deletion, lists, loads, why
 from benchmarks.contestants import CONTESTANTS, Places, gateway, upstream
 from benchmarks.loads import Large, Small
 from benchmarks.report import Results, goals, write
@@ -50,7 +50,7 @@ def main() -> int:
     parser.add_argument(
         "--only",
         default="",
-        help="small, session, wheel, large, latency, rules, idle, start, lists",
+        help="small, session, wheel, large, latency, rules, idle, start, deletion, lists",
     )
     parser.add_argument("--output", type=Path, default=Path(__file__).with_name("results.md"))
     options = parser.parse_args()
@@ -122,6 +122,7 @@ class Bench:
             self._large(expected)
             self._idle()
             self._start()
+            self._deletion()
             self._lists()
             for load in dict.fromkeys(g.load for g in goals(self._results) if not g.met):
                 self._explain(load, expected)
@@ -218,7 +219,7 @@ class Bench:
         elif load in self._results.small:
             run = self._runs[load]
         else:
-            return  # idle, lists: their tables say all there is
+            return  # idle, deletion, lists: their tables say all there is
         rows = {}
         for name in names:
             with running(CONTESTANTS[name](self._places)) as process:
@@ -233,6 +234,11 @@ class Bench:
         else:
             loads.upload(process, self._base / "index" / "large", expected)
         return self._size / loads.GIB
+
+    def _deletion(self) -> None:
+        if self._wanted("deletion"):
+            self._results.deletion = deletion.measure(self._base)
+            _say("deletion")
 
     def _lists(self) -> None:
         if self._wanted("lists"):

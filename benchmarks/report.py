@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from benchmarks import lists
+from benchmarks import deletion, lists
 from benchmarks.contestants import NGINX_TUNED
 from benchmarks.loads import GIB, Large, Small
 
@@ -33,6 +33,7 @@ class Results:
     idle: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     start: list[float] = field(default_factory=list)
     base: list[int] = field(default_factory=list)
+    deletion: list[deletion.Deletion] = field(default_factory=list)
     lists: list[lists.ListRun] = field(default_factory=list)
     why: dict[str, str] = field(default_factory=dict)
 
@@ -94,6 +95,8 @@ def write(results: Results) -> str:
             f"{spread([b / 1e6 for b in results.base])} MB.\n"
         )
         parts += _why(results, "start")
+    if results.deletion:
+        parts.append(_deletion(results.deletion))
     if results.lists:
         parts.append(lists.table(results.lists))
     rows = "\n".join(
@@ -180,6 +183,20 @@ def _idle(results: Results) -> str:
     )
 
 
+def _deletion(runs: list[deletion.Deletion]) -> str:
+    columns = (
+        ("through the gateway", [run.through for run in runs]),
+        ("the two questions alone", [run.alone for run in runs]),
+        ("over that", [run.over for run in runs]),
+        ("CPU", [run.cpu for run in runs]),
+    )
+    return (
+        "## A deletion at pypiserver with password and code, SQLite\n\nMilliseconds, "
+        f"{len(runs)} people's first: "
+        + "; ".join(f"{name} {spread([one * 1e3 for one in v])}" for name, v in columns) + ".\n"
+    )  # fmt: skip
+
+
 def goals(results: Results) -> list[Goal]:
     """The goals that this run has measured."""
     found: list[Goal] = []
@@ -232,6 +249,11 @@ def goals(results: Results) -> list[Goal]:
     if results.start:
         at_most("start", "start to the first answer", 0.6, statistics.median(results.start), " s")
         at_most("start", "base memory", 60, statistics.median(results.base) / 1e6, " MB")
+    if results.deletion:
+        over = statistics.median(run.over for run in results.deletion)
+        at_most("deletion", "guarded deletion, over the index's own time", 4, over * 1e3, " ms")
+        cpu = statistics.median(run.cpu for run in results.deletion)
+        at_most("deletion", "guarded deletion, CPU", 4, cpu * 1e3, " ms")
     for what, limit, got, unit in lists.goals(results.lists):
         at_most("lists", what, limit, got, unit)
     return found

@@ -59,7 +59,14 @@ class Guard:
         except Refusal as refusal:
             await self._refused(facts, rule, evidence, refusal)
             raise
-        return await self._act(facts, rule, evidence, proof, plan)
+        if code is None and not facts.safe:  # before it happens; with a code it is recorded
+            await self._parts.audit.record(
+                *(Event.GUARDED_ACT, proof.user_id, caller_of(facts, rule).origin),
+                factor=proof.factor,
+            )
+        # One that may change a password is watched.
+        user = self._parts.upstream.changes_password(facts)
+        return HandOver(facts, guarded(rule, user, proof, plan)) if user else plan
 
     async def token(self, facts: Facts, rule: Rule | None, base: Forward) -> Plan:
         """Forward only what a login with a second factor earned, however long ago."""
@@ -210,7 +217,8 @@ class Guard:
                     await attempt.wrong()
                     raise Refusal(Slug.PASSWORD_INVALID)
                 await attempt.right()
-        factor = await parts.flow.at_once.prove(code.user, code.text, (), caller)
+        act = not facts.safe
+        factor = await parts.flow.at_once.prove(code.user, code.text, (), caller, act=act)
         plan = base
         if code.cut and code.carrier is not None and code.credential is not None:
             changed = parts.upstream.with_secret(facts, code.carrier, code.credential.secret)
@@ -229,25 +237,6 @@ class Guard:
             for name, value in self._parts.upstream.present(session.upstream)
         )
         return replace(base, add=(*base.add, *added))
-
-    async def _act(
-        self,
-        facts: Facts,
-        rule: Rule | None,
-        evidence: Evidence,
-        proof: Verified | Session,
-        plan: Forward,
-    ) -> Plan:
-        """Record a change before it happens; one that may change a password is watched."""
-        if not facts.safe:
-            await self._parts.audit.record(
-                Event.GUARDED_ACT,
-                proof.user_id,
-                caller_of(facts, rule).origin,
-                factor=proof.factor,
-            )
-        user = self._parts.upstream.changes_password(facts)
-        return HandOver(facts, guarded(rule, user, proof, plan)) if user else plan
 
     async def _refused(
         self, facts: Facts, rule: Rule | None, evidence: Evidence, refusal: Refusal

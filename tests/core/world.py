@@ -69,10 +69,14 @@ class Ledger:
         *,
         factor: str = "",
         detail: str = "",
+        also: Sequence[tuple[Event, str]] = (),
         then: Sequence[Put] = (),
     ) -> None:
         self.events.append((event, user, factor))
         self.details.append(detail)
+        for event, factor in also:
+            self.events.append((event, user, factor))
+            self.details.append("")
         if then:
             await self.store.transact(then)
 

@@ -73,6 +73,7 @@ class Recorded:
         *,
         factor: str = "",
         detail: str = "",
+        also: Sequence[tuple[Event, str]] = (),
         then: Sequence[Put] = (),
     ) -> None:
         if self.away:

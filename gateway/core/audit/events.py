@@ -72,6 +72,7 @@ class AuditSink(Protocol):
         *,
         factor: str = "",
         detail: str = "",
+        also: Sequence[tuple[Event, str]] = (),
         then: Sequence[Put] = (),
     ) -> None:
         """Append one entry.
@@ -80,6 +81,7 @@ class AuditSink(Protocol):
             user: a user id.
             factor: the kind and name of the factor, where one was used.
             detail: a short sentence or slug; never anything secret.
+            also: further entries of that moment, events with their factors.
             then: what the entry is about, written with it and never before it; unconditional.
 
         Raises:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from gateway.core.audit import entry as entries
@@ -23,7 +24,7 @@ from gateway.core.audit.events import Event, Origin
 from gateway.core.audit.rationing import Rations
 from gateway.core.clock import Clock
 from gateway.core.crypto.keyring import KeyRing
-from gateway.core.store import Append, Count, Key, Put, Store, StoreUnavailable
+from gateway.core.store import Append, Count, Key, Put, Store, StoreStep, StoreUnavailable
 
 LOG: Final = "audit"
 OF_USER: Final = "audit-of"
@@ -72,17 +73,24 @@ class Trail:
         *,
         factor: str = "",
         detail: str = "",
+        also: Sequence[tuple[Event, str]] = (),
         then: Sequence[Put] = (),
     ) -> None:
-        """See `AuditSink`."""
+        """See `AuditSink`. What is recorded beside an entry is not rationed."""
         cut = Origin(*(short(getattr(origin, name)) for name in Origin.__slots__))
         async with self._lock:
             instead, counts = await self._rations.spent(event, user, origin, detail)
             if instead is not None:
                 event, factor, detail = Event.NOT_RECORDED, "", instead
-            if instead != "":
-                words = (str(event), short(user), cut, short(factor), short(detail))
-                await self._append(Entry(0, self._clock(), *words, "", ""), [*counts, *then])
+            said = [] if instead == "" else [(event, factor, detail)]
+            said += [(event, factor, "") for event, factor in also]
+            now = self._clock()
+            blanks = [
+                Entry(0, now, str(event), short(user), cut, short(factor), short(detail), "", "")
+                for event, factor, detail in said
+            ]
+            if blanks:
+                await self._append(blanks, [*counts, *then])
             elif then:
                 await self.store.transact(then)
 
@@ -109,7 +117,7 @@ class Trail:
         trimmed = Trimmed(old.number, old.mac)
         entry = Entry(0, now, Event.RETENTION, "", Origin(), "", said, "", "", trimmed)
         async with self._lock:
-            await self._append(entry)
+            await self._append([entry])
         await self.store.trim(LOG, upto=old.number)
         return count
 
@@ -164,26 +172,40 @@ class Trail:
                 if since is None or time >= since:
                     yield raw
 
-    async def _append(self, blank: Entry, then: Sequence[Put | Count] = ()) -> None:
-        """Append an entry; with it, behind it, everything that goes along, the head at last: it
-        may be behind the chain where a gateway dies in between, and never ahead. Under the lock."""
+    async def _append(self, blanks: Sequence[Entry], then: Sequence[Put | Count] = ()) -> None:
+        """Append entries; with them, behind them, everything that goes along, the head at last:
+        it may be behind the chain where a gateway dies in between, and never ahead. Under the
+        lock."""
         for attempt in range(_TRIES):
             seen = None if attempt % 2 else await self.head.seen()
             end = _End(seen.number, seen.mac, seen) if seen else await self._last()
-            entry = _numbered(blank, end.number + 1, end.mac)
-            raw, mac = entries.write(entry, self.ring)
-            head = self.head.moved(end.head, entry.number, mac)
-            first = Append(LOG, raw, after=end.number)
-            steps = [first, *_copy(entry, raw), *then, *head]
-            done = await self.store.transact(steps)
-            if done:
+            links = self._linked(blanks, end)
+            last = links[-1][0]
+            steps: list[StoreStep] = []
+            for entry, raw in links:
+                steps += [Append(LOG, raw, after=entry.number - 1), *_copy(entry, raw)]
+            steps += [*then, *self.head.moved(end.head, last.number, last.mac)]
+            done = steps[: len(await self.store.transact(steps))]
+            # Another gateway may have been faster, and in a Cluster between two of them, too.
+            blanks = blanks[sum(isinstance(step, Append) for step in done) :]
+            if not blanks:
                 break
         else:
             raise StoreUnavailable("the audit log moves on faster than it can be written")
         if len(done) < len(steps):  # another gateway moved the head meanwhile
-            await self.head.move(entry.number, mac)
-        if entry.user and entry.number % _PRUNE_EVERY == 0:
-            await self._prune(entry.user)
+            await self.head.move(last.number, last.mac)
+        if any(entry.number % _PRUNE_EVERY == 0 for entry, _ in links) and last.user:
+            await self._prune(last.user)
+
+    def _linked(self, blanks: Sequence[Entry], end: _End) -> list[tuple[Entry, bytes]]:
+        """The entries that follow an end, and how they are stored."""
+        found, number, mac = list[tuple[Entry, bytes]](), end.number, end.mac
+        for blank in blanks:
+            number += 1
+            numbered = _numbered(blank, number, mac)
+            raw, mac = entries.write(numbered, self.ring)
+            found.append((replace(numbered, mac=mac), raw))
+        return found
 
     async def _last(self) -> _End:
         """The end of the log itself, where the head is behind it or cannot be relied on."""

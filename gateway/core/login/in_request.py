@@ -20,12 +20,21 @@ class AtOnce:
         self._services = parts
 
     async def prove(
-        self, user: str, code: str | None, issued: tuple[Issued, ...], caller: Caller
+        self,
+        user: str,
+        code: str | None,
+        issued: tuple[Issued, ...],
+        caller: Caller,
+        *,
+        act: bool = False,
     ) -> str:
         """A first factor passed in a request that carries its code (or carries none).
 
         On success `issued` become verified. Returns the factor used, "" where a person may be
         without one and is, "approval" where the login was approved in the browser.
+
+        Args:
+            act: the request is a guarded act itself; record that with the login.
 
         Raises:
             Refusal: `otp_required` (with {approve} where it can be approved in a browser),
@@ -51,7 +60,10 @@ class AtOnce:
         _, earned = self._services.credentials.earning(
             user_id, issued, proved_at=self._services.clock(), factor=kind, epoch=account.epoch
         )
-        await self._services.audit.record(event, user_id, caller.origin, factor=label, then=earned)
+        also = ((Event.GUARDED_ACT, kind),) if act else ()
+        await self._services.audit.record(
+            event, user_id, caller.origin, factor=label, also=also, then=earned
+        )
         return kind
 
     def _refuse_unless_optional(self, account: Account) -> None:

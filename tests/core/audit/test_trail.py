@@ -18,7 +18,7 @@ from gateway.core.audit.events import Event, Origin
 from gateway.core.audit.trail import DAY, LOG, Trail
 from gateway.core.audit.verify import verify
 from gateway.core.crypto.keyring import KeyRing
-from gateway.core.store import Key
+from gateway.core.store import Key, Put
 from gateway.stores.sqlite.store import SqliteStore
 from tests.support.clock import Clock
 
@@ -236,6 +236,27 @@ async def test_several_writers_keep_one_chain(store: SqliteStore, clock: Clock) 
     assert verdict.sound and verdict.entries == 60
     head = await trails[0].head.get()
     assert head is not None and head[0] == 60
+
+
+async def test_entries_of_one_moment_stand_together(store: SqliteStore, clock: Clock) -> None:
+    """With what they are about, whoever else writes."""
+    ring = KeyRing((("k1", b"k" * 32),), secrets.token_bytes)
+    trails = [Trail(store, ring, clock) for _ in range(3)]
+
+    async def act(number: int) -> None:
+        record = Put(Key("credential", f"user{number}", ""), b"earned")
+        also = ((Event.GUARDED_ACT, "totp"),)
+        user = f"user{number}"
+        await trails[number % 3].record(Event.LOGIN, user, Origin(), also=also, then=(record,))
+
+    await asyncio.gather(*map(act, range(12)))
+    found = [entries.parse(raw) async for raw in trails[0].lines()]
+    assert [one.event for one in found] == ["login", "guarded_act"] * 12
+    assert [one.user for one in found[::2]] == [one.user for one in found[1::2]]
+    assert (await verify(trails[1])).sound
+    for number in range(12):
+        assert await store.get(Key("credential", f"user{number}", "")) is not None
+        assert len(await trails[2].of_user(f"user{number}", 0)) == 2
 
 
 async def test_a_writer_killed_before_the_head_was_written(trail: Trail) -> None:
