@@ -79,8 +79,8 @@ MUTANTS = {
     ),
     "session evidence: two people count as one": Mutant(
         "gateway/core/evidence.py",
-        '    if len(people) > 1:\n        return Verdict("mixed_credentials")\n',
-        "",
+        "if len(people) > 1:",
+        "if len(people) > 9:",
         EVIDENCE,
     ),
     "session evidence: another site may use it": Mutant(

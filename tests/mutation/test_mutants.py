@@ -80,6 +80,12 @@ def test_one_of_each_kind_is_among_the_first() -> None:
     assert set(FIRST) <= set(MUTANTS)
 
 
+@pytest.mark.parametrize("mutant", MUTANTS.values(), ids=MUTANTS)
+def test_every_defect_has_its_place(mutant: Mutant) -> None:
+    """`make mutants` alone would notice late that the code has changed."""
+    assert (ROOT / mutant.file).read_text("utf-8").count(mutant.old) == mutant.times
+
+
 @pytest.mark.parametrize("mutant", EACH)
 def test_what_is_broken_is_found(copy: Path, mutant: Mutant) -> None:
     broken(copy, mutant)
