@@ -247,8 +247,8 @@ def goals(results: Results) -> list[Goal]:
         many = ratio(results.small["rules"], "gateway, 200 rules", OURS, lambda s: s.cpu)
         at_most("rules", "200 rules against 10", 1.3, many, " ×")
     if results.start:
-        at_most("start", "start to the first answer", 0.6, statistics.median(results.start), " s")
-        at_most("start", "base memory", 60, statistics.median(results.base) / 1e6, " MB")
+        at_most("start", "start to the first answer", 0.75, statistics.median(results.start), " s")
+        at_most("start", "base memory", 64, statistics.median(results.base) / 1e6, " MB")
     if results.deletion:
         over = statistics.median(run.over for run in results.deletion)
         at_most("deletion", "guarded deletion, over the index's own time", 4, over * 1e3, " ms")

@@ -41,14 +41,13 @@ def imported(tree: ast.Module) -> Iterator[str]:
                 yield from (one for one in (name if name in known else home,) if one in known)
 
 
-def classes(packages: tuple[str, ...] = ()) -> dict[str, list[str]]:
-    """Where each top-level class is defined, but for those in `packages`."""
+def classes() -> dict[str, list[str]]:
+    """Where each top-level class is defined."""
     found: defaultdict[str, list[str]] = defaultdict(list)
     for module, tree in modules().items():
-        if not module.startswith(packages or ("-",)):
-            for node in tree.body:
-                if isinstance(node, ast.ClassDef):
-                    found[node.name].append(module)
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef):
+                found[node.name].append(module)
     return found
 
 
@@ -67,7 +66,7 @@ def test_no_files_import_each_other_in_a_circle() -> None:
 
 
 def test_no_class_name_has_two_meanings() -> None:
-    twice = classes(("gateway.settings",))
+    twice = classes()
     assert {name: homes for name, homes in twice.items() if len(homes) > 1} == {}
 
 

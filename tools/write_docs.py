@@ -22,7 +22,7 @@ from gateway.core.http.headers import (
     IDENTITY_AND_ROUTE_PREFIXES,
     SINGLE,
 )
-from gateway.settings import json_schema
+from gateway.settings.schema import json_schema
 
 DOCS = Path(__file__).parent.parent / "docs"
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.serving.sockets import Listener
     from gateway.settings import Settings
 
 
@@ -37,16 +38,26 @@ def run(
     from gateway.app.domain import ring_of
     from gateway.app.wiring import build
     from gateway.serving.server import Serving, serve
-    from gateway.serving.sockets import Listener, tls_context
+    from gateway.serving.sockets import tls_context
 
     ring_of(settings)  # a missing key file is said before anything listens
     tls = settings.tls
     return serve(
         Serving(
             partial(build, settings),
-            [Listener.parse(str(listen)) for listen in settings.listen],
+            listeners_of(settings),
             tls=tls_context(str(tls.certificate), str(tls.key)) if tls else None,
             workers=workers,
             ready=ready,
         )
     )
+
+
+def listeners_of(settings: Settings) -> list[Listener]:
+    """Where to accept connections."""
+    from gateway.serving.sockets import Listener
+
+    return [
+        Listener(path=str(at.unix)) if at.unix else Listener(at.host, at.port)
+        for at in settings.listen
+    ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime, time
 from time import time as now
 from typing import TYPE_CHECKING
@@ -18,21 +19,15 @@ from gateway.core.http.cookies import Jar
 from gateway.core.login.models import FlowLimits
 from gateway.core.urls import base_of
 from gateway.keystore import KeySource
+from gateway.upstreams import FormOptions
+from gateway.upstreams.client import MAX_ANSWER, Address, Calls
 
 if TYPE_CHECKING:
     from gateway.core.clock import Clock, Random
     from gateway.core.login.services import Services
     from gateway.core.notices.queue import NoticeQueue
     from gateway.core.store import Store
-    from gateway.settings import Settings
-
-from dataclasses import asdict
-from typing import TYPE_CHECKING
-
-from gateway.upstreams import FormOptions
-from gateway.upstreams.client import MAX_ANSWER, Address, Calls
-
-if TYPE_CHECKING:
+    from gateway.proxy.upstream_pool import UpstreamAddress
     from gateway.settings import Settings
 
 
@@ -98,7 +93,7 @@ async def open_domain(settings: Settings) -> AsyncIterator[Services]:
     from gateway.stores import open_store
 
     ring, limits = ring_of(settings), limits_of(settings)
-    store = await open_store(str(settings.store), now)
+    store = await open_store(settings.store, now)
     try:
         yield assemble(
             store=store,
@@ -120,6 +115,16 @@ def calls_to(settings: Settings, *, longest: int = MAX_ANSWER) -> Calls:
     address = Address("http://localhost", where.unix) if where.unix else Address(str(where))
     limits = settings.limits
     return Calls(address, connect=limits.connect, answer=limits.answer, longest=longest)
+
+
+def upstream_address(settings: Settings) -> UpstreamAddress:
+    """Where the forwarder finds the upstream."""
+    from gateway.proxy.upstream_pool import UpstreamAddress
+
+    where = settings.upstream.url
+    if where.unix is not None:
+        return UpstreamAddress("localhost", 80, str(where.unix))
+    return UpstreamAddress.at(where.host, where.port, secure=where.tls)
 
 
 def form_of(settings: Settings) -> FormOptions:

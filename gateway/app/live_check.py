@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from gateway.app.domain import form_of, limits_of, ring_of
+from gateway.app.domain import form_of, limits_of, ring_of, upstream_address
 from gateway.app.probe import WITHIN, exchange, reason, tls
 from gateway.core.accounts.factor import Sealing
 from gateway.core.accounts.repository import Accounts
@@ -157,7 +157,7 @@ async def _asked(settings: Settings, call: Call) -> tuple[AnswerHead, bytes]:
     fields = (*call.fields, *_upstream(settings).own_fields(str(settings.public_url), None))
     try:
         return await exchange(
-            UpstreamAddress.parse(url), Call(call.method, call.target, fields, call.body)
+            upstream_address(settings), Call(call.method, call.target, fields, call.body)
         )
     except ssl.SSLError as error:
         raise _Fault(
@@ -266,8 +266,9 @@ async def _keys(settings: Settings) -> str:
 async def _public_url(settings: Settings) -> str:
     url = str(settings.public_url)
     nonce = secrets.token_hex(16)
-    endpoint = UpstreamAddress.parse(settings.public_url.origin)
-    target = f"{settings.public_url.path}{HEALTH}?{PARAMETER}={nonce}"
+    public = settings.public_url
+    endpoint = UpstreamAddress.at(public.host, public.port, secure=public.secure)
+    target = f"{public.path}{HEALTH}?{PARAMETER}={nonce}"
     try:
         head, body = await exchange(endpoint, Call("GET", target))
     except ssl.SSLError as error:

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.app.background import Chores
-from gateway.app.domain import calls_to, form_of, jar_of, limits_of, ring_of
+from gateway.app.domain import (
+    calls_to,
+    form_of,
+    jar_of,
+    limits_of,
+    ring_of,
+    upstream_address,
+)
 from gateway.app.pages import LazyPages
 from gateway.core.audit.trail import Trail
 from gateway.core.clock import Clock, Random
@@ -27,7 +34,6 @@ from gateway.gate.token_credentials import TokenCredentials
 from gateway.proxy.forwarder import Forwarder
 from gateway.proxy.http1.request import Base
 from gateway.proxy.limits import Limits
-from gateway.proxy.upstream_pool import UpstreamAddress
 from gateway.stores import open_store
 from gateway.upstreams import UPSTREAMS
 from gateway.upstreams.client import Calls
@@ -60,7 +66,7 @@ async def build(
 ) -> GatewayWorker:
     """Make the gateway of a configuration. Nothing is connected yet, so it is quick."""
     ring = ring_of(settings)
-    store = await open_store(str(settings.store), clock)
+    store = await open_store(settings.store, clock)
     audit = Trail(store, ring, clock, retention=settings.audit.retention)
     calls = calls_to(settings)
     chores = Chores(settings, store, audit, calls, clock, random, ring)
@@ -94,11 +100,11 @@ async def build(
         responses.fields(secure=jar.secure),
     )
     rules = settings.ruleset()
-    its_url = str(settings.documentation_url or "")
+    its_url = ""
     watched_hosts = []
-    if its_url:
-        watched_hosts.append(its_url.partition("//")[2])
-        its_url += base_of(public_url)
+    if settings.documentation_url is not None:
+        watched_hosts.append(settings.documentation_url.authority)
+        its_url = settings.documentation_url.origin + base_of(public_url)
     documentation = Documentation(
         upstream, rules, replies, ring, clock, public_url=public_url, url=its_url
     )
@@ -127,7 +133,7 @@ async def build(
     pages.serve(parts, gate.holding)
     forwarder = Forwarder(
         gate,
-        _endpoint(settings),
+        upstream_address(settings),
         pages,
         limits=_limits(settings),
         trusted=tuple(settings.trusted_proxies),
@@ -143,10 +149,6 @@ async def build(
 def _base(public_url: str, *, keeps: bool) -> Base | None:
     path = base_of(public_url)
     return Base(path.encode("ascii"), keeps) if path else None
-
-
-def _endpoint(settings: Settings) -> UpstreamAddress:
-    return UpstreamAddress.parse(str(settings.upstream.url))
 
 
 def _limits(settings: Settings) -> Limits:

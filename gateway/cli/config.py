@@ -230,7 +230,7 @@ def schema() -> int:
     """Print the JSON Schema of the configuration file, for editors."""
     import json
 
-    from gateway.settings import json_schema
+    from gateway.settings.schema import json_schema
 
     click.echo(json.dumps(json_schema(), indent=2))
     return output.OK

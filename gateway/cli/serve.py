@@ -30,11 +30,12 @@ def serve(config: Path, workers: int, look: bool) -> int:
     Running transfers finish within the limit of the configuration, then it ends.
     """
     from gateway.app import run
-    from gateway.settings import ConfigError, load, run_tests
+    from gateway.settings import ConfigError, run_tests
+    from gateway.settings.apart import load_apart
     from gateway.settings.files import unwritable_store
 
     interpreter.require()
-    settings = load(config)
+    settings = load_apart(config)
     for problem in settings.warnings:
         output.warning(str(problem))
     failed = run_tests(settings)

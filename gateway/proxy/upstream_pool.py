@@ -46,10 +46,17 @@ class UpstreamAddress:
             raise ValueError("an upstream's address has no path: the paths of clients are used")
         secure = parts.scheme == "https"
         port = parts.port or (443 if secure else 80)
+        return cls.at(parts.hostname, port, secure=secure, tls=tls)
+
+    @classmethod
+    def at(
+        cls, host: str, port: int, *, secure: bool, tls: ssl.SSLContext | None = None
+    ) -> UpstreamAddress:
+        """A host that speaks TLS or not, with the same `tls`."""
         context = (tls or ssl.create_default_context()) if secure else None
         if context is not None:
             context.sslobject_class = Readable
-        return cls(parts.hostname, port, tls=context)
+        return cls(host, port, tls=context)
 
     @property
     def authority(self) -> bytes:

@@ -3,7 +3,6 @@
 from gateway.settings.model import Settings
 from gateway.settings.problems import ConfigError, Problem
 from gateway.settings.reader import from_data, load, loads
-from gateway.settings.schema import json_schema
 from gateway.settings.trials import run_tests
 
 __all__ = [
@@ -11,7 +10,6 @@ __all__ = [
     "Problem",
     "Settings",
     "from_data",
-    "json_schema",
     "load",
     "loads",
     "run_tests",

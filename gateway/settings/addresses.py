@@ -6,12 +6,13 @@ import re
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
 from gateway.core.http.facts import IPAddress
+from gateway.settings.fields import Written
 from gateway.settings.files import path_in
-from gateway.settings.shape import Text, show
+from gateway.settings.problems import show
 
 _HOST: Final = re.compile(
     r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_-]+)*\.?"
@@ -31,9 +32,12 @@ def parse_network(text: str) -> IPv4Network | IPv6Network:
         ) from None
 
 
-NETWORK: Final = Text(
-    r"^[0-9a-fA-F:.]+(/[0-9]+)?$", "an address or a CIDR, such as 192.0.2.10", parse_network
-)
+Network: TypeAlias = Annotated[
+    IPv4Network | IPv6Network,
+    Written(
+        r"^[0-9a-fA-F:.]+(/[0-9]+)?$", "an address or a CIDR, such as 192.0.2.10", parse_network
+    ),
+]
 
 
 def parse_address(text: str) -> IPAddress:
@@ -43,7 +47,9 @@ def parse_address(text: str) -> IPAddress:
         raise ValueError(f"{show(text)} is no IP address; such as 192.0.2.7") from None
 
 
-ADDRESS: Final = Text(r"^[0-9a-fA-F:.]+$", "an IP address", parse_address)
+ClientAddress: TypeAlias = Annotated[
+    IPAddress, Written(r"^[0-9a-fA-F:.]+$", "an IP address", parse_address)
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +82,14 @@ def parse_listen(text: str, base: Path) -> Listen:
     return Listen(host, int(port))
 
 
-LISTEN: Final = Text(r"^(unix:.+|.+:[0-9]+)$", "host:port, or unix:/path", parse_listen, based=True)
+ListenText: TypeAlias = Annotated[
+    Listen,
+    Written(r"^(unix:.+|.+:[0-9]+)$", "host:port, or unix:/path", parse_listen, based=True),
+]
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class UpstreamUrl:
     """Where a server is: host, port and whether TLS is spoken, or a unix socket.
 
     authority: what a Host header for it holds.
@@ -104,9 +113,9 @@ class Endpoint:
         return f"{'https' if self.tls else 'http'}://{self.authority}"
 
 
-def parse_endpoint(text: str, base: Path) -> Endpoint:
+def parse_upstream_url(text: str, base: Path) -> UpstreamUrl:
     if text.startswith("unix:"):
-        return Endpoint(unix=path_in(text, "unix:", base))
+        return UpstreamUrl(unix=path_in(text, "unix:", base))
     parts = parse_url(text, "http://host:port, https://host or unix:/path")
     if parts.path not in ("", "/"):
         raise ValueError(
@@ -114,15 +123,18 @@ def parse_endpoint(text: str, base: Path) -> Endpoint:
             "of its server cannot stand behind the gateway)"
         )
     tls = parts.scheme == "https"
-    return Endpoint(parts.hostname or "", parts.port or (443 if tls else 80), tls)
+    return UpstreamUrl(parts.hostname or "", parts.port or (443 if tls else 80), tls)
 
 
-ENDPOINT: Final = Text(
-    r"^(https?://|unix:).+$",
-    "http://host:port, https://host or unix:/path",
-    parse_endpoint,
-    based=True,
-)
+UpstreamUrlText: TypeAlias = Annotated[
+    UpstreamUrl,
+    Written(
+        r"^(https?://|unix:).+$",
+        "http://host:port, https://host or unix:/path",
+        parse_upstream_url,
+        based=True,
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +152,15 @@ class PublicUrl:
         return self.scheme == "https"
 
     @property
+    def authority(self) -> str:
+        """What a Host header for it holds."""
+        port = None if self.port == (443 if self.secure else 80) else self.port
+        return _hostport(self.host, port)
+
+    @property
     def origin(self) -> str:
         """As browsers write it (RFC 6454 section 6.2)."""
-        port = None if self.port == (443 if self.secure else 80) else self.port
-        return f"{self.scheme}://{_hostport(self.host, port)}"
+        return f"{self.scheme}://{self.authority}"
 
     @property
     def local(self) -> bool:
@@ -171,11 +188,14 @@ def parse_public_url(text: str) -> PublicUrl:
     return PublicUrl(parts.scheme, host, parts.port or default, parts.path.rstrip("/"))
 
 
-PUBLIC_URL: Final = Text(
-    r"^https?://[^/?#@]+(/[^?#]*)?$",
-    "https://packages.example.org, or https://example.org/devpi",
-    parse_public_url,
-)
+PublicUrlText: TypeAlias = Annotated[
+    PublicUrl,
+    Written(
+        r"^https?://[^/?#@]+(/[^?#]*)?$",
+        "https://packages.example.org, or https://example.org/devpi",
+        parse_public_url,
+    ),
+]
 
 
 def parse_origin(text: str) -> PublicUrl:
@@ -185,7 +205,9 @@ def parse_origin(text: str) -> PublicUrl:
     return origin
 
 
-ORIGIN: Final = Text(r"^https?://[^/?#@]+/?$", "https://packages.example.org", parse_origin)
+OriginUrl: TypeAlias = Annotated[
+    PublicUrl, Written(r"^https?://[^/?#@]+/?$", "https://packages.example.org", parse_origin)
+]
 
 
 def parse_url(text: str, allowed: str = "http://host:port or https://host") -> SplitResult:
@@ -241,7 +263,9 @@ def parse_webhook(text: str) -> str:
     return text
 
 
-WEBHOOK: Final = Text(r"^https?://[^\s#@]+$", "https://host/path", parse_webhook)
+WebhookUrl: TypeAlias = Annotated[
+    str, Written(r"^https?://[^\s#@]+$", "https://host/path", parse_webhook)
+]
 
 
 def _hostport(host: str, port: int | None) -> str:

@@ -1,11 +1,13 @@
-"""Durations and sizes: `15m`, `64KiB`."""
+"""Durations, sizes and days: `15m`, `64KiB`, `2026-01-31`."""
 
 from __future__ import annotations
 
 import re
-from typing import Final
+from datetime import date
+from typing import Annotated, Final, TypeAlias
 
-from gateway.settings.shape import OrWord, Text, show
+from gateway.settings.fields import OrWord, Written
+from gateway.settings.problems import show
 
 _DURATION: Final = re.compile(r"([0-9]{1,9})(ms|s|m|h|d|w)")
 _SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -57,8 +59,25 @@ def _written(amount: int, units: dict[str, int]) -> str:
     return f"{amount // value}{unit}"
 
 
+def parse_day(text: str) -> date:
+    try:
+        if len(text) == len("2026-01-31"):
+            return date.fromisoformat(text)
+    except ValueError:
+        pass
+    raise ValueError(f"{show(text)}; {_DAY_TEXT}")
+
+
 _DURATION_TEXT: Final = "a duration such as 90s, 15m, 12h or 30d"
 _SIZE_TEXT: Final = "a size such as 64KiB or 20MiB"
-DURATION: Final = Text(r"^(?=.*[1-9])([0-9]{1,9}(ms|s|m|h|d|w))+$", _DURATION_TEXT, parse_duration)
-DURATION_OR_OFF: Final = OrWord("off", DURATION)
-SIZE: Final = Text(r"^[0-9]+ ?(B|KiB|MiB|GiB|TiB)$", _SIZE_TEXT, parse_size)
+_DAY_TEXT: Final = "a date such as 2026-01-31"
+
+Duration: TypeAlias = Annotated[
+    float,
+    Written(r"^(?=.*[1-9])([0-9]{1,9}(ms|s|m|h|d|w))+$", _DURATION_TEXT, parse_duration),
+]
+"""Seconds."""
+DurationOrOff: TypeAlias = Annotated[Duration | None, OrWord("off")]
+Size: TypeAlias = Annotated[int, Written(r"^[0-9]+ ?(B|KiB|MiB|GiB|TiB)$", _SIZE_TEXT, parse_size)]
+"""Bytes."""
+Day: TypeAlias = Annotated[date, Written("", _DAY_TEXT, parse_day, format="date")]

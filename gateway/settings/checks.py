@@ -212,5 +212,5 @@ def _add(document: Document, loc: Loc, rule: str, found: str, allowed: str) -> N
 
 
 def _warn(document: Document, loc: Loc, found: str, allowed: str) -> None:
-    mark = document.place(loc)
-    document.problems.append(Problem(document.file, *mark, "", found, allowed, warning=True))
+    place = document.place(loc)
+    document.problems.append(Problem(document.file, *place, "", found, allowed, warning=True))

@@ -6,9 +6,10 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Annotated, TypeAlias
 
-from gateway.settings.shape import Text, show
+from gateway.settings.fields import Written
+from gateway.settings.problems import show
 from gateway.stores import OPENERS, BadStoreAddress
 from gateway.stores.address import read_sqlite
 
@@ -21,9 +22,10 @@ def path_in(text: str, prefix: str, base: Path) -> Path:
     return base / Path(rest).expanduser()
 
 
-FILE: Final = Text(
-    r"^.+$", "the path of a file", lambda text, base: path_in(text, "", base), based=True
-)
+FilePath: TypeAlias = Annotated[
+    Path,
+    Written(r"^.+$", "the path of a file", lambda text, base: path_in(text, "", base), based=True),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +62,15 @@ def parse_source(text: str, base: Path) -> Source:
     raise ValueError("a secret is not written into this file; file:PATH or env:NAME")
 
 
-SECRET: Final = Text(
-    r"^(file:.+|env:[A-Za-z_][A-Za-z0-9_]*)$", "file:PATH or env:NAME", parse_source, based=True
-)
+SecretSource: TypeAlias = Annotated[
+    Source,
+    Written(
+        r"^(file:.+|env:[A-Za-z_][A-Za-z0-9_]*)$",
+        "file:PATH or env:NAME",
+        parse_source,
+        based=True,
+    ),
+]
 
 
 def parse_store(text: str, base: Path) -> str:
@@ -120,9 +128,12 @@ def _owner(file: Path) -> str:
         return ""
 
 
-STORE: Final = Text(
-    r"^(sqlite:.+|rediss?(\+sentinel|\+cluster)?://.+)$",
-    "sqlite:PATH or redis://HOST:PORT/DB",
-    parse_store,
-    based=True,
-)
+StoreUrl: TypeAlias = Annotated[
+    str,
+    Written(
+        r"^(sqlite:.+|rediss?(\+sentinel|\+cluster)?://.+)$",
+        "sqlite:PATH or redis://HOST:PORT/DB",
+        parse_store,
+        based=True,
+    ),
+]

@@ -16,10 +16,16 @@ from gateway.settings.problems import Problem
 if TYPE_CHECKING:
     from ruamel.yaml.nodes import MappingNode, Node
 
-Data: TypeAlias = "str | int | float | bool | list[Data] | dict[str, Data] | None"
+Data: TypeAlias = "str | int | float | bool | list[Data] | dict[str, Data] | Unread"
 Loc: TypeAlias = tuple[str | int, ...]
-Mark: TypeAlias = tuple[int, int]
+Place: TypeAlias = tuple[int, int]
 
+
+class Unread:
+    """Stands for a value of which `read_document` has said what is wrong with it."""
+
+
+UNREAD: Final = Unread()
 _TAG: Final = "tag:yaml.org,2002:"
 _DEPTH: Final = 20
 
@@ -33,12 +39,12 @@ class Document:
     """
 
     file: str
-    data: Data = None
-    places: dict[Loc, Mark] = field(default_factory=dict)
-    keys: dict[Loc, Mark] = field(default_factory=dict)
+    data: Data = UNREAD
+    places: dict[Loc, Place] = field(default_factory=dict)
+    keys: dict[Loc, Place] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
-    def place(self, loc: Loc, *, key: bool = False) -> Mark:
+    def place(self, loc: Loc, *, key: bool = False) -> Place:
         """The place of a location, or of the nearest thing around it."""
         if key and loc in self.keys:
             return self.keys[loc]
@@ -46,7 +52,7 @@ class Document:
             loc = loc[:-1]
         return self.places.get(loc, (1, 1))
 
-    def problem(self, mark: Mark, found: str, allowed: str = "", where: str = "") -> None:
+    def problem(self, mark: Place, found: str, allowed: str = "", where: str = "") -> None:
         self.problems.append(Problem(self.file, *mark, where, found, allowed))
 
 
@@ -118,10 +124,10 @@ class _Builder:
         self._document.places[loc] = mark
         if node.anchor is not None:
             self._document.problem(mark, f"an anchor (&{node.anchor})", "everything written out")
-            return None
+            return UNREAD
         if len(loc) > _DEPTH:
             self._document.problem(mark, "nested too deep", f"at most {_DEPTH} levels")
-            return None
+            return UNREAD
         if isinstance(node, self._nodes.MappingNode):
             return self._mapping(node, loc)
         if isinstance(node, self._nodes.SequenceNode):
@@ -150,12 +156,12 @@ class _Builder:
             result[key] = self.build(value_node, (*loc, key))
         return result
 
-    def _scalar(self, node: Node, mark: Mark) -> Data:
+    def _scalar(self, node: Node, mark: Place) -> Data:
         tag = str(node.tag or "").removeprefix(_TAG)
         text = str(node.value)
         if tag == "null":
             self._document.problem(mark, "no value", "a value, or leave the key out")
-            return None
+            return UNREAD
         if tag == "bool":
             return text.lower() == "true"
         if tag == "int" and re.fullmatch(r"[-+]?[0-9]{1,18}", text):
@@ -167,5 +173,5 @@ class _Builder:
         return text
 
 
-def _mark(node: Node) -> Mark:
+def _mark(node: Node) -> Place:
     return node.start_mark.line + 1, node.start_mark.column + 1

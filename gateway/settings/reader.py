@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 from gateway.settings.checks import check_rules, check_settings
 from gateway.settings.model import Settings
-from gateway.settings.nodes import Data, Document, read_document
+from gateway.settings.nodes import UNREAD, Data, Document, read_document
 from gateway.settings.problems import ConfigError, Problem
-from gateway.settings.rules import RuleModel
-from gateway.settings.sections import Section
-from gateway.settings.shape import ABSENT, Here, tried
 
 
 def load(path: Path) -> Settings:
@@ -48,23 +45,19 @@ def from_data(data: Data, *, base: Path | None = None) -> Settings:
 
 def _read(document: Document, base: Path) -> Settings:
     settings = None
-    if document.data is not None:
-        read = tried(Section(Settings), document.data, Here(document, base=base))
-        settings = read if isinstance(read, Settings) else None
-        check_rules(document, _valid_rules(document))
+    if document.data is not UNREAD:
+        from gateway.settings import validation
+
+        read = validation.read(document, base)
+        if read is None:
+            check_rules(document, validation.valid_rules(document))
+        else:
+            check_rules(document, list(enumerate(read.rules)))
+            keys = {each.name: getattr(read, each.name) for each in fields(read)}
+            settings = Settings(**keys, file=document.file, places=document.places)
     if settings is not None and not document.problems:
         check_settings(document, settings)
     problems = [problem for problem in document.problems if not problem.warning]
     if settings is None or problems:
         raise ConfigError(tuple(sorted(problems, key=lambda each: (each.line, each.column))))
-    warnings = tuple(document.problems)
-    return replace(settings, file=document.file, places=document.places, warnings=warnings)
-
-
-def _valid_rules(document: Document) -> list[tuple[int, RuleModel]]:
-    """The rules that hold by themselves, so that they are compared even if others do not."""
-    rules = document.data.get("rules") if isinstance(document.data, dict) else None
-    entries = rules if isinstance(rules, list) else []
-    aside = Here(Document(document.file))  # what is wrong with them has been said
-    read = [tried(Section(RuleModel), entry, aside) for entry in entries]
-    return [(number, rule) for number, rule in enumerate(read) if rule is not ABSENT]
+    return replace(settings, warnings=tuple(document.problems))

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network
-from typing import Final
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, TypeAlias
 
-from gateway.core.http.facts import IPAddress
 from gateway.core.http.responses import Response
 from gateway.core.rules.rules import Policy, Rule
 from gateway.core.rules.templates import TemplateError, compile_regex, parse_template
-from gateway.settings.addresses import ADDRESS, NETWORK
-from gateway.settings.amounts import DURATION
-from gateway.settings.sections import Section, keys_of, setting
-from gateway.settings.shape import Choice, Flag, Mapped, Several, Text, show
+from gateway.settings.addresses import ClientAddress, Network
+from gateway.settings.amounts import Duration
+from gateway.settings.fields import OneOrMore, Section, Written, setting
+from gateway.settings.problems import show
+
+if TYPE_CHECKING:
+    from pydantic import ConfigDict
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _MEDIA_TYPE: Final = re.compile(r"[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+")
@@ -53,43 +54,47 @@ def _media_type(text: str) -> str:
     return text
 
 
-_METHODS: Final = Several(Text(r"^[!#$%&'*+.^_`|~0-9A-Z-]+$", parse=_method), least=1)
-_PATHS: Final = Several(Text("^/", parse=_template), least=1)
-_TYPE: Final = Text(f"^{_MEDIA_TYPE.pattern}$", parse=_media_type)
-_MEDIA_TYPES: Final = Several(_TYPE, least=1)
-_VALUES: Final = Several(Text(), least=1)
-RESPONSE: Final = Choice(tuple(one.value for one in Response), Response)
+Method: TypeAlias = Annotated[
+    str, Written(r"^[!#$%&'*+.^_`|~0-9A-Z-]+$", "a token such as GET or PUSH", _method)
+]
+Template: TypeAlias = Annotated[str, Written("^/", "a path from the first slash on", _template)]
+PathRegex: TypeAlias = Annotated[str, Written(".", "a regex", _regex)]
+MediaType: TypeAlias = Annotated[
+    str,
+    Written(f"^{_MEDIA_TYPE.pattern}$", "a media type such as multipart/form-data", _media_type),
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MatchModel:
+class MatchModel(Section):
     """All conditions must hold; each holds when one of its entries does."""
 
-    methods: tuple[str, ...] | None = setting(_METHODS, "Request methods, in upper case.", None)
-    path: tuple[str, ...] | None = setting(
-        _PATHS,
-        "Templates: {name} one segment, {name:regex} a constrained one, a final ** any rest.",
-        None,
+    __pydantic_config__: ClassVar[ConfigDict] = {
+        **Section.__pydantic_config__,
+        "json_schema_extra": {"minProperties": 1},
+    }
+
+    methods: Annotated[tuple[Method, ...], OneOrMore(least=1)] | None = setting(
+        "Request methods, in upper case.", None
     )
-    path_regex: str | None = setting(
-        Text(".", parse=_regex),
-        "A regex the whole path matches; for what templates cannot say.",
-        None,
+    path: Annotated[tuple[Template, ...], OneOrMore(least=1)] | None = setting(
+        "Templates: {name} one segment, {name:regex} a constrained one, a final ** any rest.", None
     )
-    content_type: tuple[str, ...] | None = setting(
-        _MEDIA_TYPES, "Media types, without parameters.", None
+    path_regex: PathRegex | None = setting(
+        "A regex the whole path matches; for what templates cannot say.", None
     )
-    form: dict[str, tuple[str, ...]] | None = setting(
-        Mapped(_VALUES, least=1),
-        "Fields of an urlencoded or multipart body, with the values that fit.",
-        None,
+    content_type: Annotated[tuple[MediaType, ...], OneOrMore(least=1)] | None = setting(
+        "Media types, without parameters.", None
     )
-    networks: tuple[IPv4Network | IPv6Network, ...] | None = setting(
-        Several(NETWORK, least=1), "Where the client is: CIDRs.", None
+    form: dict[str, Annotated[tuple[str, ...], OneOrMore(least=1)]] | None = setting(
+        "Fields of an urlencoded or multipart body, with the values that fit.", None, min_length=1
+    )
+    networks: Annotated[tuple[Network, ...], OneOrMore(least=1)] | None = setting(
+        "Where the client is: CIDRs.", None
     )
 
     def problem(self) -> str:
-        names = keys_of(MatchModel)
+        names = [each.name for each in fields(self)]
         if all(getattr(self, name) is None for name in names):
             return "no condition, so it would match everything; at least one of " + ", ".join(names)
         if self.path is not None and self.path_regex is not None:
@@ -98,35 +103,31 @@ class MatchModel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RuleModel:
+class RuleModel(Section):
     """A rule as the file has it."""
 
-    name: str = setting(
-        Text(r"^[^\x00-\x1f]{1,100}$"), "How messages and the audit trail call this rule."
+    name: Annotated[str, Written(r"^[^\x00-\x1f]{1,100}$", "1 to 100 characters, one line")] = (
+        setting("How messages and the audit trail call this rule.")
     )
-    match: MatchModel = setting(
-        Section(MatchModel, least=1), "Which requests it is for; all conditions must hold."
-    )
-    policy: Policy = setting(
-        Choice(tuple(policy.value for policy in Policy), Policy), "What they need."
-    )
-    max_age: float | None = setting(
-        DURATION, "With second_factor: how old the second factor may be.", None
+    match: MatchModel = setting("Which requests it is for; all conditions must hold.")
+    policy: Policy = setting("What they need.", strict=False)
+    max_age: Duration | None = setting(
+        "With second_factor: how old the second factor may be.", None
     )
     response: Response | None = setting(
-        RESPONSE, "How browsers are to treat the answer; the file's `response` if not said.", None
+        "How browsers are to treat the answer; the file's `response` if not said.",
+        None,
+        strict=False,
     )
-    sandbox: bool = setting(Flag(), "The older way to write `response: documentation`.", False)
+    sandbox: bool = setting("The older way to write `response: documentation`.", False)
 
     session: bool | None = setting(
-        Flag(),
         "Whether a browser's session or a cookie of the index is enough for changes. If not, they "
         "take a token, or a password with a code. Without this key: only for kind form.",
         None,
     )
 
     unpacked: bool = setting(
-        Flag(),
         "With match.form: the index unpacks the files of this form. They go on only if they are "
         "ZIP archives in which no member leaves its folder.",
         False,
@@ -165,13 +166,17 @@ class RuleModel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TestModel:
+class TestModel(Section):
     """One request and what must become of it."""
 
     __test__ = False  # pytest: not a test class
 
-    request: str = setting(Text(r"^\S+ \S+$"), "METHOD TARGET, as on the request line.")
-    expect: str = setting(Text("."), "The name of a rule, a policy, or the slug of a refusal.")
-    form: dict[str, str] | None = setting(Mapped(Text()), "Fields of the body.", None)
-    content_type: str | None = setting(_TYPE, "The media type of the body.", None)
-    client: IPAddress | None = setting(ADDRESS, "The address of the client.", None, name="from")
+    request: Annotated[str, Written(r"^\S+ \S+$", "METHOD TARGET, as on the request line")] = (
+        setting("METHOD TARGET, as on the request line.")
+    )
+    expect: Annotated[str, Written(".", "a rule, a policy, or a slug")] = setting(
+        "The name of a rule, a policy, or the slug of a refusal."
+    )
+    form: dict[str, str] | None = setting("Fields of the body.", None)
+    content_type: MediaType | None = setting("The media type of the body.", None)
+    client: ClientAddress | None = setting("The address of the client.", None, name="from")

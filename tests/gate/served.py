@@ -14,12 +14,12 @@ from typing import Any, TypeVar
 
 import pyotp
 
+from gateway.app import listeners_of
 from gateway.app.wiring import GatewayWorker, build
 from gateway.cli.demo.processes import free_port
 from gateway.core.administration import Admin
 from gateway.keystore import create_key_file
 from gateway.serving.server import Serving, work
-from gateway.serving.sockets import Listener
 from gateway.settings import Settings
 from tests.gate.yaml_config import shipped
 from tests.support.http import Answer, Client
@@ -88,7 +88,7 @@ class Served:
             self._loop.call_soon(self._ready.set)
             return self.running
 
-        sockets = Listener.parse(str(self.settings.listen[0])).bind()
+        sockets = listeners_of(self.settings)[0].bind()
         await work(Serving(start, []), sockets, self._parent)
         for sock in sockets:
             sock.close()

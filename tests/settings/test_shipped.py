@@ -10,23 +10,23 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
+from gateway.app import listeners_of
 from gateway.core.http.facts import Facts
 from gateway.core.http.path import parse_target
 from gateway.core.http.responses import Response
 from gateway.core.rules.rules import Policy
 from gateway.settings import (
     ConfigError,
-    Settings,
     from_data,
-    json_schema,
     load,
     loads,
     run_tests,
 )
-from gateway.settings.addresses import parse_endpoint, parse_listen, parse_public_url
+from gateway.settings.addresses import parse_listen, parse_public_url, parse_upstream_url
 from gateway.settings.amounts import parse_duration, parse_size, write_duration, write_size
+from gateway.settings.model import Configuration
 from gateway.settings.nodes import read_document
-from gateway.settings.sections import keys_of
+from gateway.settings.schema import json_schema
 
 KINDS = ("devpi", "pypiserver")
 CONFIG = Path(__file__).parents[2] / "config"
@@ -259,6 +259,17 @@ def test_settings_are_frozen(shipped: Path) -> None:
         settings.listen[0].port = 1  # type: ignore[misc]
 
 
+def test_a_gateway_listens_where_the_file_says() -> None:
+    text = (CONFIG / "devpi.yaml").read_text("utf-8")
+    where = "['[::1]:8080', 'localhost:0', unix:run.sock, unix:/run/ig.sock]"
+    text = text.replace("listen: 127.0.0.1:8080", f"listen: {where}")
+    text = text.replace("trusted_proxies: []", "trusted_proxies: [127.0.0.1]")
+    listeners = listeners_of(loads(text.encode(), base=Path("sub")))
+    assert [str(one) for one in listeners] == [
+        "[::1]:8080", "localhost:0", "unix:sub/run.sock", "unix:/run/ig.sock",
+    ]  # fmt: skip
+
+
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path / "none.yaml")
@@ -305,7 +316,7 @@ def test_durations_beyond_ten_years_are_refused(text: str) -> None:
 
 def test_no_part_is_left_out_of_the_schema() -> None:
     told = set(json_schema()["properties"])
-    assert told == set(keys_of(Settings))
+    assert told == {each.name for each in dataclasses.fields(Configuration)}
     assert not re.search(r"\bnull\b", str(json_schema()))
 
 
@@ -321,6 +332,6 @@ NAMES = {
 @pytest.mark.parametrize(("written", "name"), NAMES.items())
 def test_a_host_name_beyond_ascii_becomes_its_a_label(written: str, name: str) -> None:
     assert str(parse_public_url(written)) == name
-    assert str(parse_endpoint(written, Path())) == name
+    assert str(parse_upstream_url(written, Path())) == name
     host = written.partition("//")[2].rstrip("/").partition(":")[0]
-    assert parse_listen(f"{host}:80", Path()).host == parse_endpoint(name, Path()).host
+    assert parse_listen(f"{host}:80", Path()).host == parse_upstream_url(name, Path()).host

@@ -31,7 +31,7 @@ _FUNCTIONS = {"compile", "match", "fullmatch", "search", "finditer", "findall", 
 _BUILT = {
     "gateway.proxy.http1.syntax": 1,  # one of names and a value, from constants
     "gateway.proxy.http1.memo": 2,  # test_shapes_are_safe
-    "gateway.settings.shape": 1,  # of Text(…): constants
+    "gateway.settings.fields": 1,  # of Written(…): constants
     "gateway.core.wording": 1,  # of its tables: constants
 }
 
