@@ -15,7 +15,6 @@ from gateway.core.evidence import Site, site_of
 from gateway.core.http import cookies
 from gateway.core.http.cookies import OWN_NAMES
 from gateway.core.http.facts import Facts, Field, IPAddress
-from gateway.core.http.path import parse_target
 from gateway.core.http.responses import Response, taken_in
 from gateway.core.login.models import caller_of
 from gateway.core.rules.rules import Policy, Rule
@@ -53,11 +52,7 @@ class RuleGate:
 
     # -- requests -------------------------------------------------------------------------
 
-    def quick(self, method: str, target: str) -> Forward | None:
-        try:
-            path = parse_target(target).path
-        except Refusal:
-            return None
+    def quick(self, method: str, path: str) -> Forward | None:
         if own(path) or self._parts.upstream.logs_out(method, path):
             return None
         candidates = self._parts.rules.candidates(method, path)

@@ -252,13 +252,16 @@ class ClientConnection(Connection):
     # -- decisions ----------------------------------------------------------------------------
 
     def facts(self, head: RequestHead) -> Facts:
-        """Raises Refusal: `ambiguous_target`."""
+        """What the gate is told of a request, made once. Raises Refusal: `ambiguous_target`."""
+        if head.facts is not None:
+            return head.facts
         target = head.target.decode("latin-1")
-        path, query = parse_target(target)
-        return Facts(
+        path, query = head.parsed or parse_target(target)
+        head.facts = facts = Facts(
             head.method.decode("latin-1"), target, path, query, fields(head.block),
             self.client_of(head),
         )  # fmt: skip
+        return facts
 
     @property
     def unknown(self) -> bool:

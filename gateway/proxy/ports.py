@@ -7,11 +7,12 @@ What is called when, for one request:
 
 1. The head is judged by `gateway.proxy.http1.request`. What it does not accept is answered with
    `Gate.refusal(None, slug, …)` and the connection closes; nothing else is asked.
-2. `Gate.quick(method, target)`, unless the request carries a credential or a cookie of the
-   gateway's own. Its answers are kept in a bounded memo keyed by the request line, so it must be
-   pure. A credential that comes again on its connection is let pass while `Gate.alike` says so.
-3. Where `quick` said None: the target is taken apart (`ambiguous_target` is refused here), the
-   client's address is found, `Facts` are built, and `Gate.plan(facts)` is asked. While an
+2. `Gate.quick(method, path)`, unless the request carries a credential or a cookie of the
+   gateway's own, or its target is refused. Its answers are kept in a bounded memo keyed by the
+   request line, so it must be pure. A credential that comes again on its connection is let pass
+   while `Gate.alike` says so.
+3. Where there is no such way: a target that cannot be taken apart is refused (`ambiguous_target`),
+   the client's address is found, `Facts` are built, once, and `Gate.plan(facts)` is asked. While an
    awaitable plan is pending nothing more is read from the client; if the client leaves, the
    awaitable is cancelled.
 4. The plan is carried out. For a `Forward`, `Gate.client_fields(client)` gives the fields that
@@ -131,12 +132,12 @@ class Gate(Protocol):
     """Decides on requests and answers. Exceptions out of it become 500 `internal`, but a
     `gateway.core.errors.Refusal` out of any method becomes `refusal(facts, its slug)`."""
 
-    def quick(self, method: str, target: str) -> Forward | None:
+    def quick(self, method: str, path: str) -> Forward | None:
         """The straight path: forward, whatever the header and body say?
 
         Not asked where a field or cookie may carry a credential: those requests are planned.
         Must depend on the two arguments alone (an unconditional `pass` rule is first match).
-        Never raises: a target that is refused gives None. `target` is the raw request target.
+        `path` is decoded, see `gateway.core.http.path.Target`.
         """
         ...
 

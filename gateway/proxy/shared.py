@@ -10,8 +10,9 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from gateway.core.errors import MESSAGES, Slug
+from gateway.core.errors import MESSAGES, Refusal, Slug
 from gateway.core.http.facts import Facts, IPAddress, Networks
+from gateway.core.http.path import parse_target
 from gateway.proxy.descriptors import Descriptors
 from gateway.proxy.http1.request import Base, RequestHead, RequestReader
 from gateway.proxy.http1.request_fields import Said
@@ -79,8 +80,15 @@ class Shared:
         self._addresses: dict[IPAddress | None, Rendered] = {}
 
     def quick(self, head: RequestHead) -> Route | None:
-        """The straight path for a request line that is not known, if it has one."""
-        forward = self.gate.quick(head.method.decode("latin-1"), head.target.decode("latin-1"))
+        """The straight path for a request line that is not known, if it has one.
+
+        Lines without one are not remembered: in the query of a guarded one may stand a secret.
+        """
+        try:
+            head.parsed = parse_target(head.target.decode("latin-1"))
+        except Refusal:
+            return None
+        forward = self.gate.quick(head.method.decode("latin-1"), head.parsed.path)
         if forward is None:
             return None
         route = self._routes.get(id(forward))

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from gateway.core.errors import Refusal, Slug
+from gateway.core.http.facts import Facts
+from gateway.core.http.path import Target
 from gateway.proxy.http1.faults import line_fault, refuse
 from gateway.proxy.http1.request_fields import FieldReader, Said
 from gateway.proxy.http1.route import RequestKind
@@ -28,9 +30,13 @@ class RequestHead:
     line: the first line as it came. sent: the one that goes upstream. said: what its fields say.
     size: bytes of the whole head.
     persistent: the client allows another request on this connection (never in HTTP/1.0).
+    parsed, facts: the target taken apart, and what the gate is told, once they have been made.
     """
 
-    __slots__ = ("kind", "line", "persistent", "said", "sent", "size")
+    __slots__ = ("facts", "kind", "line", "parsed", "persistent", "said", "sent", "size")
+
+    facts: Facts | None
+    parsed: Target | None
 
     line: bytes
     sent: bytes
@@ -48,6 +54,7 @@ class RequestHead:
         head.said = said
         head.size = size
         head.persistent = not (said.closes or kind.last)
+        head.facts = head.parsed = None
         return head
 
     @property
@@ -88,6 +95,7 @@ class BasedHead(RequestHead):
         self.said = head.said
         self.size = head.size
         self.persistent = head.persistent
+        self.facts = self.parsed = None
         self._cut = cut
         version = self.line[-len(b" HTTP/1.1") :]
         if not keeps:
