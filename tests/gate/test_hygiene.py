@@ -203,7 +203,10 @@ def test_the_session_lends_its_credential_and_hides_itself(
     # With a credential of its own the request keeps just that one.
     own = {"Authorization": basic("bob", "x")}
     assert browser.browse("GET", "/alice/dev", fields=own).status == 200
-    assert upstream.seen[-1].all("x-devpi-auth") == []
+    # What the gateway itself asks of that credential may have come behind it.
+    seen = next(one for one in reversed(upstream.seen) if b" /alice/dev " in one.line)
+    assert seen.all("authorization") == [own["Authorization"]]
+    assert seen.all("x-devpi-auth") == []
     # A page elsewhere that makes the browser send something gets no credential lent.
     cross = {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
     assert browser.call("POST", "/alice/dev/+f/x", fields=cross, body=b"x").status == 200
