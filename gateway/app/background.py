@@ -8,19 +8,17 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote
 
 from gateway.app.domain import queue_of
 from gateway.core.audit.trail import Trail
 from gateway.core.clock import Clock, Random
 from gateway.core.crypto.keyring import KeyRing
-from gateway.core.errors import Refusal, Slug
 from gateway.core.http.facts import IPAddress
 from gateway.core.login.flow import SWEEP_EVERY
 from gateway.core.notices.queue import NoticeQueue
 from gateway.core.store import Store, StoreUnavailable
 from gateway.core.unnamed_proxies import note
-from gateway.core.upstream import Call
+from gateway.core.upstream import Addressing, Upstream
 from gateway.gate.mail_address import AddressOf, Mailboxes
 from gateway.outage import refusal_for
 from gateway.upstreams.client import Calls
@@ -44,12 +42,13 @@ class Chores:
         store: Store,
         trail: Trail,
         calls: Calls,
+        upstream: Upstream,
         clock: Clock,
         random: Random,
         ring: KeyRing,
     ) -> None:
         self.queue: Final[NoticeQueue] = queue_of(settings, store, clock, random, ring)
-        ask_index = _asks_index(settings, calls)
+        ask_index = _asks_index(settings, calls, upstream)
         self.mailboxes: Final = Mailboxes(ask_index, self.queue)
         self._channels: Final = tuple(_channels(settings, ask_index, clock))
         self._store: Final = store
@@ -130,19 +129,16 @@ def _channels(settings: Settings, ask_index: AddressOf | None, clock: Clock) -> 
     return found
 
 
-def _asks_index(settings: Settings, calls: Calls) -> AddressOf | None:
+def _asks_index(settings: Settings, calls: Calls, upstream: Upstream) -> AddressOf | None:
     """How the index is asked for addresses; None where mail goes to none of its."""
     wanted = settings.notices
-    if wanted.smtp is None or wanted.addresses is not None or settings.upstream.kind != "devpi":
+    if wanted.smtp is None or wanted.addresses is not None or not isinstance(upstream, Addressing):
         return None
 
-    async def ask_devpi(user: str) -> str | None:
-        from gateway.notify.mail import in_devpi_user
+    async def ask(user: str) -> str | None:
+        from gateway.notify.mail import mail_address
 
-        fields = (("accept", "application/json"),)
-        reply = await calls.ask(Call("GET", f"/{quote(user, safe='')}", fields))
-        if reply.status >= 500:
-            raise Refusal(Slug.UPSTREAM_BROKEN)  # no answer is no absence: it is asked again
-        return in_devpi_user(reply.body) if reply.status == 200 else None
+        reply = await calls.ask(upstream.address_call(user))
+        return mail_address(upstream.address_answer(reply))
 
-    return ask_devpi
+    return ask

@@ -69,7 +69,8 @@ async def build(
     store = await open_store(settings.store, clock)
     audit = Trail(store, ring, clock, retention=settings.audit.retention)
     calls = calls_to(settings)
-    chores = Chores(settings, store, audit, calls, clock, random, ring)
+    upstream = UPSTREAMS[settings.upstream.kind](form_of(settings))
+    chores = Chores(settings, store, audit, calls, upstream, clock, random, ring)
     limits = limits_of(settings)
     domain = assemble(
         store=store,
@@ -83,7 +84,6 @@ async def build(
     )
     flow = Flow(domain)
     public_url = limits.public_url
-    upstream = UPSTREAMS[settings.upstream.kind](form_of(settings))
     jar = jar_of(ring, public_url)
     passwords = Passwords(
         upstream,

@@ -256,6 +256,23 @@ class Listing(Protocol):
 
 
 @runtime_checkable
+class Addressing(Protocol):
+    """A kind of index server that knows where mail to its users goes."""
+
+    def address_call(self, user: str) -> Call:
+        """A harmless call whose answer has the address of a user."""
+        ...
+
+    def address_answer(self, reply: UpstreamResponse) -> str:
+        """Read that answer: what the user wrote there, "" for nothing.
+
+        Raises:
+            Refusal: `upstream_broken` for a failure, which says nothing of the address.
+        """
+        ...
+
+
+@runtime_checkable
 class Documenting(Protocol):
     """A kind of index server that serves uploaded documentation, in a frame of its own page."""
 

@@ -24,7 +24,6 @@ from gateway.notify.courier import Undeliverable, Undelivered
 if TYPE_CHECKING:
     import aiosmtplib
 
-import json
 import re
 from collections.abc import Mapping
 
@@ -176,15 +175,3 @@ def from_map(addresses: Mapping[str, str]) -> Callable[[str], Awaitable[str | No
         return by_id.get(user)
 
     return look_up
-
-
-def in_devpi_user(body: bytes) -> str | None:
-    """The address in devpi's answer to `GET /{user}`; None where there is none.
-
-    {"type": "userconfig", "result": {"username": "alice", "email": "alice@example.org", …}}
-    """
-    try:
-        found = json.loads(body)["result"].get("email")
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
-    return mail_address(found)

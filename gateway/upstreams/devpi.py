@@ -205,6 +205,18 @@ class Devpi:
         first = path[1:].partition("/")[0]
         return path == "/favicon.ico" or first.startswith(("+static-", "+theme-static-"))
 
+    def address_call(self, user: str) -> Call:
+        return Call("GET", f"/{quote(user, safe='')}", _ACCEPT_JSON)
+
+    def address_answer(self, reply: UpstreamResponse) -> str:
+        """`{"type": "userconfig", "result": {"username": "alice", "email": "…"}}`."""
+        if reply.status >= 500:
+            raise Refusal(Slug.UPSTREAM_BROKEN)  # no answer is no absence: it is asked again
+        result = (read_object(reply.body) or {}).get("result")
+        if reply.status != 200 or not isinstance(result, dict):
+            return ""
+        return text_of(result.get("email"))
+
     def users_call(self) -> Call:
         return Call("GET", "/", _ACCEPT_JSON)
 

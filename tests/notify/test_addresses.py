@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.notify.mail import from_map, in_devpi_user
+from gateway.core.errors import Refusal
+from gateway.core.upstream import UpstreamResponse
+from gateway.notify.mail import from_map, mail_address
+from gateway.upstreams.devpi import Devpi
 
 
 async def test_a_map_of_the_configuration_is_read_by_user_id() -> None:
@@ -32,4 +35,12 @@ async def test_a_map_of_the_configuration_is_read_by_user_id() -> None:
     ],
 )
 def test_devpis_answer(body: bytes, found: str | None) -> None:
-    assert in_devpi_user(body) == found
+    said = Devpi().address_answer(UpstreamResponse(200, (), body))
+    assert mail_address(said) == found
+
+
+def test_a_failure_of_devpi_is_no_absence() -> None:
+    known = b'{"result":{"email":"a@example.org"}}'
+    assert Devpi().address_answer(UpstreamResponse(404, (), known)) == ""
+    with pytest.raises(Refusal, match="upstream_broken"):
+        Devpi().address_answer(UpstreamResponse(503, (), known))
