@@ -62,6 +62,7 @@ class FormInspector:
     ) -> None:
         self._facts: Final = facts
         self._rules: Final = rules
+        self._candidates: Final = rules.candidates(facts.method, facts.path)
         self._decide: Final = decide
         self._refuse: Final = refuse
         self._demand: Final = demand
@@ -138,7 +139,8 @@ class FormInspector:
                     raise Refusal(Slug.UNREADABLE_FORM, why=f"a part of it is a {rule.name!r}")
 
     def _match(self, fields: dict[str, str]) -> Matched:
-        return self._rules.match(self._facts, {name: (value,) for name, value in fields.items()})
+        form = {name: (value,) for name, value in fields.items()}
+        return self._rules.match(self._facts, form, self._candidates)
 
 
 class Demanding:
