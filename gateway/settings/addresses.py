@@ -27,7 +27,7 @@ def parse_network(text: str) -> IPv4Network | IPv6Network:
         if "host bits" in str(error):
             hint = f" ({ip_network(text, strict=False)} is meant?)"
         raise ValueError(
-            f"{show(text)} is no network{hint}; "
+            f"{show(text)} is not a valid network{hint}; "
             "an address or a CIDR, such as 192.0.2.10 or 2001:db8::/32"
         ) from None
 
@@ -225,7 +225,7 @@ def parse_url(text: str, allowed: str = "http://host:port or https://host") -> S
     except ValueError as error:
         raise ValueError(f"{show(text)} is no URL ({error}); {allowed}") from None
     if parts.scheme not in ("http", "https"):
-        raise ValueError(f"{show(text)} is no http or https URL; {allowed}")
+        raise ValueError(f"{show(text)} is not a valid http or https URL; {allowed}")
     if parts.query or parts.fragment or "?" in text or "#" in text:
         raise ValueError(f"{show(text)} has a query or fragment; {allowed}")
     if not (_HOST.fullmatch(host) or is_address(host)):

@@ -78,7 +78,7 @@ def parse_store(text: str, base: Path) -> str:
     scheme = text.partition(":")[0]
     if scheme not in OPENERS or scheme == text:
         known = ", ".join(f"{name}://" for name in OPENERS if name != "sqlite")
-        raise ValueError(f"{show(scheme)} is no kind of store; sqlite:PATH, {known}")
+        raise ValueError(f"{show(scheme)} is not a valid kind of store; sqlite:PATH, {known}")
     if scheme == "sqlite":
         try:
             return f"sqlite:{base / read_sqlite(text).expanduser()}"

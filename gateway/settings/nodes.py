@@ -140,7 +140,7 @@ class _Builder:
         for key_node, value_node in node.value:
             mark = _mark(key_node)
             if not isinstance(key_node, self._nodes.ScalarNode):
-                self._document.problem(mark, "a key that is no text", "plain keys")
+                self._document.problem(mark, "a key that is not text", "plain keys")
                 continue
             key = str(key_node.value)
             if key == "<<":

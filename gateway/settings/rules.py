@@ -23,7 +23,7 @@ _MEDIA_TYPE: Final = re.compile(r"[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+")
 
 def _method(text: str) -> str:
     if not _TOKEN.fullmatch(text):
-        raise ValueError(f"{show(text)} is no method; a token such as GET or PUSH")
+        raise ValueError(f"{show(text)} is not a valid method; a token such as GET or PUSH")
     if text != text.upper():
         raise ValueError(f"{show(text)}; methods are written in upper case: {text.upper()}")
     return text
@@ -48,7 +48,7 @@ def _regex(text: str) -> str:
 def _media_type(text: str) -> str:
     if not _MEDIA_TYPE.fullmatch(text):
         raise ValueError(
-            f"{show(text)} is no media type; lower case and without parameters, "
+            f"{show(text)} is not a valid media type; lower case and without parameters, "
             "such as multipart/form-data"
         )
     return text

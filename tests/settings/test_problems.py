@@ -108,7 +108,7 @@ MISTAKES: dict[str, tuple[str | bytes, list[str]]] = {
     "a list of one bad entry": (
         HEAD + "trusted_proxies: [x]\n",
         [
-            "+1:19: trusted_proxies: 'x' is no network; "
+            "+1:19: trusted_proxies: 'x' is not a valid network; "
             "an address or a CIDR, such as 192.0.2.10 or 2001:db8::/32"
         ],
     ),
@@ -199,7 +199,7 @@ MISTAKES: dict[str, tuple[str | bytes, list[str]]] = {
     "public_url without a scheme": (
         HEAD.replace("https://", ""),
         [
-            "2:13: public_url: 'packages.example.org' is no http or https URL; "
+            "2:13: public_url: 'packages.example.org' is not a valid http or https URL; "
             "http://host:port or https://host"
         ],
     ),
@@ -242,7 +242,7 @@ MISTAKES: dict[str, tuple[str | bytes, list[str]]] = {
     "upstream without a scheme": (
         HEAD.replace("http://127.0.0.1:3141", "/run/devpi.sock"),
         [
-            "3:30: url: '/run/devpi.sock' is no http or https URL; "
+            "3:30: url: '/run/devpi.sock' is not a valid http or https URL; "
             "http://host:port, https://host or unix:/path"
         ],
     ),
@@ -308,7 +308,7 @@ MISTAKES: dict[str, tuple[str | bytes, list[str]]] = {
     "a CIDR with host bits": (
         HEAD + "trusted_proxies: [10.0.0.1/8]\n",
         [
-            "+1:19: trusted_proxies: '10.0.0.1/8' is no network (10.0.0.0/8 is meant?); "
+            "+1:19: trusted_proxies: '10.0.0.1/8' is not a valid network (10.0.0.0/8 is meant?); "
             "an address or a CIDR, such as 192.0.2.10 or 2001:db8::/32"
         ],
     ),
@@ -322,8 +322,8 @@ MISTAKES: dict[str, tuple[str | bytes, list[str]]] = {
     "unknown store": (
         HEAD.replace("sqlite:state.db", "postgres://x"),
         [
-            "4:8: store: 'postgres' is no kind of store; sqlite:PATH, redis://, rediss://, "
-            "redis+sentinel://, rediss+sentinel://, redis+cluster://, rediss+cluster://"
+            "4:8: store: 'postgres' is not a valid kind of store; sqlite:PATH, redis://, "
+            "rediss://, redis+sentinel://, rediss+sentinel://, redis+cluster://, rediss+cluster://"
         ],
     ),
     "a store in memory": (
@@ -432,13 +432,16 @@ MISTAKES: dict[str, tuple[str | bytes, list[str]]] = {
     ),
     "method that is none": (
         HEAD + RULE.replace("path: /a", "methods: 'GET HEAD'"),
-        ["+3:22: rule 1 'a': methods: 'GET HEAD' is no method; a token such as GET or PUSH"],
+        [
+            "+3:22: rule 1 'a': methods: 'GET HEAD' is not a valid method; a token such as GET or "
+            "PUSH"
+        ],
     ),
     "media type with a parameter": (
         HEAD + RULE.replace("path: /a", "content_type: text/xml; x"),
         [
-            "+3:27: rule 1 'a': content_type: 'text/xml; x' is no media type; lower case and "
-            "without parameters, such as multipart/form-data"
+            "+3:27: rule 1 'a': content_type: 'text/xml; x' is not a valid media type; lower case "
+            "and without parameters, such as multipart/form-data"
         ],
     ),
     "max_age without a second factor": (

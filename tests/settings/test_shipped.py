@@ -175,7 +175,7 @@ def test_the_older_way_to_write_a_sandbox() -> None:
 def test_a_host_of_documentation_that_would_reach_cookies_is_refused(url: str) -> None:
     text = (CONFIG / "devpi.yaml").read_text()
     changed = text.replace("# documentation_url: https://docs.example.net", "documentation_url: ")
-    with pytest.raises(ConfigError, match=r"another host name|has a path|no http"):
+    with pytest.raises(ConfigError, match=r"another host name|has a path|not a valid http"):
         loads(
             changed.replace("documentation_url: ", f"documentation_url: {url}").encode(),
             base=CONFIG,
