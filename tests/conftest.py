@@ -6,10 +6,17 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import hypothesis
 import pytest
 
 from gateway.cli.demo.processes import Children
 from tests.support import gateways, servers, starting
+
+# How long an example takes tells how busy the machine is.
+hypothesis.settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("untimed")
 
 StartGateway: TypeAlias = Callable[..., gateways.Gateway]
 
