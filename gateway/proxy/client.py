@@ -18,6 +18,7 @@ from gateway.core.http.path import parse_target
 from gateway.proxy.connection import Connection, Why
 from gateway.proxy.dispatch import forward, plan
 from gateway.proxy.exchange import Exchange
+from gateway.proxy.half_closed import HalfClosable
 from gateway.proxy.http1.request import RequestHead
 from gateway.proxy.http1.request_fields import COOKIE
 from gateway.proxy.http1.route import Rendered
@@ -75,6 +76,9 @@ class ClientConnection(Connection):
         peer = transport.get_extra_info("peername")
         if isinstance(peer, tuple):
             self._peer = read_address(peer[0].partition("%")[0])
+        tls = transport.get_extra_info("ssl_object")
+        if isinstance(tls, HalfClosable):
+            tls.begin(transport, self._tls_closed)
         self._keeper.came(self)
 
     def data_received(self, data: bytes) -> None:
@@ -106,15 +110,29 @@ class ClientConnection(Connection):
     def eof_received(self) -> bool:
         """The client sends no more. What it has asked for is answered (RFC 9112 section 9.6).
 
-        Not within TLS, where the event loops end both directions at once.
+        Within TLS the loops tell of it when both directions have ended: who wants an answer closes
+        TLS first (`_tls_closed`); without that somebody on the way could have ended it.
         """
+        transport = self.transport
+        if transport is not None and transport.get_extra_info("sslcontext") is not None:
+            self._gone()
+            return False
+        return self._sends_no_more()
+
+    def _tls_closed(self) -> None:
+        """The client has closed TLS in its direction."""
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            return
+        if not self._sends_no_more():
+            transport.close()
+
+    def _sends_no_more(self) -> bool:
+        """Whether there is something to answer still."""
         transport, stage = self.transport, self.stage
         pending = self._turns is not None and self._turns.pending
         idle = stage is _GONE or (stage is None and not self._buffer and not pending)
-        if (
-            transport is None or idle or self.vanished
-            or transport.get_extra_info("sslcontext") is not None
-        ):  # fmt: skip
+        if transport is None or idle or self.vanished:
             self._gone()
             return False
         self.stop_reading(Why.ENDED)
@@ -374,7 +392,8 @@ class ClientConnection(Connection):
     def finish(self) -> None:
         """End the connection once the client has what was written to it."""
         transport = self.transport
-        if transport is None or not transport.get_write_buffer_size():
+        # Below TLS there may be more to write; who has closed it is not waited for.
+        if transport is None or not (transport.get_write_buffer_size() or self.sends_no_more):
             self.leave()
         else:
             self._ending()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.proxy.descriptors import backlog, limit
+from gateway.proxy.half_closed import HalfClosable
 
 _ANY_V6: Final = "::"
 # A name's address of a kind that this machine does not have: its others will do.
@@ -200,6 +201,7 @@ def tls_context(certificate: str, key: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
+    context.sslobject_class = HalfClosable
     try:
         context.load_cert_chain(certificate, key)
     except (OSError, ssl.SSLError) as exc:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import ssl
 import struct
 import tempfile
 from collections.abc import AsyncIterator
@@ -111,11 +112,31 @@ class Peer:
         self.writer.close()
 
     def half_close(self) -> None:
-        """Send no more; over TLS, which knows no such thing here, neither read."""
+        """Send no more."""
         if self.writer.can_write_eof():
             self.writer.write_eof()
         else:
-            self.writer.close()
+            self._closing = asyncio.get_running_loop().create_task(self._close_tls())
+
+    async def _close_tls(self) -> None:
+        """In this direction only; the event loops know no such thing."""
+        transport = self.writer.transport
+        while transport.get_write_buffer_size():
+            await asyncio.sleep(0.001)
+        with contextlib.suppress(ssl.SSLWantReadError):  # for the other side's
+            transport.get_extra_info("ssl_object").unwrap()
+        self.stop_reading()
+        self.go_on_reading()  # sends what TLS has to say
+
+    async def leave(self) -> None:
+        """Close the connection, and TLS before it, as one who does not wait for the other side to
+        close TLS, too."""
+        if self.writer.get_extra_info("ssl_object") is None:
+            self.finish()
+            return
+        await self._close_tls()
+        await asyncio.sleep(0.02)
+        self.drop()
 
     def end_below(self) -> None:
         """End what is sent below TLS, which is not closed: somebody on the way could, too."""

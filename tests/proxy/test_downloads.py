@@ -308,7 +308,10 @@ async def test_an_upstream_that_stops_in_the_middle_is_cut_off() -> None:
 async def test_a_client_that_leaves_frees_the_upstream(how: str) -> None:
     async with talk(limits=Limits(half_closed=0.05, stall=0.2)) as t:
         client, upstream = await t.asked(GET)
-        {"closes": client.finish, "resets": client.reset}[how]()
+        if how == "closes":
+            await client.leave()
+        else:
+            client.reset()
         assert await upstream.gone()
 
 

@@ -9,11 +9,12 @@ import pytest
 from gateway.core.http.facts import Facts
 from gateway.proxy.limits import Limits
 from gateway.proxy.ports import Plan
+from tests.proxy.closing import ask
 from tests.proxy.conversation import talk
 from tests.proxy.inspectors import Scripted, judged
 from tests.proxy.passgate import FORWARD, PassGate
 from tests.proxy.test_handover import to, visit
-from tests.proxy.ways import Way, taking
+from tests.proxy.ways import Way, contexts, taking
 
 H = b"Host: index\r\n"
 GET = b"GET / HTTP/1.1\r\n" + H + b"\r\n"
@@ -21,6 +22,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 CHUNKED = b"POST / HTTP/1.1\r\n" + H + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
 SIZED = b"POST / HTTP/1.1\r\n" + H + b"Content-Length: 5\r\n\r\n"
 LARGE = b"POST / HTTP/1.1\r\n" + H + b"Content-Length: 1000000\r\n\r\n"
+HUGE = SIZED.replace(b"5", b"2000000")
 BODIES = {
     "GET": (GET, b""),
     "HTTP/1.0": (b"GET / HTTP/1.0\r\n\r\n", b""),
@@ -54,7 +56,10 @@ def gate_of(kind: str) -> PassGate:
 kinds = pytest.mark.parametrize("kind", ["quick", "decided later", "inspected"])
 
 
-@pytest.fixture(params=[Way(), Way(splice=False), Way("unix", "unix"), Way("tcp", "tls")], ids=str)
+@pytest.fixture(
+    params=[Way(), Way(splice=False), Way("unix", "unix"), Way("tcp", "tls"), Way("tls", "tcp")],
+    ids=str,
+)
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> object:
     if not request.param.splice:
         monkeypatch.setattr("gateway.proxy.exchange.AVAILABLE", False)
@@ -171,10 +176,40 @@ async def test_a_page_is_answered() -> None:
         assert (status, fields["x-slug"]) == (400, "bad_request")
 
 
-async def test_nobody_is_half_closed_within_tls() -> None:
-    """Neither event loop can go on sending once the other side has closed TLS."""
+@kinds
+async def test_who_closes_tls_and_tcp_is_answered(kind: str) -> None:
+    """However much is waiting to be decrypted when the end of TCP comes."""
+    with taking(Way("tls", "tcp")):
+        for head, body in (*BODIES.values(), (HUGE, bytes(2_000_000))):
+            async with talk(gate_of(kind)) as t:
+                told = asyncio.to_thread(ask, int(t.front), contexts()[2], head + body)
+                asked = asyncio.create_task(told)
+                upstream = await t.upstream()
+                upstream.stop_reading()
+                await asyncio.sleep(0.02)
+                upstream.go_on_reading()
+                await upstream.head()
+                if b"chunked" in head:
+                    await upstream.until(b"\r\n0\r\n\r\n")
+                else:
+                    assert await upstream.get(len(body)) == body
+                upstream.send(b"HTTP/1.1 200 OK\r\n\r\n", bytes(500_000))
+                upstream.finish()
+                assert (await asked).count(0) == 500_000
+
+
+async def test_who_ends_tcp_below_tls_has_left() -> None:
+    """Somebody on the way could have done it."""
     with taking(Way("tls", "tcp")):
         async with talk() as t:
             client, upstream = await t.asked(GET)
-            client.half_close()
+            client.end_below()
+            assert await upstream.gone()
+
+
+async def test_who_closes_tls_and_leaves_frees_the_upstream() -> None:
+    with taking(Way("tls", "tcp")):
+        async with talk(limits=Limits(half_closed=0.05, stall=0.2)) as t:
+            client, upstream = await t.asked(GET)
+            await client.leave()
             assert await upstream.gone()

@@ -58,12 +58,24 @@ def taking(way: Way) -> Iterator[None]:
         _taken.pop()
 
 
+class Closable(ssl.SSLObject):
+    """A client's TLS that reads on after it has closed its own direction: the end is an end."""
+
+    def read(self, len: int = 1024, buffer: bytearray | None = None) -> bytes | int:  # type: ignore[override]
+        try:
+            return super().read(len, buffer)
+        except ssl.SSLZeroReturnError:
+            return b""
+
+
 @functools.cache
-def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """For a server named localhost, and for who trusts it."""
+def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext, ssl.SSLContext]:
+    """For a server named localhost, for the forwarder that trusts it, and for clients that do."""
     with tempfile.TemporaryDirectory() as place:
         cert, key = certificate_for_localhost(Path(place))
-        return tls_context(str(cert), str(key)), ssl.create_default_context(cafile=cert)
+        client = ssl.create_default_context(cafile=cert)
+        client.sslobject_class = Closable
+        return tls_context(str(cert), str(key)), ssl.create_default_context(cafile=cert), client
 
 
 async def listen(
@@ -83,7 +95,7 @@ async def connect(kind: str, where: str, limit: int) -> Streams:
     """A client's connection to a server of `listen`."""
     if kind == "unix":
         return await asyncio.open_unix_connection(where, limit=limit)
-    context = contexts()[1] if kind == "tls" else None
+    context = contexts()[2] if kind == "tls" else None
     name = "localhost" if context else None
     return await asyncio.open_connection(
         "127.0.0.1", int(where), limit=limit, ssl=context, server_hostname=name

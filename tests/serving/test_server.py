@@ -22,6 +22,7 @@ import pytest
 
 from gateway.proxy.upstream_pool import UpstreamAddress
 from gateway.serving.sockets import Listener
+from tests.proxy.closing import ask
 from tests.proxy.conversation import talk
 from tests.support.certificates import certificate_for_localhost
 from tests.support.memory import children_of
@@ -242,6 +243,8 @@ def test_tls_clients_are_served(index: str, certificate: tuple[str, str]) -> Non
             connection.request("PUT", "/", body=BODY)
             assert connection.getresponse().read() == hashlib.sha256(BODY).hexdigest().encode()
         connection.close()
+        asked = b"GET /big HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        assert ask(port, context, asked).endswith(BODY)  # who asks has closed TLS and TCP
         context.maximum_version = ssl.TLSVersion.TLSv1_1
         context.minimum_version = ssl.TLSVersion.TLSv1
         with pytest.raises((ssl.SSLError, ConnectionError)):
