@@ -77,7 +77,7 @@ def count(monkeypatch: pytest.MonkeyPatch) -> Count:
 def store_url(request: pytest.FixtureRequest) -> str:
     if request.param == "sqlite":
         return "sqlite:state.db"
-    return f"redis://127.0.0.1:{request.getfixturevalue('redis_port')}/9"
+    return f"redis://127.0.0.1:{request.getfixturevalue('redis_port')}/5"
 
 
 @pytest.fixture
