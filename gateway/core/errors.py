@@ -474,7 +474,8 @@ MESSAGES: Final = MappingProxyType(
             403,
             "Tokens do not log in",
             "A token is used as it is; nobody logs in with it.",
-            "Send it with each request, as user __token__ or by your own name.",
+            "Send it with each request, as user __token__ or by your own name; `devpi token-login` "
+            "takes it, written devpi-… instead of pypi-….",
         ),
         Slug.TOKEN_REQUEST: Message(
             400,

@@ -122,6 +122,9 @@ class Upstream(Protocol):
     taken off twice it would be another path."""
     tells_anyway: bool
     """Where it asks for no password, its answers tell a right one from a wrong one all the same."""
+    takes_tokens: bool
+    """Whether a name and password in each request are all it needs, so that an API token can
+    stand for them."""
     session_cookies: frozenset[str]
     """Cookies whose setting, by any answer, counts as a login."""
 

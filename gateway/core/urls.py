@@ -14,6 +14,8 @@ ENROL: Final = "/+auth/enrol"
 STEP_UP: Final = "/+auth/confirm"
 APPROVE: Final = "/+auth/approve"
 INVITE: Final = "/+auth/invite"
+API_TOKENS: Final = "/+auth/api/tokens"
+BURN: Final = "/+auth/api/tokens/burn"
 HEALTH: Final = "/+auth/health"
 STATIC: Final = "/+auth/static"
 

@@ -7,9 +7,11 @@
     [1002, ["acme-*"]]                projects by pattern, normalised
     [1003, ["192.0.2.0/24"]]          networks of the client
 
-Every one has to hold, so whoever appends one can only narrow a token. What cannot be read, or is
-not known here (PyPI's other tags among them), never holds. The first two are read exactly as PyPI
-reads them, and so are the objects that older clients append.
+A token is made with the first two alone, since some clients narrow nothing that has others; what
+it may do besides stands in its record. Every one has to hold, so whoever appends one can only
+narrow a token. What cannot be read, or is not known here (PyPI's other tags among them), never
+holds. The first two are read exactly as PyPI reads them, and so are the objects that older clients
+append.
 
 Knows the uses of a token; knows no token and no record.
 """
@@ -242,22 +244,6 @@ def times(expires: int, not_before: int) -> str:
 
 def project_names(names: tuple[str, ...]) -> str:
     return _written(1, list(names))
-
-
-def actions(given: tuple[Action, ...]) -> str:
-    return _written(1000, list(given))
-
-
-def indexes(names: tuple[str, ...]) -> str:
-    return _written(1001, list(names))
-
-
-def project_patterns(patterns: tuple[str, ...]) -> str:
-    return _written(1002, list(patterns))
-
-
-def networks(found: tuple[Network, ...]) -> str:
-    return _written(1003, [str(one) for one in found])
 
 
 def _written(*parts: object) -> str:

@@ -1,11 +1,14 @@
 """The text of a token: `pypi-` and a macaroon of version 2 in unpadded, url-safe base64.
 
+`devpi-` does as well where the identifier is one of ours: `devpi token-login` takes no other.
+
 Knows the wire format, as PyPI's clients do; knows no caveat and no record. A text is read in one
 spelling only. `pymacaroons` does the rest, which raises anything at all on bad input.
 """
 
 from __future__ import annotations
 
+import base64
 import binascii
 import hmac
 import re
@@ -13,10 +16,13 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 PREFIX: Final = "pypi-"
+_START: Final = 1024  # characters in which the identifier stands
 LONGEST: Final = 8192
 """Characters of a token; one without narrowings has about 400."""
 
-_TEXT: Final = re.compile(r"pypi-[A-Za-z0-9_-]{60,}", re.ASCII)
+_TEXT: Final = re.compile(r"(?:pypi|devpi)-([A-Za-z0-9_-]{60,})", re.ASCII)
+# The end of an identifier of ours, and the mark behind it; that of devpi-tokens has 8 characters.
+_OURS: Final = re.compile(rb"-[a-z2-7]{64}\x00")
 
 
 class NoToken(ValueError):
@@ -37,17 +43,31 @@ class Macaroon(NamedTuple):
 
 def looks_like(text: str) -> bool:
     """Whether a text in the place of a password is meant for a token."""
-    return _TEXT.fullmatch(text.strip()) is not None
+    return _body(text) is not None
+
+
+def _body(text: str) -> str | None:
+    """What stands behind the prefix, None where it is not meant for a token."""
+    found = _TEXT.fullmatch(text.strip())
+    if found is None:
+        return None
+    body = found[1]
+    if text.lstrip().startswith(PREFIX):
+        return body
+    start = body[: _START - _START % 4]
+    plain = (
+        base64.urlsafe_b64decode(start + "=" * (-len(start) % 4)) if len(start) % 4 != 1 else b""
+    )
+    return body if _OURS.search(plain) else None
 
 
 def read(text: str) -> Macaroon:
     """Take a token apart. Raises NoToken."""
     import pymacaroons
 
-    text = text.strip()
-    if len(text) > LONGEST or not _TEXT.fullmatch(text):
+    body = _body(text) if len(text) <= LONGEST else None
+    if body is None:
         raise NoToken("not of the form pypi-…")
-    body = text.removeprefix(PREFIX)
     try:
         found = pymacaroons.Macaroon.deserialize(body)
         if found.version != pymacaroons.MACAROON_V2 or found.serialize() != body:

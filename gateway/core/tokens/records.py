@@ -13,8 +13,17 @@ from typing import Any, Final
 
 from gateway.core.errors import Refusal, Slug
 from gateway.core.store import Key, StoreUnavailable
-from gateway.core.tokens import caveats
-from gateway.core.tokens.caveats import GIVEN, Network
+from gateway.core.tokens.caveats import (
+    GIVEN,
+    Actions,
+    Caveat,
+    Indexes,
+    Network,
+    Networks,
+    ProjectPatterns,
+    project_names,
+    times,
+)
 from gateway.core.tokens.projects import LONGEST, pattern
 from gateway.core.upstream import Action
 
@@ -35,17 +44,20 @@ class Scope:
     projects: tuple[str, ...] = ()
     networks: tuple[Network, ...] = ()
 
-    def caveats(self, *, expires: int, not_before: int) -> tuple[str, ...]:
-        """The same as conditions in a token."""
-        named = any(set("*?") & set(one) for one in self.projects)
-        write = caveats.project_patterns if named else caveats.project_names
+    def conditions(self) -> tuple[Caveat, ...]:
+        """What has to hold of a use, besides what stands in the token."""
         return (
-            caveats.times(expires, not_before),
-            caveats.actions(self.actions),
-            *((caveats.indexes(self.indexes),) if self.indexes else ()),
-            *((write(self.projects),) if self.projects else ()),
-            *((caveats.networks(self.networks),) if self.networks else ()),
+            Actions(self.actions),
+            *((Indexes(self.indexes),) if self.indexes else ()),
+            *((ProjectPatterns(self.projects),) if self.projects else ()),
+            *((Networks(self.networks),) if self.networks else ()),
         )
+
+    def written(self, *, expires: int, not_before: int) -> tuple[str, ...]:
+        """What of it is written into the token: what PyPI's clients know, and no more, or they
+        (devpi-client among them) could not narrow it."""
+        named = self.projects and not any(set("*?") & set(one) for one in self.projects)
+        return (times(expires, not_before), *((project_names(self.projects),) if named else ()))
 
     def texts(self) -> dict[str, list[str]]:
         """The same for JSON."""

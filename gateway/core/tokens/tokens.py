@@ -126,7 +126,7 @@ class Tokens:
         await self._record(Event.TOKEN_MADE, token, origin, _said(token))
         await self._notifier.notify(Notice.TOKEN_MADE, owner, origin, detail=token.name)
         # A clock of another gateway may be behind.
-        conditions = scope.caveats(expires=expires, not_before=created - 60)
+        conditions = scope.written(expires=expires, not_before=created - 60)
         identifier = f"{user}-{id}{secret}"
         return NewToken(token, macaroon.make(self.limits.location, identifier, key, conditions))
 
@@ -173,7 +173,8 @@ class Tokens:
         if not macaroon.signed_by(read, self._key(token, named)):
             raise Refusal(Slug.TOKEN_UNKNOWN)
         try:
-            bearer = Bearer(token, tuple(map(parse, read.caveats)), named.secret)
+            caveats = (*token.scope.conditions(), *map(parse, read.caveats))
+            bearer = Bearer(token, caveats, named.secret)
             await self._check_live(token, origin)
         except Refusal as refusal:
             await self.refused(token, refusal, origin)
