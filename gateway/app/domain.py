@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, time
+from errno import ENOENT
 from time import time as now
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from gateway.core.crypto.keyring import KeyRing
 from gateway.core.crypto.signing import signed
 from gateway.core.http.cookies import Jar
 from gateway.core.login.models import FlowLimits
+from gateway.core.upstream import Credential
 from gateway.core.urls import base_of
 from gateway.keystore import KeySource
 from gateway.upstreams import FormOptions
@@ -46,6 +48,8 @@ def limits_of(settings: Settings) -> FlowLimits:
         idle=wanted.session.idle,
         absolute=wanted.session.absolute,
         remember=wanted.remember_device or 0.0,
+        token_age=settings.tokens.max_age,
+        token_manage=settings.tokens.manage,
     )
 
 
@@ -107,6 +111,21 @@ async def open_domain(settings: Settings) -> AsyncIterator[Services]:
         )
     finally:
         await store.close()
+
+
+def service_of(settings: Settings) -> Credential | None:
+    """The account that stands for every API token, where one is named.
+
+    Raises:
+        OSError: its password cannot be read.
+    """
+    wanted = settings.upstream.service_account
+    if wanted is None:
+        return None
+    try:
+        return Credential(wanted.user, wanted.password.read())
+    except KeyError:
+        raise OSError(ENOENT, "is not set", str(wanted.password)) from None
 
 
 def calls_to(settings: Settings, *, longest: int = MAX_ANSWER) -> Calls:

@@ -14,6 +14,7 @@ from gateway.app.domain import (
     jar_of,
     limits_of,
     ring_of,
+    service_of,
     upstream_address,
 )
 from gateway.app.pages import LazyPages
@@ -127,7 +128,7 @@ async def build(
         treatments=fields_of_each(documentation.origin),
         acts_by_session=settings.upstream.acts_by_session,
         tokens=domain.tokens,
-        token_credentials=TokenCredentials(passwords, domain.tokens, clock, None),
+        token_credentials=TokenCredentials(passwords, domain.tokens, clock, service_of(settings)),
     )
     gate = RuleGate(parts)
     pages.serve(parts, gate.holding)

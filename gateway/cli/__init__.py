@@ -36,6 +36,7 @@ COMMANDS: Final = MappingProxyType(
         "schema": _Command("config", "schema", "Print the JSON Schema of the configuration."),
         "serve": _Command("serve", "serve", "Run the gateway."),
         "user": _Command("users", "user", "Enrol, invite, list, reset, remove and unlock people."),
+        "token": _Command("tokens", "token", "Make, list, show and revoke API tokens."),
         "keys": _Command("keys", "keys", "Make and rotate the gateway's keys."),
         "audit": _Command("audit", "audit", "Read, export and verify the audit trail."),
     }

@@ -226,10 +226,17 @@ def _tell_strangers(settings: Settings, strangers: list[str]) -> None:
 
 
 @click.command()
-def schema() -> int:
+@click.option("--tokens", is_flag=True, help="Of requests for API tokens, and of what is told.")
+def schema(tokens: bool) -> int:
     """Print the JSON Schema of the configuration file, for editors."""
     import json
 
+    if tokens:
+        from gateway.core.tokens.messages import REQUEST, TOKEN
+
+        found = {"request": dict(REQUEST), "token": dict(TOKEN)}
+        click.echo(json.dumps({"$defs": found}, indent=2))
+        return output.OK
     from gateway.settings.schema import json_schema
 
     click.echo(json.dumps(json_schema(), indent=2))

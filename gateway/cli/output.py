@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Final
 
@@ -83,6 +84,11 @@ def secret_allowed(*, json: bool = False, force: bool = False) -> None:
             "The output is not a terminal and would hold a secret.",
             "Use --json for scripts, or --force to print it anyway.",
         )
+
+
+def moment(when: float) -> str:
+    """Seconds since the epoch as people read them; "never" for 0."""
+    return datetime.fromtimestamp(when, UTC).strftime("%Y-%m-%d %H:%M UTC") if when else "never"
 
 
 CONFIG_VARIABLE: Final = "INDEX_GATEWAY_CONFIG"

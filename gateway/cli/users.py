@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 import io
 import json
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -275,21 +274,23 @@ def _as_dict(person: Person) -> dict[str, object]:
 
 def _row(person: Person) -> tuple[str, ...]:
     factors = ", ".join(f"{one.kind} {one.name}" for one in person.factors)
-    invited = f"invited until {_moment(person.invited_until)}" if person.invited_until else "none"
+    invited = (
+        f"invited until {output.moment(person.invited_until)}" if person.invited_until else "none"
+    )
     left = str(person.recovery_left) if person.protected else "-"
-    used = _moment(person.last_used)
+    used = output.moment(person.last_used)
     return person.id, factors or invited, left, used, str(person.wrong_codes)
 
 
 def shown(person: Person) -> str:
     lines = [f"User:            {person.user}" + _as_id(person)]
     lines += [
-        f"Factor:          {one.kind} {one.name}, added {_moment(one.added)}, "
-        f"last used {_moment(one.used)}"
+        f"Factor:          {one.kind} {one.name}, added {output.moment(one.added)}, "
+        f"last used {output.moment(one.used)}"
         for one in person.factors
     ] or ["Factors:         none"]
     if person.invited_until:
-        lines.append(f"Invited until:   {_moment(person.invited_until)}")
+        lines.append(f"Invited until:   {output.moment(person.invited_until)}")
     lines += [
         f"Recovery codes:  {person.recovery_left}",
         f"Sessions:        {person.sessions}",
@@ -317,7 +318,7 @@ def enrolled(name: str, made: NewFactor) -> str:
 
 
 def invited(made: NewInvitation) -> str:
-    return f"{made.link}\nWorks once, until {_moment(made.expires)}."
+    return f"{made.link}\nWorks once, until {output.moment(made.expires)}."
 
 
 def reset_done(name: str, gone: int) -> str:
@@ -371,7 +372,3 @@ def unlocked_json(name: str, counts: int) -> str:
 
 def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, indent=2)
-
-
-def _moment(when: float) -> str:
-    return datetime.fromtimestamp(when, UTC).strftime("%Y-%m-%d %H:%M UTC") if when else "never"

@@ -76,6 +76,11 @@ class LoginWork:
 
 
 @dataclass(frozen=True, slots=True)
+class ApiWork:
+    """Handed over: a program asks something of the gateway itself."""
+
+
+@dataclass(frozen=True, slots=True)
 class GuardedWork:
     """Handed over: a guarded change whose answer has to be looked at.
 

@@ -20,12 +20,13 @@ from gateway.core.login.models import caller_of
 from gateway.core.rules.rules import Policy, Rule
 from gateway.core.store import StoreUnavailable
 from gateway.core.urls import own
-from gateway.gate.context import GateContext, LoginWork
+from gateway.gate.context import ApiWork, GateContext, LoginWork
 from gateway.gate.form_inspector import FormInspector
 from gateway.gate.held_answers import Holding
 from gateway.gate.policies import GUARDED, Guard
 from gateway.gate.presented import Presented
 from gateway.gate.replies import has_body
+from gateway.gate.token_api import TokenApi
 from gateway.gate.token_request import TokenGate, TokenRequest
 from gateway.gate.xml_body import XmlInspector, called_xml
 from gateway.proxy.ports import Answer, Forward, HandOver, Inspect, Plan
@@ -85,7 +86,7 @@ class RuleGate:
         if facts.method != facts.method.upper():  # some servers fold it, others do not
             raise Refusal(Slug.BAD_REQUEST, why="its method is not in capitals")
         if own(facts.path):
-            return self._hand_over(facts)
+            return self._hand_over(facts, ApiWork() if TokenApi.serves(facts.path) else None)
         tokens = token_fields(facts)
         if tokens:
             return self._parts.replies.worded(facts, self._with_token(facts, tokens))
@@ -148,7 +149,7 @@ class RuleGate:
         judge = GUARDED[policy]
         return self._parts.replies.worded(facts, judge(self._guard, facts, rule, base))
 
-    def _hand_over(self, facts: Facts, work: LoginWork | None = None) -> Plan:
+    def _hand_over(self, facts: Facts, work: LoginWork | ApiWork | None = None) -> Plan:
         if facts.method not in _HANDED:
             return self.refusal(facts, Slug.METHOD_NOT_ALLOWED)
         return HandOver(facts, work)

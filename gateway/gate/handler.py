@@ -15,10 +15,11 @@ from aiohttp import web
 from gateway.core.errors import Refusal, Slug
 from gateway.core.http.facts import Facts
 from gateway.gate.account_changes import Changes
-from gateway.gate.context import GateContext, GuardedWork, LoginWork
+from gateway.gate.context import ApiWork, GateContext, GuardedWork, LoginWork
 from gateway.gate.gate import MAX_GUARDED_BODY
 from gateway.gate.login_route import Logins
 from gateway.gate.replies import read_body, response_of
+from gateway.gate.token_api import MAX_BODY, TokenApi
 from gateway.proxy.ports import Answer, HandOver
 
 _log = logging.getLogger("gateway.handler")
@@ -42,6 +43,7 @@ class Handler:
         self._changes: Final = changes
         self._pages: Final = pages
         self._plan_of: Final = plan_of
+        self._token_api: Final = TokenApi(parts)
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.transport is None:  # the client left before its turn came
@@ -62,6 +64,9 @@ class Handler:
 
     async def _work(self, request: web.BaseRequest, plan: HandOver) -> Answer:
         work = plan.context
+        if isinstance(work, ApiWork):
+            body = await read_body(request, plan.facts, MAX_BODY)
+            return await self._token_api.answer(plan.facts, body)
         if isinstance(work, LoginWork):
             body = await read_body(request, plan.facts, self._parts.login_body)
             return await self._logins.answer(plan.facts, work, body)

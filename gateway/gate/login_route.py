@@ -12,6 +12,7 @@ from gateway.core.evidence import Site, site_of
 from gateway.core.http.cookies import with_same_site, without_named
 from gateway.core.http.facts import Facts, Field
 from gateway.core.login.models import Caller, Held, caller_of
+from gateway.core.tokens.macaroon import looks_like
 from gateway.core.typed import header_code, split_code
 from gateway.core.upstream import Attempt, Credential, Issued, UpstreamResponse
 from gateway.core.urls import base_of, without_base
@@ -41,6 +42,8 @@ class Logins:
         attempt = parts.upstream.read_login(facts, body)
         if attempt is None:
             raise Refusal(Slug.UNREADABLE_LOGIN)
+        if looks_like(attempt.credential.secret):
+            raise Refusal(Slug.TOKEN_NO_LOGIN)
         user_id(attempt.credential.user)  # refuses a name nobody can have
         whole = attempt
         attempt, code = _take_code(facts, attempt)

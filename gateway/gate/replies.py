@@ -112,6 +112,11 @@ class Replies:
             fields.append(("Retry-After", str(full.retry_after)))
         return Answer(full.status, (*fields, *self._command_line), body.encode())
 
+    def data(self, status: int, value: object) -> Answer:
+        """What a program asked for."""
+        body = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+        return Answer(status, (("Content-Type", "application/json"), *self._shield), body.encode())
+
     def see(self, location: str, *cookies: str) -> Answer:
         """Lead a browser on (RFC 9110 section 15.4.4)."""
         fields: list[Field] = [("Location", below(self._base, location)), *self._shield]

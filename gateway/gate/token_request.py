@@ -88,6 +88,7 @@ class TokenRequest:
         self._bearer: Final = bearer
         self._caller: Final = caller
         self._act: Final[Act] = parts.upstream.act(facts)
+        self._project = self._act.project
         self._read = False  # its form
 
     def upload(self) -> UploadScope | None:
@@ -133,18 +134,18 @@ class TokenRequest:
         if self._parts.upstream.changes_password(facts):
             raise Refusal(Slug.TOKEN_SCOPE, what="anything about accounts")
         if not act.by_form:
-            self._allows(act.action, act.project)
+            self._allows(act.action, self._project)
         elif not self._read:
             raise AssertionError("a form goes on that was not read")
         if policy is Policy.SECOND_FACTOR:
-            self._allows(Action.MANAGE, act.project)
+            self._allows(Action.MANAGE, self._project)
 
     async def _record(self, refusal: Refusal, origin: Origin) -> None:
         if refusal.slug.startswith("token_"):
             await self._parts.tokens.refused(self._bearer.token, refusal, origin)
 
     def _allows_form(self, action: Action, project: str | None) -> None:
-        self._read = True
+        self._read, self._project = True, project
         self._allows(action, project)
 
     def _allows(self, action: Action, project: str | None) -> None:

@@ -62,6 +62,12 @@ class LoginFormSettings(Section):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceAccountSettings(Section):
+    user: Filled = setting("Its name at the index server.")
+    password: SecretSource = setting("Its password: file:PATH or env:NAME.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamSettings(Section):
     kind: Literal["devpi", "pypiserver", "form"] = setting(
         "What the index server is; form: any server with a login form and a cookie."
@@ -70,6 +76,11 @@ class UpstreamSettings(Section):
         "Where it listens, for the gateway only: http://host:port, https or unix:/path."
     )
     form: LoginFormSettings | None = setting("How the login of a server of kind form looks.", None)
+    service_account: ServiceAccountSettings | None = setting(
+        "With pypiserver: who uploads and reads for everybody with an API token, instead of a "
+        "password sealed in each.",
+        None,
+    )
 
     @property
     def acts_by_session(self) -> bool:
@@ -80,6 +91,8 @@ class UpstreamSettings(Section):
     def problem(self) -> str:
         if (self.kind == "form") != (self.form is not None):
             return "only one of kind form and the section form; both or neither"
+        if self.service_account is not None and self.kind != "pypiserver":
+            return f"a service_account with kind {self.kind}; only with pypiserver"
         return ""
 
 
@@ -120,6 +133,16 @@ class SecondFactorSettings(Section):
     step_up: Duration = setting("How old a second factor may be when factors are changed.", "2m")
     session: SessionSettings = setting("Browser sessions.", {})
     webauthn: WebAuthnSettings = setting("Security keys and passkeys.", {})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenSettings(Section):
+    max_age: Duration = setting("How long an API token may live.", "365d")
+    manage: bool = setting(
+        "Whether a token may be given the scope manage: deletions and index settings, without a "
+        "second factor.",
+        False,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,6 +230,7 @@ class Configuration(Section):
         "Allows `default: pass`, which leaves open what no rule names.", False
     )
     second_factor: SecondFactorSettings = setting("What is asked of people.", {})
+    tokens: TokenSettings = setting("API tokens.", {})
     limits: LimitSettings = setting("Times and sizes.", {})
     notices: NoticeSettings = setting("How people hear of changes.", {})
     audit: AuditSettings = setting("The record of what happened.", {})

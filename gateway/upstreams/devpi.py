@@ -58,6 +58,7 @@ class Devpi:
     kind: str = "devpi"
     cuts_base: bool = True
     tells_anyway: bool = True
+    takes_tokens: bool = True
     session_cookies: frozenset[str] = frozenset({COOKIE})
 
     def carriers(self, facts: Facts) -> tuple[Carrier, ...]:

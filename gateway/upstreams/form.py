@@ -53,6 +53,7 @@ class Form:
     kind: str = "form"
     cuts_base: bool = False
     tells_anyway: bool = False
+    takes_tokens: bool = False
 
     def __init__(self, options: FormOptions) -> None:
         self._options: Final = options

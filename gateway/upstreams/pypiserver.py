@@ -40,6 +40,7 @@ class Pypiserver:
     kind: str = "pypiserver"
     cuts_base: bool = False
     tells_anyway: bool = False
+    takes_tokens: bool = True
     session_cookies: frozenset[str] = frozenset()
 
     def carriers(self, facts: Facts) -> tuple[Carrier, ...]:

@@ -6,12 +6,15 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pypitoken
 import pytest
 
 from gateway.core.audit.events import Event, Origin
+from gateway.core.tokens import messages
 from gateway.core.tokens.models import NewToken
 from gateway.core.tokens.records import scope_of
 from gateway.core.upstream import Credential
@@ -370,3 +373,104 @@ def test_without_the_store_no_token_passes(simple: Served, alice: str) -> None:
     simple.run(simple.running.store.close())
     told = simple.client().get("/simple/", fields={"Authorization": f"Bearer {text}"})
     assert (told.status, told.slug) == (503, "store_unavailable")
+
+
+# -- how programs make and end them -----------------------------------------------------------
+
+
+def asked(served: Served, send: object, **fields: str) -> Answer:
+    return served.client().post("/+auth/api/tokens", send=send, fields=fields)
+
+
+def test_a_program_makes_one_with_password_and_code(simple: Served, alice: str) -> None:
+    wish = {"user": "alice", "name": "ci", "actions": ["upload"], "projects": ["Foo"], "days": 30}
+    send = {**wish, "password": alice}
+    assert asked(simple, send).slug == "otp_required"
+    assert asked(simple, {**send, "password": "wrong"}).slug == "password_invalid"
+    assert asked(simple, {**send, "code": simple.wrong("alice")}).slug == "otp_invalid"
+    told = asked(simple, {**send, "code": simple.code("alice")})
+    assert told.status == 201, told.text
+    assert told.first("cache-control") == "no-store"
+    jsonschema.validate(told.json, dict(messages.TOKEN))
+    jsonschema.validate(send, dict(messages.REQUEST))
+    assert told.json["projects"] == ["foo"]
+    assert upload(simple, "/", told.json["token"]).status == 200
+    other = {**send, "name": "other", "password": f"{alice},{simple.code('alice')}"}
+    assert asked(simple, other).status == 201
+
+
+BAD = {
+    "no JSON": b"nothing",
+    "a list": b"[]",
+    "deep": b"[" * 9999,
+    "a key too many": b'{"user":"alice","more":1}',
+    "a key too few": b'{"user":"alice"}',
+    "no text": b'{"user":1,"password":"x","name":"x","actions":["upload"],"days":1}',
+    "no days": b'{"user":"a","password":"x","name":"x","actions":["upload"],"days":true}',
+    "no number": b'{"user":"a","password":"x","name":"x","actions":["upload"],"days":NaN}',
+    "no action": b'{"user":"a","password":"x","name":"x","actions":[],"days":1}',
+    "no list": b'{"user":"a","password":"x","name":"x","actions":"upload","days":1}',
+}
+
+
+def test_what_is_no_request_for_a_token(simple: Served) -> None:
+    for name, body in BAD.items():
+        kind = {"Content-Type": "application/json"}
+        told = simple.client().post("/+auth/api/tokens", body=body, fields=kind)
+        assert (told.status, told.slug) == (400, "token_request"), (name, told.text)
+    told = simple.client().post("/+auth/api/tokens", form={"user": "alice"})
+    assert told.slug == "unsupported_type"
+    assert simple.client().get("/+auth/api/tokens").slug == "method_not_allowed"
+    told = asked(simple, {}, Origin=simple.url)
+    assert told.slug == "cross_site"
+
+
+def test_a_token_ends_itself(simple: Served, alice: str) -> None:
+    text = make(simple, "alice", alice).text
+    fields = {"Authorization": f"Bearer {text}"}
+    told = simple.client().post("/+auth/api/tokens/burn", fields=fields)
+    assert told.status == 200, told.text
+    assert upload(simple, "/", text).slug == "token_revoked"
+    assert simple.client().post("/+auth/api/tokens/burn").slug == "credential_required"
+    fields = {"Authorization": f"Bearer {text[:-1]}A"}
+    assert simple.client().post("/+auth/api/tokens/burn", fields=fields).status == 401
+
+
+def test_a_service_account_stands_for_every_token(
+    serve: Callable[..., Served], pypiserver: servers.Index, tmp_path: Path
+) -> None:
+    (tmp_path / "bob.password").write_text(PYPISERVER_USERS["bob"] + "\n")
+    account = {"user": "bob", "password": f"file:{tmp_path}/bob.password"}
+    served = serve("pypiserver", pypiserver.url, upstream__service_account=account)
+    served.enrol("alice")
+    send = {"user": "alice", "password": PYPISERVER_USERS["alice"], "code": served.code("alice")}
+    told = asked(served, {**send, "name": "ci", "actions": ["upload"], "days": 1})
+    assert told.status == 201, told.text
+    (kept,) = served.run(served.running.parts.tokens.of("alice"))
+    assert kept.token.credential == ""
+    told = upload(served, "/", told.json["token"])
+    assert told.status == 200, told.text
+    (pypiserver.place / "packages" / "foo-1.0.tar.gz").unlink()
+
+
+def test_manage_opens_deletions_where_it_is_allowed(
+    serve: Callable[..., Served], pypiserver: servers.Index
+) -> None:
+    served = serve("pypiserver", pypiserver.url, tokens={"manage": True})
+    password = PYPISERVER_USERS["alice"]
+    text = make(served, "alice", password, actions=["upload", "manage"], projects=["foo"]).text
+    assert upload(served, "/", text).status == 200
+    fields = {"Authorization": f"Bearer {text}"}
+    form = {":action": "remove_pkg", "name": "bar", "version": "1.0"}
+    assert served.client().post("/", form=form, fields=fields).slug == "token_scope"
+    kept = pypiserver.place / "packages" / "foo-1.0.tar.gz"
+    assert kept.exists()
+    assert served.client().post("/", form={**form, "name": "foo"}, fields=fields).status == 200
+    assert not kept.exists()
+
+
+def test_a_token_is_no_password(devpi: Served, person: Person) -> None:
+    user, password = person()
+    text = make(devpi, user, password).text
+    told = devpi.client().post("/+login", send={"user": user, "password": text})
+    assert (told.status, told.slug) == (403, "token_no_login")

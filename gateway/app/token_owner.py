@@ -1,0 +1,36 @@
+"""Whether the password that a token is to stand for is right: for commands, which have no gate."""
+
+from __future__ import annotations
+
+import secrets
+from time import time
+from typing import TYPE_CHECKING
+
+from gateway.app.domain import calls_to, form_of
+from gateway.core.errors import Refusal, Slug
+from gateway.core.upstream import Credential
+from gateway.gate.first_factor import Passwords
+from gateway.upstreams import UPSTREAMS
+
+if TYPE_CHECKING:
+    from gateway.settings import Settings
+
+
+async def proven(settings: Settings, user: str, password: str) -> Credential:
+    """What the token holds.
+
+    Raises:
+        Refusal: `password_invalid`, `token_request` for a kind that has no tokens, `upstream_…`.
+    """
+    upstream = UPSTREAMS[settings.upstream.kind](form_of(settings))
+    if not upstream.takes_tokens:
+        raise Refusal(Slug.TOKEN_REQUEST, why=f"an index of kind {upstream.kind} has no tokens")
+    credential, calls = Credential(user, password), calls_to(settings)
+    own = upstream.own_fields(str(settings.public_url), None)
+    passwords = Passwords(upstream, calls, own, clock=time, random=secrets.token_bytes)
+    try:
+        if await passwords.right(credential) is None:
+            raise Refusal(Slug.PASSWORD_INVALID)
+    finally:
+        await calls.close()
+    return credential
