@@ -95,12 +95,11 @@ def test_the_first_page_is_there(devpi: Below, target: str) -> None:
     assert f'action="{devpi.url}/+search"' in page.text
 
 
-@pytest.mark.parametrize("server", ["wsgiref", "gunicorn", "cheroot"])
+@pytest.mark.parametrize("server", ["wsgiref", "waitress", "gunicorn", "cheroot"])
 def test_pip_and_twine_work_before_pypiserver(
     server: str, children: Children, tmp_path: Path
 ) -> None:
-    """The path ends in the name of one of the index's own. Not on waitress, which drops
-    X-Forwarded-Host."""
+    """The path ends in the name of one of the index's own. Waitress drops X-Forwarded-Host."""
     index = start_pypiserver_on(server, children, tmp_path / "index")
     with below(tmp_path / "gateway", "pypiserver", index.url, "/py/simple") as gateway:
         files = write(tmp_path / "dist", Package("under_a_path", "1.0"))
