@@ -61,8 +61,8 @@ class Pypiserver:
 
     def own_fields(self, public_url: str, client: IPAddress | None) -> tuple[Field, ...]:
         # It builds absolute links from Host, which passes unchanged, and from these; the path of
-        # its own address it knows from the end of X-Forwarded-Host alone. Waitress, which it runs on
-        # wherever that is installed, drops this field; then pypiserver reads Host in the same way.
+        # its own address it knows from the end of X-Forwarded-Host alone. Waitress, its usual
+        # server, drops this field; then pypiserver reads Host in the same way.
         scheme, _, rest = public_url.partition("://")
         fields = [("X-Forwarded-Proto", scheme)]
         if "/" in rest:
