@@ -52,6 +52,7 @@ class Slug(StrEnum):
     STEP_UP_REQUIRED = "step_up_required"
     CLOCK_OFF = "clock_off"
     ENROLMENT_EXPIRED = "enrolment_expired"
+    OFFER_REPLACED = "offer_replaced"
     RECOVERY_UNCONFIRMED = "recovery_unconfirmed"
     KEY_REFUSED = "key_refused"
     KEY_UNANSWERED = "key_unanswered"
@@ -346,8 +347,18 @@ MESSAGES: Final = MappingProxyType(
         Slug.RECOVERY_UNCONFIRMED: Message(
             400,
             "Recovery codes not confirmed",
-            "This is not one of the recovery codes just shown, and the tick is missing.",
-            "Type one of the codes, or tick that you have saved them.",
+            "Nothing says yet that you have saved your recovery codes.",
+            "Type one of them, or tick that you have saved them.",
+            other="This is not one of the recovery codes shown last. Type one of them, or tick "
+            "that you have saved them.",
+            other_field="typed",
+        ),
+        Slug.OFFER_REPLACED: Message(
+            400,
+            "Another QR code",
+            "This is another QR code: one was made since, in another tab. That of the page "
+            "before does not count any more.",
+            "Scan the one shown here, then type its code.",
         ),
         Slug.KEY_REFUSED: Message(
             400,

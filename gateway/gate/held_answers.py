@@ -104,12 +104,14 @@ async def begin(parts: GateContext, facts: Facts, user: str, held: Held) -> Answ
     """Open a pending login for a browser and lead it to the second factor."""
     device = parts.jar.read(facts, cookies.DEVICE)
     begun = await parts.flow.entering.begin(user, held, caller_of(facts), device_cookie=device)
+    await parts.flow.unfinished.take_over(parts.jar.read(facts, cookies.PENDING), begun)
     if begun.step is not Step.PASSED:
         to = VERIFY if begun.step is Step.VERIFY else ENROL
         return parts.replies.see(to, parts.jar.set(cookies.PENDING, begun.cookie))
     assert begun.held is not None, "a login that passed says what it earned"
     before = parts.jar.read(facts, cookies.SESSION)
     if before:  # it may have been somebody else's
+        await parts.flow.unfinished.go_on(before, begun.cookie)
         await parts.flow.earned.end(before, caller_of(facts))
     return parts.replies.see(
         begun.held.goto or "/",

@@ -126,10 +126,12 @@ class Kit:
     async def passed(self, ask: Ask, passed: Passed) -> PageResponse:
         """A login is complete: hand over what was held back and go where the person wanted.
 
-        A session this browser had before ends: it may have been somebody else's.
+        A session this browser had before ends: it may have been somebody else's. What the same
+        person began on it goes on.
         """
         before = self.cookie(ask, cookies.SESSION)
         if before:
+            await self.flow.unfinished.go_on(before, passed.session_cookie)
             await self.flow.earned.end(before, ask.caller)
         goto = local_path(passed.held.goto) if passed.held.goto else None
         held = list(passed.held.set_cookie)

@@ -42,6 +42,7 @@ from gateway.web.context import (
     error_fields,
     safe_next,
 )
+from gateway.web.handlers import account
 from gateway.web.rendering import render
 from gateway.web.responses import PageResponse, as_json, see_other
 from gateway.web.responses import cookies as set_cookies
@@ -177,9 +178,7 @@ class Pages:
         cookie = self._kit.cookie(ask, cookies.PENDING)
         pending = await self._kit.flow.entering.pending(cookie) if cookie else None
         if pending is None:
-            if ask.facts.safe and not cookie:  # nobody has begun: this is where to begin
-                return see_other(urls.LOGIN)
-            raise Refusal(Slug.PENDING_EXPIRED)
+            return await self._nothing_pending(ask, cookie)
         if route.step not in (None, pending.step):
             # Neither may enrolling go around a factor, nor a factor be asked of who has none.
             if routes.answers_script(ask.facts):
@@ -191,6 +190,17 @@ class Pages:
             return await route.get(self._kit, replace(ask, bound_to=cookie), pending)
         assert route.post is not None
         return await route.post(self._kit, self._checked(ask, cookie), pending)
+
+    async def _nothing_pending(self, ask: Ask, cookie: str) -> PageResponse:
+        """A step of a login that is over, or was never begun."""
+        if not routes.answers_script(ask.facts):
+            session = await self._kit.flow.earned.session(self._kit.cookie(ask, cookies.SESSION))
+            if session is not None:  # finished in another tab, or by the way back
+                gone = set_cookies(self._kit.jar.clear(cookies.PENDING)) if cookie else ()
+                return see_other(account.done("already"), *gone)
+            if ask.facts.safe and not cookie:  # nobody has begun: this is where to begin
+                return see_other(urls.LOGIN)
+        raise Refusal(Slug.PENDING_EXPIRED)
 
     async def _for_session(self, route: ForSession, ask: Ask) -> PageResponse:
         cookie = self._kit.cookie(ask, cookies.SESSION)

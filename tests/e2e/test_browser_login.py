@@ -21,6 +21,7 @@ async def set_up_app(tab: Page) -> Authenticator:
     phone = Authenticator.from_uri(await link.get_attribute("href") or "")
     await tab.get_by_label("Six-digit code").fill(phone.code())
     await press(tab, "Continue")
+    await expect(tab.locator(".codes li")).to_have_count(10)
     codes = await tab.locator(".codes li").all_inner_texts()
     await tab.get_by_label("Type one of the codes").fill(codes[4])
     await press(tab, "Finish")

@@ -98,7 +98,8 @@ async def test_who_has_no_factor_is_shown_what_to_do_first(browser: Browser) -> 
         await browser.fill(await browser.get("/+auth/add"), "/+auth/add/start", name="Phone")
     )
     world = browser.site.world
-    codes = await browser.fill(offer, "/+auth/add", code=phone_in(offer).code(world.clock()))
+    code = phone_in(offer).code(world.clock())
+    codes = await browser.follow(await browser.fill(offer, "/+auth/add", code=code))
     done = await browser.fill(codes, "/+auth/add/recovery", saved="yes")
     assert names(await browser.follow(done))[0] == "Phone"
 
@@ -139,7 +140,8 @@ async def new_codes(browser: Browser, person: Person) -> Page:
     """Show a factor for new codes; the page with them."""
     world = browser.site.world
     form = await browser.get("/+auth/recovery")
-    return await browser.fill(form, "/+auth/recovery", code=world.code(person))
+    page = await browser.fill(form, "/+auth/recovery", code=world.code(person))
+    return await browser.follow(page) if page.status == 303 else page
 
 
 async def test_recovery_codes_take_a_factor_of_their_own(
@@ -156,9 +158,8 @@ async def test_recovery_codes_take_a_factor_of_their_own(
         assert shown_codes(page) == []
         assert page.form("/+auth/recovery").fields["kind"] == "totp"
     assert (await browser.post("/+auth/recovery", form.form("/+auth/recovery").fields)).alert
-    for path in ("/+auth/add/codes", "/+auth/add/recovery"):
-        shown = await browser.post(path, form.form("/+auth/recovery").fields)
-        assert (shown.status, shown_codes(shown)) == (403, []), path
+    shown = await browser.post("/+auth/add/recovery", form.form("/+auth/recovery").fields)
+    assert (shown.status, shown_codes(shown)) == (403, [])
     assert len(shown_codes(await new_codes(browser, alice))) == 10
 
 
@@ -203,6 +204,7 @@ async def test_codes_on_a_lost_page_are_asked_after_until_they_are_confirmed(
     assert links["Later"] == "/simple/"
     asked = await other.get(links["I have them"])
     instead = {a.text.strip(): a.attributes["href"] for a in asked.markup.all("a")}
+    assert shown_codes(asked) == [], "another browser"
     assert instead["Make new codes instead"] == "/+auth/recovery"
     again = await new_codes(other, alice)
     assert len(shown_codes(again)) == 10
@@ -212,16 +214,50 @@ async def test_codes_on_a_lost_page_are_asked_after_until_they_are_confirmed(
     assert (await new_browser().log_in(alice, next="/simple/")).goes_to == "/simple/"
 
 
-async def test_a_reload_of_the_page_with_the_codes_makes_no_others(
-    browser: Browser, alice: Person
+async def test_new_codes_are_shown_again_until_they_are_confirmed(
+    browser: Browser, alice: Person, world: World
 ) -> None:
+    """By a reload, the way back, an empty form; later for a factor; never after Finish."""
     await browser.log_in(alice)
-    form = (await browser.get("/+auth/recovery")).form("/+auth/recovery")
-    sent = {**form.fields, "code": browser.site.world.code(alice)}
-    shown = await browser.post(form.action, sent)
-    again = await browser.post(form.action, sent)
-    assert (again.status, again.reason) == (403, "csrf")
-    assert (await use_code(browser, shown_codes(shown)[0])).status == 303
+    page = await new_codes(browser, alice)
+    codes = shown_codes(page)
+    assert len(codes) == 10
+    again = await browser.get("/+auth/add/recovery")
+    empty = await browser.fill(again, "/+auth/add/recovery")
+    assert (empty.status, empty.alert) == (400, Refusal(Slug.RECOVERY_UNCONFIRMED).text)
+    assert shown_codes(again) == shown_codes(empty) == codes
+    world.clock.turn(world.limits.step_up + 1)
+    locked = await browser.get("/+auth/add/recovery")
+    assert (locked.status, shown_codes(locked)) == (200, [])
+    links = {a.text.strip(): a.attributes["href"] for a in locked.markup.all("a")}
+    asked = await browser.get(links["Show the codes again"])
+    back = await browser.fill(asked, "/+auth/confirm", code=world.code(alice))
+    assert shown_codes(await browser.follow(back)) == codes
+    await browser.log_in(alice)
+    assert shown_codes(await browser.get("/+auth/add/recovery")) == codes, "the same browser"
+    await browser.fill(await browser.get("/+auth/add/recovery"), "/+auth/add/recovery", saved="yes")
+    assert (await browser.get("/+auth/add/recovery")).goes_to == "/+auth/"
+    assert (await use_code(browser, codes[0])).status == 303
+
+
+async def test_new_codes_are_not_shown_for_ever(
+    browser: Browser, alice: Person, world: World
+) -> None:
+    """Neither going on with the session nor another offer prolongs it, or ends it early."""
+    await browser.log_in(alice)
+    codes = shown_codes(await new_codes(browser, alice))
+    form = await browser.get("/+auth/add")
+    await browser.fill(form, "/+auth/add/start", name="Tablet")
+    assert shown_codes(await browser.get("/+auth/add/recovery")) == codes
+    world.clock.turn(world.limits.enrolling - 60)
+    await browser.log_in(alice)
+    assert shown_codes(await browser.get("/+auth/add/recovery")) == codes
+    world.clock.turn(61)
+    await browser.log_in(alice)
+    page = await browser.get("/+auth/add/recovery")
+    assert (page.status, shown_codes(page)) == (200, [])
+    done = await browser.fill(page, "/+auth/add/recovery", code=codes[1])
+    assert done.goes_to == "/+auth/?done=codes", "they count as long as nothing replaces them"
 
 
 async def test_three_codes_left_are_warned_of(browser: Browser, alice: Person) -> None:

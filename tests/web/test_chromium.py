@@ -109,7 +109,7 @@ async def test_an_app_and_two_keys_each_let_in_and_one_is_removed(
     person = Person("bob", phone=Phone(uri))
     await tab.get_by_label("Six-digit code").fill(world.code(person))
     await press(tab, "Continue")
-    codes = await tab.locator(".codes li").all_inner_texts()
+    codes = await shown_codes(tab)
     async with tab.expect_download() as download:
         await tab.get_by_role("link", name="Download as text").click()
     saved = await (await download.value).path()
@@ -212,12 +212,60 @@ async def test_the_button_takes_the_question_over_from_the_suggestions(
 # -- recovery codes ----------------------------------------------------------------------------
 
 
+async def shown_codes(tab: Page) -> list[str]:
+    await expect(tab.locator(".codes li")).to_have_count(10)
+    return await tab.locator(".codes li").all_inner_texts()
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
+async def test_nothing_is_lost_at_the_recovery_codes(
+    browser_program: Browser, site: Site, world: World, scripts: bool
+) -> None:
+    """Reload, back and forward, an empty form, a closed tab, two tabs."""
+    context = await browser_program.new_context(base_url=site.public, java_script_enabled=scripts)
+    tab = await context.new_page()
+    await give_password(tab, "bob")
+    await press(tab, "Continue")
+    link = tab.get_by_role("link", name="Open in an app", include_hidden=True)
+    person = Person("bob", phone=Phone(await link.get_attribute("href") or ""))
+    await tab.get_by_label("Six-digit code").fill(world.code(person))
+    await press(tab, "Continue")
+    codes = await shown_codes(tab)
+    await expect(tab.get_by_text("switched on when you press Finish")).to_be_visible()
+    await tab.reload()
+    assert await shown_codes(tab) == codes
+    await tab.go_back()
+    await tab.go_forward()
+    assert await shown_codes(tab) == codes
+    await press(tab, "Finish")
+    await expect(tab.get_by_role("alert")).to_contain_text("Nothing says yet")
+    assert await shown_codes(tab) == codes
+    await tab.reload()
+    assert await shown_codes(tab) == codes
+
+    await tab.close()
+    tab, other = await context.new_page(), await context.new_page()
+    await give_password(tab, "bob")
+    for one in (tab, other):
+        await one.goto("/+auth/enrol")
+        await one.get_by_role("link", name="Go on where you stopped").click()
+        assert await shown_codes(one) == codes
+    await tab.get_by_label("Type one of the codes").fill(codes[4].lower())
+    await press(tab, "Finish")
+    await expect(tab.get_by_role("heading", name="Security", exact=True)).to_be_visible()
+    await press(other, "Finish")
+    await expect(other.get_by_role("status")).to_contain_text("logged in already")
+    await expect(other.get_by_text("10 codes left")).to_be_visible()
+    await tab.go_back()
+    await expect(tab.get_by_role("heading", name="Security", exact=True)).to_be_visible()
+
+
 async def make_codes(tab: Page, person: Person, world: World) -> list[str]:
     await log_in(tab, person, world)
     await tab.get_by_role("link", name="Make new codes").click()
     await tab.get_by_label("One-time code").fill(world.code(person))
     await press(tab, "Show new codes")
-    return await tab.locator(".codes li").all_inner_texts()
+    return await shown_codes(tab)
 
 
 async def test_recovery_codes_are_copied_by_a_button(
@@ -270,7 +318,8 @@ async def test_new_codes_that_were_not_confirmed_are_asked_after(
     codes = await make_codes(tab, alice, world)
     await tab.goto("/+auth/")
     await expect(tab.get_by_text("new recovery codes are not confirmed")).to_be_visible()
-    await tab.get_by_role("link", name="I have them").click()
+    await tab.get_by_role("link", name="Go on where you stopped").click()
+    assert await shown_codes(tab) == codes
     await tab.get_by_label("Type one of the codes").fill(codes[2].lower())
     await press(tab, "Finish")
     await expect(tab.get_by_role("status")).to_contain_text("recovery codes are confirmed")

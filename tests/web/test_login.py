@@ -132,7 +132,7 @@ async def enrol(browser: Browser, user: str) -> tuple[Page, Phone]:
     phone = Phone(uri)
     browser.site.world.clock.turn(30)
     code = phone.code(browser.site.world.clock())
-    return await browser.fill(offer, "/+auth/enrol", code=code), phone
+    return await browser.follow(await browser.fill(offer, "/+auth/enrol", code=code)), phone
 
 
 def shown_codes(page: Page) -> list[str]:
@@ -155,20 +155,70 @@ async def test_the_tick_finishes_too_and_nothing_at_all_does_not(browser: Browse
     page = await browser.fill(codes, "/+auth/enrol/recovery")
     assert page.status == 400
     assert page.alert == Refusal(Slug.RECOVERY_UNCONFIRMED).text
-    assert shown_codes(page) == [], "shown once"
+    assert shown_codes(page) == shown_codes(codes)
     last = await browser.fill(page, "/+auth/enrol/recovery", saved="yes")
     assert last.goes_to == "/somewhere"
 
 
-async def test_a_lost_page_gets_fresh_codes_and_the_lost_ones_are_void(browser: Browser) -> None:
-    codes, _ = await enrol(browser, "bob")
-    page = await browser.get("/+auth/enrol/recovery")
-    fresh = await browser.fill(page, "/+auth/enrol/codes")
-    assert set(shown_codes(fresh)).isdisjoint(shown_codes(codes))
-    stale = await browser.fill(fresh, "/+auth/enrol/recovery", code=shown_codes(codes)[0])
-    assert stale.status == 400
-    last = await browser.fill(fresh, "/+auth/enrol/recovery", code=shown_codes(fresh)[0])
+async def test_the_codes_are_shown_until_they_are_confirmed(browser: Browser) -> None:
+    """A reload, the way back, an empty form, a code typed twice: the same codes, which count."""
+    codes, phone = await enrol(browser, "bob")
+    assert "switched on when you press Finish" in codes.text
+    again = await browser.get("/+auth/enrol/recovery")
+    back = await browser.get("/+auth/enrol")
+    links = {a.text.strip(): a.attributes["href"] for a in back.markup.all("a")}
+    gone_on = await browser.get(links["Go on where you stopped"])
+    token = browser.site.pages()._kit.tokens.make(browser.cookies[PENDING], "/+auth/enrol")
+    code = phone.code(browser.site.world.clock())
+    twice = await browser.post("/+auth/enrol", {"form_token": token, "code": code})
+    empty = await browser.fill(again, "/+auth/enrol/recovery")
+    pages = [again, gone_on, await browser.follow(twice), empty]
+    assert [shown_codes(page) for page in pages] == [shown_codes(codes)] * 4
+    wrong = await browser.fill(again, "/+auth/enrol/recovery", code="AAAA")
+    assert wrong.alert == Refusal(Slug.RECOVERY_UNCONFIRMED, typed="yes").text
+    last = await browser.fill(codes, "/+auth/enrol/recovery", code=shown_codes(codes)[0])
     assert last.status == 303
+    for end in ("", "/recovery", "/key"):
+        assert (await browser.get(f"/+auth/enrol{end}")).goes_to == "/+auth/?done=already"
+    other = await browser.fill(again, "/+auth/enrol/recovery", saved="yes")
+    assert other.goes_to == "/+auth/?done=already", "the other tab"
+
+
+async def test_a_set_up_goes_on_at_the_next_login_in_the_same_browser(
+    browser: Browser, new_browser: NewBrowser
+) -> None:
+    codes, _ = await enrol(browser, "bob")
+    door = await browser.get("/+auth/login")
+    assert "Go on where you stopped" in door.text
+    assert (await browser.give_password("bob")).goes_to == "/+auth/enrol"
+    assert "Go on where you stopped" in (await browser.get("/+auth/enrol")).text
+    page = await browser.get("/+auth/enrol/recovery")
+    assert shown_codes(page) == shown_codes(codes)
+    thief = new_browser()
+    assert "Go on where you stopped" not in (await thief.get("/+auth/login")).text
+    await thief.follow(await thief.give_password("bob"))
+    assert (await thief.get("/+auth/enrol/recovery")).goes_to == "/+auth/enrol"
+    assert (await browser.fill(page, "/+auth/enrol/recovery", saved="yes")).status == 303
+
+
+async def test_nobody_goes_on_with_the_set_up_of_another_person(browser: Browser) -> None:
+    await enrol(browser, "bob")
+    assert (await browser.give_password("carol")).goes_to == "/+auth/enrol"
+    assert "Go on where you stopped" not in (await browser.get("/+auth/enrol")).text
+    assert (await browser.get("/+auth/enrol/recovery")).goes_to == "/+auth/enrol"
+
+
+async def test_a_second_qr_code_is_said_to_be_another(browser: Browser, world: World) -> None:
+    begin = await browser.follow(await browser.give_password("bob"))
+    first = await browser.follow(await browser.fill(begin, "/+auth/enrol/start", name="Phone"))
+    second = await browser.follow(await browser.fill(begin, "/+auth/enrol/start", name="Phone"))
+    world.clock.turn(30)
+    code = phone_in(first).code(world.clock())
+    page = await browser.fill(first, "/+auth/enrol", code=code)
+    assert (page.status, page.alert) == (400, Refusal(Slug.OFFER_REPLACED).text)
+    assert phone_in(page).uri == phone_in(second).uri
+    code = phone_in(page).code(world.clock())
+    assert (await browser.fill(page, "/+auth/enrol", code=code)).goes_to == "/+auth/enrol/recovery"
 
 
 async def test_the_codes_can_be_kept_as_a_file(browser: Browser) -> None:
@@ -229,7 +279,8 @@ async def test_an_invitation_lets_one_person_set_up_once(
     assert first.goes_to == "/+auth/enrol"
     begin = await browser.follow(first)
     offer = await browser.follow(await browser.fill(begin, "/+auth/enrol/start", name="Phone"))
-    codes = await browser.fill(offer, "/+auth/enrol", code=phone_in(offer).code(world.clock()))
+    code = phone_in(offer).code(world.clock())
+    codes = await browser.follow(await browser.fill(offer, "/+auth/enrol", code=code))
     last = await browser.fill(codes, "/+auth/enrol/recovery", saved="yes")
     assert last.goes_to == "/+auth/"
     again = await open_invitation(new_browser(), path, "bob")

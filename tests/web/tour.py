@@ -91,7 +91,9 @@ class Tour:
         seen["first key"] = await bob.get("/+auth/enrol/key")
         self.world.clock.turn(30)
         code = phone_in(offer).code(self.world.clock())
-        seen["codes"] = await bob.fill(offer, "/+auth/enrol", code=code)
+        seen["codes"] = await bob.follow(await bob.fill(offer, "/+auth/enrol", code=code))
+        seen["codes wait"] = await bob.get("/+auth/enrol")
+        seen["set-up waits"] = await bob.get("/+auth/login")
         seen["codes not confirmed"] = await bob.fill(seen["codes"], "/+auth/enrol/recovery")
 
     async def _second_factor(self) -> None:
@@ -132,15 +134,16 @@ class Tour:
         seen["new codes"] = form = await alice.get("/+auth/recovery")
         code = self.world.code(self.person)
         seen["codes refused"] = await alice.fill(form, "/+auth/recovery", code="")
-        seen["codes made"] = made = await alice.fill(form, "/+auth/recovery", code=code)
+        await alice.fill(form, "/+auth/recovery", code=code)
+        seen["codes made"] = made = await alice.get("/+auth/add/recovery")
         seen["codes on a lost page"] = await alice.get("/+auth/?next=/simple/")
-        seen["codes to confirm"] = await alice.get("/+auth/add/recovery")
         refused = await alice.fill(made, "/+auth/add/recovery", code="AAAA")
         seen["codes to confirm, refused"] = refused
 
     async def _stale(self) -> None:
         alice, seen = self.alice, self.seen
         self.world.clock.turn(self.world.limits.step_up + 1)
+        seen["codes to confirm"] = await alice.get("/+auth/add/recovery")
         seen["needs step-up"] = away = await alice.get("/+auth/add")
         seen["step-up"] = form = await alice.follow(away)
         wrong = wrong_code(self.person, self.world.clock())

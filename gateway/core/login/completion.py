@@ -8,7 +8,7 @@ from gateway.core.accounts.records import Account, Recovery
 from gateway.core.audit.events import Event
 from gateway.core.errors import Refusal, Slug
 from gateway.core.login.browser import Entering, invitation_needed
-from gateway.core.login.drafts import Draft, Drafts
+from gateway.core.login.drafts import Draft, Drafts, DraftState, codes_of
 from gateway.core.login.in_request import renewed
 from gateway.core.login.models import Caller, Passed, Pending, Session
 from gateway.core.login.services import Services
@@ -20,7 +20,7 @@ class Enrolled:
     """How far an enrolment has come after a step.
 
     kind: what is set up, a kind of factor.
-    codes: recovery codes to show now, once; then `finish` completes the enrolment. Empty:
+    codes: recovery codes to show now; then `finish` completes the enrolment. Empty:
         it is complete.
     passed: the login, where the enrolment was part of one and is complete.
     cookie: the new session cookie's value, where a session goes on under a new id.
@@ -69,7 +69,9 @@ class Completing:
         proven = replace(who, proved_at=now, factor=draft.kind) if first else who
         return Enrolled(draft.kind, cookie=await renewed(self._services, proven, epoch))
 
-    async def replace_codes(self, who: Session, digests: tuple[str, ...], caller: Caller) -> str:
+    async def replace_codes(
+        self, who: Session, codes: tuple[str, ...], digests: tuple[str, ...], caller: Caller
+    ) -> str:
         """New recovery codes in place of the old, in one write; the new session cookie's value.
 
         They wait for `confirm_codes` only to be sure they were saved: somebody who loses the page
@@ -88,10 +90,12 @@ class Completing:
 
         await self._services.accounts.change(who.user_id, who.user, work, now=now)
         await self._codes_made(who, caller)
+        shown = Draft("recovery", "", DraftState.CODES, codes=digests, plain=codes)
+        await self._drafts.put(who.user_id, codes_of(who), shown)
         return await renewed(self._services, who, who.epoch + 1)
 
     async def confirm_codes(self, who: Session) -> str:
-        """The codes in force are saved; the new session cookie's value.
+        """The codes in force are saved, and shown no more; the new session cookie's value.
 
         Raises:
             Refusal: `enrolment_expired`.
@@ -104,6 +108,7 @@ class Completing:
         await self._services.accounts.change(
             who.user_id, who.user, work, now=self._services.clock()
         )
+        await self._drafts.burn(who.user_id, codes_of(who))
         return await renewed(self._services, who, who.epoch)
 
     def check_invitation(self, who: Pending | Session, account: Account) -> None:

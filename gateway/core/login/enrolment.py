@@ -14,7 +14,7 @@ from gateway.core.crypto.signing import token
 from gateway.core.errors import Refusal, Slug
 from gateway.core.login.browser import Entering
 from gateway.core.login.completion import Completing, Enrolled
-from gateway.core.login.drafts import Draft, Drafts, DraftState
+from gateway.core.login.drafts import Draft, DraftState
 from gateway.core.login.models import Caller, Pending, Session, Step
 from gateway.core.login.services import Services
 from gateway.core.wording import in_words
@@ -26,12 +26,14 @@ __all__ = ["Enrolled", "Enrolling", "TotpOffer"]
 class TotpOffer:
     """What the person puts into an authenticator app.
 
-    secret: base32, 32 characters. uri: otpauth://totp/… (Key URI Format).
+    secret: base32, 32 characters. uri: otpauth://totp/… (Key URI Format). mark: tells this offer
+    from others, and nothing of the secret.
     """
 
     name: str
     secret: str = field(repr=False)
     uri: str = field(repr=False)
+    mark: str = ""
 
 
 class Enrolling:
@@ -44,7 +46,7 @@ class Enrolling:
 
     def __init__(self, parts: Services, entering: Entering) -> None:
         self._services = parts
-        self._drafts = Drafts(parts.store, parts.ring, parts.clock, parts.limits.enrolling)
+        self._drafts = parts.drafts
         self._completing = Completing(parts, entering, self._drafts)
 
     async def totp(self, who: Pending | Session, name: str) -> TotpOffer:
@@ -54,25 +56,31 @@ class Enrolling:
             Refusal: `name_taken`, `unusable_label`, `too_many_factors`, `step_up_required`,
                 `invite_required`, `invite_invalid`.
         """
-        draft = await self._offer(who, "totp", name)
-        return TotpOffer(draft.name, draft.state, draft.shown)
+        return self._totp(await self._offer(who, "totp", name))
 
     async def offered(self, who: Pending | Session) -> TotpOffer | None:
         """The secret on offer, to show the page again; None where there is none."""
         draft = await self._offered(who, "totp")
-        return None if draft is None else TotpOffer(draft.name, draft.state, draft.shown)
+        return None if draft is None else self._totp(draft)
 
-    async def confirm_totp(self, who: Pending | Session, code: str, caller: Caller) -> Enrolled:
+    async def confirm_totp(
+        self, who: Pending | Session, code: str, caller: Caller, *, mark: str = ""
+    ) -> Enrolled:
         """Confirm the secret on offer with a code.
+
+        Args:
+            mark: of the offer the code was typed for, "" where nobody kept it.
 
         Raises:
             Refusal: `otp_invalid`, `clock_off` (with {offset}, "about 2 minutes slow"),
-                `enrolment_expired`.
+                `offer_replaced`, `enrolment_expired`.
         """
         self._may(who)
         draft = await self._offered(who, "totp")
         if draft is None:
             raise Refusal(Slug.ENROLMENT_EXPIRED)
+        if mark and mark != self._totp(draft).mark:
+            raise Refusal(Slug.OFFER_REPLACED)
         try:
             device = await self._confirmed(who, draft, code)
         except ClockOff as off:
@@ -101,7 +109,7 @@ class Enrolling:
             device = await self._confirmed(who, draft, answer)
         except WrongAnswer:
             raise Refusal(Slug.KEY_REFUSED) from None
-        return await self._advance(who, draft, device, caller)
+        return await self._advance(who, draft, device, caller, burnt=True)
 
     async def recovery(self, who: Session, caller: Caller) -> Enrolled:
         """New recovery codes, for a person who has factors; the old ones end at once.
@@ -111,20 +119,8 @@ class Enrolling:
         self._may_begin(who)
         await self._services.throttle.change(who.user_id)
         codes, digests = self._issued(who)
-        cookie = await self._completing.replace_codes(who, digests, caller)
+        cookie = await self._completing.replace_codes(who, codes, digests, caller)
         return Enrolled("recovery", codes=codes, cookie=cookie)
-
-    async def unfinished(self, who: Pending | Session) -> bool:
-        """Whether recovery codes wait for `finish`."""
-        return await self._waiting(who) is not None or not (await self._recovery(who)).confirmed
-
-    async def shown_again(self, who: Pending | Session) -> Enrolled:
-        """Fresh recovery codes in place of those that wait for `finish` (a page lost)."""
-        self._may_begin(who)
-        draft = await self._waiting(who)
-        if draft is None:
-            raise Refusal(Slug.ENROLMENT_EXPIRED)
-        return await self._with_codes(who, draft)
 
     async def finish(
         self, who: Pending | Session, caller: Caller, *, code: str = "", saved: bool = False
@@ -141,7 +137,8 @@ class Enrolling:
         digests = draft.codes if draft else present.codes
         typed = bool(code) and self._codes.matches(who.user_id, code, digests) is not None
         if not typed and not saved:
-            raise Refusal(Slug.RECOVERY_UNCONFIRMED)
+            detail: dict[str, str] = {"typed": "yes"} if code else {}
+            raise Refusal(Slug.RECOVERY_UNCONFIRMED, retry_after=None, **detail)
         if draft is not None:
             return await self._completing.commit(who, draft, caller)
         assert isinstance(who, Session), "only who has a factor has recovery codes"
@@ -208,14 +205,27 @@ class Enrolling:
         )
 
     async def _advance(
-        self, who: Pending | Session, draft: Draft, device: Device, caller: Caller
+        self,
+        who: Pending | Session,
+        draft: Draft,
+        device: Device,
+        caller: Caller,
+        *,
+        burnt: bool = False,
     ) -> Enrolled:
         """Show recovery codes with the first factor, else complete: who has one to show makes
-        new codes by it."""
+        new codes by it. burnt: nobody else can be at this draft any more."""
         confirmed = replace(draft, stage=DraftState.CODES, state="", shown="", device=device)
         if (await self._account(who)).protected:
             return await self._completing.commit(who, confirmed, caller)
-        return await self._with_codes(who, confirmed)
+        codes, digests = self._issued(who)
+        shown = replace(confirmed, codes=digests, plain=codes, until=0.0)
+        # A double click is two forms: the codes of the first are on the way to be saved.
+        if burnt:
+            await self._drafts.put(who.user_id, who.id, shown)
+        elif not await self._drafts.advance(who.user_id, who.id, draft, shown):
+            raise Refusal(Slug.ENROLMENT_EXPIRED)
+        return Enrolled(draft.kind, codes=codes)
 
     async def _waiting(self, who: Pending | Session) -> Draft | None:
         """The draft whose codes wait for `finish`."""
@@ -230,10 +240,9 @@ class Enrolling:
         codes = self._codes.issue(who.user_id, self._services.random)
         return codes, self._codes.digests(who.user_id, codes)
 
-    async def _with_codes(self, who: Pending | Session, draft: Draft) -> Enrolled:
-        codes, digests = self._issued(who)
-        await self._drafts.put(who.user_id, who.id, replace(draft, codes=digests))
-        return Enrolled(draft.kind, codes=codes)
+    def _totp(self, draft: Draft) -> TotpOffer:
+        mark = self._services.ring.digest("offer", draft.state)[:16]
+        return TotpOffer(draft.name, draft.state, draft.shown, mark)
 
 
 def _offset(seconds: float) -> str:

@@ -16,6 +16,7 @@ from gateway.core.login.enrolment import Enrolling
 from gateway.core.login.in_request import AtOnce
 from gateway.core.login.self_service import Manage
 from gateway.core.login.services import Services
+from gateway.core.login.unfinished import Unfinished
 from gateway.core.store import Key
 
 SWEEP_EVERY: Final = 300.0
@@ -29,6 +30,7 @@ class Flow:
     entering, passkeys: logins in a browser. at_once: proofs that come with the act.
     earned: what a login leaves behind, sessions and verified credentials.
     enrolling: setting up factors, before or after a login is complete.
+    unfinished: what of that waits to go on.
     manage: everything on the security pages. approving: command-line logins that wait for a word
     in the browser.
     """
@@ -43,6 +45,7 @@ class Flow:
         self.at_once: Final = AtOnce(services)
         self.earned: Final = Earned(services)
         self.enrolling: Final = Enrolling(services, self.entering)
+        self.unfinished: Final = Unfinished(services, self.entering)
         self.manage: Final = Manage(services)
         self.approving: Final = Approving(services)
 

@@ -8,6 +8,7 @@ from gateway.core.accounts.records import Account
 from gateway.core.audit.events import Event
 from gateway.core.errors import Refusal, Slug
 from gateway.core.login.browser import invitation_needed, may_lack_factor
+from gateway.core.login.drafts import codes_of
 from gateway.core.login.models import Caller, Pending, Session, Verified
 from gateway.core.login.services import Services
 from gateway.core.upstream import Issued
@@ -154,13 +155,14 @@ async def renewed(parts: Services, session: Session, epoch: int) -> str:
     Raises:
         Refusal: `pending_expired` where it ended meanwhile.
     """
-    cookie = await parts.sessions.replace(
+    opening = await parts.sessions.replace(
         session, proved_at=session.proved_at, factor=session.factor, epoch=epoch
     )
-    if cookie is None:
+    if opening is None:
         raise Refusal(Slug.PENDING_EXPIRED)
     if epoch != session.epoch:
         await parts.devices.sweep(session.user_id)
+    await handed_over(parts, session, opening.session)
     await parts.credentials.renew(
         session.user_id,
         session.holds,
@@ -168,4 +170,11 @@ async def renewed(parts: Services, session: Session, epoch: int) -> str:
         factor=session.factor,
         epoch=epoch,
     )
-    return cookie
+    return opening.cookie
+
+
+async def handed_over(parts: Services, before: Pending | Session, after: Pending | Session) -> None:
+    """Let what was begun on a login or session go on under the one that follows it."""
+    if after.epoch == before.epoch:  # else it was begun for an account that has changed
+        await parts.drafts.move(before.user_id, before.id, after.id)
+    await parts.drafts.move(before.user_id, codes_of(before), codes_of(after))

@@ -14,6 +14,7 @@ from gateway.core.login.approvals import Approvals
 from gateway.core.login.challenges import Challenges
 from gateway.core.login.credentials import Credentials
 from gateway.core.login.devices import Devices
+from gateway.core.login.drafts import Drafts
 from gateway.core.login.models import FlowLimits
 from gateway.core.login.pending import PendingLogins
 from gateway.core.login.sessions import LINGER, Sessions
@@ -46,6 +47,7 @@ class Services:
     approvals: Approvals
     challenges: Challenges
     tokens: Tokens
+    drafts: Drafts
 
     async def reachable(self) -> None:
         """Touch the store, as a health check wants it.
@@ -106,4 +108,5 @@ def assemble(
         approvals=Approvals(store, ring, clock, random, limits.approval),
         challenges=Challenges(store, ring, clock, random, limits.challenge),
         tokens=Tokens(store, ring, audit, notifier, clock, random, limits.tokens),
+        drafts=Drafts(store, ring, clock, limits.enrolling),
     )

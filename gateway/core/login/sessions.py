@@ -127,16 +127,20 @@ class Sessions:
         await self._touch(key, record, session, sealed)
         return replace(session, upstream=held.session)
 
+    def is_fresh(self, session: Session) -> bool:
+        """Whether a second factor was shown on it within `limits.step_up`."""
+        old = self._clock() - session.proved_at > self._limits.step_up
+        return not old and session.factor != BY_DEVICE
+
     def check_fresh(self, session: Session) -> None:
         """Raises Refusal `step_up_required` where the proof of a session is too old for changes,
         or none was shown: a remembered device brings that of an earlier login."""
-        old = self._clock() - session.proved_at > self._limits.step_up
-        if old or session.factor == BY_DEVICE:
+        if not self.is_fresh(session):
             raise Refusal(Slug.STEP_UP_REQUIRED, max_age=in_words(self._limits.step_up))
 
     async def replace(
         self, session: Session, *, proved_at: float, factor: str, epoch: int
-    ) -> str | None:
+    ) -> Opening | None:
         """The same session under a new id; None where it ended meanwhile."""
         if not await self._store.delete(_key(session)):
             return None
@@ -153,7 +157,7 @@ class Sessions:
         )
         await self._store.transact([opening.record])
         await self.opened(opening)
-        return opening.cookie
+        return opening
 
     async def end(self, user_id: str, id: str) -> bool:
         return await self._store.delete(Key("session", user_id, id))

@@ -47,6 +47,7 @@ DONE: Final = {
     "others": "All other sessions have ended.",
     "forgotten": "The device is no longer remembered.",
     "remembered": "This device is remembered.",
+    "already": "You are logged in already.",
 }
 
 
@@ -58,6 +59,7 @@ def done(key: str) -> str:
 async def overview(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     seen = await kit.flow.manage.overview(session, device_cookie=kit.cookie(ask, cookies.DEVICE))
     due = seen.required_from
+    unsaved = await kit.flow.unfinished.unsaved(session)
     return kit.page(
         ask,
         "overview.html",
@@ -65,6 +67,8 @@ async def overview(kit: Kit, ask: Ask, session: Session) -> PageResponse:
         where=WHERE,
         add=enrolment.ADD,
         seen=seen,
+        unsaved=unsaved,
+        begun=await kit.flow.unfinished.begun(session),
         next=ask.next(),
         sessions=sorted(seen.sessions, key=lambda row: (not row.current, -row.last_seen)),
         said=DONE.get(ask.asked("done"), ""),
@@ -121,14 +125,15 @@ async def recovery(kit: Kit, ask: Ask, session: Session) -> PageResponse:
         if refusal.slug in second_factor.AGAIN:
             return await _recovery_form(kit, ask, session, refusal)
         raise
-    ask = replace(ask, bound_to=cookie)
     renewed = await kit.flow.earned.session(cookie)
     try:
         if renewed is None:
             raise Refusal(Slug.PENDING_EXPIRED)
         made = await kit.flow.enrolling.recovery(renewed, ask.caller)
     except Refusal as refusal:  # the session goes on under its new id all the same
-        again = await _recovery_form(kit, ask, renewed or session, refusal)
+        again = await _recovery_form(
+            kit, replace(ask, bound_to=cookie), renewed or session, refusal
+        )
         return again.plus(*set_cookies(kit.jar.set(cookies.SESSION, cookie)))
     return await enrolment.after(kit, ask, renewed, made)
 

@@ -1,13 +1,12 @@
 """Setting up an authenticator app and recovery codes, within a login or on a session.
 
 The same steps under two addresses: /+auth/enrol for a login that has no second factor yet,
-/+auth/add for a person who is logged in. Recovery codes are answered to the form that earned
-them and never again: they are stored only as keyed hashes.
+/+auth/add for a person who is logged in. Every step answers a form by leading to a page that can
+be looked at again: a reload, the way back, another tab lose nothing.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 from urllib.parse import quote
 
@@ -16,7 +15,8 @@ from gateway.core.http import cookies
 from gateway.core.http.facts import Field
 from gateway.core.login.enrolment import Enrolled, TotpOffer
 from gateway.core.login.models import Pending, Session
-from gateway.core.urls import ENROL, OVERVIEW, PREFIX
+from gateway.core.login.unfinished import UnsavedCodes
+from gateway.core.urls import ENROL, OVERVIEW, PREFIX, step_up_for
 from gateway.web import rendering
 from gateway.web.context import SEEN, SENT, Ask, Kit
 from gateway.web.responses import CODES, PageResponse, see_other
@@ -26,7 +26,9 @@ ADD: Final = f"{PREFIX}/add"
 RECOVERY: Final = f"{PREFIX}/recovery"
 _USUAL_NAME: Final = "Authenticator app"
 _START_AGAIN: Final = frozenset({Slug.NAME_TAKEN, Slug.UNUSABLE_LABEL, Slug.TOO_MANY_FACTORS})
-_CODE_AGAIN: Final = frozenset({Slug.OTP_INVALID, Slug.CLOCK_OFF})
+_CODE_AGAIN: Final = frozenset(
+    {Slug.OTP_INVALID, Slug.CLOCK_OFF, Slug.FIELD_MISSING, Slug.OFFER_REPLACED}
+)
 
 
 def base(who: Pending | Session) -> str:
@@ -37,7 +39,10 @@ def base(who: Pending | Session) -> str:
 async def show(kit: Kit, ask: Ask, who: Pending | Session) -> PageResponse:
     """The secret on offer, or the page that starts an offer."""
     offer = await kit.flow.enrolling.offered(who)
-    return _start(kit, ask, who) if offer is None else _offer(kit, ask, who, offer)
+    if offer is not None:
+        return _offer(kit, ask, who, offer)
+    waiting = await kit.flow.unfinished.unsaved(who)
+    return _start(kit, ask, who, waits=waiting.device if waiting else "")
 
 
 async def start(kit: Kit, ask: Ask, who: Pending | Session) -> PageResponse:
@@ -60,32 +65,36 @@ async def confirm(kit: Kit, ask: Ask, who: Pending | Session) -> PageResponse:
     try:
         if not code:
             raise Refusal(Slug.FIELD_MISSING, what="The code")
-        enrolled = await kit.flow.enrolling.confirm_totp(who, code, ask.caller)
+        mark = ask.value("offer")
+        enrolled = await kit.flow.enrolling.confirm_totp(who, code, ask.caller, mark=mark)
     except Refusal as refusal:
         offer = await kit.flow.enrolling.offered(who)
-        if offer is not None and refusal.slug in _CODE_AGAIN | {Slug.FIELD_MISSING}:
+        if offer is not None and refusal.slug in _CODE_AGAIN:
             return _offer(kit, ask, who, offer, refusal)
-        if refusal.slug == Slug.ENROLMENT_EXPIRED:
-            return _start(kit, ask, who, error=refusal)
-        raise
+        return await ended(kit, ask, who, refusal)
     return await after(kit, ask, who, enrolled)
 
 
-async def codes_anew(kit: Kit, ask: Ask, who: Pending | Session) -> PageResponse:
-    """Fresh codes for a person who lost the page before finishing.
+async def ended(kit: Kit, ask: Ask, who: Pending | Session, refusal: Refusal) -> PageResponse:
+    """A step of a set-up that is not at this step any more: on to where it is.
 
-    Who has a factor to show makes new ones by it; at the first set-up there is none yet.
+    Raises:
+        Refusal: the same, where it is about something else.
     """
-    if isinstance(who, Session) and await kit.flow.at_once.kinds(who):
-        return see_other(RECOVERY)
-    return await after(kit, ask, who, await kit.flow.enrolling.shown_again(who))
+    if refusal.slug not in (Slug.ENROLMENT_EXPIRED, Slug.FIELD_MISSING):
+        raise refusal
+    waiting = await kit.flow.unfinished.unsaved(who)
+    if waiting is not None and waiting.device:  # the form was sent twice, or in another tab
+        return see_other(f"{base(who)}/recovery")
+    return _start(kit, ask, who, error=Refusal(Slug.ENROLMENT_EXPIRED))
 
 
 async def finish_form(kit: Kit, ask: Ask, who: Pending | Session) -> PageResponse:
-    """The last step without the codes: a reload shows them no second time."""
-    if not await kit.flow.enrolling.unfinished(who):
+    """The last step: the codes, until somebody says that they are saved."""
+    waiting = await kit.flow.unfinished.unsaved(who)
+    if waiting is None:
         return see_other(ENROL if isinstance(who, Pending) else OVERVIEW)
-    return await _codes(kit, ask, who, ())
+    return _codes(kit, ask, who, waiting)
 
 
 async def finish(kit: Kit, ask: Ask, who: Pending | Session) -> PageResponse:
@@ -95,24 +104,22 @@ async def finish(kit: Kit, ask: Ask, who: Pending | Session) -> PageResponse:
             who, ask.caller, code=ask.value("code"), saved=ask.value("saved") == "yes"
         )
     except Refusal as refusal:
-        if refusal.slug == Slug.RECOVERY_UNCONFIRMED:
-            return await _codes(kit, ask, who, (), refusal)
-        raise
+        waiting = await kit.flow.unfinished.unsaved(who)
+        if waiting is not None and refusal.slug == Slug.RECOVERY_UNCONFIRMED:
+            return _codes(kit, ask, who, waiting, refusal)
+        return await ended(kit, ask, who, refusal)
     return await after(kit, ask, who, enrolled)
 
 
 async def after(kit: Kit, ask: Ask, who: Pending | Session, enrolled: Enrolled) -> PageResponse:
-    """What a step led to: codes to show, a login that is complete, or a session renewed."""
+    """Where a step leads: to codes to save, to where a login was meant to go, to the overview."""
     if enrolled.passed is not None:
         return await kit.passed(ask, enrolled.passed)
     renewed: tuple[Field, ...] = ()
     if enrolled.cookie:
         renewed = set_cookies(kit.jar.set(cookies.SESSION, enrolled.cookie))
-        ask = replace(ask, bound_to=enrolled.cookie)
     if enrolled.codes:
-        replaced = enrolled.kind == "recovery"
-        shown = await _codes(kit, ask, who, enrolled.codes, replaced=replaced)
-        return shown.plus(*renewed)
+        return see_other(f"{base(who)}/recovery", *renewed)
     what = "codes" if enrolled.kind == "recovery" else "factor"
     return see_other(f"{OVERVIEW}?done={what}", *renewed)
 
@@ -127,7 +134,10 @@ def _start(
     who: Pending | Session,
     name: str = _USUAL_NAME,
     error: Refusal | None = None,
+    *,
+    waits: str = "",
 ) -> PageResponse:
+    """waits: the name of a device that was connected and whose codes are not saved yet."""
     return kit.page(
         ask,
         "enrol_start.html",
@@ -137,6 +147,7 @@ def _start(
         base=base(who),
         name=name,
         first=isinstance(who, Pending),
+        waits=waits,
     )
 
 
@@ -158,31 +169,27 @@ def _offer(
     )
 
 
-async def _codes(
+def _codes(
     kit: Kit,
     ask: Ask,
     who: Pending | Session,
-    codes: tuple[str, ...],
+    waiting: UnsavedCodes,
     error: Refusal | None = None,
-    *,
-    replaced: bool = False,
 ) -> PageResponse:
-    """replaced: there were codes before, which have ended."""
-    has_factor = isinstance(who, Session) and bool(await kit.flow.at_once.kinds(who))
-    text = "\n".join(
-        [f"Recovery codes for {who.user} at {kit.config.issuer}", "Each works once.", "", *codes]
-    )
+    here = f"{base(who)}/recovery"
+    title = f"Recovery codes for {who.user} at {kit.config.issuer}"
+    text = "\n".join([title, "Each works once.", "", *waiting.codes])
     return kit.page(
         ask,
         "codes.html",
         session=_session(who),
         error=error,
-        script=CODES if codes else "",
-        base=base(who),
+        script=CODES if waiting.codes else "",
         who=who,
-        codes=codes,
-        replaced=replaced,
-        anew=RECOVERY if has_factor else "",
+        waiting=waiting,
+        here=here,
+        again=step_up_for(here) if waiting.locked else "",
+        anew=RECOVERY,
         file="data:text/plain;charset=utf-8," + quote(text + "\n"),
     )
 
@@ -191,9 +198,8 @@ STEPS: Final = (
     ("", show, confirm),
     ("/start", None, start),
     ("/recovery", finish_form, finish),
-    ("/codes", None, codes_anew),
 )
 """The steps by the end of their address: what GET and what POST does."""
 
-FRESH: Final = {"": SEEN, "/start": SENT, "/recovery": frozenset[str](), "/codes": SENT}
+FRESH: Final = {"": SEEN, "/start": SENT, "/recovery": frozenset[str]()}
 """On a session: which of them take a recent second factor."""

@@ -20,8 +20,11 @@ PASSKEY_OPTIONS: Final = f"{PREFIX}/webauthn/login"
 
 
 async def show(kit: Kit, ask: Ask) -> PageResponse:
-    """The form; `?next=` says where to go afterwards."""
-    return form(kit, ask)
+    """The form; `?next=` says where to go afterwards. A set-up that this browser has begun is
+    offered to go on with."""
+    pending = await kit.flow.entering.pending(kit.cookie(ask, cookies.PENDING))
+    begun = pending is not None and bool(await kit.flow.unfinished.begun(pending))
+    return form(kit, ask, waits=pending.user if pending is not None and begun else "")
 
 
 async def submit(kit: Kit, ask: Ask) -> PageResponse:
@@ -44,6 +47,7 @@ async def submit(kit: Kit, ask: Ask) -> PageResponse:
         if refusal.slug in (Slug.PASSWORD_INVALID, Slug.UNUSABLE_NAME):
             return form(kit, ask, user, refusal)
         raise
+    await kit.flow.unfinished.take_over(kit.cookie(ask, cookies.PENDING), begun)
     if begun.step is Step.VERIFY and code:
         return await _with_code(kit, ask, begun, code)
     return await _go_on(kit, ask, begun, user)
@@ -94,8 +98,14 @@ async def _go_on(kit: Kit, ask: Ask, begun: Begun, user: str) -> PageResponse:
     )
 
 
-def form(kit: Kit, ask: Ask, user: str = "", error: Refusal | None = None) -> PageResponse:
-    """The login page; a passkey signs in without a name, except on an invitation."""
+def form(
+    kit: Kit, ask: Ask, user: str = "", error: Refusal | None = None, *, waits: str = ""
+) -> PageResponse:
+    """The login page; a passkey signs in without a name, except on an invitation.
+
+    Args:
+        waits: whose set-up has begun in this browser and can go on.
+    """
     return kit.page(
         ask,
         "login.html",
@@ -107,4 +117,5 @@ def form(kit: Kit, ask: Ask, user: str = "", error: Refusal | None = None) -> Pa
         next=ask.next(),
         user=user,
         invited=bool(ask.tail),
+        waits=waits,
     )

@@ -75,9 +75,9 @@ async def add(kit: Kit, ask: Ask, who: Pending | Session) -> PageResponse:
     try:
         enrolled = await kit.flow.enrolling.confirm_webauthn(who, ask.value("code"), ask.caller)
     except Refusal as refusal:
-        if refusal.slug in (Slug.KEY_REFUSED, Slug.ENROLMENT_EXPIRED):
+        if refusal.slug == Slug.KEY_REFUSED:
             return _form(kit, ask, who, refusal)
-        raise
+        return await enrolment.ended(kit, ask, who, refusal)
     return await enrolment.after(kit, ask, who, enrolled)
 
 

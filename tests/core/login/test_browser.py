@@ -159,8 +159,7 @@ async def test_the_enrolment_step_cannot_be_skipped(world: World) -> None:
     who = await world.pending(begun)
     with pytest.raises(Refusal, match="enrolment_expired"):
         await world.flow.enrolling.finish(who, bob.caller, saved=True)
-    with pytest.raises(Refusal, match="enrolment_expired"):
-        await world.flow.enrolling.shown_again(who)
+    assert await world.flow.unfinished.unsaved(who) is None
 
 
 async def test_an_enrolment_login_is_dead_once_the_person_is_enrolled(world: World) -> None:
