@@ -147,6 +147,11 @@ class Upstream(Protocol):
         """The header fields in which the gateway itself presents a credential."""
         ...
 
+    def renamed(self, facts: Facts) -> Mapping[str, str]:
+        """Header fields to replace so that it takes a token of its own that came by another name
+        than it wants; nothing for most requests."""
+        ...
+
     def with_secret(self, facts: Facts, carrier: Carrier, secret: str) -> Mapping[str, str]:
         """Header fields to replace so that `carrier` carries `secret` instead (a code cut off).
 

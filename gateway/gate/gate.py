@@ -7,6 +7,7 @@ upstream is awaited, and every failure there is a refusal.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -123,6 +124,9 @@ class RuleGate:
     ) -> Plan | Awaitable[Plan]:
         """What a policy means for a request."""
         base = self._base(rule)
+        renamed = self._parts.upstream.renamed(facts)
+        if renamed:
+            base = replace(base, replace=renamed)
         if rule is None and policy is not Policy.PASS and _uploads(facts):
             address = self._parts.upstream.upload_address(facts)
             if address:

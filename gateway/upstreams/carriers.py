@@ -123,9 +123,15 @@ def token_fields(facts: Facts) -> tuple[TokenField, ...]:
         if name not in CREDENTIALS:
             continue
         pair = _pair(name, value)
-        if pair is not None and (looks_like(pair[1]) or pair[0] == TOKEN_USER):
+        if pair is not None and _ours(*pair):
             found.append(TokenField(name, pair[0], pair[1].strip()))
     return tuple(found)
+
+
+def _ours(user: str, secret: str) -> bool:
+    """Whether it is meant for one of ours: whatever comes by the name of all tokens is, but for
+    what devpi-tokens makes."""
+    return looks_like(secret) or (user == TOKEN_USER and not secret.startswith("devpi-"))
 
 
 def _pair(name: str, value: str) -> tuple[str, str] | None:

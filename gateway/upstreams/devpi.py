@@ -7,6 +7,7 @@ or an access token.
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from gateway.core.errors import Refusal, Slug
 from gateway.core.http.cookies import read_set_cookie
 from gateway.core.http.facts import Facts, Field, IPAddress
 from gateway.core.http.path import local_path
+from gateway.core.tokens.macaroon import identifier_of
 from gateway.core.tokens.projects import is_name, normalised, projects_of
 from gateway.core.upstream import (
     Act,
@@ -30,6 +32,7 @@ from gateway.core.upstream import (
 )
 from gateway.upstreams.bodies import FORM, query_value, read_form, read_object, text_of, write_form
 from gateway.upstreams.carriers import (
+    TOKEN_USER,
     basic_field,
     decode_pair,
     encode_pair,
@@ -46,6 +49,9 @@ _JSON: Final = (*_ACCEPT_JSON, ("content-type", "application/json"))
 _HTML: Final = (("accept", "text/html"), ("content-type", FORM))
 # A login token: name and groups in JSON, a moment, 160 bits of signature (itsdangerous).
 _TOKEN: Final = re.compile(r'\[".*\]\.[\w-]{4,16}\.[\w-]{27}', re.ASCII)
+_BASIC: Final = re.compile(r"[Bb]asic ([A-Za-z0-9+/]+=*)")
+_BEARER: Final = re.compile(r"[Bb]earer (devpi-[A-Za-z0-9_-]+)")
+_ACCESS_TOKEN: Final = re.compile(r"devpi-[A-Za-z0-9_-]+", re.ASCII)
 _FRAME: Final = 5  # where "+d" stands in "/user/index/project/version/+d/…".split("/")
 # Styles and scripts of its pages, and its login page.
 _LOOKED_AT: Final = ("+static-", "+theme-static-", "+login", "favicon.ico")
@@ -65,9 +71,9 @@ class Devpi:
         found = []
         for name, value in facts.fields:
             if name == "authorization":
-                found.append(read_authorization(value))
+                found.append(_by_token(value) or read_authorization(value))
             elif name == "x-devpi-auth":
-                found.append(Carrier(name, decode_pair(value)))
+                found.append(_by_token(f"Basic {value}", name) or Carrier(name, decode_pair(value)))
         there, cookie = find_cookie(facts, COOKIE)
         if there:
             found.append(Carrier(f"cookie:{COOKIE}", _ticket(cookie)))
@@ -80,6 +86,14 @@ class Devpi:
 
     def present(self, credential: Credential) -> tuple[Field, ...]:
         return (("X-Devpi-Auth", encode_pair(credential)),)
+
+    def renamed(self, facts: Facts) -> Mapping[str, str]:
+        # devpi-tokens refuses the name that PyPI's clients send.
+        value = facts.first("authorization")
+        found = _by_token(value) if value else None
+        if found is None or found.credential is None or not _basic_pair(value or "")[0]:
+            return {}
+        return {"authorization": basic_field(found.credential)}
 
     def with_secret(self, facts: Facts, carrier: Carrier, secret: str) -> Mapping[str, str]:
         assert carrier.credential is not None
@@ -262,6 +276,30 @@ class Devpi:
     def refusal_fields(self) -> tuple[Field, ...]:
         # devpi-client warns of a reply without it.
         return _API_VERSION
+
+
+def _by_token(value: str, place: str = "authorization") -> Carrier | None:
+    """A token of devpi-tokens that comes without the name of its owner: as Bearer, in the place
+    of the name, or with the name that PyPI's clients send. It says itself whose it is."""
+    bearer = _BEARER.fullmatch(value)
+    user, secret = ("", bearer[1]) if bearer else _basic_pair(value)
+    if user and not secret:
+        user, secret = "", user
+    if user not in ("", TOKEN_USER) or not _ACCESS_TOKEN.fullmatch(secret):
+        return None
+    owner, mark, _ = (identifier_of(secret.removeprefix("devpi-")) or "").rpartition("-")
+    return Carrier(place, Credential(owner, secret)) if mark and owner else None
+
+
+def _basic_pair(value: str) -> tuple[str, str]:
+    """The name and the secret in HTTP Basic, one of which may be missing."""
+    match = _BASIC.fullmatch(value)
+    try:
+        text = base64.b64decode(match[1], validate=True).decode() if match else ""
+    except ValueError:
+        return "", ""
+    user, _, secret = text.partition(":")
+    return user, secret
 
 
 def _project_read(parts: list[str]) -> str | None:

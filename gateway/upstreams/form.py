@@ -75,6 +75,9 @@ class Form:
     def present(self, credential: Credential) -> tuple[Field, ...]:
         return (("Cookie", credential.secret),)
 
+    def renamed(self, facts: Facts) -> Mapping[str, str]:
+        return {}
+
     def with_secret(self, facts: Facts, carrier: Carrier, secret: str) -> Mapping[str, str]:
         raise Refusal(Slug.OTP_INVALID)  # no code fits into an opaque cookie
 

@@ -55,6 +55,9 @@ class Pypiserver:
     def present(self, credential: Credential) -> tuple[Field, ...]:
         return (("Authorization", basic_field(credential)),)
 
+    def renamed(self, facts: Facts) -> Mapping[str, str]:
+        return {}
+
     def with_secret(self, facts: Facts, carrier: Carrier, secret: str) -> Mapping[str, str]:
         assert carrier.credential is not None
         return {"authorization": basic_field(Credential(carrier.credential.user, secret))}

@@ -21,6 +21,7 @@ from gateway.core.upstream import Credential
 from tests.conftest import PYPISERVER_USERS
 from tests.gate.recorder import Recorder
 from tests.gate.served import Served
+from tests.gate.test_other_policies import only
 from tests.support import servers, uploads
 from tests.support.http import Answer, Client, basic, raw
 
@@ -474,3 +475,53 @@ def test_a_token_is_no_password(devpi: Served, person: Person) -> None:
     text = make(devpi, user, password).text
     told = devpi.client().post("/+login", send={"user": user, "password": text})
     assert (told.status, told.slug) == (403, "token_no_login")
+
+
+# -- policies, and the tokens of devpi-tokens -------------------------------------------------
+
+
+def test_where_a_rule_asks_for_a_token_one_passes_and_a_password_does_not(
+    serve: Callable[..., Served], devpi_server: servers.Index
+) -> None:
+    served = serve("devpi", devpi_server.url, tests=None, **only("token"))
+    user = "tokenonly"
+    password = devpi_server.person(user)
+    text = make(served, user, password, actions=["upload", "read"]).text
+    assert upload(served, f"/{user}/dev/", text).status == 200
+    fields = {"Authorization": f"Bearer {text}"}
+    assert served.client().get(f"/{user}/dev/+simple/", fields=fields).status == 200
+    told = upload(served, f"/{user}/dev/", password, user=user)
+    assert (told.status, told.slug) == (401, "second_factor_required")
+    assert "send an API token" in told.text
+    told = served.client().call("DELETE", f"/{user}/dev/foo", fields=fields)
+    assert told.slug == "token_scope"
+
+
+def test_tokens_of_devpi_tokens_in_every_way(
+    serve: Callable[..., Served], devpi_server: servers.Index
+) -> None:
+    served = serve("devpi", devpi_server.url, tests=None, **only("authenticated"))
+    user = "accessed"
+    password = devpi_server.person(user)
+    index = Client(devpi_server.port)
+    json_only = {"Accept": "application/json"}
+    fields = {**json_only, "X-Devpi-Auth": coded(f"{user}:{password}")}
+    made = index.post(f"/{user}/+token-create", send={"allowed": ["pkg_read"]}, fields=fields)
+    assert made.status == 200, made.text
+    theirs = made.json["result"]["token"]
+    assert theirs.startswith("devpi-")
+    ours = make(served, user, password, actions=["read"]).text
+    for text in (theirs, ours):
+        for name, way in WAYS.items():
+            if text == theirs and name in ("without padding", "blanks around", "both", "token"):
+                continue  # devpi does not read these
+            if text == theirs and name == "the user in capitals":
+                continue
+            fields = way(user, text)
+            told = served.client().get(f"/{user}/dev/+simple/", fields=fields)
+            assert told.status == 200, (name, text[:9], told.text)
+    broken = theirs[:-4] + "AAAA"
+    for name in ("Bearer", ":TOKEN", "USER:TOKEN", "__token__:TOKEN"):
+        told = served.client().get(f"/{user}/dev/+simple/", fields=WAYS[name](user, broken))
+        assert told.status in (401, 403), name
+    assert served.client().get(f"/{user}/dev/+simple/").status == 401

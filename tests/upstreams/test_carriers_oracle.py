@@ -14,10 +14,12 @@ from urllib.parse import quote
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from pypiserver.pkg_helpers import guess_pkgname_and_version, normalize_pkgname
 from pyramid.request import Request
 
 from gateway.core.errors import Refusal
 from gateway.core.http.facts import Facts
+from gateway.core.tokens.projects import file_belongs, projects_of
 from gateway.core.upstream import Carrier, Credential, Upstream
 from gateway.upstreams.devpi import Devpi
 from gateway.upstreams.pypiserver import Pypiserver
@@ -185,3 +187,30 @@ def test_a_secret_replaced_is_read_back(place: str, user: str, secret: str) -> N
 
 def _b64(user: str, secret: str) -> str:
     return base64.b64encode(f"{user}:{secret}".encode()).decode()
+
+
+FILE_PARTS = st.sampled_from(
+    [
+        *("foo", "Foo", "foo_bar", "a", "1", "2", "1.0", "0.1a", "1.0.dev1", "+local", "!"),
+        *("-", "-", "-", ".", "_", "py3", "none", "any", "cp311", "win32", "-py3.7", "py2.7"),
+        *(".tar.gz", ".zip", ".tgz", ".whl", ".WHL", ".egg", ".asc", ".win32-py2.7.exe"),
+    ]
+)
+
+
+@given(st.lists(FILE_PARTS, min_size=1, max_size=10).map("".join))
+@example("foo-2-1.0.tar.gz")
+@example("foo-2-1.tar.gz")
+@example("foo-bar-1.0.tar.gz")
+@example("foo-bar-1.0-py3-none-any.whl")
+@example("foo-1.0-1-py3-none-any.whl")
+@example("foo-1.0-py3-none-any.whl.asc")
+@example("foo-1.0-py3.7.egg")
+@settings(max_examples=1000)
+def test_pypiserver_files_no_upload_elsewhere_than_was_judged(filename: str) -> None:
+    """Whatever project a token is for: what the gate lets pass, pypiserver puts there."""
+    guess = guess_pkgname_and_version(filename)
+    filed = Pypiserver().file_project(filename)
+    for project in (*projects_of(filename), *([filed] if filed else [])):
+        if guess is not None and file_belongs(filename, project) and filed in (None, project):
+            assert normalize_pkgname(guess[0]) == project

@@ -61,6 +61,18 @@ def _body(text: str) -> str | None:
     return body if _OURS.search(plain) else None
 
 
+def identifier_of(body: str) -> str | None:
+    """What any macaroon, without a prefix, says whose it is; None for a text that is none."""
+    import pymacaroons
+
+    if len(body) > LONGEST:
+        return None
+    try:
+        return str(pymacaroons.Macaroon.deserialize(body).identifier_bytes.decode())
+    except Exception:  # https://github.com/ecordell/pymacaroons/issues/50
+        return None
+
+
 def read(text: str) -> Macaroon:
     """Take a token apart. Raises NoToken."""
     import pymacaroons
