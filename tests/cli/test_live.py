@@ -210,7 +210,7 @@ def test_nothing_waits_for_ever(gateway: Gateway, monkeypatch: pytest.MonkeyPatc
         port = silent.getsockname()[1]
         began = time.monotonic()
         found = looked(gateway.config, url=f"http://127.0.0.1:{port}")
-        assert time.monotonic() - began < 5, url
+        assert time.monotonic() - began < 60, url
     assert failed(found) == ["index", "passwords"]
     assert "does not answer within" in found["index"].said
 
@@ -264,7 +264,7 @@ def test_serve_says_what_fails_and_serves(gateway: Gateway, tmp_path: Path) -> N
             assert "hint: Start pypiserver" in said
         finally:
             serving.terminate()
-            assert serving.wait(20) == 0
+            assert serving.wait(60) == 0
         assert "starting another" not in (tmp_path / "log").read_text()
 
 

@@ -28,7 +28,7 @@ from tests.contracts.conftest import Clock, Server, free_port, sentinel_group, w
 KEY = Key("kind", "alice", "name")
 
 
-async def refused(store: Store, within: float = 3.0) -> None:
+async def refused(store: Store, within: float = 20.0) -> None:
     """Every kind of call is refused, each in bounded time."""
     calls = {
         "get": lambda: store.get(KEY),
@@ -118,7 +118,7 @@ async def test_a_lock_that_is_not_given_back(sqlite: SqliteStore) -> None:
     start = time.monotonic()
     with pytest.raises(StoreUnavailable, match=r"locked|no answer"):
         await sqlite.put(KEY, b"y")
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 20
     record = await sqlite.get(KEY)
     assert record is not None and record.value == b"x", "reads do not wait for writers"
     other.execute("ROLLBACK")

@@ -90,4 +90,4 @@ def test_what_waits_takes_little_room_and_nobody_else_waits(
             slowest = max(slowest, time.monotonic() - asked)
             time.sleep(0.02)
     assert memory.grown < 100 * MIB
-    assert slowest < 5  # it was 40 where they took no turns
+    assert slowest < 20  # it was 40 where they took no turns

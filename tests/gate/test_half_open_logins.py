@@ -52,7 +52,7 @@ def flood(served: Served) -> None:
     begun = time.monotonic()
     assert half_open(served, "bob") == 303
     assert served.login("bob", "right")
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 60
 
 
 def test_they_fill_no_database_and_go_away(

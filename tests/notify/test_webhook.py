@@ -94,7 +94,7 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
         ([HEAD, b"\r\n"], True),
         ([HEAD + b"Content-Length: 99999999999\r\n\r\n", *[b"x" * 65536] * 400], True),
         ([HEAD + b"Transfer-Encoding: chunked\r\n\r\n", *[b"10000\r\n" + b"x" * 65536] * 9], True),
-        ([b"HTTP/1.1 200", *[b"K"] * 400], False),
+        ([b"HTTP/1.1 200", *[b"K"] * 4000], False),
         ([HEAD, *[b"X-Filler: " + b"x" * 4000 + b"\r\n"] * 400], False),
         ([b"garbage\r\n\r\n"], False),
         ([b""], False),
@@ -126,7 +126,7 @@ async def test_an_answer_costs_little_time_and_memory(
     else:
         with pytest.raises(Undelivered):
             await hook.deliver(LETTER)
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 30
     assert sent < 20_000_000, "an endless body is not read to its end"
     server.close()
 

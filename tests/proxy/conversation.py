@@ -31,7 +31,7 @@ from tests.proxy.passgate import NoPages, PassGate
 from tests.proxy.ways import Way, connect, listen, taken
 from tests.proxy.ways import endpoint as endpoint_of
 
-WAIT = 5.0
+WAIT = 30.0
 H = b"Host: index\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 GET = b"GET / HTTP/1.1\r\n" + H + b"\r\n"

@@ -59,7 +59,7 @@ def open_descriptors() -> set[tuple[str, str]]:
     return found
 
 
-async def settle(true: Callable[[], bool], seconds: float = 1.0) -> None:
+async def settle(true: Callable[[], bool], seconds: float = 30.0) -> None:
     """Wait until something has become true, at most so long."""
     for _ in range(int(seconds * 100)):
         if true():

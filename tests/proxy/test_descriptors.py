@@ -91,14 +91,14 @@ def test_a_new_client_is_served_though_more_wait_than_fit(
             for _ in range(3):
                 body, took = get(port)  # large enough for a pipe
                 assert body == BODY
-                assert took < 3
+                assert took < 15
             if how != "refused and not read":  # there the answer's end looks like the line's
                 gone = closed(lines)
                 assert 40 < sum(gone) < 200
                 assert all(gone[:40]), "those that waited longest"
                 assert not any(gone[-40:])
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
         assert process.stderr is not None
         said = process.stderr.read()
         assert said.count("LimitNOFILE") == 1, said
@@ -123,9 +123,9 @@ def test_connections_that_never_speak_tls_shut_nobody_out(
                 line.request("GET", "/big")
                 assert line.getresponse().read() == BODY
                 line.close()
-                assert time.monotonic() - began < 3
+                assert time.monotonic() - began < 15
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
         assert process.stderr is not None
         assert "Traceback" not in process.stderr.read()
 

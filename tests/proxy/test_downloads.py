@@ -283,7 +283,7 @@ async def test_a_client_that_never_reads_the_end_of_its_answer_is_let_go() -> No
         client.stop_reading()
         size = 30_000_000
         upstream.send(CHUNKED, b"%x\r\n" % size, bytes(size), b"\r\n0\r\n\r\n")
-        await settle(lambda: not t.forwarder.clients, 4)
+        await settle(lambda: not t.forwarder.clients)
         assert not t.forwarder.clients
         assert await upstream.gone()
 
@@ -344,7 +344,7 @@ async def test_one_byte_at_a_time_does_not_hold_a_connection() -> None:
             await asyncio.sleep(0.02)
             if not client.quiet():
                 break
-        assert asyncio.get_running_loop().time() - began < 2
+        assert asyncio.get_running_loop().time() - began < 15  # all of it would take 20
         assert (await client.answer())[0] == 408
 
 
@@ -362,7 +362,7 @@ async def test_idle_upstream_connections_are_let_go() -> None:
 
 
 async def test_stopping_lets_transfers_finish_and_closes_idle_connections() -> None:
-    async with talk(limits=Limits(drain=3.0)) as t:
+    async with talk(limits=Limits(drain=60.0)) as t:
         idle, upstream = await t.exchange(GET, OK)
         client = await t.client()
         client.send(GET)
@@ -373,13 +373,13 @@ async def test_stopping_lets_transfers_finish_and_closes_idle_connections() -> N
         assert await client.answer() == (
             200, {"content-length": "2", "connection": "close"}, b"ok",
         )  # fmt: skip
-        await asyncio.wait_for(stopping, 2)
+        await asyncio.wait_for(stopping, 20)
 
 
 @pytest.mark.parametrize("count", [2, 400_000], ids=["small", "spliced"])
 async def test_stopping_waits_for_the_end_of_an_answer_and_no_longer(count: int) -> None:
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % count + bytes(count)
-    async with talk(limits=Limits(drain=30.0)) as t:
+    async with talk(limits=Limits(drain=60.0)) as t:
         client, upstream = await t.asked(GET)
         upstream.send(answer[:-1])
         assert await client.get(len(answer) - 1) == answer[:-1]
@@ -387,13 +387,13 @@ async def test_stopping_waits_for_the_end_of_an_answer_and_no_longer(count: int)
         await asyncio.sleep(0.02)
         upstream.send(answer[-1:])
         assert await client.rest() == answer[-1:]
-        await asyncio.wait_for(stopping, 2)
+        await asyncio.wait_for(stopping, 20)
 
 
 async def test_stopping_cuts_off_what_takes_too_long() -> None:
     async with talk(limits=Limits(drain=0.1)) as t:
         client, upstream = await t.asked(GET)
-        await asyncio.wait_for(t.forwarder.stop(), 2)
+        await asyncio.wait_for(t.forwarder.stop(), 20)
         assert await client.gone()
         assert await upstream.gone()
         await settle(lambda: not t.forwarder.clients)
@@ -439,7 +439,7 @@ async def test_a_client_that_asks_on_and_never_reads_is_let_go() -> None:
             for here in t.forwarder.clients:
                 assert here.transport is not None
                 assert here.transport.get_write_buffer_size() < 1_000_000
-        await settle(lambda: not t.forwarder.clients, 4)
+        await settle(lambda: not t.forwarder.clients)
         assert not t.forwarder.clients
 
 
@@ -461,4 +461,4 @@ async def test_stopping_lets_a_slow_client_read_its_answer_to_the_end() -> None:
         await client.head()
         assert await client.get(size) == bytes(size)
         client.finish()
-        await asyncio.wait_for(stopping, 4)
+        await asyncio.wait_for(stopping, 20)

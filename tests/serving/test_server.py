@@ -28,17 +28,19 @@ from tests.support.certificates import certificate_for_localhost
 from tests.support.memory import children_of
 
 BODY = os.urandom(2_000_000)
+BEGUN, GO = threading.Event(), threading.Event()
 
 
 class Index(BaseHTTPRequestHandler):
-    """An upstream: /worker names the gateway's process, /slow takes a second, /put hashes."""
+    """An upstream: /worker names the gateway's process, /slow waits for `GO`, /put hashes."""
 
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
         body = BODY if self.path == "/big" else self.headers.get("X-Worker", "").encode()
         if self.path == "/slow":
-            time.sleep(0.7)
+            BEGUN.set()
+            GO.wait(60)
         self._send(body)
 
     def do_PUT(self) -> None:
@@ -84,7 +86,7 @@ def gateway(*arguments: str, before: Sequence[str] = ()) -> Iterator[subprocess.
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
         try:
-            process.communicate(timeout=10)
+            process.communicate(timeout=60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
@@ -95,10 +97,14 @@ def gateway(*arguments: str, before: Sequence[str] = ()) -> Iterator[subprocess.
 def answered(port: int) -> Iterator[list[bytes]]:
     """A slow request that is under way meanwhile, and the answer it gets by the end."""
     got: list[bytes] = []
+    BEGUN.clear()
+    GO.clear()
     client = threading.Thread(target=lambda: got.append(get(port, "/slow")))
     client.start()
-    time.sleep(0.3)
+    assert BEGUN.wait(60)
     yield got
+    time.sleep(0.3)  # what was signalled has been seen by then, or this shows less
+    GO.set()
     client.join()
     assert len(got) == 1
 
@@ -110,7 +116,7 @@ def free_port() -> int:
 
 
 def get(port: int, path: str) -> bytes:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request("GET", path)
         return connection.getresponse().read()
@@ -118,7 +124,7 @@ def get(port: int, path: str) -> bytes:
         connection.close()
 
 
-def eventually(true: Callable[[], bool], seconds: float = 5) -> bool:
+def eventually(true: Callable[[], bool], seconds: float = 60) -> bool:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if true():
@@ -140,7 +146,7 @@ def test_a_graceful_stop_lets_requests_finish(index: str) -> None:
         with answered(port) as got:
             process.send_signal(signal.SIGTERM)
         assert got == [str(process.pid).encode()]
-        assert process.wait(5) == 0
+        assert process.wait(60) == 0
         with pytest.raises(ConnectionRefusedError):
             get(port, "/")
 
@@ -151,7 +157,7 @@ def test_a_busy_port_is_said_plainly(index: str) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         with gateway(index, f"127.0.0.1:{port}") as process:
-            _, said = process.communicate(timeout=10)
+            _, said = process.communicate(timeout=60)
     assert process.returncode == 1
     assert said.strip().endswith(
         f"cannot listen on 127.0.0.1:{port}: the address is in use by another program"
@@ -171,10 +177,10 @@ def test_a_unix_socket_is_made_and_taken_away(index: str, tmp_path: Path) -> Non
             with client.makefile("rb") as stream:
                 assert stream.read().endswith(BODY)
         with gateway(index, f"unix:{path}") as second:
-            _, said = second.communicate(timeout=10)
+            _, said = second.communicate(timeout=60)
             assert "in use" in said
         process.send_signal(signal.SIGTERM)
-        assert process.wait(5) == 0
+        assert process.wait(60) == 0
     assert not path.exists()
 
 
@@ -184,7 +190,7 @@ def test_a_unix_socket_of_the_next_process_stays(index: str, tmp_path: Path) -> 
         path.unlink()
         with gateway(index, f"unix:{path}"):  # has begun before the first has ended
             process.send_signal(signal.SIGTERM)
-            assert process.wait(5) == 0
+            assert process.wait(60) == 0
             assert path.exists()
 
 
@@ -194,7 +200,7 @@ def test_a_hang_up_lets_requests_finish(index: str, workers: str) -> None:
     with gateway(index, f"127.0.0.1:{port}", workers) as process:
         with answered(port):
             process.send_signal(signal.SIGHUP)
-        assert process.wait(5) == 0
+        assert process.wait(60) == 0
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -206,7 +212,7 @@ def test_a_hang_up_under_nohup_is_ignored(index: str, workers: str) -> None:
         os.kill(worker, signal.SIGHUP)
         assert eventually(lambda: int(get(port, "/worker")) == worker)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(5) == 0
+        assert process.wait(60) == 0
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -217,14 +223,14 @@ def test_a_second_signal_does_not_cut_off_what_is_under_way(index: str, workers:
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
                 process.send_signal(number)
                 time.sleep(0.05)
-        assert process.wait(5) == 0
+        assert process.wait(60) == 0
 
 
 def test_a_file_in_the_way_of_a_unix_socket_stays(index: str, tmp_path: Path) -> None:
     path = tmp_path / "precious"
     path.write_text("data")
     with gateway(index, f"unix:{path}") as process:
-        _, said = process.communicate(timeout=10)
+        _, said = process.communicate(timeout=60)
     assert "there is a file of that name" in said
     assert path.read_text() == "data"
 
@@ -270,7 +276,7 @@ def test_workers_share_the_port_and_are_replaced(index: str) -> None:
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         assert len(children) == 2
         process.send_signal(signal.SIGTERM)
-        assert process.wait(5) == 0
+        assert process.wait(60) == 0
         assert not any(Path(f"/proc/{child}").exists() for child in children)
 
 
@@ -287,7 +293,7 @@ def test_workers_do_not_outlive_the_parent(index: str) -> None:
         assert eventually(lambda: get_or_none(port) is not None)
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         process.kill()
-        process.wait(5)
+        process.wait(60)
         assert eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children))
 
 
