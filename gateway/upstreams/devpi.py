@@ -262,7 +262,7 @@ class Devpi:
                 return Act(Action.LOOK, index)
             return Act(Action.READ, index, _project_read(parts[2:]) if owned else None)
         if owned and method in ("POST", "PUSH") and len(parts) == 2:
-            if facts.content_type == "multipart/form-data":
+            if facts.content_type in ("multipart/form-data", FORM):
                 return Act(Action.UPLOAD, index, by_form=True)
             search = facts.content_type == "text/xml"
             return Act(Action.READ if search else Action.MANAGE, index)

@@ -253,6 +253,10 @@ def test_devpi_by_index_and_project(
     for target, project in ((f"/{user}/dev/", "bar"), (f"/{user}/other/", "foo")):
         assert upload(devpi, target, text, project).slug == "token_scope"
     own = {"Authorization": f"Bearer {text}"}
+    plain = {":action": "submit", "name": "foo", "version": "2.0"}  # devpi-client's registration
+    assert devpi.client().post(f"/{user}/dev/", form=plain, fields=own).status == 200
+    told = devpi.client().post(f"/{user}/dev/", form={**plain, "name": "bar"}, fields=own)
+    assert told.slug == "token_scope"
     page = devpi.client().get(f"/{user}/dev/+simple/foo/", fields=own)
     assert page.status == 200
     link = page.text.partition('href="')[2].partition("#")[0].replace("../../", "/")

@@ -10,11 +10,9 @@ Knows the store, the keys and the trail; knows no request and no index server.
 
 from __future__ import annotations
 
-import base64
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
 from gateway.core.audit.events import AuditSink, Event, Origin
 from gateway.core.clock import Clock, Random
@@ -28,6 +26,7 @@ from gateway.core.tokens.macaroon import Macaroon, NoToken
 from gateway.core.tokens.models import Bearer, Listed, NewToken, TokenLimits
 from gateway.core.tokens.records import LastUse, Scope, Token, refused
 from gateway.core.tokens.repository import TokenRecords
+from gateway.core.tokens.sealing import Named, TokenSeals, named, new_identifier
 from gateway.core.upstream import Action, Credential
 from gateway.core.user_id import user_id as id_of
 from gateway.core.wording import in_words, time_left
@@ -39,24 +38,8 @@ TOUCH: Final = 60.0
 
 _KNOWN: Final = 4096
 _DAY: Final = 86400
-_ID: Final = 10  # bytes; 16 characters of base32
-_SECRET: Final = 30  # bytes; 48 characters
-# The name, and what has no hyphen: devpi's clients take the name of the user from before the last.
-_IDENTIFIER: Final = re.compile(r"(.{1,200})-([a-z2-7]{16})([a-z2-7]{48})", re.DOTALL)
-_KEY: Final = "token key"
-_CREDENTIAL: Final = "token credential"
-_SEPARATOR: Final = b"\0"  # no name has it
-
 
 _Work: TypeAlias = Callable[[Token], Token]
-
-
-class _Named(NamedTuple):
-    """What an identifier says: who, which, and the secret part."""
-
-    owner: str
-    id: str
-    secret: bytes
 
 
 class Tokens:
@@ -74,7 +57,7 @@ class Tokens:
     ) -> None:
         self.limits: Final = limits
         self._store: Final = store
-        self._ring: Final = ring
+        self._seals: Final = TokenSeals(ring)
         self._audit: Final = audit
         self._notifier: Final = notifier
         self._clock: Final = clock
@@ -108,11 +91,11 @@ class Tokens:
         owner, now = id_of(user), self._clock()
         label = await self._label(owner, name)
         self._check(scope, lifetime)
-        id, secret = _text(self._random(_ID)), _text(self._random(_SECRET))
+        identifier, which = new_identifier(user, self._random)
         key = self._random(32)
         created, expires = int(now), int(now + lifetime)
         token = Token(
-            id=id,
+            id=which.id,
             owner=owner,
             user=user,
             name=label,
@@ -121,13 +104,12 @@ class Tokens:
             expires=float(expires),
             made_by=made_by,
         )
-        token = self._sealed(token, secret.encode(), key, credential)
+        token = self._seals.sealed(token, which.secret, key, credential)
         await self._records.add(token)
         await self._record(Event.TOKEN_MADE, token, origin, _said(token))
         await self._notifier.notify(Notice.TOKEN_MADE, owner, origin, detail=token.name)
         # A clock of another gateway may be behind.
         conditions = scope.written(expires=expires, not_before=created - 60)
-        identifier = f"{user}-{id}{secret}"
         return NewToken(token, macaroon.make(self.limits.location, identifier, key, conditions))
 
     def _check(self, scope: Scope, lifetime: float) -> None:
@@ -163,47 +145,46 @@ class Tokens:
                 be a guess); `token_revoked`, `token_expired`, `token_too_early`,
                 `token_condition`.
         """
-        read, named = self._taken_apart(text)
-        token = await self._read(named, remembered=remembered)
+        read, which = self._taken_apart(text)
+        token = await self._read(which, remembered=remembered)
         if token is None:
             # Only now: the address of the index may have changed since it was made.
             elsewhere = read.location != self.limits.location
             slug = Slug.TOKEN_ELSEWHERE if elsewhere else Slug.TOKEN_UNKNOWN
             raise Refusal(slug, place=_place(read))
-        if not macaroon.signed_by(read, self._key(token, named)):
+        if not macaroon.signed_by(read, self._key(token, which)):
             raise Refusal(Slug.TOKEN_UNKNOWN)
         try:
             caveats = (*token.scope.conditions(), *map(parse, read.caveats))
-            bearer = Bearer(token, caveats, named.secret)
+            bearer = Bearer(token, caveats, which.secret)
             await self._check_live(token, origin)
         except Refusal as refusal:
             await self.refused(token, refusal, origin)
             raise
         return bearer
 
-    def _taken_apart(self, text: str) -> tuple[Macaroon, _Named]:
+    def _taken_apart(self, text: str) -> tuple[Macaroon, Named]:
         try:
             read = macaroon.read(text)
         except NoToken:
             raise Refusal(Slug.TOKEN_UNREADABLE) from None
-        found = _IDENTIFIER.fullmatch(read.identifier)
+        try:
+            found = named(read.identifier)
+        except Refusal:
+            raise Refusal(Slug.TOKEN_UNREADABLE) from None
         if found is None:
             elsewhere = read.location != self.limits.location
             slug = Slug.TOKEN_ELSEWHERE if elsewhere else Slug.TOKEN_UNREADABLE
             raise Refusal(slug, place=_place(read))
-        try:
-            owner = id_of(found[1])
-        except Refusal:
-            raise Refusal(Slug.TOKEN_UNREADABLE) from None
-        return read, _Named(owner, found[2], found[3].encode())
+        return read, found
 
-    async def _read(self, named: _Named, *, remembered: bool) -> Token | None:
-        place = f"{named.owner}/{named.id}"
+    async def _read(self, which: Named, *, remembered: bool) -> Token | None:
+        place = f"{which.owner}/{which.id}"
         now = self._clock()
         read, token = self._known.get(place, (0.0, None))
         if remembered and token is not None and 0 <= now - read < REMEMBERED:
             return token
-        token = await self._records.get(named.owner, named.id)
+        token = await self._records.get(which.owner, which.id)
         self._known.pop(place, None)
         if token is not None:
             if len(self._known) >= _KNOWN:
@@ -211,9 +192,9 @@ class Tokens:
             self._known[place] = (now, token)
         return token
 
-    def _key(self, token: Token, named: _Named) -> bytes:
+    def _key(self, token: Token, which: Named) -> bytes:
         try:
-            return self._open(_KEY, token, token.key, named.secret)
+            return self._seals.key(token, which.secret)
         except SealBroken:
             raise Refusal(Slug.TOKEN_UNKNOWN) from None
 
@@ -231,15 +212,7 @@ class Tokens:
     def credential(self, bearer: Bearer) -> Credential | None:
         """What a token stands for at the index; None where it holds nothing, or what it holds
         was sealed under a key that is gone."""
-        token = bearer.token
-        if not token.credential:
-            return None
-        try:
-            plain = self._open(_CREDENTIAL, token, token.credential, bearer.secret)
-        except SealBroken:
-            return None
-        user, _, secret = plain.partition(_SEPARATOR)
-        return Credential(user.decode(), secret.decode())
+        return self._seals.credential(bearer.token, bearer.secret)
 
     async def used(self, bearer: Bearer, origin: Origin) -> None:
         """Note a use; written once a minute."""
@@ -263,14 +236,9 @@ class Tokens:
     async def _under_active_key(self, bearer: Bearer) -> None:
         """After a rotation: only a token itself lets what belongs to it be sealed anew."""
         token = bearer.token
-        try:
-            if self._ring.sealed_under(base64.b64decode(token.key)) == self._ring.active:
-                return
-            key = self._open(_KEY, token, token.key, bearer.secret)
-            credential = self.credential(bearer)
-        except SealBroken:
+        fresh = self._seals.renewed(token, bearer.secret)
+        if fresh is None:
             return
-        fresh = self._sealed(token, bearer.secret, key, credential)
 
         def work(present: Token) -> Token:
             kept = fresh.credential if present.credential == token.credential else ""
@@ -315,9 +283,9 @@ class Tokens:
 
     async def burn(self, text: str, origin: Origin) -> Token:
         """A token revokes itself, a narrowed or expired one too. Raises Refusal as `verify`."""
-        read, named = self._taken_apart(text)
-        token = await self._read(named, remembered=False)
-        if token is None or not macaroon.signed_by(read, self._key(token, named)):
+        read, which = self._taken_apart(text)
+        token = await self._read(which, remembered=False)
+        if token is None or not macaroon.signed_by(read, self._key(token, which)):
             raise Refusal(Slug.TOKEN_UNKNOWN)
         if await self.revoke(token.owner, token.id, origin, why="revoked by itself"):
             await self._notifier.notify(Notice.TOKEN_BURNT, token.owner, origin, detail=token.name)
@@ -363,21 +331,6 @@ class Tokens:
 
     # -- how ------------------------------------------------------------------------------
 
-    def _sealed(
-        self, token: Token, secret: bytes, key: bytes, credential: Credential | None
-    ) -> Token:
-        identity = f"{token.owner}/{token.id}"
-        held = ""
-        if credential is not None:
-            plain = credential.user.encode() + _SEPARATOR + credential.secret.encode()
-            held = _coded(self._ring.seal(_CREDENTIAL, identity, plain, extra=secret))
-        sealed = _coded(self._ring.seal(_KEY, identity, key, extra=secret))
-        return replace(token, key=sealed, credential=held)
-
-    def _open(self, purpose: str, token: Token, sealed: str, secret: bytes) -> bytes:
-        identity = f"{token.owner}/{token.id}"
-        return self._ring.open(purpose, identity, base64.b64decode(sealed), extra=secret)
-
     async def _changed(self, token: Token, work: _Work) -> tuple[Token, Token] | None:
         return await self._change(token.owner, token.id, work)
 
@@ -408,11 +361,3 @@ def _place(read: Macaroon) -> str:
     """The host that a token names, as far as a sentence may hold it."""
     plain = read.location.isascii() and read.location.isprintable()
     return read.location[:100] if plain and read.location else "another index"
-
-
-def _text(data: bytes) -> str:
-    return base64.b32encode(data).decode().rstrip("=").lower()
-
-
-def _coded(data: bytes) -> str:
-    return base64.b64encode(data).decode()
