@@ -255,7 +255,7 @@ MESSAGES: Final = MappingProxyType(
             401,
             "Code required",
             "Your password is right; a one-time code is needed too.",
-            "Type it after the password and a comma: PASSWORD,123456",
+            "Type it after the password and a comma: PASSWORD,123456.",
             option="Or open {approve} within two minutes, type {number} there and try again.",
             option_field="approve",
         ),
@@ -264,6 +264,10 @@ MESSAGES: Final = MappingProxyType(
             "Code not accepted",
             "This one-time code is wrong or was used before.",
             "Wait for the next code and try again.",
+            option="After one more wrong code, app codes have to wait for a while.",
+            option_field="last",
+            other="That recovery code is wrong or already used. Try another one from your list.",
+            other_field="recovery",
         ),
         Slug.PASSWORD_INVALID: Message(
             401,
@@ -281,19 +285,22 @@ MESSAGES: Final = MappingProxyType(
             403,
             "Invitation required",
             "Setting up a second factor here takes an invitation.",
-            "Ask the administrator for one (index-gateway user invite).",
+            "Ask the administrator for one.",
         ),
         Slug.INVITE_INVALID: Message(
             403,
             "Invitation not accepted",
             "This invitation is used up, out of date or for somebody else.",
-            "Ask the administrator for a new one (index-gateway user invite).",
+            "Ask the administrator for a new one.",
         ),
         Slug.THROTTLED: Message(
             429,
             "Too many tries",
             "Too many tries; wait {wait}.",
             "Then try again.",
+            other="Too many wrong codes. App codes work again in {wait}. You can use a recovery "
+            "code or security key now.",
+            other_field="instead",
         ),
         Slug.UNUSABLE_NAME: Message(
             400,
@@ -309,8 +316,8 @@ MESSAGES: Final = MappingProxyType(
         Slug.CSRF: Message(
             403,
             "Form out of date",
-            "This form is out of date or came from another place.",
-            "Open the page again and send it once more.",
+            "This page was open too long, or you logged in from another tab.",
+            "Start again.",
         ),
         Slug.BAD_FORM: Message(
             400,

@@ -63,7 +63,7 @@ async def test_elsewhere_it_opens_only_the_gateways_own_pages(
     await keep_passkey(tab, home, ann.name, ann.password, ann.phone)
     await tab.context.clear_cookies()
     await tab.goto(f"{home}/{ann.name}/+tokens")
-    await expect(tab.get_by_text("logged in without your password")).to_be_visible()
+    await expect(tab.get_by_text("You used only your passkey")).to_be_visible()
     await expect(tab).to_have_url(f"{home}/+auth/")
 
 

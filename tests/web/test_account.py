@@ -12,7 +12,7 @@ from gateway.core.login.models import Enrolment
 from gateway.core.notices.events import Notice
 from gateway.core.throttle.limits import CHANGES
 from gateway.web.handlers.activity import WORDS
-from tests.core.world import START, Person, World, wrong_code
+from tests.core.world import START, Person, World, caller, wrong_code
 from tests.web.conftest import NewBrowser
 from tests.web.site import Browser, Page
 from tests.web.tour import command_line_login, give_key, phone_in
@@ -53,7 +53,11 @@ async def test_a_second_app_is_added_renamed_and_removed(
     tablet = phone_in(offer)
     world.clock.turn(30)
     done = await browser.fill(offer, "/+auth/add", code=tablet.code(world.clock()))
-    assert done.goes_to == "/+auth/?done=factor"
+    assert done.goes_to == "/+auth/?done=added"
+    assert (
+        "“Tablet” was added. Your other sessions were logged out."
+        in (await browser.follow(done)).text
+    )
     assert browser.cookies[SESSION] != old, "a new id after every step up"
     assert names(await browser.follow(done))[:2] == ["phone", "Tablet"]
 
@@ -533,6 +537,24 @@ async def test_people_see_what_happened_to_them_and_to_nobody_else(
     page = await browser.get("/+auth/activity")
     assert names(page) == [WORDS[Event.FACTOR_REFUSED]]
     assert "Firefox on Linux, 192.0.2.10" in page.text
+
+
+async def test_ones_own_typo_is_not_marked(browser: Browser, alice: Person, world: World) -> None:
+    """A wrong answer that a right one follows, from the same address and program; others are."""
+    trail, mine, other = browser.site.trail, alice.caller.origin, caller("203.0.113.9").origin
+    await trail.record(Event.FACTOR_REFUSED, "alice", other, detail="passkey alone")
+    await trail.record(Event.FACTOR_REFUSED, "alice", mine)
+    world.clock.turn(60)
+    await trail.record(Event.LOGIN, "alice", mine)
+    world.clock.turn(1)
+    await trail.record(Event.FACTOR_REFUSED, "alice", mine, detail="step up")
+    await browser.log_in(alice)
+    page = await browser.get("/+auth/activity")
+    marked = [e.text for e in page.markup.all("p") if "worth a look" in e.text]
+    assert [" ".join(text.split()) for text in marked] == [
+        "Wrong second factor, on a session that was logged in worth a look",
+        "Wrong passkey worth a look",
+    ]
 
 
 def test_every_event_of_a_person_has_words() -> None:

@@ -176,7 +176,7 @@ async def test_a_passkey_signs_in_without_a_user_name(
     await tab.goto("/+auth/login?next=/simple/")
     await press(tab, "Log in with a passkey")
     await expect(tab.get_by_role("link", name="alice")).to_be_visible()
-    await expect(tab.get_by_text("logged in without your password")).to_be_visible()
+    await expect(tab.get_by_text("You used only your passkey")).to_be_visible()
     await tab.get_by_role("link", name="Add an app").click()
     await expect(tab.get_by_role("heading", name="Add an authenticator app")).to_be_visible()
 
@@ -206,7 +206,7 @@ async def test_the_button_takes_the_question_over_from_the_suggestions(
     await tab.get_by_label("User name").fill("alice")
     await tab.get_by_label("Password").fill("right")
     await press(tab, "Continue")
-    await expect(tab.get_by_role("heading", name="Second factor")).to_be_visible()
+    await expect(tab.get_by_role("heading", name="Use your security key")).to_be_visible()
 
 
 # -- recovery codes ----------------------------------------------------------------------------

@@ -52,6 +52,10 @@ class _Rejected:
         return "passkey alone" if self.alone else "step up" if self.session else ""
 
 
+class _BeforeTheLast(WrongAnswer):
+    """After one more wrong answer, answers of this kind have to wait."""
+
+
 class Proofs:
     def __init__(
         self,
@@ -117,11 +121,12 @@ class Proofs:
                 await self._throttle.wasted(user_id)
                 raise WrongAnswer
             proved, fresh = await self._judged(factor, stored, answer, challenge, alone, caller)
-        except WrongAnswer:
-            raise await self._refused(wrong) from None
-        except Refusal:  # throttled
+        except WrongAnswer as error:
+            last = isinstance(error, _BeforeTheLast)
+            raise await self._refused(wrong, last=last) from None
+        except Refusal as throttled:
             await self._held_back(wrong)
-            raise
+            raise self._with_other_ways(throttled, kind, stored) from None
         await self._tell(user_id, proved, caller, fresh)
         return proved
 
@@ -155,6 +160,8 @@ class Proofs:
                 except WrongAnswer:
                     if factor.guessable:
                         await self._throttle.count(counts)
+                        if counts.last:
+                            raise _BeforeTheLast from None
                     else:  # judged first: who has a right one is never held back
                         await self._throttle.wasted(user_id)
                     raise
@@ -247,7 +254,20 @@ class Proofs:
         name = device_name(caller.origin.user_agent)
         await self._notifier.notify(Notice.NEW_DEVICE, user_id, caller.origin, detail=name)
 
-    async def _refused(self, wrong: _Rejected) -> Refusal:
+    def _with_other_ways(
+        self, throttled: Refusal, kind: str, stored: StoredAccount | None
+    ) -> Refusal:
+        """The same refusal; it names what works in the meantime, where the person has it."""
+        if stored is None or not any(one != kind for one in self.kinds(stored.account)):
+            return throttled
+        factor = self._factors.get(kind)
+        if factor is None or not factor.guessable:
+            return throttled
+        return Refusal(
+            throttled.slug, retry_after=throttled.retry_after, **throttled.detail, instead="yes"
+        )
+
+    async def _refused(self, wrong: _Rejected, *, last: bool) -> Refusal:
         origin, how = wrong.caller.origin, wrong.how
         await self._audit.record(
             Event.FACTOR_REFUSED, wrong.user_id, origin, factor=wrong.kind, detail=how
@@ -255,7 +275,8 @@ class Proofs:
         if not wrong.alone:  # else no password was given, and nothing of the person's is known
             notice = Notice.WRONG_STEP_UP if wrong.session else Notice.WRONG_FACTOR
             await self._notifier.notify(notice, wrong.user_id, origin, detail=wrong.kind)
-        return Refusal(Slug.OTP_INVALID)
+        said = {"recovery": "yes"} if wrong.kind == "recovery" else {"last": "yes"} if last else {}
+        return Refusal(Slug.OTP_INVALID, retry_after=None, **said)
 
     async def _held_back(self, wrong: _Rejected) -> None:
         """Record a lock-out once, so that it can be seen and an attack floods nobody."""

@@ -56,6 +56,15 @@ class Counts:
         if seconds > 0:
             raise throttled(seconds)
 
+    @property
+    def last(self) -> bool:
+        """Whether one more wrong answer, after the one about to be counted, is the last."""
+        return any(
+            sum(1 for one in tries if one > self.at - tier.window) == tier.limit - 2
+            for counter, tries in zip(self.counters, self.tries, strict=True)
+            for tier in counter.tiers
+        )
+
     def unchanged(self) -> list[Expect]:
         """That no other try was counted since: a right answer, which counts for none."""
         pairs = zip(self.counters, self.versions, strict=True)

@@ -39,7 +39,8 @@ WHERE: Final = {
 
 # What was just done, said on the overview afterwards. The address carries only the key.
 DONE: Final = {
-    "factor": "Your second factor is set up.",
+    "factor": "Your second factor is switched on. Your other sessions were logged out.",
+    "added": "“{name}” was added. Your other sessions were logged out.",
     "codes": "Your new recovery codes are confirmed.",
     "renamed": "The device has its new name.",
     "removed": "The device is removed. Your other sessions have ended.",
@@ -60,6 +61,7 @@ async def overview(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     seen = await kit.flow.manage.overview(session, device_cookie=kit.cookie(ask, cookies.DEVICE))
     due = seen.required_from
     unsaved = await kit.flow.unfinished.unsaved(session)
+    newest = max(seen.factors, key=lambda row: row.added).name if seen.factors else ""
     return kit.page(
         ask,
         "overview.html",
@@ -71,7 +73,7 @@ async def overview(kit: Kit, ask: Ask, session: Session) -> PageResponse:
         begun=await kit.flow.unfinished.begun(session),
         next=ask.next(),
         sessions=sorted(seen.sessions, key=lambda row: (not row.current, -row.last_seen)),
-        said=DONE.get(ask.asked("done"), ""),
+        said=DONE.get(ask.asked("done"), "").format(name=newest),
         activity=await activity.latest(kit, session),
         due_in=time_left(due - kit.clock()) if due is not None and due > kit.clock() else "",
         remembers=kit.flow.limits.remember > 0,
@@ -122,7 +124,7 @@ async def recovery(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     try:
         cookie = await second_factor.prove(kit, ask, session)
     except Refusal as refusal:
-        if refusal.slug in second_factor.AGAIN:
+        if second_factor.again(refusal):
             return await _recovery_form(kit, ask, session, refusal)
         raise
     renewed = await kit.flow.earned.session(cookie)
@@ -144,12 +146,12 @@ async def _recovery_form(
     kinds = await kit.flow.at_once.kinds(session)
     if not kinds:
         raise Refusal(Slug.NO_SUCH_FACTOR)
-    choices = second_factor.choose(ask, kinds)
+    choices = second_factor.choose(ask, kinds, error)
     return kit.page(
         ask,
         "recovery.html",
         session=session,
-        error=error,
+        error=second_factor.for_kind(choices.kind, error),
         script=choices.script,
         choices=choices,
         seen=await kit.flow.manage.overview(session),

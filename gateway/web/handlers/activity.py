@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -92,19 +93,45 @@ async def latest(kit: Kit, session: Session) -> list[ActivityRow]:
 async def lines(kit: Kit, session: Session) -> list[ActivityRow]:
     since = kit.clock() - SHOWN_DAYS * 86400
     found = await kit.activity.of_user(session.user_id, since)
-    return [_line(entry) for entry in found]
+    return [_line(entry, own=_own_typo(entry, found)) for entry in found]
 
 
-def _line(entry: Entry) -> ActivityRow:
-    """An event of a newer version of the gateway is shown by its name."""
+_SOON: Final = 900.0
+"""Seconds within which a wrong answer followed by a right one is taken for a typo."""
+_WRONG: Final = {
+    "passkey alone": "Wrong passkey",
+    "step up": "Wrong second factor, on a session that was logged in",
+}
+"""A refused factor where no password came before it, by the detail of the entry."""
+
+
+def _own_typo(entry: Entry, found: Sequence[Entry]) -> bool:
+    """Whether the right answer followed soon, from the same address and program."""
+    return entry.event in (Event.FACTOR_REFUSED, Event.THROTTLED) and any(
+        one.event in (Event.LOGIN, Event.STEP_UP)
+        and 0 <= one.time - entry.time <= _SOON
+        and one.origin.address == entry.origin.address
+        and one.origin.user_agent == entry.origin.user_agent
+        for one in found
+    )
+
+
+def _line(entry: Entry, *, own: bool) -> ActivityRow:
+    """An event of a newer version of the gateway is shown by its name.
+
+    Args:
+        own: it was the person's own mistake.
+    """
     origin = entry.origin
     act = f"{origin.method} {origin.path}".strip() if entry.event.startswith("guarded_") else ""
     device = device_name(origin.user_agent) if origin.user_agent else ""
-    known = entry.event in WORDS
+    what = WORDS[Event(entry.event)] if entry.event in WORDS else entry.event
+    if entry.event == Event.FACTOR_REFUSED:
+        what = _WRONG.get(entry.detail, what)
     return ActivityRow(
         when=entry.time,
-        what=WORDS[Event(entry.event)] if known else entry.event,
+        what=what,
         about=act or rendering.factor(entry.factor),
         where=", ".join(part for part in (device, origin.address) if part),
-        alarming=entry.event in _ALARMING,
+        alarming=entry.event in _ALARMING and not own,
     )

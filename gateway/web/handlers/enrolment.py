@@ -108,11 +108,17 @@ async def finish(kit: Kit, ask: Ask, who: Pending | Session) -> PageResponse:
         if waiting is not None and refusal.slug == Slug.RECOVERY_UNCONFIRMED:
             return _codes(kit, ask, who, waiting, refusal)
         return await ended(kit, ask, who, refusal)
-    return await after(kit, ask, who, enrolled)
+    return await after(kit, ask, who, enrolled, first=True)
 
 
-async def after(kit: Kit, ask: Ask, who: Pending | Session, enrolled: Enrolled) -> PageResponse:
-    """Where a step leads: to codes to save, to where a login was meant to go, to the overview."""
+async def after(
+    kit: Kit, ask: Ask, who: Pending | Session, enrolled: Enrolled, *, first: bool = False
+) -> PageResponse:
+    """Where a step leads: to codes to save, to where a login was meant to go, to the overview.
+
+    Args:
+        first: it was the last step of the first factor.
+    """
     if enrolled.passed is not None:
         return await kit.passed(ask, enrolled.passed)
     renewed: tuple[Field, ...] = ()
@@ -120,7 +126,7 @@ async def after(kit: Kit, ask: Ask, who: Pending | Session, enrolled: Enrolled) 
         renewed = set_cookies(kit.jar.set(cookies.SESSION, enrolled.cookie))
     if enrolled.codes:
         return see_other(f"{base(who)}/recovery", *renewed)
-    what = "codes" if enrolled.kind == "recovery" else "factor"
+    what = "codes" if enrolled.kind == "recovery" else "factor" if first else "added"
     return see_other(f"{OVERVIEW}?done={what}", *renewed)
 
 

@@ -81,7 +81,7 @@ async def _with_code(kit: Kit, ask: Ask, begun: Begun, code: str) -> PageRespons
         kind = "totp" if one_time_code(code) else "recovery"
         passed = await kit.flow.entering.prove(waiting, kind, code, ask.caller)
     except Refusal as refusal:
-        if waiting is None or refusal.slug not in second_factor.AGAIN:
+        if waiting is None or not second_factor.again(refusal):
             raise
         again = replace(ask, form={}, bound_to=begun.cookie)
         return second_factor.form(kit, again, waiting, refusal).plus(*pending)

@@ -32,7 +32,7 @@ async def submit(kit: Kit, ask: Ask, pending: Pending) -> PageResponse:
         remember = ask.value("remember") == "yes"
         passed = await kit.flow.entering.prove(pending, kind, answer, ask.caller, remember=remember)
     except Refusal as refusal:
-        if refusal.slug in AGAIN:
+        if again(refusal):
             return form(kit, ask, pending, refusal)
         raise
     return await kit.passed(ask, passed)
@@ -45,11 +45,11 @@ async def cancel(kit: Kit, ask: Ask, pending: Pending) -> PageResponse:
 
 def form(kit: Kit, ask: Ask, pending: Pending, error: Refusal | None = None) -> PageResponse:
     """The page that asks for the second factor."""
-    choices = choose(ask, pending.kinds or KINDS[:1])
+    choices = choose(ask, pending.kinds or KINDS[:1], error)
     return kit.page(
         ask,
         "verify.html",
-        error=error,
+        error=for_kind(choices.kind, error),
         script=choices.script,
         pending=pending,
         choices=choices,
@@ -66,8 +66,18 @@ KINDS: Final = ("totp", "webauthn", "recovery")
 VERIFY_OPTIONS: Final = f"{PREFIX}/webauthn/verify"
 STEP_UP_OPTIONS: Final = f"{PREFIX}/webauthn/confirm"
 
-AGAIN: Final = frozenset({Slug.OTP_INVALID, Slug.FIELD_MISSING, Slug.KEY_REFUSED})
-"""Refusals after which the form is shown again."""
+_AGAIN: Final = frozenset({Slug.OTP_INVALID, Slug.FIELD_MISSING, Slug.KEY_REFUSED})
+
+
+def again(refusal: Refusal) -> bool:
+    """Whether the form is shown again, since this answer was wrong or another one may do."""
+    return refusal.slug in _AGAIN or "instead" in refusal.detail
+
+
+def for_kind(kind: str, error: Refusal | None) -> Refusal | None:
+    """The refusal as it is said of this kind of factor: a key has no one-time code."""
+    wrong_key = error is not None and error.slug == Slug.OTP_INVALID and kind == "webauthn"
+    return Refusal(Slug.KEY_REFUSED) if wrong_key else error
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +92,17 @@ class Choices:
         return WEBAUTHN if self.kind == "webauthn" else ""
 
 
-def choose(ask: Ask, kinds: tuple[str, ...]) -> Choices:
-    """The factor asked for: by `?use=` or the form just sent, else the one used last.
+def choose(ask: Ask, kinds: tuple[str, ...], error: Refusal | None = None) -> Choices:
+    """The factor asked for: by `?use=` or the form just sent, else the one used last; another
+    one where that has to wait.
 
     Args:
         kinds: what the person has, the last used first.
     """
     asked = ask.asked("use") if ask.facts.safe else ask.value("kind")
     kind = asked if asked in kinds else kinds[0]
+    if error is not None and "instead" in error.detail:
+        kind = next(other for other in kinds if other != kind)
     return Choices(kind, tuple(other for other in kinds if other != kind))
 
 
@@ -105,7 +118,7 @@ async def prove(kit: Kit, ask: Ask, session: Session) -> str:
     """Judge the factor that was shown; the session goes on under the cookie returned.
 
     Raises:
-        Refusal: those in `AGAIN`, `throttled`, `bad_form`, `pending_expired`.
+        Refusal: those of `again`, `throttled`, `bad_form`, `pending_expired`.
     """
     kind, answer = ask.value("kind"), ask.value("code")
     check(kind, answer)

@@ -22,7 +22,7 @@ async def submit(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     try:
         cookie = await second_factor.prove(kit, ask, session)
     except Refusal as refusal:
-        if refusal.slug in second_factor.AGAIN:
+        if second_factor.again(refusal):
             return await _form(kit, ask, session, refusal)
         raise
     return see_other(ask.next() or OVERVIEW, *set_cookies(kit.jar.set(cookies.SESSION, cookie)))
@@ -32,12 +32,12 @@ async def _form(kit: Kit, ask: Ask, session: Session, error: Refusal | None = No
     kinds = await kit.flow.at_once.kinds(session)
     if not kinds:  # nothing to prove; a fresh login is the only way to a recent proof
         return see_other(login_for(OVERVIEW))
-    choices = second_factor.choose(ask, kinds)
+    choices = second_factor.choose(ask, kinds, error)
     return kit.page(
         ask,
         "confirm.html",
         session=session,
-        error=error,
+        error=second_factor.for_kind(choices.kind, error),
         script=choices.script,
         choices=choices,
         here=STEP_UP,
