@@ -490,7 +490,8 @@ async def test_a_command_line_login_is_approved_once(
     path, number = await command_line_login(world, "alice")
     page = await browser.get(path)
     assert "devpi-client" in page.text
-    assert re.search(rf"(?<![0-9]){number}(?![0-9])", page.text) is None, "it must not show it"
+    shown = " ".join(e.text for e in page.markup.all("main")).replace("192.0.2.10", "")
+    assert re.search(rf"(?<![0-9]){number}(?![0-9])", shown) is None, "it must not show it"
     done = await send_number(browser, page, path, number)
     assert done.goes_to == path
     assert "Login approved" in (await browser.follow(done)).text
