@@ -105,12 +105,14 @@ class Act:
     index: "user/name"; "" where the server is one index; None for none in particular.
     project: normalised; None for none in particular, and where it cannot be told for certain.
     by_form: the form in its body tells the project, and whether it is an upload at all.
+    by_xml: it is this only if its body is XML, as its Content-Type says.
     """
 
     action: Action
     index: str | None = None
     project: str | None = None
     by_form: bool = False
+    by_xml: bool = False
 
 
 class Upstream(Protocol):

@@ -108,7 +108,7 @@ class RuleGate:
             refuse = partial(self._refuse_form, token=token)
             return Inspect(FormInspector(facts, matched, parts.rules, decided, refuse, demand))
         decide = partial(decided, facts, matched.rule, matched.policy)
-        if called_xml(facts, matched):
+        if called_xml(facts, matched) or (token is not None and token.by_xml):
             return Inspect(XmlInspector(facts, decide, parts.replies.refusal))
         return decide()
 

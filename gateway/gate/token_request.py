@@ -91,6 +91,11 @@ class TokenRequest:
         self._project = self._act.project
         self._read = False  # its form
 
+    @property
+    def by_xml(self) -> bool:
+        """Whether it was judged by what its Content-Type says, so that its body has to be XML."""
+        return self._act.by_xml
+
     def upload(self) -> UploadScope | None:
         """What the form in its body has to be, where that decides."""
         if not self._act.by_form:

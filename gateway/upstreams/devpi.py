@@ -264,8 +264,9 @@ class Devpi:
         if owned and method in ("POST", "PUSH") and len(parts) == 2:
             if facts.content_type in ("multipart/form-data", FORM):
                 return Act(Action.UPLOAD, index, by_form=True)
-            search = facts.content_type == "text/xml"
-            return Act(Action.READ if search else Action.MANAGE, index)
+            if facts.content_type == "text/xml":  # a search
+                return Act(Action.READ, index, by_xml=True)
+            return Act(Action.MANAGE, index)
         if owned and method == "POST" and parts[2] == "+f":  # test results
             return Act(Action.UPLOAD, index, _project_read(parts[2:]))
         return Act(Action.MANAGE if owned else Action.ACCOUNT, index)
