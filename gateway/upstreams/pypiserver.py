@@ -132,20 +132,25 @@ class Pypiserver:
         return Act(Action.READ, "", None if listing else normalised(named))
 
     def file_project(self, filename: str) -> str | None:
-        """What its `guess_pkgname_and_version` says of a file's name; of a wheel that PEP 427
-        would name otherwise, nothing."""
-        if filename.lower().endswith(".whl"):
+        """What its `guess_pkgname_and_version` says of a file's name, whether a project can be
+        called that or not; None for what it takes for no package, and for a wheel that PEP 427
+        would name otherwise."""
+        if "/" in filename or "\\" in filename:
+            return None
+        if filename.endswith(".asc"):
+            filename = filename.rstrip(".asc")  # so does pypiserver, be it meant or not
+        if filename.endswith(".whl"):
             return wheel_project(filename)
-        stem = _SUFFIX.sub("", filename.removesuffix(".asc"))
-        if "-" not in stem or "/" in filename or "\\" in filename:
-            name = "" if "/" in filename or "\\" in filename else stem
-        elif stem.count("-") == 1:
+        stem = _SUFFIX.sub("", filename)
+        if stem == filename:
+            return None
+        if stem.count("-") <= 1:
             name = stem.split("-")[0]
         elif "." not in stem:
             name = stem.rsplit("-", 1)[0]
         else:
             name = _VERSION.split(stem)[0]
-        return normalised(name) if is_name(name) else None
+        return normalised(name)
 
     def refusal_fields(self) -> tuple[Field, ...]:
         return ()
