@@ -437,7 +437,8 @@ def test_a_token_ends_itself(simple: Served, alice: str) -> None:
     assert told.status == 200, told.text
     assert upload(simple, "/", text).slug == "token_revoked"
     assert simple.client().post("/+auth/api/tokens/burn").slug == "credential_required"
-    fields = {"Authorization": f"Bearer {text[:-1]}A"}
+    other = text[:-1] + ("Q" if text.endswith("A") else "A")
+    fields = {"Authorization": f"Bearer {other}"}
     assert simple.client().post("/+auth/api/tokens/burn", fields=fields).status == 401
 
 
