@@ -85,6 +85,7 @@ class LazyPages:
                 flow=self._flow,
                 checker=self._checker,
                 activity=self._parts.audit,
+                index_logins=self._parts.ended,
                 jar=self._jar,
                 keys=self._ring,
                 clock=self._clock,

@@ -28,6 +28,7 @@ from gateway.core.urls import base_of
 from gateway.factors import make_factors
 from gateway.gate.context import GateContext
 from gateway.gate.documentation import Documentation
+from gateway.gate.ended import EndedCredentials
 from gateway.gate.first_factor import Passwords
 from gateway.gate.gate import RuleGate
 from gateway.gate.replies import Replies
@@ -128,6 +129,13 @@ async def build(
         treatments=fields_of_each(documentation.origin),
         acts_by_session=settings.upstream.acts_by_session,
         tokens=domain.tokens,
+        ended=EndedCredentials(
+            upstream,
+            domain.credentials,
+            clock,
+            base=base_of(public_url),
+            refused=settings.ended_credentials == "refuse",
+        ),
         token_credentials=TokenCredentials(passwords, domain.tokens, clock, service_of(settings)),
     )
     gate = RuleGate(parts)

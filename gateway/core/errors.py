@@ -26,6 +26,7 @@ class Slug(StrEnum):
     UNREADABLE_LOGIN = "unreadable_login"
     DENIED = "denied"
     CREDENTIAL_REQUIRED = "credential_required"
+    CREDENTIAL_ENDED = "credential_ended"
     MIXED_CREDENTIALS = "mixed_credentials"
     NOT_PART_OF_A_PAGE = "not_part_of_a_page"
     CROSS_SITE = "cross_site"
@@ -178,6 +179,13 @@ MESSAGES: Final = MappingProxyType(
             other="The index does not accept {fault}. Check the name and the password or token, "
             "or log in at {login}",
             other_field="fault",
+        ),
+        Slug.CREDENTIAL_ENDED: Message(
+            401,
+            "Login has ended",
+            "This login has ended: by a log-out, from another of your browsers, or since a factor "
+            "or the password changed.",
+            "Log in again, in a browser at {login}",
         ),
         Slug.MIXED_CREDENTIALS: Message(
             401,

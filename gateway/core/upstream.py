@@ -40,10 +40,17 @@ class Carrier:
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A credential the upstream handed out, with the time it lives in seconds (None: unknown)."""
+    """A credential the upstream handed out, with the time it lives in seconds (None: unknown).
+
+    trace: what all spellings of it have in common that the upstream takes, so that it is found
+        again when it has ended; "" for what is never looked for (a password).
+    clear: the Set-Cookie value that takes it out of a browser, "" where it came in no cookie.
+    """
 
     credential: Credential
     lifetime: float | None
+    trace: str = field(default="", repr=False)
+    clear: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,8 +218,19 @@ class Upstream(Protocol):
         """Every credential in the upstream's answer to a login; empty when it refused."""
         ...
 
-    def cookie_credential(self, set_cookie: str) -> Credential | None:
-        """The credential in a Set-Cookie of a session cookie; None if it cannot be read."""
+    def handed_out(self, facts: Facts) -> tuple[str, ...]:
+        """The traces (`Issued.trace`) of everything in a request that one of its logins may have
+        handed out, however it is spelled. Nothing for a password.
+
+        It may find what is none: a trace that nobody knows means nothing.
+
+        Raises:
+            Refusal: `mixed_credentials` for more of them than anybody sends.
+        """
+        ...
+
+    def cookie_issued(self, set_cookie: str) -> Issued | None:
+        """What a Set-Cookie of a session cookie hands out; None if it cannot be read."""
         ...
 
     def changes_password(self, facts: Facts) -> str | None:

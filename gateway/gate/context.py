@@ -16,6 +16,7 @@ from gateway.core.rules.rules import Rule, RuleSet
 from gateway.core.tokens.tokens import Tokens
 from gateway.core.upstream import Upstream
 from gateway.gate.documentation import Documentation
+from gateway.gate.ended import EndedCredentials
 from gateway.gate.first_factor import Passwords
 from gateway.gate.mail_address import Mailboxes
 from gateway.gate.replies import Replies
@@ -53,6 +54,7 @@ class GateContext:
     acts_by_session: bool
     tokens: Tokens
     token_credentials: TokenCredentials
+    ended: EndedCredentials
 
     def response_of(self, rule: Rule | None) -> Response:
         """How browsers are to treat the answer to a request that a rule decided on."""

@@ -17,8 +17,9 @@ from gateway.core.http import cookies
 from gateway.core.http.cookies import OWN_NAMES
 from gateway.core.http.facts import Facts, Field, IPAddress
 from gateway.core.http.responses import Response, taken_in
+from gateway.core.login.credentials import Ended
 from gateway.core.login.models import caller_of
-from gateway.core.rules.rules import Policy, Rule
+from gateway.core.rules.rules import Matched, Policy, Rule
 from gateway.core.store import StoreUnavailable
 from gateway.core.urls import own
 from gateway.gate.context import ApiWork, GateContext, LoginWork
@@ -79,7 +80,10 @@ class RuleGate:
     def alike(self, facts: Facts) -> Callable[[], bool] | None:
         if not facts.safe or has_own_cookie(facts) or taken_in(facts):
             return None
-        return None if self._parts.documentation.hosts(facts) else self.presented.alike(facts)
+        if self._parts.documentation.hosts(facts):
+            return None
+        settled, lasting = self.presented.alike(facts), self._parts.ended.alike(facts)
+        return lambda: settled() and lasting()
 
     def _plan(self, facts: Facts) -> Plan | Awaitable[Plan]:
         if self._parts.documentation.hosts(facts):
@@ -99,6 +103,31 @@ class RuleGate:
 
     def _by_rule(self, facts: Facts, token: TokenRequest | None = None) -> Plan | Awaitable[Plan]:
         matched = self._parts.rules.match(facts)
+        # A login goes on without any credential that came with it.
+        looked = None if _logs_in(facts, matched) else self._parts.ended.look(facts)
+        if looked is not None:
+            going_on = self._unless_ended(facts, matched, token, looked)
+            return self._parts.replies.worded(facts, going_on)
+        return self._by_match(facts, matched, token)
+
+    async def _unless_ended(
+        self,
+        facts: Facts,
+        matched: Matched,
+        token: TokenRequest | None,
+        looked: Awaitable[Ended | None],
+    ) -> Plan:
+        ended = await looked
+        if ended is not None:
+            answer = self.refusal(facts, Slug.CREDENTIAL_ENDED)
+            cleared = tuple(("Set-Cookie", value) for value in dict.fromkeys(ended.clears))
+            return replace(answer, fields=(*answer.fields, *cleared))
+        plan = self._by_match(facts, matched, token)
+        return await plan if isinstance(plan, Awaitable) else plan
+
+    def _by_match(
+        self, facts: Facts, matched: Matched, token: TokenRequest | None
+    ) -> Plan | Awaitable[Plan]:
         demand = token.upload() if token else None
         if taken_in(facts) and self._parts.response_of(matched.rule) in _UPLOADED:
             raise Refusal(Slug.NOT_PART_OF_A_PAGE)
@@ -141,13 +170,13 @@ class RuleGate:
             base = self._parts.documentation.here(facts, base)
         if token is not None:
             return self._parts.replies.worded(facts, token.forward(rule, policy, base))
-        if policy is Policy.LOGIN and (not facts.safe or has_body(facts)):
+        if policy is Policy.LOGIN and _sends_login(facts):
             return self._hand_over(facts, LoginWork(rule))
         if policy in (Policy.PASS, Policy.LOGIN):
             if self._parts.upstream.logs_out(facts.method, facts.path) and self._by_a_page(facts):
                 return self.refusal(facts, Slug.CROSS_SITE)
             cut = self._guard.cut(facts, rule, base)
-            if has_own_cookie(facts):
+            if has_own_cookie(facts) or self._parts.upstream.logs_out(facts.method, facts.path):
                 return self._with_session(facts, rule, base, cut)
             return self.presented.plan(facts, rule, cut)
         judge = GUARDED[policy]
@@ -179,12 +208,15 @@ class RuleGate:
         return await presented if isinstance(presented, Awaitable) else presented
 
     async def _log_out(self, facts: Facts) -> bool:
-        """Logging out at the upstream ends the gateway's session too; whether it may."""
+        """Logging out at the upstream ends the gateway's session too, and what the cookies stand
+        for; whether it may."""
+        if site_of(facts, self._parts.public_url) is not Site.OWN:
+            return False
         cookie = self._parts.jar.read(facts, cookies.SESSION)
-        ours = site_of(facts, self._parts.public_url) is Site.OWN
-        if cookie and ours:
+        if cookie:
             await self._parts.flow.earned.end(cookie, caller_of(facts))
-        return ours
+        await self._parts.ended.end(facts)
+        return True
 
     def _by_a_page(self, facts: Facts) -> bool:
         """Whether a page made the browser ask, not a person: another site's, or as a picture."""
@@ -204,6 +236,14 @@ class RuleGate:
 
     def refusal(self, facts: Facts | None, slug: Slug, **detail: str) -> Answer:
         return self._parts.replies.refusal(facts, Refusal(slug, retry_after=None, **detail))
+
+
+def _sends_login(facts: Facts) -> bool:
+    return not facts.safe or has_body(facts)
+
+
+def _logs_in(facts: Facts, matched: Matched) -> bool:
+    return not matched.needs_form and matched.policy is Policy.LOGIN and _sends_login(facts)
 
 
 def _uploads(facts: Facts) -> bool:

@@ -62,14 +62,13 @@ class Holding:
         every = tuple(value for name, value in fields if name.lower() == "set-cookie")
         self.check_planted(every)
         for value in every:
-            cookie = self.hands_out(value)
-            if cookie is None:
+            if self.hands_out(value) is None:
                 continue
-            credential = self._parts.upstream.cookie_credential(value)
-            if credential is None:
+            one = self._parts.upstream.cookie_issued(value)
+            if one is None:
                 raise Refusal(Slug.SECOND_FACTOR_REQUIRED)
-            if await self._parts.flow.earned.verified(credential) is None:
-                issued.append(Issued(credential, cookie.max_age))
+            if await self._parts.flow.earned.verified(one.credential) is None:
+                issued.append(one)
         if not issued:
             return None
         if site_of(facts, self._parts.public_url) is Site.FOREIGN:
@@ -115,6 +114,7 @@ async def begin(parts: GateContext, facts: Facts, user: str, held: Held) -> Answ
         await parts.flow.earned.end(before, caller_of(facts))
     return parts.replies.see(
         begun.held.goto or "/",
+        *await parts.ended.gone(facts),
         *begun.held.set_cookie,
         parts.jar.set(cookies.SESSION, begun.cookie),
         parts.jar.clear(cookies.PENDING),

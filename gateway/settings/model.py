@@ -235,6 +235,12 @@ class Configuration(Section):
     notices: NoticeSettings = setting("How people hear of changes.", {})
     audit: AuditSettings = setting("The record of what happened.", {})
     rules: tuple[RuleModel, ...] = setting("The first rule that matches decides.", (), strict=False)
+    ended_credentials: Literal["refuse", "pass"] = setting(
+        "What happens to a credential that a login here handed out and that has ended here (log "
+        "out, a changed factor or password) while the index still takes it: refuse, on every "
+        "route, or pass where passwords pass.",
+        "refuse",
+    )
     response: Response = setting(
         "How browsers are to treat answers where no rule says.", "plain", strict=False
     )

@@ -88,6 +88,56 @@ def find_cookie(facts: Facts, name: str) -> tuple[bool, str | None]:
     return True, None
 
 
+_MOST: Final = 64
+_END: Final = re.compile(r"[;,\s]")
+_ESCAPED: Final = re.compile(r"\\([0-3][0-7][0-7]|.)")
+
+
+def cookie_values(facts: Facts, name: str) -> tuple[str, ...]:
+    """Every value that any server might take for that of a cookie: behind each `name =`, in
+    quotes or not, with escapes and without.
+
+    Raises:
+        Refusal: `mixed_credentials` for more than any browser sends.
+    """
+    found: dict[str, None] = {}
+    for key, header in facts.fields:
+        if key != "cookie" or name not in header:
+            continue
+        for rest in header.split(name)[1:]:
+            mark, value = rest.lstrip()[:1], rest.lstrip()[1:].lstrip()
+            if mark == "=":
+                found |= dict.fromkeys(_readings(value))
+    if len(found) > _MOST:
+        raise Refusal(Slug.MIXED_CREDENTIALS)
+    return tuple(found)
+
+
+def _readings(value: str) -> tuple[str, ...]:
+    plain = value.partition(";")[0].rstrip()
+    if not value.startswith('"'):
+        return plain, _unescaped(_END.split(value, maxsplit=1)[0])
+    end = 1
+    while end < len(value) and value[end] != '"':
+        end += 2 if value[end] == "\\" else 1
+    return plain, _unescaped(value[1:end])
+
+
+def _unescaped(text: str) -> str:
+    return _ESCAPED.sub(
+        lambda match: chr(int(match[1], 8)) if len(match[1]) > 1 else match[1], text
+    )
+
+
+def loosely_decoded(value: str) -> str:
+    """What base64 stands for, read as servers do that pass over what does not belong there; ""
+    where even they give up."""
+    try:
+        return base64.b64decode(value.encode("utf-8", "replace")).decode("latin-1")
+    except ValueError:
+        return ""
+
+
 def replace_cookie(facts: Facts, name: str, value: str) -> str:
     """The Cookie field with another value for a cookie that `find_cookie` could read."""
     parts = []

@@ -12,10 +12,10 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote, unquote, unquote_to_bytes
 
 from gateway.core.errors import Refusal, Slug
-from gateway.core.http.cookies import read_set_cookie
+from gateway.core.http.cookies import clearing, read_set_cookie
 from gateway.core.http.facts import Facts, Field, IPAddress
 from gateway.core.http.path import local_path
 from gateway.core.tokens.macaroon import identifier_of
@@ -34,9 +34,11 @@ from gateway.upstreams.bodies import FORM, query_value, read_form, read_object, 
 from gateway.upstreams.carriers import (
     TOKEN_USER,
     basic_field,
+    cookie_values,
     decode_pair,
     encode_pair,
     find_cookie,
+    loosely_decoded,
     read_authorization,
     replace_cookie,
     split_pair,
@@ -173,14 +175,28 @@ class Devpi:
             cookie = read_set_cookie(header)
             if cookie.name != COOKIE or cookie.ends:
                 continue
-            credential = self.cookie_credential(header)
-            if credential is None or credential.user != user:
+            handed = self.cookie_issued(header)
+            if handed is None or handed.credential.user != user:
                 raise Refusal(Slug.UPSTREAM_BROKEN)
-            issued.append(Issued(credential, cookie.max_age))
+            issued.append(handed)
         return tuple(issued)
 
-    def cookie_credential(self, set_cookie: str) -> Credential | None:
-        return _ticket(read_set_cookie(set_cookie).value)
+    def handed_out(self, facts: Facts) -> tuple[str, ...]:
+        texts = [unquote(value, "latin-1") for value in cookie_values(facts, COOKIE)]
+        for name, value in facts.fields:
+            if name == "x-devpi-auth":
+                texts.append(loosely_decoded(value))
+            elif name == "authorization":
+                texts += [loosely_decoded(part) for part in value.split(maxsplit=1)[1:]]
+        traces = (_trace(text.partition(":")[2]) for text in texts)
+        return tuple(dict.fromkeys(trace for trace in traces if trace))
+
+    def cookie_issued(self, set_cookie: str) -> Issued | None:
+        cookie = read_set_cookie(set_cookie)
+        credential = _ticket(cookie.value)
+        if credential is None:
+            return None
+        return Issued(credential, cookie.max_age, _trace(credential.secret), clearing(set_cookie))
 
     def changes_password(self, facts: Facts) -> str | None:
         name = facts.path[1:]
@@ -330,7 +346,14 @@ def _proxy_auth(user: str, reply: UpstreamResponse, kind: str) -> Issued | None:
     token, life = text_of(result.get("password")), result.get("expiration")
     if not token:
         return None
-    return Issued(Credential(user, token), float(life) if isinstance(life, int) else None)
+    lifetime = float(life) if isinstance(life, int) else None
+    return Issued(Credential(user, token), lifetime, _trace(token))
+
+
+def _trace(secret: str) -> str:
+    """The signed part of a login token, "" for anything else: the signature behind it can be
+    written in several ways (stray bits, characters that base64 passes over)."""
+    return secret.rpartition(".")[0] if secret.startswith('["') else ""
 
 
 def _ticket(cookie: str | None) -> Credential | None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import unquote
 
 from gateway.core.errors import Refusal, Slug
-from gateway.core.http.cookies import read_set_cookie
+from gateway.core.http.cookies import clearing, read_set_cookie
 from gateway.core.http.facts import Facts, Field, IPAddress
 from gateway.core.http.path import local_path
 from gateway.core.upstream import (
@@ -26,7 +27,7 @@ from gateway.core.upstream import (
 )
 from gateway.core.urls import base_of
 from gateway.upstreams.bodies import FORM, query_value, read_form, write_form
-from gateway.upstreams.carriers import find_cookie
+from gateway.upstreams.carriers import cookie_values, find_cookie
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,9 @@ class FormOptions:
     password: str = "password"  # noqa: S105 - the name of a field
     goto: str = "next"
     cookies: tuple[str, ...] = ("sessionid",)
+
+
+_ENCODED: Final = 3  # times that a value may be percent-encoded
 
 
 class Form:
@@ -135,7 +139,14 @@ class Form:
     ) -> tuple[Issued, ...]:
         return self._issued(reply)
 
-    def cookie_credential(self, set_cookie: str) -> Credential | None:
+    def handed_out(self, facts: Facts) -> tuple[str, ...]:
+        return tuple(
+            _trace(name, value)
+            for name in self._options.cookies
+            for value in cookie_values(facts, name)
+        )
+
+    def cookie_issued(self, set_cookie: str) -> Issued | None:
         """None: outside a login nothing says whose it is."""
         return None
 
@@ -167,9 +178,20 @@ class Form:
             for header in reply.all("set-cookie"):
                 cookie = read_set_cookie(header)
                 if cookie.name == name and not cookie.ends:
-                    issued.append(Issued(_opaque(name, cookie.value), cookie.max_age))
+                    trace = _trace(name, cookie.value)
+                    issued.append(
+                        Issued(_opaque(name, cookie.value), cookie.max_age, trace, clearing(header))
+                    )
         return tuple(issued)
 
 
 def _opaque(name: str, value: str) -> Credential:
     return Credential("", f"{name}={value}")
+
+
+def _trace(name: str, value: str) -> str:
+    """A cookie without what servers take off its value: quotes, percent signs."""
+    plain = value.strip().strip('"')
+    for _ in range(_ENCODED):
+        plain = unquote(plain, "latin-1")
+    return f"{name}={plain}"

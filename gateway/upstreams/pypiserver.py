@@ -102,7 +102,10 @@ class Pypiserver:
     ) -> tuple[Issued, ...]:
         return ()
 
-    def cookie_credential(self, set_cookie: str) -> Credential | None:
+    def handed_out(self, facts: Facts) -> tuple[str, ...]:
+        return ()
+
+    def cookie_issued(self, set_cookie: str) -> Issued | None:
         return None
 
     def changes_password(self, facts: Facts) -> str | None:

@@ -81,6 +81,7 @@ class Kit:
     flow: Flow
     checker: PasswordChecker
     activity: Activity
+    index_logins: IndexLogins
     jar: cookies.Jar
     tokens: csrf.FormTokens
     config: PagesConfig
@@ -134,7 +135,7 @@ class Kit:
             await self.flow.unfinished.go_on(before, passed.session_cookie)
             await self.flow.earned.end(before, ask.caller)
         goto = local_path(passed.held.goto) if passed.held.goto else None
-        held = list(passed.held.set_cookie)
+        held = [*await self.index_logins.gone(ask.facts), *passed.held.set_cookie]
         if passed.device_cookie:
             kept = int(self.flow.limits.remember)
             held.append(self.jar.set(cookies.DEVICE, passed.device_cookie, max_age=kept))
@@ -172,6 +173,18 @@ class PasswordChecker(Protocol):
         Raises:
             Refusal: `upstream_unreachable`, `upstream_timeout`, `upstream_broken`.
         """
+        ...
+
+
+class IndexLogins(Protocol):
+    """The index's own cookies in the browser that asks (`gateway.gate.ended.EndedCredentials`)."""
+
+    async def end(self, facts: Facts) -> tuple[str, ...]:
+        """End what they stand for; the Set-Cookie values that take them away."""
+        ...
+
+    async def gone(self, facts: Facts) -> tuple[str, ...]:
+        """The Set-Cookie values that take those away that have ended."""
         ...
 
 

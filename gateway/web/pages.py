@@ -33,6 +33,7 @@ from gateway.web.context import (
     Ask,
     ForPending,
     ForSession,
+    IndexLogins,
     Kit,
     Open,
     PagesConfig,
@@ -63,6 +64,7 @@ class Pages:
         flow: Flow,
         checker: PasswordChecker,
         activity: Activity,
+        index_logins: IndexLogins,
         jar: cookies.Jar,
         keys: KeyRing,
         clock: Clock,
@@ -73,6 +75,7 @@ class Pages:
             flow=flow,
             checker=checker,
             activity=activity,
+            index_logins=index_logins,
             jar=jar,
             tokens=csrf.FormTokens(keys, clock),
             config=config,
@@ -248,6 +251,7 @@ def _static(facts: Facts) -> PageResponse:
 
 _LOG_IN: Final = frozenset(
     {
+        Slug.CREDENTIAL_ENDED,
         Slug.SECOND_FACTOR_REQUIRED,
         Slug.SECOND_FACTOR_STALE,
         Slug.OTP_REQUIRED,

@@ -139,7 +139,7 @@ def test_no_request_breaks_an_adapter(
     attempt = case.upstream.read_login(request, body)
     assert attempt is None or (attempt.credential.user and attempt.credential.secret)
     for _, value in fields:
-        case.upstream.cookie_credential(value)
+        case.upstream.cookie_issued(value)
 
 
 async def test_a_login_is_read_back_as_it_is_written(case: Case) -> None:

@@ -90,6 +90,19 @@ def test_a_session_made_at_one_is_valid_at_the_other_and_ends_at_both(
         assert client.browse("GET", "/+auth/").status == 303
 
 
+def test_a_credential_that_ended_at_one_is_refused_at_the_other(
+    pair: tuple[Gateway, Gateway], enrolled: tuple[str, str, Authenticator]
+) -> None:
+    """On a route where passwords pass."""
+    name, password, phone = enrolled
+    body = {"user": name, "password": f"{password},{phone.code()}"}
+    token = pair[0].client().post("/+login", send=body).json["result"]["password"]
+    pair[0].command("user", "reset", name, "--reason", "a test")
+    for _ in range(6):
+        told = pair[1].client().get(f"/{name}/dev/+simple/", auth=(name, token))
+        assert (told.status, told.slug) == (401, "credential_ended")
+
+
 def test_wrong_codes_count_together(
     pair: tuple[Gateway, Gateway], enrolled: tuple[str, str, Authenticator]
 ) -> None:

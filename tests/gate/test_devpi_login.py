@@ -205,6 +205,8 @@ def test_logging_out_at_devpi_ends_the_session_here(devpi: Served, person: Perso
     assert told.status == 302
     assert "auth_tkt" not in client.cookies
     client.cookies = kept
+    assert patch(client, user, **devpi.ours()).slug == "credential_ended"
+    assert "auth_tkt" not in client.cookies
     assert patch(client, user, **devpi.ours()).slug == "second_factor_required"
 
 
@@ -256,9 +258,10 @@ def test_a_password_changed_for_somebody_else(
         fields=carried("x-devpi-auth", "root", root),
     )
     assert told.json["type"] == "userpassword", told.body
-    for token in (told.json["result"]["password"], before):
+    fresh = told.json["result"]["password"]
+    for token, slug in ((fresh, "second_factor_required"), (before, "credential_ended")):
         refused = patch(devpi.client(), alice, **carried("x-devpi-auth", alice, token))
-        assert refused.slug == "second_factor_required"
+        assert refused.slug == slug
     assert patch(devpi.client(), "root", **carried("x-devpi-auth", "root", root)).status == 200
 
 

@@ -421,7 +421,10 @@ CHAPTERS = [
     Chapter(
         "the others ended",
         end_others,
-        ((E.SESSION_ENDED, "", "Firefox on Linux", "/+auth/sessions/end-others", ""),),
+        (
+            (E.SESSION_ENDED, "", "Firefox on Linux", "/+auth/sessions/end-others", ""),
+            (E.SESSION_ENDED, "", "as of a command line", "/+auth/sessions/end-others", ""),
+        ),
     ),
     Chapter("a guarded act", act, ((E.GUARDED_ACT, "totp", "", "/{user}", "account"),)),
     Chapter(

@@ -15,6 +15,7 @@ import pytest
 from gateway.app import wiring
 from gateway.core.clock import Clock
 from gateway.core.store import Store, writes
+from gateway.gate.ended import FRESH
 from gateway.stores import open_store
 from tests.conftest import PYPISERVER_USERS
 from tests.gate.served import Served, hidden
@@ -120,6 +121,27 @@ def test_a_guarded_request_without_a_code(count: Count, gate: Served, user: str)
     told = gate.client().call("DELETE", f"/{user}/dev", auth=(user, f"password of {user}"))
     assert told.slug == "second_factor_required"
     assert store.taken() == (4, 1)
+
+
+def test_what_has_ended_is_looked_for_now_and_again(count: Count, gate: Served, user: str) -> None:
+    """Only where a login may have handed a credential out: where it leads, the credential, the
+    person's epoch."""
+    token, password = gate.login(user, f"password of {user}"), f"password of {user}"
+    store = count(gate)
+
+    def asked(*auth: str) -> int:
+        told = gate.client().get(f"/{user}/dev/+simple/", auth=auth or None)
+        assert told.status == 200, told
+        return store.taken()[0]
+
+    assert asked() == 0
+    assert asked(user, token) == 3
+    assert asked(user, token) == 0
+    gate.offset += FRESH
+    assert asked(user, token) == 3
+    asked(user, password)
+    gate.offset += FRESH
+    assert asked(user, password) == 0
 
 
 def test_a_deletion_at_pypiserver(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.cli.demo.processes import free_port
-from gateway.core.store import StoreUnavailable
+from gateway.core.store import Store, StoreUnavailable
 from tests.gate.served import Served
 from tests.gate.test_devpi_evidence import carried, patch
 from tests.gate.test_devpi_login import json_login
@@ -25,8 +25,9 @@ def break_store(served: Served) -> None:
         raise StoreUnavailable("gone")
 
     store = served.running.parts.flow.services.store
-    for name in ("get", "put", "delete", "claim", "items", "count", "append", "read", "last"):
-        setattr(store, name, broken)
+    for name in Store.__dict__:
+        if not name.startswith("_") and name not in ("close", "warnings"):
+            setattr(store, name, broken)
 
 
 @pytest.fixture

@@ -77,6 +77,18 @@ MUTANTS = {
         "if not trusted:",
         ADDRESSES,
     ),
+    "ended credentials: they pass": Mutant(
+        "gateway/gate/gate.py",
+        "looked = None if _logs_in(facts, matched) else self._parts.ended.look(facts)",
+        "looked = None",
+        ("tests/gate/test_ended_credentials.py::test_a_cookie_that_names_nobody",),
+    ),
+    "ended credentials: a session held by two ends them": Mutant(
+        "gateway/core/login/services.py",
+        "names -= set(other.holds)",
+        "pass",
+        ("tests/core/login/test_ended.py",),
+    ),
     "session evidence: two people count as one": Mutant(
         "gateway/core/evidence.py",
         "if len(people) > 1:",

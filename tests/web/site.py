@@ -17,6 +17,9 @@ from gateway.core.audit.trail import Trail
 from gateway.core.http.facts import Facts
 from gateway.core.http.path import parse_target
 from gateway.core.login.models import Held
+from gateway.core.urls import base_of
+from gateway.gate.ended import EndedCredentials
+from gateway.upstreams.devpi import Devpi
 from gateway.web.context import PagesConfig
 from gateway.web.pages import Pages
 from tests.core.world import FIREFOX, Person, World, earned
@@ -106,6 +109,13 @@ class Site:
             flow=self.world.flow,
             checker=self.doorman,
             activity=self.trail,
+            index_logins=EndedCredentials(
+                Devpi(),
+                self.world.flow.services.credentials,
+                self.world.clock,
+                base=base_of(self.public),
+                refused=True,
+            ),
             jar=jar_of(self.world.ring, self.public),
             keys=self.world.ring,
             clock=self.world.clock,

@@ -176,6 +176,22 @@ def with_same_site(header: str) -> str:
     return header if said in _SAME_SITE else f"{header}; SameSite=Lax"
 
 
+_KEPT: Final = frozenset({"domain", "path", "secure", "httponly", "samesite", "partitioned"})
+_LONG_AGO: Final = "Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
+
+
+def clearing(set_cookie: str) -> str:
+    """The Set-Cookie field value that takes away what another one sets, which went on with
+    `with_same_site`: browsers go by name, domain and path (RFC 6265bis section 5.7), and take
+    none without `Secure` in place of one that has it."""
+    kept = [
+        attribute.strip(_BLANK)
+        for attribute in with_same_site(set_cookie).split(";")[1:]
+        if attribute.partition("=")[0].strip(_BLANK).lower() in _KEPT
+    ]
+    return "; ".join([f"{read_set_cookie(set_cookie).name}=", *kept, _LONG_AGO])
+
+
 def _whole(text: str) -> bool:
     digits = text.removeprefix("-")
     return digits.isascii() and digits.isdigit() and len(digits) <= 12

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.core.audit.events import Event
 from gateway.core.login.browser import may_lack_factor
 from gateway.core.login.models import Caller, Session, Verified
 from gateway.core.login.services import Services
@@ -29,11 +28,10 @@ class Earned:
         """What was earned without a factor ends when one becomes required."""
         return bool(proof.factor) or may_lack_factor(self._services)
 
-    async def end(self, cookie: str, caller: Caller) -> None:
-        """Log out: end the session behind that cookie and the credentials its login earned."""
+    async def end(self, cookie: str, caller: Caller) -> tuple[str, ...]:
+        """Log out: end the session behind that cookie and the credentials its login earned; the
+        Set-Cookie values that take these out of the browser."""
         session = await self._services.sessions.get(cookie)
-        if session is not None and await self._services.sessions.end(session.user_id, session.id):
-            await self._services.credentials.drop(session.user_id, session.holds)
-            await self._services.audit.record(
-                Event.SESSION_ENDED, session.user_id, caller.origin, detail="logged out"
-            )
+        if session is None:
+            return ()
+        return await self._services.end_session(session, caller.origin, "logged out")

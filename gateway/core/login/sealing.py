@@ -33,7 +33,8 @@ def unseal(ring: KeyRing, purpose: str, identity: str, part: str, sealed: str) -
     session = data["session"]
     return Held(
         issued=tuple(
-            Issued(Credential(**item["credential"]), item["lifetime"]) for item in data["issued"]
+            Issued(**{**item, "credential": Credential(**item["credential"])})
+            for item in data["issued"]
         ),
         set_cookie=tuple(data["set_cookie"]),
         goto=data["goto"],

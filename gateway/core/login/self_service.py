@@ -7,7 +7,7 @@ session goes on under the new cookie value that is returned. Knows no pages.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from gateway.core.accounts.records import Account, Device, Recovery, WebauthnKey, usable_label
@@ -34,6 +34,8 @@ class Manage:
         sessions = await self._services.sessions.of(user_id)
         devices = await self._services.devices.of(user_id, account.epoch)
         here = self._services.devices.id_in(device_cookie, user_id)
+        held = {name for one in sessions for name in one.holds}
+        logins = await self._services.credentials.live(user_id, but=held, epoch=account.epoch)
         return Overview(
             factors=factor_rows(account),
             recovery_left=len(account.recovery.codes),
@@ -46,6 +48,7 @@ class Manage:
                 )
                 for one in devices
             ),
+            logins=len(logins),
             required_from=None if account.protected else self._services.limits.refused_from,
         )
 
@@ -90,14 +93,18 @@ class Manage:
             if one.id == id:
                 await self._end(one, caller)
 
-    async def end_other_sessions(self, session: Session, caller: Caller) -> int:
-        """End all but this one; how many ended."""
-        others = [
-            one for one in await self._services.sessions.of(session.user_id) if one.id != session.id
-        ]
-        for one in others:
-            await self._end(one, caller)
-        return len(others)
+    async def end_others(self, session: Session, caller: Caller) -> None:
+        """End every login but this one: sessions, and what logins without one have earned (a
+        command line's)."""
+        for one in await self._services.sessions.of(session.user_id):
+            if one.id != session.id:
+                await self._end(one, caller)
+        left = await self._services.credentials.live(
+            session.user_id, but=session.holds, epoch=session.epoch
+        )
+        if left:
+            await self._services.credentials.end(session.user_id, left)
+            await self._record(Event.SESSION_ENDED, session, caller, detail=_without_browser(left))
 
     async def forget_device(self, session: Session, id: str, caller: Caller) -> None:
         """End a remembered device of the person by its row id (no step-up needed)."""
@@ -144,11 +151,7 @@ class Manage:
         )
 
     async def _end(self, session: Session, caller: Caller) -> None:
-        if await self._services.sessions.end(session.user_id, session.id):
-            await self._services.credentials.drop(session.user_id, session.holds)
-            await self._record(
-                Event.SESSION_ENDED, session, caller, detail=device_name(session.user_agent)
-            )
+        await self._services.end_session(session, caller.origin, device_name(session.user_agent))
 
     async def _record(
         self, event: Event, session: Session, caller: Caller, factor: str = "", detail: str = ""
@@ -165,6 +168,10 @@ class Manage:
         token = Issued(upstream, None)
         verified = self._services.credentials.names(session.user_id, (token,))[0] in session.holds
         return Held(issued=(token,) if verified else (), session=upstream)
+
+
+def _without_browser(names: Sequence[str]) -> str:
+    return f"{len(names)} without a session, as of a command line"
 
 
 def _device(account: Account, kind: str, id: str) -> Device:
@@ -220,6 +227,7 @@ class DeviceRow:
 @dataclass(frozen=True, slots=True)
 class Overview:
     """required_from: when a person without a factor is refused; None: never, or has one.
+    logins: live ones without a session of ours, as of a command line.
     recovery_confirmed: False while new codes wait for word that they are saved."""
 
     factors: tuple[FactorRow, ...]
@@ -228,6 +236,7 @@ class Overview:
     recovery_confirmed: bool
     sessions: tuple[SessionRow, ...]
     devices: tuple[DeviceRow, ...]
+    logins: int = 0
     required_from: float | None = None
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gateway.core.accounts.factor import Factor
 from gateway.core.accounts.repository import Accounts
-from gateway.core.audit.events import AuditSink
+from gateway.core.audit.events import AuditSink, Event, Origin
 from gateway.core.clock import Clock, Random
 from gateway.core.crypto.keyring import KeyRing
 from gateway.core.login.approvals import Approvals
@@ -15,7 +15,7 @@ from gateway.core.login.challenges import Challenges
 from gateway.core.login.credentials import Credentials
 from gateway.core.login.devices import Devices
 from gateway.core.login.drafts import Drafts
-from gateway.core.login.models import FlowLimits
+from gateway.core.login.models import FlowLimits, Session
 from gateway.core.login.pending import PendingLogins
 from gateway.core.login.sessions import LINGER, Sessions
 from gateway.core.login.verification import Proofs
@@ -56,6 +56,18 @@ class Services:
             StoreUnavailable
         """
         await self.store.get(Key("health", "", ""))
+
+    async def end_session(self, session: Session, origin: Origin, why: str) -> tuple[str, ...]:
+        """End a session and what its login earned, but for what another one goes on with; the
+        Set-Cookie values that take that out of its browser."""
+        user_id, names = session.user_id, set(session.holds)
+        for other in await self.sessions.of(user_id) if names else ():
+            if other.id != session.id:
+                names -= set(other.holds)
+        clears = await self.credentials.end(user_id, names)
+        if await self.sessions.end(user_id, session.id):
+            await self.audit.record(Event.SESSION_ENDED, user_id, origin, detail=why)
+        return clears
 
     async def sweep(self, user_id: str) -> None:
         """End, and record, what is over of a person's sessions and remembered devices."""

@@ -45,7 +45,7 @@ DONE: Final = {
     "renamed": "The device has its new name.",
     "removed": "The device is removed. Your other sessions have ended.",
     "session": "The session has ended.",
-    "others": "All other sessions have ended.",
+    "others": "All other logins have ended, those of a command line too.",
     "forgotten": "The device is no longer remembered.",
     "remembered": "This device is remembered.",
     "already": "You are logged in already.",
@@ -166,7 +166,7 @@ async def end_session(kit: Kit, ask: Ask, session: Session) -> PageResponse:
 
 
 async def end_others(kit: Kit, ask: Ask, session: Session) -> PageResponse:
-    await kit.flow.manage.end_other_sessions(session, ask.caller)
+    await kit.flow.manage.end_others(session, ask.caller)
     return see_other(done("others"))
 
 
@@ -190,14 +190,17 @@ async def logout_form(kit: Kit, ask: Ask, session: Session) -> PageResponse:
 
 
 async def logout(kit: Kit, ask: Ask, session: Session) -> PageResponse:
-    """End the session here and forget its cookie."""
-    await kit.flow.earned.end(kit.cookie(ask, cookies.SESSION), ask.caller)
-    return see_other(LOGIN, *set_cookies(kit.jar.clear(cookies.SESSION)))
+    """End the session here and the index's own, and forget their cookies."""
+    earned = await kit.flow.earned.end(kit.cookie(ask, cookies.SESSION), ask.caller)
+    gone = dict.fromkeys((*earned, *await kit.index_logins.end(ask.facts)))
+    return see_other(LOGIN, *set_cookies(*gone, kit.jar.clear(cookies.SESSION)))
 
 
 async def logged_out(kit: Kit, ask: Ask) -> PageResponse:
-    """Nobody is logged in, or no longer."""
-    return kit.page(ask, "logout.html", here=LOGOUT)
+    """Nobody is logged in, or no longer; the index may still have a cookie of its own here."""
+    page = kit.page(ask, "logout.html", here=LOGOUT)
+    gone = () if ask.facts.safe else await kit.index_logins.end(ask.facts)
+    return page.plus(*set_cookies(*gone))
 
 
 async def _row(kit: Kit, session: Session, id: str) -> FactorRow:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core.http.cookies import read_set_cookie, with_same_site
+from gateway.core.http.cookies import clearing, read_set_cookie, with_same_site
 
 
 @pytest.mark.parametrize(
@@ -72,3 +72,21 @@ def test_a_cookie_that_says_its_same_site_stays_as_it_is(header: str) -> None:
 def test_a_cookie_that_says_nothing_of_it_gets_lax(header: str) -> None:
     """The last of several attributes counts (RFC 6265bis section 5.7)."""
     assert with_same_site(header) == f"{header}; SameSite=Lax"
+
+
+@pytest.mark.parametrize(
+    ("header", "kept"),
+    [
+        ("sid=v", ["SameSite=Lax"]),
+        ("sid=v; Max-Age=60; Path=/x; Expires=Fri, 01 Jan 2038 00:00:00 GMT; HttpOnly",
+         ["Path=/x", "HttpOnly", "SameSite=Lax"]),
+        (" sid = v ;domain=.example.org;SECURE; samesite=None; Partitioned; Priority=High",
+         ["domain=.example.org", "SECURE", "samesite=None", "Partitioned"]),
+    ],
+    ids=["bare", "times", "all"],
+)  # fmt: skip
+def test_what_takes_a_cookie_away_has_its_attributes(header: str, kept: list[str]) -> None:
+    told = clearing(header).split("; ")
+    assert told[:-2] == ["sid=", *kept]
+    assert told[-2:] == ["Max-Age=0", "Expires=Thu, 01 Jan 1970 00:00:00 GMT"]
+    assert read_set_cookie(clearing(header)).ends
