@@ -160,7 +160,7 @@ def test_a_page_that_fails_is_a_page_of_ours(
     async def broken(*_: object) -> None:
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr(type(devpi.running.parts.flow), "reachable", broken)
+    monkeypatch.setattr(type(devpi.running.parts.flow.services), "reachable", broken)
     told = devpi.client().browse("GET", "/+auth/health")
     assert told.status == 500 and "default-src 'none'" in told.first("content-security-policy")
     assert "a defect" in caplog.text and "a defect" not in told.text
