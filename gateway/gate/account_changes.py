@@ -73,6 +73,7 @@ class Changes:
             lambda: self._parts.flow.at_once.password_changed(work.user, fresh, work.proof, caller),
             f"the password of {work.user!r} changed, but its sessions could not be ended",
         )
+        self._parts.ended.forget()
 
     async def _insist(self, work: Callable[[], Awaitable[None]], otherwise: str) -> None:
         """Raises StoreUnavailable in the end, with `otherwise` in the log."""

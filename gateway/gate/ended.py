@@ -72,7 +72,7 @@ class EndedCredentials:
         Set-Cookie values that take these out of the browser."""
         traces = self._in_cookies(facts)
         clears = await self._credentials.end_traced(traces)
-        self._seen.clear()
+        self.forget()
         known = {clear.partition("=")[0] for clear in clears}
         plain = f"=; Path={self._base}/; Max-Age=0"
         there = (one for one in sorted(self._upstream.session_cookies) if cookie_values(facts, one))
@@ -83,6 +83,10 @@ class EndedCredentials:
         traces = self._in_cookies(facts)
         ended = await self._credentials.ended(traces) if traces else None
         return ended.clears if ended else ()
+
+    def forget(self) -> None:
+        """Believe nothing of before: something has just ended in this process."""
+        self._seen.clear()
 
     # -- how ------------------------------------------------------------------------------
 

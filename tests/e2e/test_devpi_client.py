@@ -50,7 +50,7 @@ def test_a_day_with_devpi_client(before_devpi: Gateway, person: NewPerson) -> No
     # A changed password ends what the old one earned; devpi-client does not take up the token
     # that devpi hands out with the change.
     again = devpi("user", "-m", alice.name, "email=alice@example.com")
-    assert MESSAGES[Slug.SECOND_FACTOR_REQUIRED].text in again.words, again.said
+    assert MESSAGES[Slug.CREDENTIAL_ENDED].text in again.words, again.said
     devpi("login", alice.name, "--password", f"another password,{alice.phone.code()}")
     assert "user modified" in devpi("user", "-m", alice.name, "email=alice@example.com").said
     assert "deleted" in devpi("logoff").said
@@ -64,6 +64,10 @@ def test_passwd_asks_twice_and_goes_through(before_devpi: Gateway, person: NewPe
     alice.devpi("login", alice.name, "--password", alice.with_code())
     done = alice.devpi.on_terminal("passwd", alice.name, answers=["a new one", "a new one"])
     assert "user modified" in done.said, done.said
+    ended = alice.devpi("use")
+    assert MESSAGES[Slug.CREDENTIAL_ENDED].text in ended.words, ended.said
+    again = alice.devpi("login", alice.name, "--password", f"a new one,{alice.phone.code()}")
+    assert again.code == 0, again.said
     assert alice.devpi.logged_in
 
 

@@ -224,8 +224,10 @@ def test_a_changed_password(devpi: Served, person: Person, devpi_server: servers
     assert (told.status, told.json["type"]) == (200, "userpassword"), told.body
     fresh = told.json["result"]["password"]
     assert patch(devpi.client(), user, **carried("x-devpi-auth", user, fresh)).status == 200
-    for old in (carried("x-devpi-auth", user, before), carried("authorization", user, password)):
-        assert patch(devpi.client(), user, **old).slug == "second_factor_required"
+    old = carried("x-devpi-auth", user, before)
+    assert patch(devpi.client(), user, **old).slug == "credential_ended"
+    old = carried("authorization", user, password)
+    assert patch(devpi.client(), user, **old).slug == "second_factor_required"
     assert patch(browser, user, **devpi.ours()).slug == "second_factor_required"
 
 
@@ -283,7 +285,7 @@ def test_a_deleted_account_takes_its_logins_along(
     told = devpi.client().call("DELETE", f"/{user}", fields=fields)
     assert told.status == 200, told.body
     devpi_server.root().add_user(user, password, email="x@example.org")
-    assert patch(devpi.client(), user, **fields).slug == "second_factor_required"
+    assert patch(devpi.client(), user, **fields).slug == "credential_ended"
 
 
 # -- cookies by other ways ------------------------------------------------------------------
