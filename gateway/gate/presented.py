@@ -67,7 +67,7 @@ class Presented:
         shown = [
             self._shown(facts, one)
             for one in self._carriers(facts)
-            if one.place.partition(":")[0] not in base.replace  # the index does not get it
+            if _goes_on(one, base)
         ]
         unknown = [one for one in shown if not (one.signed or self._guessing.spared(one.mark))]
         for one in shown:
@@ -216,6 +216,13 @@ class Presented:
             await work
         except Exception:
             _log.exception("a tried password could not be counted")
+
+
+def _goes_on(carrier: Carrier, base: Forward) -> bool:
+    """Whether the index gets it, be it under another name. A Cookie field is only replaced to
+    take credentials out."""
+    field, cookie, _ = carrier.place.partition(":")
+    return field not in base.replace or not (cookie or base.replace[field] is None)
 
 
 class Watching:

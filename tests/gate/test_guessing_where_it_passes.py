@@ -15,6 +15,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import quote
 
+import pypitoken
 import pytest
 
 from gateway.cli.demo import indexes
@@ -384,3 +385,16 @@ def test_the_index_is_asked_once_about_what_comes_often(serve: Serve, upstream: 
     for _ in range(20):
         assert read(served, "ab", "right").status == 200
     assert len(upstream.seen) == 20
+
+
+def test_a_token_of_the_index_counts_though_it_goes_on_under_another_name(serve: Serve) -> None:
+    no = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
+    with Recorder(lambda _: no) as index:
+        served = serve("devpi", index.url)
+        slugs = []
+        for number in range(LIMIT + 2):
+            made = pypitoken.Token.create("x", "alice-0a1b2c3d", f"{number}", prefix="devpi").dump()
+            slugs.append(read(served, "__token__", made, "/alice/dev/+simple/hello/").slug)
+        assert basic("alice", made) not in index.seen[-1].all("authorization")
+    assert slugs[0] != "throttled"
+    assert slugs[-1] == "throttled"
