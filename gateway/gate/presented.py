@@ -64,11 +64,7 @@ class Presented:
 
     def plan(self, facts: Facts, rule: Rule | None, base: Forward) -> Plan | Awaitable[Plan]:
         """`base`, watched or refused where that is needed."""
-        shown = [
-            self._shown(facts, one)
-            for one in self._carriers(facts)
-            if _goes_on(one, base)
-        ]
+        shown = [self._shown(facts, one) for one in self._carriers(facts) if _goes_on(one, base)]
         unknown = [one for one in shown if not (one.signed or self._guessing.spared(one.mark))]
         for one in shown:
             self._renew(one)
