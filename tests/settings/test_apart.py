@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +36,13 @@ def test_warnings_and_problems_come_over(tmp_path: Path) -> None:
         load_apart(path)
     assert there.value.problems == here.value.problems
     assert str(there.value) == str(here.value)
+
+
+def test_ended_children_may_be_ignored(request: pytest.FixtureRequest) -> None:
+    """As a parent may leave it to us: then nobody can be waited for."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    request.addfinalizer(lambda: signal.signal(signal.SIGCHLD, before))
+    assert load_apart(CONFIG / "devpi.yaml") == load(CONFIG / "devpi.yaml")
 
 
 def test_what_nobody_foresaw_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
