@@ -125,6 +125,7 @@ class Forwarder:
     def _close_one(self) -> None:
         """Close the client's connection that has waited longest, for others to come."""
         now = self.shared.now
+        fresh = False
         while True:
             while self._waiting:
                 since, client = self._waiting.pop()
@@ -132,12 +133,15 @@ class Forwarder:
                 if here and client.waits and client.since == since and not pending(client.sock):
                     client.leave()
                     return
+            if fresh:  # something has come on each of them: nobody waits
+                self._looked = now
             if self._looked == now:
                 return
             every: list[Evictable] = [*self.clients, *self._greetings]
             found = [(client.since, client) for client in every if client.waits]
             if _WORTH_A_LOOK * len(found) < len(every) or not found:
                 self._looked = now  # nearly all of them are busy: not again in this tick
+            fresh = True
             found.sort(key=itemgetter(0))  # of the same moment, the one that came first
             self._waiting = found[::-1]
 

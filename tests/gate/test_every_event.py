@@ -29,6 +29,7 @@ from gateway.core.upstream import Credential
 from tests.factors.authenticator import SecurityKey
 from tests.gate.recorder import Recorder
 from tests.gate.served import Served
+from tests.gate.test_devpi_evidence import another_second
 from tests.gate.yaml_config import by_session
 from tests.support import servers, uploads
 from tests.support.gateways import command
@@ -193,7 +194,13 @@ def deny(it: Story) -> None:
     assert it.send(it.page(path[0]), path[0], deny="yes").status == 403
 
 
+def command_line(it: Story, password: str) -> None:
+    another_second()
+    it.devpi(password)
+
+
 def form_login(it: Story) -> None:
+    another_second()
     page = it.page("/+login", it.other)
     del page
     fields = {**it.served.ours(), "User-Agent": FIREFOX}
@@ -380,7 +387,7 @@ CHAPTERS = [
     ),
     Chapter(
         "the approved login",
-        lambda it: it.devpi(it.password),
+        lambda it: command_line(it, it.password),
         ((E.LOGIN, "approval", "", "/+login", "login"),),
         DEVPI_CLIENT,
     ),
@@ -391,7 +398,7 @@ CHAPTERS = [
     ),
     Chapter(
         "a login of devpi-client",
-        lambda it: it.devpi(f"{it.password},{it.served.code(it.user)}"),
+        lambda it: command_line(it, f"{it.password},{it.served.code(it.user)}"),
         ((E.LOGIN, "totp mobile", "", "/+login", "login"),),
         DEVPI_CLIENT,
     ),

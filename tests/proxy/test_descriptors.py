@@ -152,8 +152,10 @@ def test_requests_that_all_come_at_once_wait_for_each_other(index: str) -> None:
     port = free_port()
     with gateway(index, f"127.0.0.1:{port}", before=["prlimit", "--nofile=120:120"]) as process:
         with waiting(port, 70, b"") as lines:
+            process.send_signal(signal.SIGSTOP)  # until all of them are there to be read
             for number, line in enumerate(lines):
                 line.sendall(GET % number)
+            process.send_signal(signal.SIGCONT)
             answers = [line.recv(65536) for line in lines]
             assert {answer[:15] for answer in answers} == {b"HTTP/1.1 200 OK"}
         open_now = len(os.listdir(f"/proc/{process.pid}/fd"))
