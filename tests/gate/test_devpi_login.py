@@ -253,6 +253,7 @@ def test_a_password_changed_for_somebody_else(
     before = devpi.login(alice, password)
     devpi.enrol("root")
     root = devpi.login("root", servers.ROOT_PASSWORD)
+    another_second()
     told = devpi.client().call(
         "PATCH",
         f"/{alice}",

@@ -167,6 +167,7 @@ def remove(served: Served, user: str, password: str, token: str) -> None:
 
 def change_password(served: Served, user: str, password: str, token: str) -> None:
     fields = carried("x-devpi-auth", user, token)
+    another_second()
     told = served.client().call("PATCH", f"/{user}", send={"password": "new"}, fields=fields)
     assert told.status == 200
 
