@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import count
+from itertools import count as count_from
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
 
+from gateway.app import wiring
+from gateway.core.clock import Clock
+from gateway.stores import open_store
+from tests.gate.counting import Count, Counting
 from tests.gate.served import Served
 from tests.support import servers
 
 Serve: TypeAlias = Callable[..., Served]
 
-_numbers = count(1)
+_numbers = count_from(1)
 
 
 @pytest.fixture
@@ -60,3 +64,21 @@ def person(devpi: Served, devpi_server: servers.Index) -> Callable[[], tuple[str
         return name, password
 
     return make
+
+
+@pytest.fixture
+def count(monkeypatch: pytest.MonkeyPatch) -> Count:
+    opened: list[Counting] = []
+
+    async def counting(url: str, clock: Clock) -> Counting:
+        opened.append(Counting(await open_store(url, clock)))
+        return opened[-1]
+
+    monkeypatch.setattr(wiring, "open_store", counting)
+
+    def of(served: Served) -> Counting:
+        (store,) = (one for one in opened if one is served.running.store)
+        store.taken()
+        return store
+
+    return of

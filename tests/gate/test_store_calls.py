@@ -8,70 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import count as count_from
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import pytest
 
-from gateway.app import wiring
-from gateway.core.clock import Clock
-from gateway.core.store import Store, writes
 from gateway.gate.ended import FRESH
-from gateway.stores import open_store
 from tests.conftest import PYPISERVER_USERS
+from tests.gate.counting import Count
 from tests.gate.served import Served, hidden
 from tests.support import servers
 from tests.support.http import basic
 
-_WRITES = frozenset({"put", "delete", "claim", "append", "trim"})
-
-
-class Counting:
-    """A store that counts its calls, and those that are a write transaction."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self.calls: list[tuple[str, bool]] = []
-
-    def __getattr__(self, name: str) -> Any:
-        call = getattr(self._store, name)
-
-        async def counted(*args: Any, **named: Any) -> Any:
-            written = name in _WRITES or (name == "count" and named.get("add", 1) > 0)
-            if name == "transact":
-                written = any(map(writes, args[0]))
-            self.calls.append((name, written))
-            return await call(*args, **named)
-
-        return counted
-
-    def taken(self) -> tuple[int, int]:
-        """How many calls there were since the last look, and how many transactions."""
-        calls, self.calls = self.calls, []
-        return len(calls), sum(written for _, written in calls)
-
-
-Count: TypeAlias = Callable[[Served], Counting]
 Serve: TypeAlias = Callable[..., Served]
 
 _numbers = count_from(1)
-
-
-@pytest.fixture
-def count(monkeypatch: pytest.MonkeyPatch) -> Count:
-    opened: list[Counting] = []
-
-    async def counting(url: str, clock: Clock) -> Counting:
-        opened.append(Counting(await open_store(url, clock)))
-        return opened[-1]
-
-    monkeypatch.setattr(wiring, "open_store", counting)
-
-    def of(served: Served) -> Counting:
-        (store,) = (one for one in opened if one is served.running.store)
-        store.taken()
-        return store
-
-    return of
 
 
 @pytest.fixture(params=["sqlite", "redis"])

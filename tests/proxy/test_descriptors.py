@@ -141,7 +141,7 @@ def test_1100_connections_that_wait_shut_nobody_out(index: str, limits: str, fit
         gateway(index, f"127.0.0.1:{port}", before=limited) as process,
         waiting(port, 1100, b"") as lines,
     ):
-        assert get(port)[1] < 3
+        assert get(port)[1] < 15
         assert any(closed(lines)) == (not fits)
         soft = Path(f"/proc/{process.pid}/limits").read_text().partition("Max open files")[2]
         assert soft.split()[0] == limits.partition(":")[2]

@@ -31,7 +31,8 @@ FAULTS = {
     "drop-in-data": "gone while the mail comes in",
     "data-later": "451 for the mail",
     "data-refused": "554 for the mail",
-    "slow-answer": "three seconds until the mail is taken",
+    "slow-answer": "five seconds until the mail is taken",
+    "held": "no mail is taken while this lasts",
     "drop-after-data": "gone when the mail was taken, before saying so",
     "no-goodbye": "QUIT is never answered",
 }
@@ -74,6 +75,8 @@ class Handler:
         return "250 OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        while self.has("held"):
+            await asyncio.sleep(0.05)
         for fault, answer in (("data-later", "451 busy"), ("data-refused", "554 spam")):
             if self.has(fault):
                 return answer
@@ -84,7 +87,7 @@ class Handler:
         part.write_bytes(head.encode() + content)
         part.rename(self.folder / "mails" / f"{next(self.numbers):04}")
         if self.has("slow-answer"):
-            await asyncio.sleep(3)
+            await asyncio.sleep(5)
         if self.has("drop-after-data"):
             assert server.transport is not None
             server.transport.close()

@@ -16,9 +16,31 @@ from tests.support.http import Client
 
 ROOT = Path(__file__).parent.parent.parent
 ROOT_PASSWORD = "root password"
+FEWEST_ROUNDS = 1000
+"""Of SHA-crypt, for the reason of `QUICK_PASSWORDS`."""
 
+# devpi keeps passwords by argon2: 64 MiB and a tenth of a second of processor time for each look.
+# The tests look thousands of times, and none of them is about that hash.
+QUICK_PASSWORDS = """
+import sys
+import devpi_server.auth
+from passlib.context import CryptContext
+devpi_server.auth.pwd_context = CryptContext(
+    ["argon2"], argon2__time_cost=1, argon2__memory_cost=8, argon2__parallelism=1
+)
+"""
+INIT = f"""{QUICK_PASSWORDS}
+from devpi_server.init import init
+sys.argv[0] = "devpi-init"
+sys.exit(init())
+"""
+SERVER = f"""{QUICK_PASSWORDS}
+from devpi_server.main import main
+sys.argv[0] = "devpi-server"
+main()
+"""
 # devpi-server without some of its plugins, as a deployment that never installed them.
-WITHOUT_PLUGINS = """
+WITHOUT_PLUGINS = f"""
 import sys, pluggy
 class Manager(pluggy.PluginManager):
     def load_setuptools_entrypoints(self, group, name=None):
@@ -27,10 +49,7 @@ class Manager(pluggy.PluginManager):
         return super().load_setuptools_entrypoints(group, name)
 import devpi_server.config
 devpi_server.config.PluginManager = Manager
-from devpi_server.main import main
-sys.argv[0] = "devpi-server"
-main()
-"""
+{SERVER}"""
 
 
 @dataclass(frozen=True)
@@ -80,19 +99,20 @@ class DevpiMaker:
     def __init__(self, place: Path) -> None:
         self._place = place
         self._template = place / "template"
-        indexes.init_devpi(self._template, ROOT_PASSWORD)
+        indexes.init_devpi(self._template, ROOT_PASSWORD, program=(sys.executable, "-c", INIT))
 
     def start(self, children: Children, name: str, *, without: tuple[str, ...] = ()) -> Index:
         place = self._place / name
         shutil.copytree(self._template, place / "server")
         port, log = free_port(), place / "log"
-        if not without:
-            child = indexes.start_devpi(children, port, place / "server", log)
-        else:
+        argv = [sys.executable, "-c", SERVER]
+        if without:
             argv = [sys.executable, "-c", WITHOUT_PLUGINS, ",".join(without)]
-            argv += indexes.devpi_options(port, place / "server")
-            child = children.start("devpi-server", argv, log)
-            child.ready(port, "/+api")
+        argv += indexes.devpi_options(port, place / "server")
+        if not without:
+            argv.append("--keep-docs-packed")
+        child = children.start("devpi-server", argv, log)
+        child.ready(port, "/+api")
         return Index("devpi", port, place, child)
 
 
@@ -103,7 +123,7 @@ def start_pypiserver(
     packages = place / "packages"
     for name in ("hello", "world"):
         write(packages, Package(name, "1.0"))
-    indexes.write_htpasswd(place / "htpasswd", users)
+    indexes.write_htpasswd(place / "htpasswd", users, rounds=FEWEST_ROUNDS)
     port = free_port()
     child = indexes.start_pypiserver(
         children, port, packages, place / "htpasswd", place / "log", protected=protected

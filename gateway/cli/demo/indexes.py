@@ -64,13 +64,15 @@ def script(name: str) -> str:
 # -- pypiserver -----------------------------------------------------------------------------
 
 
-def write_htpasswd(path: Path, users: Mapping[str, str]) -> None:
-    """An htpasswd file as pypiserver reads it (through passlib)."""
+def write_htpasswd(path: Path, users: Mapping[str, str], *, rounds: int | None = None) -> None:
+    """An htpasswd file as pypiserver reads it (through passlib). rounds: of SHA-crypt; None: as
+    many as passlib thinks right."""
     from passlib.apache import HtpasswdFile
+    from passlib.hash import sha256_crypt
 
-    table = HtpasswdFile(str(path), new=True, default_scheme="sha256_crypt")
+    table = HtpasswdFile(str(path), new=True)
     for user, password in users.items():
-        table.set_password(user, password)
+        table.set_hash(user, sha256_crypt.using(rounds=rounds).hash(password))
     table.save()
     path.chmod(0o600)
 
@@ -99,10 +101,13 @@ def start_pypiserver(
 # -- devpi ----------------------------------------------------------------------------------
 
 
-def init_devpi(serverdir: Path, root_password: str) -> Path:
-    """Make devpi's directory; returns its secret file, without which tokens die at restart."""
+def init_devpi(serverdir: Path, root_password: str, *, program: Sequence[str] = ()) -> Path:
+    """Make devpi's directory; returns its secret file, without which tokens die at restart.
+
+    program: what to run in place of devpi-init.
+    """
     secret = serverdir / "secret"
-    argv = [script("devpi-init"), "--serverdir", str(serverdir), "--no-root-pypi"]
+    argv = [*(program or [script("devpi-init")]), "--serverdir", str(serverdir), "--no-root-pypi"]
     _call([*argv, "--root-passwd", root_password])
     # What devpi-gen-secret writes, without the seconds it takes to start.
     secret.write_text(b64encode(os.urandom(32)).decode())
