@@ -38,6 +38,9 @@ COMMANDS: Final = MappingProxyType(
         "user": _Command("users", "user", "Enrol, invite, list, reset, remove and unlock people."),
         "token": _Command("tokens", "token", "Make, list, show and revoke API tokens."),
         "keys": _Command("keys", "keys", "Make and rotate the gateway's keys."),
+        "backup": _Command("store", "backup", "Copy the SQLite store, while the gateway runs."),
+        "restore": _Command("store", "restore", "Bring a backup back, while the gateway runs."),
+        "store": _Command("store", "store", "Move everything to another store."),
         "audit": _Command("audit", "audit", "Read, export and verify the audit trail."),
     }
 )

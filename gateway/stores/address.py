@@ -13,6 +13,14 @@ class BadStoreAddress(ValueError):
     """The address of a store cannot be read. The text says why and holds no secret."""
 
 
+def other_layout(found: object, known: int) -> str:
+    """What is wrong with a store that another version of the program wrote."""
+    return (
+        f"its layout is number {found}, and this program knows {known}; "
+        "use the version of index-gateway that wrote it"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class RedisAddress:
     """Where a Redis is and how to speak to it.

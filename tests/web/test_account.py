@@ -559,5 +559,5 @@ async def test_ones_own_typo_is_not_marked(browser: Browser, alice: Person, worl
 
 
 def test_every_event_of_a_person_has_words() -> None:
-    machines = {Event.RETENTION, Event.KEYS_ROTATED}
+    machines = {Event.RETENTION, Event.KEYS_ROTATED, Event.STORE_RESTORED}
     assert set(WORDS) == set(Event) - machines

@@ -48,6 +48,7 @@ class Event(StrEnum):
     NOT_RECORDED = "not_recorded"
     RETENTION = "retention"
     KEYS_ROTATED = "keys_rotated"
+    STORE_RESTORED = "store_restored"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
+from typing import Final
 from urllib.parse import quote, unquote
 
 from gateway.core.store import PAGE, Key
+
+EVERY_KEY: Final = "ig:*"
+_PLACE: Final = re.compile(r"ig:\{([^/{}]*)/([^/{}]*)\}:(?:(i)|c:(.*))", re.DOTALL)
+_LOG: Final = re.compile(r"ig:log:\{([^{}]*)\}")
 
 
 def shared(kind: str, owner: str, part: str) -> str:
@@ -34,6 +40,18 @@ def every_index(kind: str) -> str:
 def owner_in(index: bytes) -> str:
     """Whose index of names this is."""
     return unquote(index.decode().partition("/")[2].removesuffix("}:i"))
+
+
+def read_place(place: bytes) -> tuple[str, str, str, str] | None:
+    """What a key holds: kind, owner, part ("i", "c" or "log") and name; None for what follows
+    from those, or is not the store's."""
+    text = place.decode(errors="replace")
+    if log := _LOG.fullmatch(text):
+        return "", "", "log", unquote(log[1])
+    found = _PLACE.fullmatch(text)
+    if found is None:
+        return None
+    return unquote(found[1]), unquote(found[2]), found[3] or "c", found[4] or ""
 
 
 @lru_cache(2 * PAGE)  # the owners of a page are asked for by several kinds

@@ -7,11 +7,12 @@ Needs Redis 6.2 (XTRIM MINID) or a server that speaks like it.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Final, cast
 
 from gateway.core.clock import Clock
+from gateway.core.copying import CountRow, Row
 from gateway.core.store import (
     PAGE,
     Append,
@@ -23,14 +24,18 @@ from gateway.core.store import (
     StoreStep,
     StoreUnavailable,
 )
-from gateway.stores.address import read_redis
+from gateway.stores.address import other_layout, read_redis
 from gateway.stores.redis import scripts
 from gateway.stores.redis.calls import ScriptCall, call_of, ends_in
 from gateway.stores.redis.client import RedisClient
+from gateway.stores.redis.copying import Rows
 from gateway.stores.redis.ends import Ends
 from gateway.stores.redis.places import log_of, place_of, shared
 
 _MARK: Final = "ig:store"
+_LAYOUT: Final = "ig:layout"
+LAYOUT: Final = 1
+"""The number of how records lie in Redis; the next one needs a program that moves them."""
 
 
 def open_redis(url: str, clock: Clock) -> RedisStore:
@@ -48,6 +53,7 @@ class RedisStore:
         self._client: Final = client
         self._clock: Final = clock
         self._ends: Final = Ends(client, clock)
+        self._rows: Final = Rows(self, client, clock)
         self._mark: object = None
 
     async def get(self, key: Key) -> Record | None:
@@ -97,7 +103,15 @@ class RedisStore:
             )
 
     async def _marked(self) -> object:
-        """The mark, made by whoever comes first."""
+        """The mark, made by whoever comes first.
+
+        Raises:
+            StoreUnavailable: another program's layout.
+        """
+        await self._client.send("SET", _LAYOUT, LAYOUT, "NX")
+        found = await self._client.send("GET", _LAYOUT)
+        if found != b"%d" % LAYOUT:
+            raise StoreUnavailable(f"Redis: {other_layout(_text(found), LAYOUT)}")
         mark = await self._client.send("GET", _MARK)
         if mark is None:
             await self._client.send("SET", _MARK, os.urandom(16).hex(), "NX")
@@ -197,6 +211,16 @@ class RedisStore:
 
     async def trim(self, log: str, *, upto: int) -> None:
         await self._client.send("XTRIM", log_of(log), "MINID", upto + 1)
+
+    def rows(self) -> AsyncIterator[Sequence[Row]]:
+        """See `gateway.core.copying.Copyable`."""
+        return self._rows.all()
+
+    async def add_counts(self, rows: Sequence[CountRow]) -> None:
+        await self._rows.add_counts(rows)
+
+    async def begin_log(self, log: str, after: int) -> None:
+        await self._rows.begin_log(log, after)
 
     async def warnings(self) -> list[str]:
         await self.get(Key("probe", "", ""))

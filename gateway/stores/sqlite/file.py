@@ -7,13 +7,16 @@ import os
 import sqlite3
 import threading
 import time
+from errno import EEXIST
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
 from gateway.core.store import StoreUnavailable
+from gateway.stores.address import other_layout
 
-SCHEMA: Final = 1
+UPGRADES: Final[tuple[tuple[str, ...], ...]] = ()
+"""The statements that lead from each layout to the next one; the first, from number 1 to 2."""
 
 _TABLES: Final = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
@@ -37,7 +40,7 @@ CREATE TABLE entries (
 ) WITHOUT ROWID;
 """
 
-# Made in a file of an earlier version too, which goes on working with it.
+# Made in files of layout 1 that an earlier version wrote, too, which goes on working with it.
 _ENDS: Final = """CREATE INDEX IF NOT EXISTS records_ends ON records (kind, expires)
  WHERE expires IS NOT NULL"""
 
@@ -50,10 +53,15 @@ class DatabaseFile:
 
     Args:
         patience: seconds to wait for a lock that another process holds.
+        upgrades: see `UPGRADES`.
     """
 
-    def __init__(self, path: Path, *, patience: float) -> None:
+    def __init__(
+        self, path: Path, *, patience: float, upgrades: tuple[tuple[str, ...], ...] = UPGRADES
+    ) -> None:
         self.path: Final = path
+        self.layout: Final = 1 + len(upgrades)
+        self._upgrades: Final = upgrades
         self._patience: Final = patience
         self._created = False
         self._filled = False
@@ -126,13 +134,37 @@ class DatabaseFile:
                     connection.execute(statement)
             connection.execute("COMMIT")
         found = self._schema(connection)
-        if found != SCHEMA:
-            raise StoreUnavailable(
-                f"its layout is number {found}, and this program knows {SCHEMA}; "
-                "use the version of index-gateway that wrote it"
-            )
+        if found is not None and found < self.layout:
+            found = self._upgrade(connection)
+        if found != self.layout:
+            raise StoreUnavailable(other_layout(found, self.layout))
         connection.execute(_ENDS)
         self._filled = True
+
+    def _upgrade(self, connection: sqlite3.Connection) -> int | None:
+        """Bring an older file to this layout in one transaction, keeping a copy beside it.
+
+        Returns:
+            The layout that it has now: another process may have been first.
+        """
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            found = self._schema(connection)
+            if found is not None and found < self.layout:
+                copy = self.path.with_name(f"{self.path.name}.layout-{found}")
+                if not copy.exists():
+                    snapshot(self.path, copy)
+                for statements in self._upgrades[found - 1 :]:
+                    for statement in statements:
+                        connection.execute(statement)
+                connection.execute(
+                    "UPDATE meta SET number = ? WHERE name = 'schema'", (self.layout,)
+                )
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        return self._schema(connection)
 
     def _schema(self, connection: sqlite3.Connection) -> int | None:
         tables = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone()
@@ -140,3 +172,55 @@ class DatabaseFile:
             return None
         row = connection.execute("SELECT number FROM meta WHERE name = 'schema'").fetchone()
         return None if row is None else int(row[0])
+
+
+def opened(path: Path) -> sqlite3.Connection:
+    """A connection that only reads. Raises sqlite3.Error."""
+    return sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=10)
+
+
+def snapshot(source: Path, target: Path) -> None:
+    """Write the state of one moment of a database that may be in use to a new file.
+
+    The file is readable by its owner only, on the disk, and looked through before it has its name.
+
+    Raises:
+        StoreUnavailable: with what is wrong; nothing is left behind then.
+        OSError: the file cannot be made, or is there (FileExistsError).
+    """
+    if target.exists():
+        raise FileExistsError(EEXIST, "it is there already", str(target))
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
+    os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    try:
+        with contextlib.closing(opened(source)) as db:
+            db.execute("VACUUM INTO ?", (str(unfinished),))
+        whole(unfinished)
+        file = os.open(unfinished, os.O_RDONLY)
+        os.fsync(file)
+        os.close(file)
+        os.link(unfinished, target)
+    except sqlite3.Error as error:
+        raise StoreUnavailable(f"{source}: {error}") from None
+    finally:
+        unfinished.unlink()
+
+
+def whole(path: Path) -> int:
+    """See that a file is an undamaged store.
+
+    Returns:
+        The number of its layout.
+
+    Raises:
+        StoreUnavailable: with what is wrong.
+    """
+    try:
+        with contextlib.closing(opened(path)) as db:
+            (said,) = db.execute("PRAGMA integrity_check(1)").fetchone()
+            if said != "ok":
+                raise StoreUnavailable(f"{path}: it is damaged: {said}")
+            (number,) = db.execute("SELECT number FROM meta WHERE name = 'schema'").fetchone()
+            return int(number)
+    except (sqlite3.Error, TypeError) as error:
+        raise StoreUnavailable(f"{path}: it is not a store: {error}") from None

@@ -6,14 +6,17 @@ connection of their own: in WAL mode they never wait for a write's fsync.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 import stat
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from gateway.core.clock import Clock
+from gateway.core.copying import CountRow, Restored, Restoring, Row
 from gateway.core.store import (
     PAGE,
     Append,
@@ -27,7 +30,8 @@ from gateway.core.store import (
     writes,
 )
 from gateway.stores.address import read_sqlite
-from gateway.stores.sqlite.file import DatabaseFile
+from gateway.stores.sqlite import copying
+from gateway.stores.sqlite.file import DatabaseFile, snapshot
 from gateway.stores.sqlite.lane import Job, Lane, T
 from gateway.stores.window import bucket_end
 
@@ -221,6 +225,39 @@ class SqliteStore:
             db.execute("DELETE FROM entries WHERE log = ? AND number <= ?", (log, upto))
 
         await self._write(job)
+
+    async def rows(self) -> AsyncIterator[Sequence[Row]]:
+        """See `gateway.core.copying.Copyable`."""
+        now = self._clock()
+        key: Key | None = None
+        while records := await self._read(partial(copying.records, after=key, now=now)):
+            yield records
+            key = records[-1].key
+        bucket: CountRow | None = None
+        while counts := await self._read(partial(copying.counts, after=bucket, now=now)):
+            yield counts
+            bucket = counts[-1]
+        for log in await self._read(copying.logs):
+            yield [log]
+            after = log.after
+            while entries := await self._read(partial(copying.entries, log=log.log, after=after)):
+                yield entries
+                after = entries[-1].number
+
+    async def add_counts(self, rows: Sequence[CountRow]) -> None:
+        await self._write(lambda db: copying.add_counts(db, rows))
+
+    async def begin_log(self, log: str, after: int) -> None:
+        await self._write(lambda db: copying.begin_log(db, log, after))
+
+    async def backup(self, target: str) -> None:
+        """See `gateway.core.copying.Backed`."""
+        await self.last("")  # so that the file is there
+        await asyncio.to_thread(snapshot, self.path, Path(target))
+
+    async def restore(self, source: str, plan: Restoring) -> Restored:
+        file = DatabaseFile(self.path, patience=self._patience)
+        return await asyncio.to_thread(copying.restore, file, Path(source), plan)
 
     async def warnings(self) -> list[str]:
         await self.last("")  # so that the file is there
