@@ -51,6 +51,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=left_out)
         dropped = set(left_out)
         items[:] = [item for item in items if item not in dropped]
+    _longest_first(items)
+
+
+def _longest_first(items: list[pytest.Item]) -> None:
+    """Whole files in the order in which they begin: clients and browsers, other servers, the rest.
+
+    A file stays with one process, so one that takes a minute must not be the last to begin.
+    """
+    slow = {item.path for item in items if item.get_closest_marker("server")}
+    items.sort(key=lambda item: (item.path not in slow, item.path.parent.name != "e2e"))
 
 
 @pytest.hookimpl(wrapper=True)

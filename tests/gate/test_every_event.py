@@ -593,6 +593,7 @@ def story(
     told.__exit__()
 
 
+@pytest.mark.timeout(400)  # an hour of several people, whole
 def test_every_event_is_recorded_with_all_that_is_known(
     story: Story, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,8 +13,11 @@ from typing import Any
 from gateway.cli.demo import stage
 from gateway.cli.demo.processes import Child, free_port
 from gateway.core.urls import HEALTH
+from gateway.keystore import create_key_file
 from tests.support.codes import Authenticator
 from tests.support.http import Client
+
+KEYS = "file:gateway.keys"
 
 
 def command(
@@ -122,12 +126,15 @@ def configure(
         "public_url": gateway.url,
         "upstream.url": upstream,
         "store": "sqlite:state.db",
-        "keys": "file:gateway.keys",
+        "keys": KEYS,
         "second_factor.issuer": "Test packages",
     }
     keys |= {name.replace("__", "."): value for name, value in changes.items()}
     stage.write_configuration(gateway.config, kind, keys)
-    gateway.command("keys", "new")
+    if keys["keys"] == KEYS:
+        create_key_file(place / "gateway.keys", (("k1", os.urandom(32)),))
+    else:
+        gateway.command("keys", "new")
     return gateway
 
 
