@@ -9,7 +9,7 @@ FUZZ_SECONDS ?= 3600
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick test-long mutants fuzz check bench screenshots docs wheel lock clean
+.PHONY: help demo test quick test-long mutants fuzz check bench screenshots docs messages wheel lock clean
 
 help:
 	@echo 'make demo                   try it at http://localhost:8080 (pypiserver)'
@@ -24,6 +24,7 @@ help:
 	@echo 'make bench                  side by side with nginx, writes benchmarks/results.md'
 	@echo 'make screenshots            every page in light and dark, into build/screenshots'
 	@echo 'make docs                   write the parts of docs/ that come from the code'
+	@echo 'make messages              take texts for people out of the code, compile translations'
 	@echo 'make wheel                  build the wheels (gateway, devpi-client-otp) into dist'
 	@echo 'make lock                   pin the dependencies anew (UPGRADE=1 for newer versions)'
 	@echo 'make clean                  remove .venv and everything that was built'
@@ -75,6 +76,10 @@ screenshots:
 docs:
 	@tools/install dev
 	$(BIN)/python tools/write_docs.py
+
+messages:
+	@tools/install dev
+	$(BIN)/python tools/messages.py
 
 wheel:
 	@tools/install run

@@ -9,13 +9,16 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
+from gateway import languages
 from gateway.app.domain import queue_of
+from gateway.core.accounts.repository import Accounts
 from gateway.core.audit.trail import Trail
 from gateway.core.clock import Clock, Random
 from gateway.core.crypto.keyring import KeyRing
 from gateway.core.http.facts import IPAddress
 from gateway.core.login.flow import SWEEP_EVERY
 from gateway.core.notices.queue import NoticeQueue
+from gateway.core.phrases import Catalogue
 from gateway.core.store import Store, StoreUnavailable
 from gateway.core.unnamed_proxies import note
 from gateway.core.upstream import Addressing, Upstream
@@ -50,7 +53,7 @@ class Chores:
         self.queue: Final[NoticeQueue] = queue_of(settings, store, clock, random, ring)
         ask_index = _asks_index(settings, calls, upstream)
         self.mailboxes: Final = Mailboxes(ask_index, self.queue)
-        self._channels: Final = tuple(_channels(settings, ask_index, clock))
+        self._channels: Final = tuple(_channels(settings, ask_index, clock, Accounts(store)))
         self._store: Final = store
         self._trail: Final = trail
         self._clock: Final = clock
@@ -108,7 +111,9 @@ async def _every(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
             refusal_for(error)
 
 
-def _channels(settings: Settings, ask_index: AddressOf | None, clock: Clock) -> list[Channel]:
+def _channels(
+    settings: Settings, ask_index: AddressOf | None, clock: Clock, accounts: Accounts
+) -> list[Channel]:
     """The ways of delivery an administrator configured. Their libraries load only then."""
     wanted = settings.notices
     public_url = str(settings.public_url)
@@ -118,14 +123,20 @@ def _channels(settings: Settings, ask_index: AddressOf | None, clock: Clock) -> 
 
         address_of = ask_index or from_map(wanted.addresses or {})
         smtp = wanted.smtp
+
+        async def language_of(user: str) -> Catalogue:
+            account = await accounts.get(user)
+            return languages.catalogue((account and account.language) or settings.language)
+
         password = smtp.password.read if smtp.password is not None else None
         server = MailServer(smtp.host, smtp.port, smtp.tls, smtp.user, password)
-        found.append(Mail(server, smtp.sender, address_of, public_url))
+        found.append(Mail(server, smtp.sender, address_of, public_url, language_of))
     if wanted.webhook is not None:
         from gateway.notify.webhook import Webhook
 
         hook = wanted.webhook
-        found.append(Webhook(hook.url, hook.key.read, public_url, clock))
+        language = languages.catalogue(settings.language)
+        found.append(Webhook(hook.url, hook.key.read, public_url, clock, language=language))
     return found
 
 

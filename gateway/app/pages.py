@@ -40,7 +40,9 @@ class LazyPages:
         limits: FlowLimits,
         clock: Clock,
         random: Random,
+        language: str,
     ) -> None:
+        self._language: Final = language
         self._flow: Final = flow
         self._checker: Final = checker
         self._jar: Final = jar
@@ -91,7 +93,10 @@ class LazyPages:
                 clock=self._clock,
                 random=self._random,
                 config=PagesConfig(
-                    limits.issuer, limits.public_url, self._parts.documentation.origin
+                    limits.issuer,
+                    limits.public_url,
+                    self._parts.documentation.origin,
+                    self._language,
                 ),
             )
         return self._pages

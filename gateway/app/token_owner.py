@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from gateway.app.domain import calls_to, form_of
 from gateway.core.errors import Refusal, Slug
+from gateway.core.phrases import _
 from gateway.core.upstream import Credential
 from gateway.gate.first_factor import Passwords
 from gateway.upstreams import UPSTREAMS
@@ -24,7 +25,9 @@ async def proven(settings: Settings, user: str, password: str) -> Credential:
     """
     upstream = UPSTREAMS[settings.upstream.kind](form_of(settings))
     if not upstream.takes_tokens:
-        raise Refusal(Slug.TOKEN_REQUEST, why=f"an index of kind {upstream.kind} has no tokens")
+        raise Refusal(
+            Slug.TOKEN_REQUEST, why=_("an index of kind {kind} has no tokens", kind=upstream.kind)
+        )
     credential, calls = Credential(user, password), calls_to(settings)
     own = upstream.own_fields(str(settings.public_url), None)
     passwords = Passwords(upstream, calls, own, clock=time, random=secrets.token_bytes)

@@ -94,7 +94,7 @@ async def build(
         clock=clock,
         random=random,
     )
-    pages = LazyPages(flow, passwords, jar, ring, limits, clock, random)
+    pages = LazyPages(flow, passwords, jar, ring, limits, clock, random, settings.language)
     replies = Replies(
         public_url,
         upstream.refusal_fields(),

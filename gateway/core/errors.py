@@ -11,6 +11,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from gateway.core.phrases import ENGLISH, Catalogue, _, every, say
+
 
 class Slug(StrEnum):
     """The stable name of a refusal; tests, logs and clients use it."""
@@ -117,474 +119,507 @@ MESSAGES: Final = MappingProxyType(
         # -- the request itself -------------------------------------------------------------
         Slug.AMBIGUOUS_TARGET: Message(
             400,
-            "Address not accepted",
-            "The address of this request can be read in more than one way: {why}.",
-            "Ask for the plain path.",
+            _("Address not accepted"),
+            _("The address of this request can be read in more than one way: {why}."),
+            _("Ask for the plain path."),
         ),
         Slug.BAD_REQUEST: Message(
             400,
-            "Request not accepted",
-            "This request was not accepted: {why}.",
-            "Send it again with a client that follows RFC 9112.",
+            _("Request not accepted"),
+            _("This request was not accepted: {why}."),
+            _("Send it again with a client that follows RFC 9112."),
         ),
         Slug.HEAD_TOO_LARGE: Message(
             431,
-            "Header too large",
-            "The head of this request is larger than {limit} bytes.",
-            "Send fewer or shorter header fields.",
+            _("Header too large"),
+            _("The head of this request is larger than {limit} bytes."),
+            _("Send fewer or shorter header fields."),
         ),
         Slug.BODY_TOO_LARGE: Message(
             413,
-            "Body too large",
-            "The body of this request is larger than {limit} bytes, which is the limit here.",
-            "Send less, or ask the administrator.",
+            _("Body too large"),
+            _("The body of this request is larger than {limit} bytes, which is the limit here."),
+            _("Send less, or ask the administrator."),
         ),
         Slug.REQUEST_TIMEOUT: Message(
             408,
-            "Request too slow",
-            "The request did not arrive in time.",
-            "Try again.",
+            _("Request too slow"),
+            _("The request did not arrive in time."),
+            _("Try again."),
         ),
         Slug.EXPECTATION_FAILED: Message(
             417,
-            "Expectation not supported",
-            "Only 'Expect: 100-continue' is understood.",
+            _("Expectation not supported"),
+            _("Only 'Expect: 100-continue' is understood."),
         ),
         Slug.UNREADABLE_FORM: Message(
             400,
-            "Form not accepted",
-            "The form in this request cannot be read in exactly one way: {why}.",
-            "Send one ':action' field, as twine does.",
+            _("Form not accepted"),
+            _("The form in this request cannot be read in exactly one way: {why}."),
+            _("Send one ':action' field, as twine does."),
         ),
         Slug.UNSAFE_ARCHIVE: Message(
             400,
-            "Archive not accepted",
-            "The index would unpack this archive, and {why}.",
-            "Pack it again as a plain ZIP archive whose names are relative and have no '..'.",
+            _("Archive not accepted"),
+            _("The index would unpack this archive, and {why}."),
+            _("Pack it again as a plain ZIP archive whose names are relative and have no '..'."),
         ),
         Slug.UNREADABLE_LOGIN: Message(
             400,
-            "Login not accepted",
-            "This login cannot be read in exactly one way.",
-            "Send the user name and the password once each, and neither empty, as JSON or as a "
-            "plain form.",
+            _("Login not accepted"),
+            _("This login cannot be read in exactly one way."),
+            _(
+                "Send the user name and the password once each, and neither empty, as JSON or as a "
+                "plain form."
+            ),
         ),
         # -- the rules ----------------------------------------------------------------------
-        Slug.DENIED: Message(403, "Not allowed", "The rules of this gateway do not allow this."),
+        Slug.DENIED: Message(
+            403, _("Not allowed"), _("The rules of this gateway do not allow this.")
+        ),
         Slug.CREDENTIAL_REQUIRED: Message(
             401,
-            "Log in first",
-            "This part of the index is for people who have logged in.",
-            "Send your user name and password, or log in at {login}",
-            other="The index does not accept {fault}. Check the name and the password or token, "
-            "or log in at {login}",
+            _("Log in first"),
+            _("This part of the index is for people who have logged in."),
+            _("Send your user name and password, or log in at {login}"),
+            other=_(
+                "The index does not accept {fault}. Check the name and the password or token, "
+                "or log in at {login}"
+            ),
             other_field="fault",
         ),
         Slug.CREDENTIAL_ENDED: Message(
             401,
-            "Login has ended",
-            "This login has ended: by a log-out, from another of your browsers, or since a factor "
-            "or the password changed.",
-            "Log in again, in a browser at {login}",
+            _("Login has ended"),
+            _(
+                "This login has ended: by a log-out, from another of your browsers, or since a "
+                "factor or the password changed."
+            ),
+            _("Log in again, in a browser at {login}"),
         ),
         Slug.MIXED_CREDENTIALS: Message(
             401,
-            "More than one identity",
-            "This request carries credentials of more than one kind or person.",
-            "Send just one of them.",
-            option="(It has {fault}.)",
+            _("More than one identity"),
+            _("This request carries credentials of more than one kind or person."),
+            _("Send just one of them."),
+            option=_("(It has {fault}.)"),
             option_field="fault",
-            other="Beside {beside} this request carries {fault}. Remove the entry of this host "
-            "from ~/.netrc, or the name from the address; logging in again does not help.",
+            other=_(
+                "Beside {beside} this request carries {fault}. Remove the entry of this host "
+                "from ~/.netrc, or the name from the address; logging in again does not help."
+            ),
             other_field="beside",
         ),
         Slug.NOT_PART_OF_A_PAGE: Message(
             403,
-            "Uploaded file",
-            "This is an uploaded file; no page of this index runs it or takes its style from it.",
-            "Open it by itself.",
+            _("Uploaded file"),
+            _(
+                "This is an uploaded file; no page of this index runs it or takes its style from "
+                "it."
+            ),
+            _("Open it by itself."),
         ),
         Slug.CROSS_SITE: Message(
             403,
-            "Request from another site",
-            "This change was asked for by another site, so it was not carried out.",
-            "Start from a page of this index: {home}",
+            _("Request from another site"),
+            _("This change was asked for by another site, so it was not carried out."),
+            _("Start from a page of this index: {home}"),
         ),
         Slug.PAGE_ONLY: Message(
             403,
-            "Opens in a window of its own only",
-            "The pages of the gateway answer a person who opens them, no script and no frame.",
-            "Open {page} in a browser window of its own.",
+            _("Opens in a window of its own only"),
+            _("The pages of the gateway answer a person who opens them, no script and no frame."),
+            _("Open {page} in a browser window of its own."),
         ),
         Slug.SERVICE_WORKER: Message(
             403,
-            "No service workers here",
-            "A script asked to become a service worker, which could read every page of this host.",
-            "Nothing of this index needs one; no page stops working without it.",
+            _("No service workers here"),
+            _(
+                "A script asked to become a service worker, which could read every page of this "
+                "host."
+            ),
+            _("Nothing of this index needs one; no page stops working without it."),
         ),
         Slug.NOTHING_TO_UPLOAD_TO: Message(
             404,
-            "Nothing is uploaded here",
-            "Nothing can be uploaded to this address.",
-            "Upload to {address}",
+            _("Nothing is uploaded here"),
+            _("Nothing can be uploaded to this address."),
+            _("Upload to {address}"),
         ),
         Slug.NOT_HERE: Message(
             404,
-            "Nothing is served here",
-            "Nothing is served at this address.",
-            "The index is at {home}",
+            _("Nothing is served here"),
+            _("Nothing is served at this address."),
+            _("The index is at {home}"),
         ),
         # -- the second factor --------------------------------------------------------------
         Slug.SECOND_FACTOR_REQUIRED: Message(
             401,
-            "Second factor required",
-            "This needs a second factor.",
-            "Log in with your password and code as PASSWORD,123456, or at {login}",
-            option="(This request has only {fault}.)",
+            _("Second factor required"),
+            _("This needs a second factor."),
+            _("Log in with your password and code as PASSWORD,123456, or at {login}"),
+            option=_("(This request has only {fault}.)"),
             option_field="fault",
         ),
         Slug.SESSION_NOT_ENOUGH: Message(
             401,
-            "A browser's login is not enough",
-            "A browser's login reads here, it changes nothing.",
-            "Send your password and code as PASSWORD,123456, or the token of a login with them.",
-            option="(This request has {fault}.)",
+            _("A browser's login is not enough"),
+            _("A browser's login reads here, it changes nothing."),
+            _("Send your password and code as PASSWORD,123456, or the token of a login with them."),
+            option=_("(This request has {fault}.)"),
             option_field="fault",
         ),
         Slug.SECOND_FACTOR_STALE: Message(
             401,
-            "Second factor too old",
-            "This needs a second factor from the last {max_age}.",
-            "Log in again with your password and code as PASSWORD,123456, or at {login}",
-            option="(That of {fault} is older, or a remembered device's.)",
+            _("Second factor too old"),
+            _("This needs a second factor from the last {max_age}."),
+            _("Log in again with your password and code as PASSWORD,123456, or at {login}"),
+            option=_("(That of {fault} is older, or a remembered device's.)"),
             option_field="fault",
         ),
         Slug.OTP_REQUIRED: Message(
             401,
-            "Code required",
-            "Your password is right; a one-time code is needed too.",
-            "Type it after the password and a comma: PASSWORD,123456.",
-            option="Or open {approve} within two minutes, type {number} there and try again.",
+            _("Code required"),
+            _("Your password is right; a one-time code is needed too."),
+            _("Type it after the password and a comma: PASSWORD,123456."),
+            option=_("Or open {approve} within two minutes, type {number} there and try again."),
             option_field="approve",
         ),
         Slug.OTP_INVALID: Message(
             401,
-            "Code not accepted",
-            "This one-time code is wrong or was used before.",
-            "Wait for the next code and try again.",
-            option="After one more wrong code, app codes have to wait for a while.",
+            _("Code not accepted"),
+            _("This one-time code is wrong or was used before."),
+            _("Wait for the next code and try again."),
+            option=_("After one more wrong code, app codes have to wait for a while."),
             option_field="last",
-            other="That recovery code is wrong or already used. Try another one from your list.",
+            other=_("That recovery code is wrong or already used. Try another one from your list."),
             other_field="recovery",
         ),
         Slug.PASSWORD_INVALID: Message(
             401,
-            "Name or password not accepted",
-            "The index did not accept this user name and password.",
-            "Check both and try again.",
+            _("Name or password not accepted"),
+            _("The index did not accept this user name and password."),
+            _("Check both and try again."),
         ),
         Slug.NOT_ENROLLED: Message(
             403,
-            "No second factor yet",
-            "You have no second factor yet, and this index requires one.",
-            "Set it up in a browser: {enrol}",
+            _("No second factor yet"),
+            _("You have no second factor yet, and this index requires one."),
+            _("Set it up in a browser: {enrol}"),
         ),
         Slug.INVITE_REQUIRED: Message(
             403,
-            "Invitation required",
-            "Setting up a second factor here takes an invitation.",
-            "Ask the administrator for one.",
+            _("Invitation required"),
+            _("Setting up a second factor here takes an invitation."),
+            _("Ask the administrator for one."),
         ),
         Slug.INVITE_INVALID: Message(
             403,
-            "Invitation not accepted",
-            "This invitation is used up, out of date or for somebody else.",
-            "Ask the administrator for a new one.",
+            _("Invitation not accepted"),
+            _("This invitation is used up, out of date or for somebody else."),
+            _("Ask the administrator for a new one."),
         ),
         Slug.THROTTLED: Message(
             429,
-            "Too many tries",
-            "Too many tries; wait {wait}.",
-            "Then try again.",
-            other="Too many wrong codes. App codes work again in {wait}. You can use a recovery "
-            "code or security key now.",
+            _("Too many tries"),
+            _("Too many tries; wait {wait}."),
+            _("Then try again."),
+            other=_(
+                "Too many wrong codes. App codes work again in {wait}. You can use a recovery "
+                "code or security key now."
+            ),
             other_field="instead",
         ),
         Slug.UNUSABLE_NAME: Message(
             400,
-            "User name not accepted",
-            "This user name is empty or has characters that cannot be used.",
+            _("User name not accepted"),
+            _("This user name is empty or has characters that cannot be used."),
         ),
         Slug.PENDING_EXPIRED: Message(
             401,
-            "Login took too long",
-            "This login has ended or was finished elsewhere.",
-            "Log in again.",
+            _("Login took too long"),
+            _("This login has ended or was finished elsewhere."),
+            _("Log in again."),
         ),
         Slug.CSRF: Message(
             403,
-            "Form out of date",
-            "This page was open too long, or you logged in from another tab.",
-            "Start again.",
+            _("Form out of date"),
+            _("This page was open too long, or you logged in from another tab."),
+            _("Start again."),
         ),
         Slug.BAD_FORM: Message(
             400,
-            "Form not accepted",
-            "This form cannot be read in exactly one way: {why}.",
-            "Open the page again and send it once more.",
+            _("Form not accepted"),
+            _("This form cannot be read in exactly one way: {why}."),
+            _("Open the page again and send it once more."),
         ),
         Slug.UNSUPPORTED_TYPE: Message(
             415,
-            "Kind of body not accepted",
-            "This page takes {accepted} only.",
+            _("Kind of body not accepted"),
+            _("This page takes {accepted} only."),
         ),
         Slug.FIELD_MISSING: Message(
-            400, "Something is missing", "{what} is missing.", "Fill it in."
+            400, _("Something is missing"), _("{what} is missing."), _("Fill it in.")
         ),
         Slug.STEP_UP_REQUIRED: Message(
             401,
-            "Confirm it is you",
-            "Changing your factors needs a second factor from the last {max_age}.",
+            _("Confirm it is you"),
+            _("Changing your factors needs a second factor from the last {max_age}."),
         ),
         # -- setting up and changing factors --------------------------------------------------
         Slug.CLOCK_OFF: Message(
             400,
-            "Clock is off",
-            "The code is right for another time: your phone is {offset}.",
-            "Set its clock to automatic, then type the next code.",
+            _("Clock is off"),
+            _("The code is right for another time: your phone is {offset}."),
+            _("Set its clock to automatic, then type the next code."),
         ),
         Slug.ENROLMENT_EXPIRED: Message(
             400,
-            "Set-up took too long",
-            "This set-up has ended or was started again elsewhere.",
-            "Start it again; nothing has changed so far.",
+            _("Set-up took too long"),
+            _("This set-up has ended or was started again elsewhere."),
+            _("Start it again; nothing has changed so far."),
         ),
         Slug.RECOVERY_UNCONFIRMED: Message(
             400,
-            "Recovery codes not confirmed",
-            "Nothing says yet that you have saved your recovery codes.",
-            "Type one of them, or tick that you have saved them.",
-            other="This is not one of the recovery codes shown last. Type one of them, or tick "
-            "that you have saved them.",
+            _("Recovery codes not confirmed"),
+            _("Nothing says yet that you have saved your recovery codes."),
+            _("Type one of them, or tick that you have saved them."),
+            other=_(
+                "This is not one of the recovery codes shown last. Type one of them, or tick "
+                "that you have saved them."
+            ),
             other_field="typed",
         ),
         Slug.OFFER_REPLACED: Message(
             400,
-            "Another QR code",
-            "This is another QR code: one was made since, in another tab. That of the page "
-            "before does not count any more.",
-            "Scan the one shown here, then type its code.",
+            _("Another QR code"),
+            _(
+                "This is another QR code: one was made since, in another tab. That of the page "
+                "before does not count any more."
+            ),
+            _("Scan the one shown here, then type its code."),
         ),
         Slug.KEY_REFUSED: Message(
             400,
-            "Key not accepted",
-            "The answer of the browser or key could not be accepted.",
-            "Try again, or use another key.",
+            _("Key not accepted"),
+            _("The answer of the browser or key could not be accepted."),
+            _("Try again, or use another key."),
         ),
         Slug.KEY_UNANSWERED: Message(
             400,
-            "No answer from the key",
-            "No key answered: it was cancelled, took too long, or none fits.",
-            "Try again, or choose another way.",
+            _("No answer from the key"),
+            _("No key answered: it was cancelled, took too long, or none fits."),
+            _("Try again, or choose another way."),
         ),
         Slug.KEY_KNOWN: Message(
-            400, "Key in use", "This key is among your devices already.", "Use another one."
+            400,
+            _("Key in use"),
+            _("This key is among your devices already."),
+            _("Use another one."),
         ),
         Slug.APPROVAL_GONE: Message(
             404,
-            "No login waits here",
-            "This command-line login has ended, or it is another person's.",
-            "Start it again in your terminal.",
+            _("No login waits here"),
+            _("This command-line login has ended, or it is another person's."),
+            _("Start it again in your terminal."),
         ),
         Slug.APPROVAL_DENIED: Message(
             403,
-            "Login denied",
-            "This command-line login was denied, and you get a notice of it.",
-            "If it was your own, start it again; if not, somebody knows your password: change it.",
+            _("Login denied"),
+            _("This command-line login was denied, and you get a notice of it."),
+            _(
+                "If it was your own, start it again; if not, somebody knows your password: change "
+                "it."
+            ),
         ),
         Slug.NUMBER_UNREADABLE: Message(
             400,
-            "Number not readable",
-            "The number has two digits and stands in your terminal, behind the address.",
-            "Type it as it stands there.",
+            _("Number not readable"),
+            _("The number has two digits and stands in your terminal, behind the address."),
+            _("Type it as it stands there."),
         ),
         Slug.UNUSABLE_LABEL: Message(
             400,
-            "Name not accepted",
-            "A device needs a name of 1 to 60 visible characters.",
-            "Choose another name.",
+            _("Name not accepted"),
+            _("A device needs a name of 1 to 60 visible characters."),
+            _("Choose another name."),
         ),
         Slug.NAME_TAKEN: Message(
             400,
-            "Name in use",
-            "You have a device of this name already.",
-            "Choose another name.",
+            _("Name in use"),
+            _("You have a device of this name already."),
+            _("Choose another name."),
         ),
         Slug.TOO_MANY_FACTORS: Message(
             400,
-            "Too many devices",
-            "You have {limit} devices of this kind, which is the limit.",
-            "Remove one first.",
+            _("Too many devices"),
+            _("You have {limit} devices of this kind, which is the limit."),
+            _("Remove one first."),
         ),
         Slug.NO_SUCH_FACTOR: Message(
             404,
-            "No such device",
-            "This device is not, or no longer, among yours.",
-            "Open the overview again.",
+            _("No such device"),
+            _("This device is not, or no longer, among yours."),
+            _("Open the overview again."),
         ),
         Slug.LAST_FACTOR: Message(
             409,
-            "Last second factor",
-            "This is your last second factor, and this index requires one.",
-            "Add another one first, then remove this.",
+            _("Last second factor"),
+            _("This is your last second factor, and this index requires one."),
+            _("Add another one first, then remove this."),
         ),
         # -- API tokens -----------------------------------------------------------------------
         Slug.TOKEN_UNREADABLE: Message(
             401,
-            "Token not readable",
-            "This is no whole token of this index: it was cut off or changed on its way.",
-            "Copy it again, from pypi- to its end and without quotes, or make a new one.",
+            _("Token not readable"),
+            _("This is no whole token of this index: it was cut off or changed on its way."),
+            _("Copy it again, from pypi- to its end and without quotes, or make a new one."),
         ),
         Slug.TOKEN_ELSEWHERE: Message(
             401,
-            "Token of another index",
-            "This token is for {place}, not for this index.",
-            "Use one that was made here, and revoke that one if others may have seen it.",
+            _("Token of another index"),
+            _("This token is for {place}, not for this index."),
+            _("Use one that was made here, and revoke that one if others may have seen it."),
         ),
         Slug.TOKEN_UNKNOWN: Message(
             401,
-            "Token not known",
-            "This token is not, or no longer, known here.",
-            "Make a new one, or copy it again.",
+            _("Token not known"),
+            _("This token is not, or no longer, known here."),
+            _("Make a new one, or copy it again."),
         ),
         Slug.TOKEN_REVOKED: Message(
-            401, "Token revoked", "This token was revoked.", "Make a new one and use that."
+            401, _("Token revoked"), _("This token was revoked."), _("Make a new one and use that.")
         ),
         Slug.TOKEN_EXPIRED: Message(
             401,
-            "Token expired",
-            "The time of this token is over.",
-            "Make a new one; where it was narrowed for one act, narrow it again.",
+            _("Token expired"),
+            _("The time of this token is over."),
+            _("Make a new one; where it was narrowed for one act, narrow it again."),
         ),
         Slug.TOKEN_TOO_EARLY: Message(
             401,
-            "Token not valid yet",
-            "This token is not valid yet.",
-            "Look at the clock of the machine that narrowed it.",
+            _("Token not valid yet"),
+            _("This token is not valid yet."),
+            _("Look at the clock of the machine that narrowed it."),
         ),
         Slug.TOKEN_CONDITION: Message(
             401,
-            "Condition not known",
-            "This token has a condition that is not known here, so it is not taken.",
-            "Narrow it by dates, projects, actions, indexes or networks.",
+            _("Condition not known"),
+            _("This token has a condition that is not known here, so it is not taken."),
+            _("Narrow it by dates, projects, actions, indexes or networks."),
         ),
         Slug.TOKEN_SCOPE: Message(
             403,
-            "Not in the token's scope",
-            "This token does not allow {what}.",
-            "Use one whose scope does.",
+            _("Not in the token's scope"),
+            _("This token does not allow {what}."),
+            _("Use one whose scope does."),
         ),
         Slug.TOKEN_NETWORK: Message(
             403,
-            "Not in the token's networks",
-            "This token is not for the network this request comes from.",
-            "Use it where it is meant to be used, or one without networks.",
+            _("Not in the token's networks"),
+            _("This token is not for the network this request comes from."),
+            _("Use it where it is meant to be used, or one without networks."),
         ),
         Slug.TOKEN_NEEDS_RENEWAL: Message(
             401,
-            "Token has to be made anew",
-            "The index no longer accepts what this token stands for: the password was changed.",
-            "Make a new token with the new password.",
+            _("Token has to be made anew"),
+            _("The index no longer accepts what this token stands for: the password was changed."),
+            _("Make a new token with the new password."),
         ),
         Slug.TOKEN_NO_LOGIN: Message(
             403,
-            "Tokens do not log in",
-            "A token is used as it is; nobody logs in with it.",
-            "Send it with each request, as user __token__ or by your own name; `devpi token-login` "
-            "takes it, written devpi-… instead of pypi-….",
+            _("Tokens do not log in"),
+            _("A token is used as it is; nobody logs in with it."),
+            _(
+                "Send it with each request, as user __token__ or by your own name; `devpi "
+                "token-login` takes it, written devpi-… instead of pypi-…."
+            ),
         ),
         Slug.TOKEN_REQUEST: Message(
             400,
-            "Token not made",
-            "This token cannot be made: {why}.",
-            "Ask for what is allowed.",
+            _("Token not made"),
+            _("This token cannot be made: {why}."),
+            _("Ask for what is allowed."),
         ),
         Slug.NO_SUCH_TOKEN: Message(
             404,
-            "No such token",
-            "There is no live token {name} of {user}.",
-            "See what there is: index-gateway token list",
+            _("No such token"),
+            _("There is no live token {name} of {user}."),
+            _("See what there is: index-gateway token list"),
         ),
         # -- what an administrator asks for ---------------------------------------------------
         Slug.ALREADY_ENROLLED: Message(
             409,
-            "Has a second factor",
-            "{user} has a second factor already.",
-            "Where it is lost, first: index-gateway user reset {user} --reason …",
+            _("Has a second factor"),
+            _("{user} has a second factor already."),
+            _("Where it is lost, first: index-gateway user reset {user} --reason …"),
         ),
         Slug.NO_SUCH_PERSON: Message(
             404,
-            "No such person",
-            "Nobody called {user} has logged in here or was invited.",
-            "See who is known: index-gateway user list",
+            _("No such person"),
+            _("Nobody called {user} has logged in here or was invited."),
+            _("See who is known: index-gateway user list"),
         ),
         # -- the world ----------------------------------------------------------------------
         Slug.UPSTREAM_UNREACHABLE: Message(
             502,
-            "Index not reachable",
-            "The package index behind this gateway does not answer.",
-            "Try again in a moment.",
+            _("Index not reachable"),
+            _("The package index behind this gateway does not answer."),
+            _("Try again in a moment."),
         ),
         Slug.UPSTREAM_BROKEN: Message(
             502,
-            "Index answered badly",
-            "The package index behind this gateway gave an answer that cannot be read.",
-            "Tell the administrator.",
+            _("Index answered badly"),
+            _("The package index behind this gateway gave an answer that cannot be read."),
+            _("Tell the administrator."),
         ),
         Slug.UPSTREAM_OPEN: Message(
             502,
-            "Index takes any password",
-            "The package index behind this gateway accepts every password, so nobody can log in.",
-            "Tell the administrator: it must check passwords (pypiserver: 'update' in -a).",
+            _("Index takes any password"),
+            _(
+                "The package index behind this gateway accepts every password, so nobody can log "
+                "in."
+            ),
+            _("Tell the administrator: it must check passwords (pypiserver: 'update' in -a)."),
         ),
         Slug.UPSTREAM_TIMEOUT: Message(
             504,
-            "Index too slow",
-            "The package index behind this gateway did not answer in time.",
-            "Try again in a moment.",
+            _("Index too slow"),
+            _("The package index behind this gateway did not answer in time."),
+            _("Try again in a moment."),
         ),
         Slug.STORE_UNAVAILABLE: Message(
             503,
-            "Second factor cannot be checked",
-            "The gateway cannot reach its store, so protected parts are closed for now.",
-            "Downloads and uploads go on. Try again in a moment.",
+            _("Second factor cannot be checked"),
+            _("The gateway cannot reach its store, so protected parts are closed for now."),
+            _("Downloads and uploads go on. Try again in a moment."),
         ),
         Slug.CROWDED: Message(
             503,
-            "Too many at once",
-            "Too many requests wait here to be read to their end, and this one waits longest.",
-            "Try again, and send it without a pause.",
+            _("Too many at once"),
+            _("Too many requests wait here to be read to their end, and this one waits longest."),
+            _("Try again, and send it without a pause."),
         ),
         Slug.INTERNAL: Message(
             500,
-            "Something failed",
-            "The gateway failed on this request and refused it.",
-            "Tell the administrator; the log has the reason.",
+            _("Something failed"),
+            _("The gateway failed on this request and refused it."),
+            _("Tell the administrator; the log has the reason."),
         ),
-        Slug.NOT_FOUND: Message(404, "No such page", "There is no such page under /+auth/."),
+        Slug.NOT_FOUND: Message(404, _("No such page"), _("There is no such page under /+auth/.")),
         Slug.METHOD_NOT_ALLOWED: Message(
-            405, "Method not allowed", "This page does not take that."
+            405, _("Method not allowed"), _("This page does not take that.")
         ),
     }
 )
 
 
-IN_THE_REQUEST: Final = (
+IN_THE_REQUEST: Final = _(
     "Log in with your password and code as PASSWORD,123456, or send them so with this request; "
     "one is set up at {login}"
 )
 """What to do instead where a login in a browser is no evidence."""
-EARNED_ONLY: Final = (
+EARNED_ONLY: Final = _(
     "No password does here, with a code or without: send an API token, or log in with them as "
     "PASSWORD,123456 and send the token you get."
 )
@@ -592,9 +627,9 @@ EARNED_ONLY: Final = (
 
 _CREDENTIALS: Final = MappingProxyType(
     {
-        "authorization": "a name and password",
-        "x-devpi-auth": "devpi's login (X-Devpi-Auth)",
-        "session": "this browser's session",
+        "authorization": _("a name and password"),
+        "x-devpi-auth": _("devpi's login (X-Devpi-Auth)"),
+        "session": _("this browser's session"),
     }
 )
 """The places of credentials, as a sentence names them; else a cookie's name."""
@@ -607,12 +642,12 @@ def credential_detail(faults: Sequence[str], beside: str = "") -> dict[str, str]
         faults, beside: as in `gateway.core.evidence.Verdict`.
     """
     named = [_credential(place) for place in faults]
-    detail = {"fault": " and ".join(named)} if named else {}
+    detail = {"fault": every(*named)} if named else {}
     return detail | ({"beside": _credential(beside)} if beside else {})
 
 
 def _credential(place: str) -> str:
-    return _CREDENTIALS.get(place) or f"the cookie {place.partition(':')[2]}"
+    return _CREDENTIALS.get(place) or _("the cookie {name}", name=place.partition(":")[2])
 
 
 class Refusal(Exception):
@@ -641,14 +676,20 @@ class Refusal(Exception):
 
     @property
     def text(self) -> str:
-        """What happened and what to do, as one or two short sentences."""
+        """What happened and what to do, as one or two short sentences, in English."""
+        return self.said(ENGLISH)
+
+    def said(self, catalogue: Catalogue) -> str:
+        """The same in the language of whoever reads it."""
         message = self.message
+        fields = _Fields({name: say(held, catalogue) for name, held in self.detail.items()})
         if message.other and message.other_field in self.detail:
-            return message.other.format_map(_Fields(self.detail))
+            return say(message.other, catalogue).format_map(fields)
         hint = self.detail.get("fix", message.hint)
         option = message.option if message.option_field in self.detail else ""
-        full = " ".join(part for part in (message.text, hint, option) if part)
-        return full.format_map(_Fields(self.detail))
+        parts = (message.text, hint, option)
+        full = catalogue.gap.join(say(part, catalogue) for part in parts if part)
+        return full.format_map(fields)
 
 
 class _Fields(dict[str, str]):

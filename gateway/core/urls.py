@@ -17,6 +17,7 @@ INVITE: Final = "/+auth/invite"
 API_TOKENS: Final = "/+auth/api/tokens"
 BURN: Final = "/+auth/api/tokens/burn"
 HEALTH: Final = "/+auth/health"
+LANGUAGE: Final = "/+auth/language"
 STATIC: Final = "/+auth/static"
 
 

@@ -5,31 +5,39 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_UNITS: Final = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+from gateway.core.phrases import Phrase, _, plural
+
+_UNITS: Final = (86400, 3600, 60, 1)
 
 
-def in_words(seconds: float) -> str:
+def in_words(seconds: float) -> Phrase:
     """A length of time rounded up to its largest unit that is full: "45 seconds", "2 hours"."""
     whole = max(1, -int(-seconds // 1))
-    for size, name in _UNITS:
-        if whole >= size:
-            count = -(-whole // size)
-            return f"{count} {name}" + ("s" if count > 1 else "")
-    return "1 second"
+    size = next(size for size in _UNITS if whole >= size)
+    return _length(-(-whole // size), size)
 
 
-def time_left(seconds: float) -> str:
+def time_left(seconds: float) -> Phrase:
     """A length of time that must not be promised longer than it is: rounded down, in the largest
     unit of which there are two: "119 seconds", "47 hours", "5 days"."""
     whole = max(1, int(seconds))
-    size, name = next(((size, name) for size, name in _UNITS if whole >= 2 * size), _UNITS[-1])
-    count = whole // size
-    return f"{count} {name}" + ("s" if count > 1 else "")
+    size = next((size for size in _UNITS if whole >= 2 * size), _UNITS[-1])
+    return _length(whole // size, size)
+
+
+def _length(count: int, size: int) -> Phrase:
+    if size == 86400:
+        return plural("{count} day", "{count} days", count)
+    if size == 3600:
+        return plural("{count} hour", "{count} hours", count)
+    if size == 60:
+        return plural("{count} minute", "{count} minutes", count)
+    return plural("{count} second", "{count} seconds", count)
 
 
 # First match wins: Edge and Opera also say Chrome, Chrome also says Safari.
 _PROGRAMS: Final = (
-    ("index-gateway command", r"^index-gateway"),
+    (_("index-gateway command"), r"^index-gateway"),
     ("Edge", r"Edg(e|A|iOS)?/"),
     ("Opera", r"OPR/|Opera"),
     ("Vivaldi", r"Vivaldi/"),
@@ -60,8 +68,8 @@ def device_name(user_agent: str) -> str:
     """ "Firefox on Linux", as far as the header tells; "Unknown device" where it does not."""
     program, system = _first(_PROGRAMS, user_agent), _first(_SYSTEMS, user_agent)
     if program and system:
-        return f"{program} on {system}"
-    return program or system or "Unknown device"
+        return _("{program} on {system}", program=program, system=system)
+    return program or system or _("Unknown device")
 
 
 def _first(table: tuple[tuple[str, str], ...], text: str) -> str:

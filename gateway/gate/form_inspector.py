@@ -15,6 +15,7 @@ from gateway.core.errors import Refusal, Slug
 from gateway.core.http.facts import Facts
 from gateway.core.http.forms import FileObserver, FilePart, FormJudge
 from gateway.core.http.zips import ZipWatch
+from gateway.core.phrases import _
 from gateway.core.rules.rules import Matched, Policy, Rule, RuleSet
 from gateway.proxy.ports import Answer, Plan
 
@@ -109,7 +110,7 @@ class FormInspector:
     def _release(self) -> Plan | Awaitable[Plan]:
         """Too much to hold: on with the fields that are there, if a `pass` rule allows that."""
         if self._demand is not None or self._match(self._judge.fields).policy is not Policy.PASS:
-            raise Refusal(Slug.UNREADABLE_FORM, why="the field that decides comes too late")
+            raise Refusal(Slug.UNREADABLE_FORM, why=_("the field that decides comes too late"))
         self._judge.release()
         return self._settle()
 
@@ -136,7 +137,9 @@ class FormInspector:
                 if rule is None or rule.form is None or rule.policy is Policy.PASS:
                     continue
                 if rule is not final.rule:
-                    raise Refusal(Slug.UNREADABLE_FORM, why=f"a part of it is a {rule.name!r}")
+                    raise Refusal(
+                        Slug.UNREADABLE_FORM, why=_("a part of it is a {rule!r}", rule=rule.name)
+                    )
 
     def _match(self, fields: dict[str, str]) -> Matched:
         form = {name: (value,) for name, value in fields.items()}

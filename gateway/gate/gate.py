@@ -19,6 +19,7 @@ from gateway.core.http.facts import Facts, Field, IPAddress
 from gateway.core.http.responses import Response, taken_in
 from gateway.core.login.credentials import Ended
 from gateway.core.login.models import caller_of
+from gateway.core.phrases import _
 from gateway.core.rules.rules import Matched, Policy, Rule
 from gateway.core.store import StoreUnavailable
 from gateway.core.urls import own
@@ -89,7 +90,7 @@ class RuleGate:
         if self._parts.documentation.hosts(facts):
             return self._parts.documentation.at_home(facts)
         if facts.method != facts.method.upper():  # some servers fold it, others do not
-            raise Refusal(Slug.BAD_REQUEST, why="its method is not in capitals")
+            raise Refusal(Slug.BAD_REQUEST, why=_("its method is not in capitals"))
         if own(facts.path):
             return self._hand_over(facts, ApiWork() if TokenApi.serves(facts.path) else None)
         tokens = token_fields(facts)

@@ -13,8 +13,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from gateway import languages
 from gateway.core.errors import Refusal, Slug
 from gateway.core.http.facts import Facts, Field
+from gateway.core.phrases import ENGLISH, Catalogue, _
 from gateway.core.store import StoreUnavailable
 from gateway.core.upstream import UpstreamResponse
 from gateway.core.urls import LOGIN, base_of, below, login_for, step_up_for
@@ -81,7 +83,8 @@ class Replies:
         full = self._filled(refusal)
         if facts is not None and facts.navigates:
             return self._lead(facts, full) or Answer(*self._page(facts, full))
-        answer = self.json(full)
+        # Programs ask for no language, and read English then.
+        answer = self.json(full, languages.spoken(facts))
         if facts is None or "json" in facts.joined("accept"):
             return answer
         # twine and `devpi upload` show the reason of the status line and never the body.
@@ -99,11 +102,11 @@ class Replies:
             _log.exception("a check failed; the request is refused")
             return self.refusal(facts, Refusal(Slug.INTERNAL))
 
-    def json(self, refusal: Refusal) -> Answer:
+    def json(self, refusal: Refusal, language: Catalogue = ENGLISH) -> Answer:
         """The refusal for a program. No Location: with a 401 it makes devpi-client forget its
         login."""
         full = self._filled(refusal)
-        body = json.dumps({"message": full.text, "slug": full.slug}) + "\n"
+        body = json.dumps({"message": full.said(language), "slug": full.slug}) + "\n"
         # devpi-client compares this type in full, so no charset is named.
         fields = [("Content-Type", "application/json"), *self._shield]
         if full.status == 401:
@@ -155,8 +158,8 @@ async def read_body(request: web.BaseRequest, facts: Facts, limit: int) -> bytes
     """
     codings = [value for name, value in facts.fields if name == "content-encoding"]
     if any(coding.strip().lower() != "identity" for coding in codings):
-        why = "a compressed body is not accepted here"
-        raise Refusal(Slug.BAD_REQUEST, why=why, fix="Send it as it is.")
+        why = _("a compressed body is not accepted here")
+        raise Refusal(Slug.BAD_REQUEST, why=why, fix=_("Send it as it is."))
     body = bytearray()
     try:
         async with asyncio.timeout(_BODY_WITHIN):

@@ -13,6 +13,7 @@ from gateway.core.errors import Refusal, Slug
 from gateway.core.evidence import Site, site_of
 from gateway.core.http.facts import Facts
 from gateway.core.login.models import Caller, caller_of
+from gateway.core.phrases import _
 from gateway.core.tokens.messages import TokenWish, read_wish, told_new
 from gateway.core.typed import split_code
 from gateway.core.upstream import Credential
@@ -48,13 +49,13 @@ class TokenApi:
         try:
             wish = read_wish(json.loads(body))
         except (ValueError, RecursionError):
-            raise Refusal(Slug.TOKEN_REQUEST, why="its body is not JSON") from None
+            raise Refusal(Slug.TOKEN_REQUEST, why=_("its body is not JSON")) from None
         return await self._make(wish, caller)
 
     async def _make(self, wish: TokenWish, caller: Caller) -> Answer:
         parts = self._parts
         if not parts.upstream.takes_tokens:
-            raise Refusal(Slug.TOKEN_REQUEST, why="this kind of index has no tokens")
+            raise Refusal(Slug.TOKEN_REQUEST, why=_("this kind of index has no tokens"))
         password, code = await self._right(wish, caller)
         await parts.flow.at_once.prove(wish.user, code or None, (), caller)
         held = None if parts.token_credentials.by_service else Credential(wish.user, password)

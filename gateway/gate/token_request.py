@@ -16,6 +16,7 @@ from gateway.core.evidence import remembered, site_of
 from gateway.core.http.facts import Facts
 from gateway.core.http.headers import CREDENTIALS
 from gateway.core.login.models import Caller, caller_of
+from gateway.core.phrases import _
 from gateway.core.rules.rules import Policy, Rule
 from gateway.core.tokens.caveats import Use
 from gateway.core.tokens.models import Bearer
@@ -137,7 +138,7 @@ class TokenRequest:
         if policy is Policy.LOGIN and (not facts.safe or has_body(facts)):
             raise Refusal(Slug.TOKEN_NO_LOGIN)
         if self._parts.upstream.changes_password(facts):
-            raise Refusal(Slug.TOKEN_SCOPE, what="anything about accounts")
+            raise Refusal(Slug.TOKEN_SCOPE, what=_("anything about accounts"))
         if not act.by_form:
             self._allows(act.action, self._project)
         elif not self._read:

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from gateway.core.errors import Refusal, Slug
 from gateway.core.http.form_heads import unreadable
 from gateway.core.http.forms import FilePart
+from gateway.core.phrases import _
 from gateway.core.tokens.projects import file_belongs, is_name, normalised
 from gateway.core.upstream import Action, Upstream
 
@@ -52,7 +53,7 @@ class UploadScope:
             return
         name = fields.get(NAME, "")
         if self._named and not is_name(name):
-            raise unreadable("the field 'name' is missing, or names no project")
+            raise unreadable(_("the field 'name' is missing, or names no project"))
         project = normalised(name) if self._named else None
         self._allows(Action.UPLOAD if action in _UPLOADS else Action.MANAGE, project)
         self._project, self._filed = project, action == FILES
@@ -66,4 +67,6 @@ class UploadScope:
             return
         filed = self._upstream.file_project(part.filename)
         if not file_belongs(part.filename, project) or filed not in (None, project):
-            raise Refusal(Slug.TOKEN_SCOPE, what=f"a file of another project than {project}")
+            raise Refusal(
+                Slug.TOKEN_SCOPE, what=_("a file of another project than {name}", name=project)
+            )

@@ -9,6 +9,7 @@ from typing import Final
 
 from gateway.core.errors import Refusal, Slug
 from gateway.core.http.facts import Facts
+from gateway.core.phrases import _
 from gateway.core.rules.rules import Matched
 from gateway.proxy.ports import Answer, Plan
 
@@ -51,7 +52,7 @@ class XmlInspector:
             return None
         if not data.startswith(b"<") or not _XML.fullmatch(self._facts.first("content-type") or ""):
             return self._refuse(
-                self._facts, Refusal(Slug.BAD_REQUEST, why="its body is not plain XML")
+                self._facts, Refusal(Slug.BAD_REQUEST, why=_("its body is not plain XML"))
             )
         self._going = True
         return self._decide()

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from gateway.core.notices.queue import Letter
 from gateway.core.notices.text import subject, text
+from gateway.core.phrases import ENGLISH, Catalogue
 from gateway.notify.courier import Undeliverable, Undelivered
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ from gateway.core.user_id import user_id
 
 AddressOf: TypeAlias = Callable[[str], Awaitable[str | None]]
 """The mail address of a user id; None where there is none. May raise: it is asked again."""
+LanguageOf: TypeAlias = Callable[[str], Awaitable[Catalogue]]
+"""The language of a user id. May raise StoreUnavailable: the mail is tried again."""
 
 _ACCEPTANCE: Final = 600.0
 _GOODBYE: Final = 2.0
@@ -57,13 +60,20 @@ class Mail:
         sender: the address notices come from.
         address_of: where a person's address comes from.
         public_url: without a trailing slash.
+        language_of: what a person is written to in.
     """
 
     name = "mail"
 
     def __init__(
-        self, server: MailServer, sender: str, address_of: AddressOf, public_url: str
+        self,
+        server: MailServer,
+        sender: str,
+        address_of: AddressOf,
+        public_url: str,
+        language_of: LanguageOf | None = None,
     ) -> None:
+        self._language_of: Final = language_of
         self._server: Final = server
         self._sender: Final = sender
         self._address_of: Final = address_of
@@ -74,19 +84,21 @@ class Mail:
         address = mail_address(letter.address or await self._address_of(letter.user))
         if address is None:
             raise Undeliverable("there is no mail address for this person")
-        await self._send(self._message(letter, address), address)
+        language = ENGLISH if self._language_of is None else await self._language_of(letter.user)
+        await self._send(self._message(letter, address, language), address)
 
-    def _message(self, letter: Letter, address: str) -> bytes:
+    def _message(self, letter: Letter, address: str, language: Catalogue) -> bytes:
         message = EmailMessage()
         message["From"] = self._sender
         message["To"] = address
-        message["Subject"] = subject(letter)
+        message["Subject"] = subject(letter, language)
+        message["Content-Language"] = language.code  # RFC 3282
         message["Date"] = format_datetime(datetime.fromtimestamp(letter.time, UTC))
         domain = self._sender.rpartition("@")[2]
         # The same for every try, so that a mailbox can tell a second copy.
         message["Message-ID"] = f"<{letter.id}@{domain}>"
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no vacation replies
-        said = text(letter, self._public_url, link=letter.link)
+        said = text(letter, self._public_url, link=letter.link, catalogue=language)
         message.set_content(said, cte="7bit" if said.isascii() else "quoted-printable")
         return message.as_bytes(policy=SMTP if address.isascii() else SMTPUTF8)
 

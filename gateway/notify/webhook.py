@@ -19,6 +19,7 @@ from typing import Final
 from gateway.core.clock import Clock
 from gateway.core.notices.queue import Letter
 from gateway.core.notices.text import subject, text
+from gateway.core.phrases import ENGLISH, Catalogue
 from gateway.core.wording import device_name
 from gateway.notify.courier import Undelivered
 
@@ -40,6 +41,7 @@ class Webhook:
         key: gives the shared key, asked for each delivery, so it can be changed.
         context: TLS settings; None for the system's certificates.
         timeout: seconds until the head of the answer is there.
+        language: of the texts, whoever they are about.
     """
 
     name = "webhook"
@@ -53,7 +55,9 @@ class Webhook:
         *,
         context: ssl.SSLContext | None = None,
         timeout: float = _TIMEOUT,
+        language: Catalogue = ENGLISH,
     ) -> None:
+        self._language: Final = language
         self._url: Final = url
         self._key: Final = key
         self._public_url: Final = public_url
@@ -100,7 +104,7 @@ class Webhook:
                 "device": device_name(letter.origin.user_agent),
                 "detail": letter.detail,
                 "index": self._public_url,
-                "subject": subject(letter),
-                "text": text(letter, self._public_url),
+                "subject": subject(letter, self._language),
+                "text": text(letter, self._public_url, catalogue=self._language),
             }
         ).encode()

@@ -15,6 +15,7 @@ from typing import Final, Protocol
 from gateway.core.errors import Refusal, Slug
 from gateway.core.http.facts import Facts, IPAddress, Unreadable, client_address, read_address
 from gateway.core.http.path import parse_target
+from gateway.core.phrases import _
 from gateway.proxy.connection import Connection, Why
 from gateway.proxy.dispatch import forward, plan
 from gateway.proxy.exchange import Exchange
@@ -385,7 +386,7 @@ class ClientConnection(Connection):
         if self.stage is not None:
             self.stage.client_ended()
         elif self._buffer:
-            self.refuse(Slug.BAD_REQUEST, None, unread=True, why="its head ends too early")
+            self.refuse(Slug.BAD_REQUEST, None, unread=True, why=_("its head ends too early"))
         else:
             self.finish()
 

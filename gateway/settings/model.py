@@ -218,6 +218,11 @@ class Configuration(Section):
         "A host of its own for uploaded documentation, served here too, without any cookie.", None
     )
     tls: TlsSettings | None = setting("Own TLS; without it stand behind a TLS proxy.", None)
+    language: Literal["en", "de", "es", "fr", "ja"] = setting(
+        "What people are spoken to in whose browser asks for none of these, and in mail to those "
+        "who never opened a page.",
+        "en",
+    )
     upstream: UpstreamSettings = setting("The index server behind the gateway: kind and url.")
     store: StoreUrl = setting("Where state lives: sqlite:PATH or redis://HOST:PORT/DB.")
     keys: SecretSource = setting(

@@ -10,7 +10,7 @@ upstream and no store.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, TypeAlias
 from urllib.parse import parse_qs
 
@@ -22,6 +22,7 @@ from gateway.core.http.facts import Facts, Field
 from gateway.core.http.path import local_path, parse_target
 from gateway.core.login.flow import Flow
 from gateway.core.login.models import Caller, Held, Passed, Pending, Session, Step, caller_of
+from gateway.core.phrases import ENGLISH, Catalogue
 from gateway.core.urls import ENROL, LOGIN, LOGOUT, STEP_UP, VERIFY, base_of
 from gateway.web import csrf
 from gateway.web.rendering import render
@@ -35,16 +36,18 @@ class Ask:
 
     form: the fields of a form; empty for safe methods. tail: the last segment of an address
     that ends in one (an invitation, say). bound_to: the cookie value form tokens hold to.
+    language: what the person is spoken to in.
     """
 
     facts: Facts
     form: Mapping[str, str] = field(default_factory=dict, repr=False)
     tail: str = field(default="", repr=False)
     bound_to: str = field(default="", repr=False)
+    language: Catalogue = ENGLISH
 
     @property
     def caller(self) -> Caller:
-        return caller_of(self.facts, secret=self.tail)
+        return replace(caller_of(self.facts, secret=self.tail), language=self.language.code)
 
     def value(self, name: str) -> str:
         """A form field without surrounding blanks, "" when it is not there."""
@@ -63,9 +66,21 @@ class Ask:
         return safe_next(self.asked("next") if self.facts.safe else self.form.get("next", ""))
 
 
+def page_path(facts: Facts | None) -> str:
+    """Where a page can be looked at again, "" where it cannot."""
+    if facts is None:
+        return ""
+    return facts.target if facts.safe else facts.path
+
+
+def local(target: str) -> str:
+    """`target` if it is a path of this host, else ""."""
+    return target if target and local_path(target) is not None else ""
+
+
 def safe_next(target: str) -> str:
     """`target` if a browser may be sent there after a login, else ""."""
-    if not target or local_path(target) is None:
+    if not local(target):
         return ""
     # A login that leads back into a login would never end.
     return "" if parse_target(target).path in _STEPS else target
@@ -114,15 +129,18 @@ class Kit:
         body = render(
             template,
             self.config.base,
+            ask.language,
             issuer=self.config.issuer,
             session=session,
-            error=error.text if error else "",
+            page_path=page_path(ask.facts),
+            error=error.said(ask.language) if error else "",
             token=lambda action: self.tokens.make(ask.bound_to, action) if ask.bound_to else "",
             script=script,
             token_field=csrf.FIELD,
             **values,
         )
-        return PageResponse(status, body, fields=error_fields(error), script=script)
+        said_in = ("content-language", ask.language.code)
+        return PageResponse(status, body, fields=(said_in, *error_fields(error)), script=script)
 
     async def passed(self, ask: Ask, passed: Passed) -> PageResponse:
         """A login is complete: hand over what was held back and go where the person wanted.
@@ -204,11 +222,13 @@ class PagesConfig:
     public_url: the address people use, without a trailing slash. Its origin is the only one
         changes are taken from.
     documentation: the origin a login may lead back to beside that one, "" for none.
+    language: the code of the one for browsers that ask for none that is spoken here.
     """
 
     issuer: str
     public_url: str
     documentation: str = ""
+    language: str = "en"
 
     @property
     def secure(self) -> bool:

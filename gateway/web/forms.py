@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from gateway.core.errors import Refusal, Slug
+from gateway.core.phrases import _
 
 LIMIT: Final = 64 * 1024
 MAX_FIELDS: Final = 40
@@ -60,17 +61,17 @@ def parse_form(content_type: str, body: bytes) -> Mapping[str, str]:
         raise Refusal(Slug.UNSUPPORTED_TYPE, accepted=URLENCODED)
     text = body.decode("latin-1")
     if not _BODY.fullmatch(text):
-        raise Refusal(Slug.BAD_FORM, why="it has characters that have to be encoded")
+        raise Refusal(Slug.BAD_FORM, why=_("it has characters that have to be encoded"))
     found: dict[str, str] = {}
     for part in text.split("&") if text else ():
         name, mark, value = part.partition("=")
         if not mark or not name:
-            raise Refusal(Slug.BAD_FORM, why="a field has no name or no value")
+            raise Refusal(Slug.BAD_FORM, why=_("a field has no name or no value"))
         key = _decode(name)
         if key in found:
-            raise Refusal(Slug.BAD_FORM, why="one field appears twice")
+            raise Refusal(Slug.BAD_FORM, why=_("one field appears twice"))
         if len(found) == MAX_FIELDS:
-            raise Refusal(Slug.BAD_FORM, why="it has too many fields")
+            raise Refusal(Slug.BAD_FORM, why=_("it has too many fields"))
         found[key] = _decode(value)
     return found
 
@@ -79,7 +80,7 @@ def _decode(text: str) -> str:
     try:
         plain = unquote_to_bytes(text.replace("+", " ")).decode("utf-8", "strict")
     except UnicodeDecodeError:
-        raise Refusal(Slug.BAD_FORM, why="it is not UTF-8") from None
+        raise Refusal(Slug.BAD_FORM, why=_("it is not UTF-8")) from None
     if any(ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0 for char in plain):
-        raise Refusal(Slug.BAD_FORM, why="it has control characters")
+        raise Refusal(Slug.BAD_FORM, why=_("it has control characters"))
     return plain

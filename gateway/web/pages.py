@@ -15,6 +15,7 @@ from typing import Final
 from aiohttp import web
 from multidict import CIMultiDict
 
+from gateway import languages
 from gateway.core import urls
 from gateway.core.clock import Clock, Random
 from gateway.core.crypto.keyring import KeyRing
@@ -24,6 +25,7 @@ from gateway.core.http.facts import Facts, Field
 from gateway.core.http.origin import check_opened, check_own_origin
 from gateway.core.login.flow import Flow
 from gateway.core.login.models import Step
+from gateway.core.phrases import Catalogue, _
 from gateway.core.store import StoreUnavailable
 from gateway.core.urls import ENROL, LOGIN, login_for
 from gateway.outage import refusal_for
@@ -41,6 +43,7 @@ from gateway.web.context import (
     Route,
     allowed,
     error_fields,
+    page_path,
     safe_next,
 )
 from gateway.web.handlers import account
@@ -107,13 +110,17 @@ class Pages:
 
     def _refused(self, facts: Facts | None, refusal: Refusal) -> PageResponse:
         if facts is not None and routes.answers_script(facts):
-            return for_script(refusal)
+            return for_script(refusal, self._language(facts))
         if facts is not None and refusal.slug == Slug.STEP_UP_REQUIRED:
             return see_other(urls.step_up_for(_back(facts)))
-        reply = page(self._kit.config, facts, refusal)
+        reply = page(self._kit.config, facts, refusal, self._language(facts))
         if refusal.slug == Slug.PENDING_EXPIRED:
             return reply.plus(*set_cookies(self._kit.jar.clear(cookies.PENDING)))
         return reply
+
+    def _language(self, facts: Facts | None) -> Catalogue:
+        chosen = self._kit.jar.read(facts, cookies.LANGUAGE) if facts is not None else ""
+        return languages.spoken(facts, chosen=chosen, default=self._kit.config.language)
 
     def _fields(self, facts: Facts | None, reply: PageResponse) -> tuple[Field, ...]:
         base = self._kit.config.base
@@ -123,7 +130,11 @@ class Pages:
                 (name, urls.below(base, value) if name == "location" else value)
                 for name, value in fields
             )
-        shown = (("content-type", reply.content_type),) if reply.body else ()
+        shown: tuple[Field, ...] = ()
+        if reply.body:
+            shown = (("content-type", reply.content_type),)
+        if not reply.lasting:
+            shown += (("vary", "Accept-Language"),)
         return (
             *shown,
             *responses.fields(
@@ -153,7 +164,7 @@ class Pages:
         if facts.method == "POST":
             body = await forms.read_limited(request.content.iter_any(), within=_BODY_WITHIN)
             form = forms.parse_form(facts.first("content-type") or "", body)
-        return await self._dispatch(route, Ask(facts, form, tail))
+        return await self._dispatch(route, Ask(facts, form, tail, language=self._language(facts)))
 
     async def _dispatch(self, route: Route, ask: Ask) -> PageResponse:
         """Find who is asking, check the form token, call the handler."""
@@ -261,24 +272,29 @@ _LOG_IN: Final = frozenset(
 _START_AGAIN: Final = frozenset({Slug.PENDING_EXPIRED, Slug.OTP_INVALID, Slug.MIXED_CREDENTIALS})
 
 
-def page(config: PagesConfig, facts: Facts | None, refusal: Refusal) -> PageResponse:
+def page(
+    config: PagesConfig, facts: Facts | None, refusal: Refusal, language: Catalogue
+) -> PageResponse:
     """The page for a refusal. facts: None where the request's head could not be read."""
     body = render(
         "refusal.html",
         config.base,
+        language,
         issuer=config.issuer,
         session=None,
+        page_path=page_path(facts),
         title=refusal.message.title,
-        text=refusal.text,
+        text=refusal.said(language),
         slug=refusal.slug,
         act=_act(facts, refusal.slug),
     )
-    return PageResponse(refusal.status, body, fields=error_fields(refusal))
+    said_in = ("content-language", language.code)
+    return PageResponse(refusal.status, body, fields=(said_in, *error_fields(refusal)))
 
 
-def for_script(refusal: Refusal) -> PageResponse:
+def for_script(refusal: Refusal, language: Catalogue) -> PageResponse:
     """The refusal for our own script, which shows the sentence."""
-    body = {"message": refusal.text, "slug": refusal.slug}
+    body = {"message": refusal.said(language), "slug": refusal.slug}
     return as_json(refusal.status, body).plus(*error_fields(refusal))
 
 
@@ -286,9 +302,9 @@ def _act(facts: Facts | None, slug: Slug) -> tuple[str, str] | None:
     """The one thing to do next: the words on the button and where it leads."""
     if slug in _LOG_IN:
         back = safe_next(facts.target) if facts is not None and facts.safe else ""
-        return ("Log in", login_for(back) if back else LOGIN)
+        return (_("Log in"), login_for(back) if back else LOGIN)
     if slug in _START_AGAIN:
-        return ("Log in again", LOGIN)
+        return (_("Log in again"), LOGIN)
     if slug == Slug.NOT_ENROLLED:
-        return ("Set up a second factor", ENROL)
+        return (_("Set up a second factor"), ENROL)
     return None

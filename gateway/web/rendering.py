@@ -8,12 +8,15 @@ image and no script. Knows no people and no requests.
 from __future__ import annotations
 
 import re
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gateway.core import urls
 from gateway.core.errors import Refusal
+from gateway.core.phrases import ENGLISH, Catalogue, Phrase, _
+from gateway.languages import NAMES
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -36,6 +39,8 @@ def _environment() -> Environment:
 
     found = Environment(
         loader=FileSystemLoader(_FOLDER),
+        extensions=["jinja2.ext.i18n"],
+        finalize=_finalized,
         autoescape=True,
         undefined=StrictUndefined,
         auto_reload=False,
@@ -46,20 +51,56 @@ def _environment() -> Environment:
         asset=address,
         at=urls,
         factor_names=FACTORS,
-        sentence=lambda slug: Refusal(slug).text,
+        factor_titles=FACTOR_TITLES,
+        instead=INSTEAD,
+        languages=NAMES,
+        sentence=lambda slug: Refusal(slug).said(_speaks.get()),
     )
-    found.filters.update(moment=moment, moment_iso=moment_iso, groups=groups, many=many)
+    found.policies["ext.i18n.trimmed"] = True
+    found.install_gettext_callables(_gettext, _ngettext)  # type: ignore[attr-defined]
+    found.newstyle_gettext = True  # type: ignore[attr-defined]
+    found.filters.update(moment=moment, moment_iso=moment_iso, groups=groups)
     return found
 
 
-def render(template: str, public_path: str, /, **values: object) -> bytes:
-    """One page. Every name a template uses must be given (StrictUndefined).
+_speaks: Final[ContextVar[Catalogue]] = ContextVar("speaks", default=ENGLISH)
+"""The language of the page that is being made; templates that others import see no values of it."""
+
+
+def _finalized(value: object) -> object:
+    """What stands in the place of an expression of a template."""
+    return value.said(_speaks.get()) if isinstance(value, Phrase) else value
+
+
+def _gettext(text: str, /, **values: object) -> str:
+    return _filled(_speaks.get().gettext(text), values)
+
+
+def _ngettext(one: str, more: str, count: int, /, **values: object) -> str:
+    return _filled(_speaks.get().ngettext(one, more, count), {"num": count, **values})
+
+
+def _filled(text: str, values: dict[str, object]) -> str:
+    """A translation is markup, as the text in the template is; values are not."""
+    from markupsafe import Markup
+
+    filled = {name: _finalized(value) for name, value in values.items()}
+    said = Markup(text)  # noqa: S704 - a text of our own
+    return said % filled if filled else said
+
+
+def render(template: str, public_path: str, catalogue: Catalogue, /, **values: object) -> bytes:
+    """One page in one language. Every name a template uses must be given (StrictUndefined).
 
     Args:
         public_path: what stands in front of every local address. Text cannot look like an
             attribute: autoescape leaves no quotation mark in it.
     """
-    page = _environment().get_template(template).render(**values)
+    before = _speaks.set(catalogue)
+    try:
+        page = _environment().get_template(template).render(language=catalogue.code, **values)
+    finally:
+        _speaks.reset(before)
     return (_LOCAL.sub(rf"\g<0>{public_path}", page) if public_path else page).encode()
 
 
@@ -98,17 +139,49 @@ def find(served_as: str) -> Asset | None:
 
 
 FACTORS: Final = {
-    "totp": "authenticator app",
-    "webauthn": "security key or passkey",
-    "recovery": "recovery code",
+    "totp": _("authenticator app"),
+    "webauthn": _("security key or passkey"),
+    "recovery": _("recovery code"),
 }
-"""The kinds of factor as people call them."""
+"""The kinds of factor as people call them, within a sentence."""
+FACTOR_TITLES: Final = {
+    "totp": _("Authenticator app"),
+    "webauthn": _("Security key or passkey"),
+    "recovery": _("Recovery code"),
+}
+"""The same at the beginning of one."""
+INSTEAD: Final = {
+    "totp": _("Use an authenticator app"),
+    "webauthn": _("Use a security key or passkey"),
+    "recovery": _("Use a recovery code"),
+}
+"""What the button says that leads to another kind."""
+_MONTHS: Final = (
+    _("January"),
+    _("February"),
+    _("March"),
+    _("April"),
+    _("May"),
+    _("June"),
+    _("July"),
+    _("August"),
+    _("September"),
+    _("October"),
+    _("November"),
+    _("December"),
+)
 
 
-def moment(when: float) -> str:
+def moment(when: float) -> Phrase:
     """A time for people: 22 November 2026, 16:50 UTC."""
     at = datetime.fromtimestamp(when, UTC)
-    return f"{at.day} {at:%B %Y, %H:%M} UTC"
+    return _(
+        "{day} {month} {year}, {time} UTC",
+        day=at.day,
+        month=_MONTHS[at.month - 1],
+        year=at.year,
+        time=f"{at:%H:%M}",
+    )
 
 
 def moment_iso(when: float) -> str:
@@ -121,16 +194,11 @@ def groups(text: str, size: int = 4) -> str:
     return " ".join(text[at : at + size] for at in range(0, len(text), size))
 
 
-def many(count: int, one: str, more: str = "") -> str:
-    """A number with its noun: 1 code, 3 codes."""
-    return f"{count} {one if count == 1 else more or one + 's'}"
-
-
 def factor(recorded: str) -> str:
     """A factor as the audit trail has it (kind and name), in words: authenticator app “phone”."""
-    kind, _, name = recorded.partition(" ")
+    kind, _blank, name = recorded.partition(" ")
     called = FACTORS.get(kind, kind)
-    return f"{called} “{name}”" if name else called
+    return _("{factor} “{name}”", factor=called, name=name) if name else called
 
 
 def svg(text: str, label: str) -> str:

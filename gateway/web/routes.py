@@ -16,6 +16,7 @@ from gateway.web.handlers import (
     approval,
     enrolment,
     health,
+    language,
     login,
     second_factor,
     step_up,
@@ -71,6 +72,7 @@ ROUTES: Final[Mapping[str, Route]] = MappingProxyType(
 WITH_TAIL: Final[Mapping[str, Route]] = MappingProxyType(
     {
         urls.INVITE: Open(get=login.show, post=login.submit),
+        urls.LANGUAGE: Open(get=language.choose),
         urls.APPROVE: ForSession(get=approval.show, post=approval.submit, fresh=SEEN | SENT),
         account.FACTOR: ForSession(get=account.factor, fresh=SEEN),
     }

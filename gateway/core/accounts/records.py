@@ -91,6 +91,7 @@ class Account:
     up another, whoever else may do without one: a stolen password must not be quicker. Ends with
     the next factor, not with the invitation.
     removed: the person has left; seconds since the epoch, 0.0 for somebody who has not, or is back.
+    language: what the pages last spoke to them in, for mail; "" where none is known.
     """
 
     id: str
@@ -108,6 +109,7 @@ class Account:
     enrolled: float = 0.0
     invited_only: bool = False
     removed: float = 0.0
+    language: str = ""
 
     @property
     def protected(self) -> bool:

@@ -17,7 +17,9 @@ SESSION: Final = "ig-session"
 PENDING: Final = "ig-pending"
 DEVICE: Final = "ig-device"
 FORM: Final = "ig-form"
-_OWN: Final = (SESSION, PENDING, DEVICE, FORM)
+LANGUAGE: Final = "ig-language"
+_OWN: Final = (SESSION, PENDING, DEVICE, FORM, LANGUAGE)
+_PROVE_NOTHING: Final = frozenset({FORM, LANGUAGE})
 _HOST: Final = "__Host-"
 _SECURE: Final = "__Secure-"
 OWN_NAMES: Final = frozenset(f"{prefix}{name}" for prefix in ("", _HOST, _SECURE) for name in _OWN)
@@ -58,7 +60,7 @@ class Jar:
         values = list(dict.fromkeys(value for name, value in pairs(facts) if name == wanted))
         if len(values) < 2:
             return values[0] if values else ""
-        if cookie == FORM:  # proves nothing; each request of a browser has them in one order
+        if cookie in _PROVE_NOTHING:  # each request of a browser has them in one order
             return values[0]
         if len(values) > _MOST_DOUBLES:
             return ""

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 from urllib.parse import unquote_to_bytes
 
 from gateway.core.http.form_heads import HeadLines, PartHead, unreadable
+from gateway.core.phrases import _
 
 VALUE_LIMIT: Final = 64
 URLENCODED_LIMIT: Final = 64 * 2**10
@@ -55,21 +56,21 @@ class Urlencoded:
 
     def feed(self, data: bytes) -> None:
         if len(self._body) + len(data) > URLENCODED_LIMIT:
-            raise unreadable("it is too long")
+            raise unreadable(_("it is too long"))
         self._body.extend(data)
 
     def finish(self) -> None:
         text = self._body.decode("latin-1")
         # Among others without ";", which bottle takes for "&", and without controls.
         if not _ESCAPED.fullmatch(text):
-            raise unreadable("it has characters or escapes that do not belong there")
+            raise unreadable(_("it has characters or escapes that do not belong there"))
         for pair in text.split("&"):
-            raw, _, raw_value = pair.partition("=")
+            raw, _mark, raw_value = pair.partition("=")
             name = _unescaped(raw)
             try:
                 read = name.decode()
             except UnicodeDecodeError:
-                raise unreadable("a name is not UTF-8") from None
+                raise unreadable(_("a name is not UTF-8")) from None
             if self._judge.wanted(read):
                 self._judge.found(read, _unescaped(raw_value))
 
@@ -121,16 +122,16 @@ class Multipart:
 
     def finish(self) -> None:
         if self._step not in (self._end, self._over) or self._buffer:
-            raise unreadable("it ends too early")
+            raise unreadable(_("it ends too early"))
 
     def _start(self, data: bytes) -> int:
         if self._used == 0 and data[:1] == b"\r":
             if not b"\r\n".startswith(data[:2]):
-                raise unreadable("it does not begin with its boundary")
+                raise unreadable(_("it does not begin with its boundary"))
             return 2 if len(data) > 1 else 0
         size = len(self._marker)
         if not data.startswith(self._marker[: len(data)]):
-            raise unreadable("it does not begin with its boundary")
+            raise unreadable(_("it does not begin with its boundary"))
         if len(data) < size:
             return 0
         self._step = self._delimited
@@ -140,20 +141,20 @@ class Multipart:
         """What follows a boundary: the next part or the end."""
         if len(data) < 2:
             if data not in (b"\r", b"-"):
-                raise unreadable("something follows a boundary")
+                raise unreadable(_("something follows a boundary"))
             return 0
         if data.startswith(b"\r\n"):
             self._parts += 1
             if self._parts > PART_LIMIT:
-                raise unreadable("it has too many fields")
+                raise unreadable(_("it has too many fields"))
             if self._last:
-                raise unreadable("a field follows a file that says its length")
+                raise unreadable(_("a field follows a file that says its length"))
             self._lines = HeadLines()
             self._step = self._head
         elif data.startswith(b"--"):
             self._step = self._end
         else:
-            raise unreadable("something follows a boundary")
+            raise unreadable(_("something follows a boundary"))
         return 2
 
     def _head(self, data: bytes) -> int:
@@ -163,7 +164,7 @@ class Multipart:
         line = data if end < 0 else data[:end]
         bare = line.find(b"\r")
         if (0 <= bare < len(line) - 1) or (end >= 0 and bare < 0):
-            raise unreadable("the head of a field is malformed")
+            raise unreadable(_("the head of a field is malformed"))
         if end < 0:
             self._lines.room(len(line))
             return 0
@@ -204,7 +205,7 @@ class Multipart:
                 self._take(data[:used])
             return used
         if at < 2 or data[at - 2 : at] != b"\r\n":
-            raise unreadable("its boundary is not on a line of its own")
+            raise unreadable(_("its boundary is not on a line of its own"))
         self._take(data[: at - 2])
         self._complete(self._used + at - 2)
         self._step = self._delimited
@@ -215,13 +216,13 @@ class Multipart:
         assert part is not None
         self._size += len(data)
         if part.length is not None and self._size > part.length:
-            raise unreadable("a field is longer than it says")
+            raise unreadable(_("a field is longer than it says"))
         if part.ascii_only and not data.isascii():
-            raise unreadable("a field has characters that do not belong to its charset")
+            raise unreadable(_("a field has characters that do not belong to its charset"))
         if self._looked_at:
             self._value += data
             if len(self._value) > VALUE_LIMIT:
-                raise unreadable(f"the field {part.name!r} is too long")
+                raise unreadable(_("the field {name!r} is too long", name=part.name))
         else:
             kept = self._judge.content(data)
             self.safe = max(self.safe, self._used + len(data) - kept)
@@ -231,7 +232,7 @@ class Multipart:
         part = self._part
         assert part is not None
         if part.length is not None and self._size != part.length:
-            raise unreadable("a field is shorter than it says")
+            raise unreadable(_("a field is shorter than it says"))
         if self._looked_at:
             self._judge.found(part.name, bytes(self._value))
             self._looked_at = False
@@ -247,4 +248,4 @@ class Multipart:
         return len(b"\r\n") if data.startswith(b"\r\n") else self._over(data)
 
     def _over(self, data: bytes) -> int:
-        raise unreadable("something follows its end")
+        raise unreadable(_("something follows its end"))

@@ -11,6 +11,7 @@ from collections.abc import Collection
 from typing import Final, NamedTuple
 
 from gateway.core.errors import Refusal, Slug
+from gateway.core.phrases import _
 
 HEAD_LIMIT: Final = 4 * 2**10
 
@@ -74,7 +75,7 @@ class HeadLines:
     def room(self, size: int) -> None:
         """So many bytes of a line are there, and its end is not."""
         if self._size + size > HEAD_LIMIT:
-            raise unreadable("the head of a field is too long")
+            raise unreadable(_("the head of a field is too long"))
 
     def add(self, raw: bytes) -> None:
         """A completed line, without its CR LF."""
@@ -83,14 +84,14 @@ class HeadLines:
         try:
             line = raw.decode()
         except UnicodeDecodeError:
-            raise unreadable("the head of a field is not UTF-8") from None
+            raise unreadable(_("the head of a field is not UTF-8")) from None
         name, colon, value = line.partition(":")
         name = name.lower()
         # `cgi` ends a head at any line of white space, and unfolds one that begins with it.
         if not colon or not line.isprintable() or name in self._fields:
-            raise unreadable("the head of a field is malformed")
+            raise unreadable(_("the head of a field is malformed"))
         if name not in _KNOWN:
-            raise unreadable("the head of a field says too much")
+            raise unreadable(_("the head of a field says too much"))
         self._fields[name] = value.removeprefix(" ")
 
     def end(self) -> PartHead:
@@ -98,19 +99,19 @@ class HeadLines:
         head = self._fields
         found = _DISPOSITION.fullmatch(head.get("content-disposition", ""))
         if not found:
-            raise unreadable("a field does not plainly say its name")
+            raise unreadable(_("a field does not plainly say its name"))
         quoted, bare, filename = found.groups()
         name = bare or quoted or ""
         if "%22" in name + (filename or ""):  # a quote to some
-            raise unreadable("a field does not plainly say its name")
+            raise unreadable(_("a field does not plainly say its name"))
         if head.get("content-transfer-encoding", "binary").lower() not in _TRANSFER:
-            raise unreadable("the head of a field says too much")
+            raise unreadable(_("the head of a field says too much"))
         length = head.get("content-length")
         if length is not None and not _LENGTH.fullmatch(length):
-            raise unreadable("the length of a field cannot be read")
+            raise unreadable(_("the length of a field cannot be read"))
         charset = _charset(head.get("content-type", ""), is_file=filename is not None)
         if charset and not (name + (filename or "")).isascii():  # devpi decodes them by it, too
-            raise unreadable("a field does not plainly say its name")
+            raise unreadable(_("a field does not plainly say its name"))
         return PartHead(
             name,
             filename,
@@ -126,11 +127,11 @@ def _charset(content_type: str, *, is_file: bool) -> str:
     if not content_type:
         return ""
     if content_type.lower().startswith(_NESTING):
-        raise unreadable("a field holds a form itself")
+        raise unreadable(_("a field holds a form itself"))
     found = (_MEDIA_TYPE if is_file else _PLAIN_TYPE).fullmatch(content_type)
     charset = (next(filter(None, found.groups()), "utf-8")).lower() if found else "none"
     if charset == "utf-8":
         return ""
     if charset not in _ASCII_SUPERSETS:
-        raise unreadable("a field has a type that does not belong in a form")
+        raise unreadable(_("a field has a type that does not belong in a form"))
     return charset

@@ -16,6 +16,7 @@ from urllib.parse import unquote_to_bytes
 
 from gateway.core.http.form_dialects import VALUE_LIMIT, Multipart, Urlencoded
 from gateway.core.http.form_heads import PartHead, unreadable
+from gateway.core.phrases import _
 
 # No parameter but the boundary: a charset would make two readings (bottle reads UTF-8). In small
 # letters: bottle finds no field in a body of `Multipart/Form-Data`.
@@ -105,14 +106,14 @@ class FormJudge:
         self._observed: FileObserver | None = None  # while a file part is under way
         self._reader: _Reader
         if content_encoding.strip().lower() not in ("", "identity"):
-            raise unreadable("it is compressed")
+            raise unreadable(_("it is compressed"))
         multipart = _MULTIPART.fullmatch(content_type.strip(" \t"))
         if multipart:
             self._reader = Multipart((multipart[1] or multipart[2]).encode(), self)
         elif _URLENCODED.fullmatch(content_type.strip(" \t")):
             self._reader = Urlencoded(self)
         else:
-            raise unreadable("its Content-Type is not that of a plain form")
+            raise unreadable(_("its Content-Type is not that of a plain form"))
 
     @property
     def decided(self) -> bool:
@@ -135,7 +136,7 @@ class FormJudge:
     def release(self) -> None:
         """The caller goes on with the fields that are there."""
         if self._reader.judging:
-            raise unreadable("a field that decides comes too late")
+            raise unreadable(_("a field that decides comes too late"))
         self._released = True
 
     def finish(self) -> None:
@@ -150,33 +151,33 @@ class FormJudge:
         meant = self._names.get(_folded(name))
         if meant is None:
             if _folded(name) == "_charset_":
-                raise unreadable("a field names a charset")
+                raise unreadable(_("a field names a charset"))
             return False
         if meant != name:
-            raise unreadable(f"a field is almost called {meant!r}")
+            raise unreadable(_("a field is almost called {name!r}", name=meant))
         if name in self.fields:
-            raise unreadable(f"the field {name!r} is there twice")
+            raise unreadable(_("the field {name!r} is there twice", name=name))
         if self._released:
-            raise unreadable(f"the field {name!r} comes too late")
+            raise unreadable(_("the field {name!r} comes too late", name=name))
         return True
 
     def found(self, name: str, value: bytes) -> None:
         if len(value) > VALUE_LIMIT:
-            raise unreadable(f"the field {name!r} is too long")
+            raise unreadable(_("the field {name!r} is too long", name=name))
         text = value.decode("latin-1")
         if not (text.isascii() and text.isprintable()):
-            raise unreadable(f"the field {name!r} is not plain text")
+            raise unreadable(_("the field {name!r} is not plain text", name=name))
         if name in self.fields:
-            raise unreadable(f"the field {name!r} is there twice")
+            raise unreadable(_("the field {name!r} is there twice", name=name))
         self.fields[name] = text
 
     def begins(self, head: PartHead) -> bool:
         wanted = self.wanted(head.name)
         if head.may_become(self._names.values()):
-            raise unreadable("a field is called almost like one that decides")
+            raise unreadable(_("a field is called almost like one that decides"))
         if wanted:
             if head.filename is not None:
-                raise unreadable(f"the field {head.name!r} is a file")
+                raise unreadable(_("the field {name!r} is a file", name=head.name))
             return True
         if head.filename is not None:
             part = FilePart(head.name, head.filename)

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from gateway.core.errors import Refusal, Slug
+from gateway.core.phrases import _
 
 # Raw characters of a path: what is visible in ASCII, as in a query, since browsers and clients
 # leave "[", "]", "|", "^" and others as they are and every server reads them as if encoded. Not
@@ -71,10 +72,10 @@ def _decode(segment: str) -> str:
     try:
         text = unquote_to_bytes(segment).decode("utf-8", "strict")
     except UnicodeDecodeError:
-        raise _ambiguous("its escapes are not UTF-8") from None
+        raise _ambiguous(_("its escapes are not UTF-8")) from None
     problem = segment_problem(text)
     if problem:
-        raise _ambiguous(f"a part of its path {problem}")
+        raise _ambiguous(_("a part of its path {problem}", problem=problem))
     return text
 
 
@@ -85,29 +86,33 @@ def _ambiguous(why: str) -> Refusal:
 def _raw_problem(raw: str) -> str:
     """What makes a path none, said without any of it."""
     if not raw.startswith("/"):
-        return "it does not begin with the slash of a path"
-    for mark, name in (("\\", "a backslash"), (";", "a semicolon"), ("#", "a fragment (#)")):
+        return _("it does not begin with the slash of a path")
+    for mark, name in (
+        ("\\", _("a backslash")),
+        (";", _("a semicolon")),
+        ("#", _("a fragment (#)")),
+    ):
         if mark in raw:
-            return f"it holds {name}"
+            return _("it holds {what}", what=name)
     if re.search(r"%(?![0-9A-Fa-f]{2})", raw):
-        return "a percent sign is not followed by two hex digits"
+        return _("a percent sign is not followed by two hex digits")
     return _odd_characters(raw)
 
 
 def _odd_characters(text: str) -> str:
     if "#" in text:
-        return "it holds a fragment (#)"
-    return "a blank, control or non-ASCII character has to be percent-encoded"
+        return _("it holds {what}", what=_("a fragment (#)"))
+    return _("a blank, control or non-ASCII character has to be percent-encoded")
 
 
 def segment_problem(text: str) -> str:
     """Why a decoded segment is never part of a canonical path; "" when it may be."""
     if text == "":
-        return "is empty"
+        return _("is empty")
     if text in (".", ".."):
-        return "is a dot segment"
+        return _("is a dot segment")
     if _DECODED_BAD.search(text):
-        return "holds a separator, an escape or a control character"
+        return _("holds a separator, an escape or a control character")
     return ""
 
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from gateway.core.errors import Refusal, Slug
+from gateway.core.phrases import _
 
 _STARTS: Final = (b"PK\x03\x04", b"PK\x05\x06")
 _ENTRY: Final = struct.Struct("<4s24x3H4xL4x")  # signature, lengths of three texts, attributes
@@ -70,28 +71,30 @@ class ZipWatch:
     def finish(self) -> None:
         """The archive has ended."""
         if not self._complete:
-            raise unsafe("it is no ZIP archive")
+            raise unsafe(_("it is no ZIP archive"))
         if self._window.find(_END_MARK, self._sought) >= 0:
-            raise unsafe("it is cut off")
+            raise unsafe(_("it is cut off"))
 
     def _judge_end(self, at: int) -> None:
         """An end record stands at `at`; its directory ends there."""
         window = self._window
         size = _END.unpack_from(window, at)[1]
         if window[max(0, at - _LOCATOR) : at].startswith(_LOCATOR_MARK):
-            raise unsafe("it is in the ZIP64 format")
+            raise unsafe(_("it is in the ZIP64 format"))
         first = at - size
         if first + self._start < 0:
             return  # it would begin before the archive: no reader takes that
         if first + self._start < self._floor:
-            raise unsafe("its table of contents is too large")
+            raise unsafe(_("its table of contents is too large"))
         if size and (first < 0 or not window.startswith(_ENTRY_MARK, first)):
             return  # nor that; what was forgotten since holds no mark
         for name, mode in _entries(bytes(memoryview(window)[first:at])):
             if mode & 0o170000 == _SYMLINK:
-                raise unsafe(f"{_shown(name)} in it is a symbolic link")
+                raise unsafe(_("{name} in it is a symbolic link", name=_shown(name)))
             if _leaves(name):
-                raise unsafe(f"{_shown(name)} in it would be written outside of its folder")
+                raise unsafe(
+                    _("{name} in it would be written outside of its folder", name=_shown(name))
+                )
         self._complete = True
         # An archive within this one is behind us. Directories never overlap, and none is read
         # twice: a hostile archive would keep the process busy with it.
@@ -129,7 +132,7 @@ def _judge_start(head: bytes) -> None:
     """Only what begins as a ZIP archive does, and is not a tar archive at the same time: devpi
     tries to read as one what is no ZIP archive."""
     if not any(start.startswith(head[:4]) for start in _STARTS):
-        raise unsafe("it does not begin as a ZIP archive")
+        raise unsafe(_("it does not begin as a ZIP archive"))
     if len(head) == _TAR_BLOCK:
         import tarfile  # brings bzip2 and LZMA: only where an archive is looked into
 
@@ -137,7 +140,7 @@ def _judge_start(head: bytes) -> None:
             tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
         except tarfile.HeaderError:
             return
-        raise unsafe("it is a tar archive as well")
+        raise unsafe(_("it is a tar archive as well"))
 
 
 def _entries(directory: bytes) -> Iterator[tuple[bytes, int]]:

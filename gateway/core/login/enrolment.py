@@ -17,6 +17,7 @@ from gateway.core.login.completion import Completing, Enrolled
 from gateway.core.login.drafts import Draft, DraftState
 from gateway.core.login.models import Caller, Pending, Session, Step
 from gateway.core.login.services import Services
+from gateway.core.phrases import _
 from gateway.core.wording import in_words
 
 __all__ = ["Enrolled", "Enrolling", "TotpOffer"]
@@ -247,4 +248,5 @@ class Enrolling:
 
 def _offset(seconds: float) -> str:
     """ "about 2 minutes slow"."""
-    return f"about {in_words(abs(seconds))} {'slow' if seconds < 0 else 'fast'}"
+    off = in_words(abs(seconds))
+    return _("about {time} slow", time=off) if seconds < 0 else _("about {time} fast", time=off)

@@ -83,10 +83,15 @@ class FlowLimits:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is asking: address for the throttle, the rest for the audit trail."""
+    """Who is asking: address for the throttle, origin for the audit trail.
+
+    language: what the person is spoken to in, for what is written to them; "" where nothing
+        tells (a program).
+    """
 
     address: IPAddress | None
     origin: Origin
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)

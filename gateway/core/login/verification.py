@@ -215,7 +215,8 @@ class Proofs:
 
         def work(present: Account) -> tuple[Account, bool]:
             agents, fresh = self._agents(present, caller)
-            return replace(present, agents=agents), fresh
+            language = caller.language or present.language
+            return replace(present, agents=agents, language=language), fresh
 
         now = self._clock()
         if await self._accounts.change(account.id, account.user, work, now=now):
@@ -226,7 +227,10 @@ class Proofs:
         place = self._network(account.id, caller)
         known = tuple(dict.fromkeys(([place] if place else []) + list(account.known)))
         agents, fresh = self._agents(account, caller)
-        return replace(account, known=known[:KNOWN_NETWORKS], agents=agents), fresh
+        language = caller.language or account.language
+        return replace(
+            account, known=known[:KNOWN_NETWORKS], agents=agents, language=language
+        ), fresh
 
     def _agents(self, account: Account, caller: Caller) -> tuple[tuple[str, ...], bool]:
         """The devices known after a login, the newest first, and whether this one was new."""

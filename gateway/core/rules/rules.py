@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from gateway.core.errors import Refusal, Slug
 from gateway.core.http.facts import Facts, IPAddress
 from gateway.core.http.responses import Response
+from gateway.core.phrases import _
 from gateway.core.rules.templates import Regex, Template, Tree, compile_regex, parse_template, split
 
 
@@ -196,7 +197,7 @@ def _conditions_fit(rule: Rule, facts: Facts) -> bool:
     asks = rule.content_types is not None or rule.form is not None
     if asks and not facts.plain_media_type:
         slug = Slug.BAD_REQUEST if rule.form is None else Slug.UNREADABLE_FORM
-        raise Refusal(slug, why="its Content-Type is not plainly written")
+        raise Refusal(slug, why=_("its Content-Type is not plainly written"))
     return rule.content_types is None or facts.content_type in rule.content_types
 
 

@@ -26,6 +26,7 @@ from types import MappingProxyType
 from typing import Any, Final, Protocol, TypeAlias
 
 from gateway.core.errors import Refusal, Slug
+from gateway.core.phrases import _
 from gateway.core.tokens import projects
 from gateway.core.upstream import Action
 
@@ -117,7 +118,11 @@ class Indexes:
 
     def check(self, use: Use) -> None:
         if use.index not in self.indexes and not (use.index is None and use.action is Action.LOOK):
-            named = f"the index {use.index}" if use.index else "what is outside of its indexes"
+            named = (
+                _("the index {name}", name=use.index)
+                if use.index
+                else _("what is outside of its indexes")
+            )
             raise Refusal(Slug.TOKEN_SCOPE, what=named)
 
 
@@ -145,10 +150,10 @@ class Anything:
 
 _DOES: Final = MappingProxyType(
     {
-        Action.READ: "reading",
-        Action.UPLOAD: "uploads",
-        Action.MANAGE: "changes of this kind",
-        Action.ACCOUNT: "anything about accounts",
+        Action.READ: _("reading"),
+        Action.UPLOAD: _("uploads"),
+        Action.MANAGE: _("changes of this kind"),
+        Action.ACCOUNT: _("anything about accounts"),
     }
 )
 
@@ -156,7 +161,11 @@ _DOES: Final = MappingProxyType(
 def _check_project(use: Use, fits: bool) -> None:
     if fits or (use.action is Action.LOOK and use.project is None):
         return
-    named = f"the project {use.project}" if use.project else "what is outside of its projects"
+    named = (
+        _("the project {name}", name=use.project)
+        if use.project
+        else _("what is outside of its projects")
+    )
     raise Refusal(Slug.TOKEN_SCOPE, what=named)
 
 

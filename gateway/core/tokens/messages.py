@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Final
 
+from gateway.core.phrases import _
 from gateway.core.tokens.caveats import GIVEN
 from gateway.core.tokens.models import Listed, NewToken
 from gateway.core.tokens.records import MOST_PARTS, LastUse, Scope, Token, refused, scope_of
@@ -92,17 +93,19 @@ def read_wish(data: object) -> TokenWish:
         Refusal: `token_request`.
     """
     if not isinstance(data, dict):
-        raise refused("it is no JSON object")
+        raise refused(_("it is no JSON object"))
     known = REQUEST["properties"]
     for name in data:
         if name not in known:
-            raise refused(f"it has {name!r}, which is none of {', '.join(known)}")
+            raise refused(
+                _("it has {name!r}, which is none of {known}", name=name, known=", ".join(known))
+            )
     for name in REQUEST["required"]:
         if name not in data:
-            raise refused(f"{name!r} is missing")
+            raise refused(_("{name!r} is missing", name=name))
     days = data["days"]
     if type(days) not in (int, float) or not 0 < days < 1e6:
-        raise refused("'days' is no number of days")
+        raise refused(_("'days' is no number of days"))
     return TokenWish(
         user=_text(data, "user"),
         password=_text(data, "password"),
@@ -118,14 +121,14 @@ def read_wish(data: object) -> TokenWish:
 def _text(data: Mapping[str, Any], name: str) -> str:
     value = data.get(name, "")
     if not isinstance(value, str):
-        raise refused(f"{name!r} is no text")
+        raise refused(_("{name!r} is no text", name=name))
     return value
 
 
 def _texts(data: Mapping[str, Any], name: str) -> list[str]:
     value = data.get(name, [])
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise refused(f"{name!r} is no list of texts")
+        raise refused(_("{name!r} is no list of texts", name=name))
     return value
 
 

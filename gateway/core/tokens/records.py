@@ -12,6 +12,7 @@ from ipaddress import ip_network
 from typing import Any, Final
 
 from gateway.core.errors import Refusal, Slug
+from gateway.core.phrases import _
 from gateway.core.store import Key, StoreUnavailable
 from gateway.core.tokens.caveats import (
     GIVEN,
@@ -83,8 +84,12 @@ def scope_of(
     asked = set(actions)
     unknown = sorted(asked - set(GIVEN))
     if unknown or not asked:
-        what = f"{unknown[0]!r} is nothing a token can be given" if unknown else "no scope is named"
-        raise refused(f"{what} ({', '.join(GIVEN)})")
+        known = ", ".join(GIVEN)
+        if not unknown:
+            raise refused(_("no scope is named ({known})", known=known))
+        raise refused(
+            _("{name!r} is nothing a token can be given ({known})", name=unknown[0], known=known)
+        )
     found = Scope(
         tuple(one for one in GIVEN if one in asked),
         tuple(dict.fromkeys(map(_index, indexes))),
@@ -93,7 +98,7 @@ def scope_of(
     )
     for many in (found.indexes, found.projects, found.networks):
         if len(many) > MOST_PARTS:
-            raise refused(f"it names more than {MOST_PARTS} of one kind")
+            raise refused(_("it names more than {most} of one kind", most=MOST_PARTS))
     return found
 
 
@@ -105,14 +110,14 @@ def _index(text: str) -> str:
     user, mark, name = text.strip().strip("/").partition("/")
     plain = all(part.isprintable() and not set(part) & set(' /+"\\') for part in (user, name))
     if not (user and mark and name and plain) or len(text) > LONGEST:
-        raise refused(f"{text!r} is not a valid index (USER/INDEX)")
+        raise refused(_("{name!r} is not a valid index (USER/INDEX)", name=text))
     return f"{user}/{name}"
 
 
 def _project(text: str) -> str:
     found = pattern(text)
     if found is None:
-        raise refused(f"{text!r} is not a valid project or pattern (acme-*)")
+        raise refused(_("{name!r} is not a valid project or pattern (acme-*)", name=text))
     return found
 
 
@@ -120,7 +125,7 @@ def _network(text: str) -> Network:
     try:
         return ip_network(text.strip())
     except ValueError:
-        raise refused(f"{text!r} is not a valid network (192.0.2.0/24)") from None
+        raise refused(_("{name!r} is not a valid network (192.0.2.0/24)", name=text)) from None
 
 
 @dataclass(frozen=True, slots=True)

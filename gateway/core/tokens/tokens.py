@@ -19,6 +19,7 @@ from gateway.core.clock import Clock, Random
 from gateway.core.crypto.keyring import KeyRing, SealBroken
 from gateway.core.errors import Refusal, Slug
 from gateway.core.notices.events import Notice, Notifier
+from gateway.core.phrases import _
 from gateway.core.store import Key, Store
 from gateway.core.tokens import macaroon
 from gateway.core.tokens.caveats import parse
@@ -115,21 +116,24 @@ class Tokens:
     def _check(self, scope: Scope, lifetime: float) -> None:
         if not 60 <= lifetime <= self.limits.max_age:
             raise refused(
-                f"it would live {in_words(max(0, lifetime))}; "
-                f"allowed is 1 minute to {in_words(self.limits.max_age)}"
+                _(
+                    "it would live {asked}; allowed is 1 minute to {most}",
+                    asked=in_words(max(0, lifetime)),
+                    most=in_words(self.limits.max_age),
+                )
             )
         if Action.MANAGE in scope.actions and not self.limits.manage:
-            raise refused("the scope 'manage' is not allowed here (tokens.manage)")
+            raise refused(_("the scope 'manage' is not allowed here (tokens.manage)"))
 
     async def _label(self, owner: str, name: str) -> str:
         label = " ".join(name.split())
         if not label or len(label) > 60 or not label.isprintable():
-            raise refused("its name needs 1 to 60 visible characters")
+            raise refused(_("its name needs 1 to 60 visible characters"))
         live = [one for one in await self._records.of(owner) if one.live(self._clock())]
         if len(live) >= self.limits.most:
-            raise refused(f"you have {self.limits.most} tokens, which is the limit")
+            raise refused(_("you have {most} tokens, which is the limit", most=self.limits.most))
         if any(one.name == label for one in live):
-            raise refused("there is a token of this name already")
+            raise refused(_("there is a token of this name already"))
         return label
 
     # -- verifying ------------------------------------------------------------------------
@@ -205,7 +209,7 @@ class Tokens:
         if self._clock() >= token.expires:
             raise Refusal(Slug.TOKEN_EXPIRED)
         if Action.MANAGE in token.scope.actions and not self.limits.manage:
-            raise Refusal(Slug.TOKEN_SCOPE, what="anything while tokens.manage is off")
+            raise Refusal(Slug.TOKEN_SCOPE, what=_("anything while tokens.manage is off"))
 
     # -- using ----------------------------------------------------------------------------
 

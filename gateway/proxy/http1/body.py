@@ -11,9 +11,10 @@ from __future__ import annotations
 import re
 from typing import Final, Protocol
 
+from gateway.core.phrases import _
 from gateway.proxy.http1.syntax import BARE, TCHAR, VALUE
 
-BODY_ENDS: Final = "its body ends too early"
+BODY_ENDS: Final = _("its body ends too early")
 
 
 class Body(Protocol):

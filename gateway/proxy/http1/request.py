@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 from gateway.core.errors import Refusal, Slug
 from gateway.core.http.facts import Facts
 from gateway.core.http.path import Target
+from gateway.core.phrases import _
 from gateway.proxy.http1.faults import line_fault, refuse
 from gateway.proxy.http1.request_fields import FieldReader, Said
 from gateway.proxy.http1.route import RequestKind
@@ -157,7 +158,7 @@ class RequestReader:
         Raises:
             Refusal: `bad_request`, `head_too_large`, `expectation_failed`.
         """
-        line, _, rest = data.partition(b"\r")
+        line, _mark, rest = data.partition(b"\r")
         kind = self.known.get(line)
         if kind is not None:
             said = self._plain.get(rest)
@@ -173,9 +174,9 @@ class RequestReader:
         said = self._plain.get(rest) or self._fields.read(data[len(line) + 1 : end + 1])
         if kind.version == b"1":
             if not said.has_host:
-                raise refuse("Host is missing")
+                raise refuse(_("Host is missing"))
         elif said.length is None:
-            raise refuse("an HTTP/1.0 request cannot be chunked")
+            raise refuse(_("an HTTP/1.0 request cannot be chunked"))
         return _made(line, kind, said, end + 4)
 
     def unfinished(self, data: bytes | bytearray, seen: int) -> None:
@@ -188,11 +189,15 @@ class RequestReader:
             Refusal: `bad_request`, `head_too_large`.
         """
         if data[:1] in (b"\r", b"\n"):
-            raise refuse("it begins with an empty line")
+            raise refuse(_("it begins with an empty line"))
         bare = BARE.search(data, max(0, seen - 1))
         if bare:
-            kind = "line feed" if bare[0] == b"\n" else "carriage return"
-            raise refuse(f"a line ends in a bare {kind}")
+            feed = bare[0] == b"\n"
+            raise refuse(
+                _("a line ends in a bare line feed")
+                if feed
+                else _("a line ends in a bare carriage return")
+            )
         if len(data) >= self._most:
             raise _too_large(self._most)
         longest = self._limits.line
@@ -208,8 +213,8 @@ def _kind(line: bytes, limit: int) -> RequestKind:
         raise refuse(*line_fault(line))
     if match[1].upper() == b"CONNECT":  # whatever it names: its answer is framed in its own way
         raise refuse(
-            "it asks for a tunnel (CONNECT), and this is not a proxy for it",
-            "Ask for the address itself, without a proxy setting that leads here.",
+            _("it asks for a tunnel (CONNECT), and this is not a proxy for it"),
+            _("Ask for the address itself, without a proxy setting that leads here."),
         )
     return RequestKind(match[1], match[2])
 

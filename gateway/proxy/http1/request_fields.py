@@ -14,6 +14,7 @@ from gateway.core.errors import Refusal, Slug
 from gateway.core.http.cookies import OWN_NAMES
 from gateway.core.http.headers import CREDENTIALS, SINGLE, dropped
 from gateway.core.http.responses import TAKEN_IN
+from gateway.core.phrases import _
 from gateway.proxy.http1.faults import doubled, field_fault, refuse
 from gateway.proxy.http1.memo import Found, Layout, Layouts, Shapes, in_order
 from gateway.proxy.http1.syntax import DIGITS, FIELDS, TOKENS, Cut, kept, without
@@ -166,7 +167,7 @@ class FieldReader:
             raise refuse(field_fault(block))
         layout = self._layouts.of(block)
         if len(layout.names) > self._limit:
-            raise refuse("it has too many header fields")
+            raise refuse(_("it has too many header fields"))
         said = Said(block, block)
         cuts: list[Cut] = []
         found: list[Found[_Judge]] = []
@@ -179,7 +180,7 @@ class FieldReader:
                 if judge is not None:
                     found.append((at, judge, block[at + len(mark) : end - 1].strip(b" \t")))
                 at = block.find(mark, end) if many else -1
-        for _, judge, value in in_order(layout, found):
+        for _at, judge, value in in_order(layout, found):
             judge(said, value)
         said.kept = kept(block, cuts)
         self._remember(block, layout, said)
@@ -197,7 +198,7 @@ class FieldReader:
     def _host(self, said: Said, value: bytes) -> None:
         if value not in self._hosts:
             if not _HOST.fullmatch(value):
-                raise refuse("Host is not a host")
+                raise refuse(_("Host is not a host"))
             if value.lower() in self._watched:
                 said.personal = WATCHED
             elif len(self._hosts) < _MOST_HOSTS:
@@ -210,9 +211,12 @@ def _check(names: list[bytes]) -> None:
     if len(set(names)) < len(names):
         for name in _SINGLE:
             if names.count(name) > 1:
-                raise refuse(f"it has more than one {name.decode().title()} field", doubled(name))
+                raise refuse(
+                    _("it has more than one {name} field", name=name.decode().title()),
+                    doubled(name),
+                )
     if b"content-length" in names and b"transfer-encoding" in names:
-        raise refuse("it has both Content-Length and Transfer-Encoding")
+        raise refuse(_("it has both Content-Length and Transfer-Encoding"))
 
 
 def _connection(said: Said, value: bytes) -> None:
@@ -224,20 +228,20 @@ def _connection(said: Said, value: bytes) -> None:
         said.closes = True
     named -= _OPTIONS
     if named & _SINGLE:
-        raise refuse("Connection names a field that must not be dropped")
+        raise refuse(_("Connection names a field that must not be dropped"))
     said.named = named | (said.named or set())
 
 
 def _length(said: Said, value: bytes) -> None:
     if not value.isdigit() or len(value) > DIGITS:
-        raise refuse("Content-Length is not a number")
+        raise refuse(_("Content-Length is not a number"))
     said.length = int(value)
     said.framed = True
 
 
 def _coding(said: Said, value: bytes) -> None:
     if value.lower() != b"chunked":
-        raise refuse("its Transfer-Encoding is not the single word 'chunked'")
+        raise refuse(_("its Transfer-Encoding is not the single word 'chunked'"))
     said.length = None
     said.framed = True
 
@@ -271,8 +275,8 @@ def _upgrade(said: Said, value: bytes) -> None:
     follows is HTTP/1.1. Only a WebSocket is no offer: without it nothing of use can follow."""
     if b"websocket" in TOKENS.findall(value.lower()):
         raise refuse(
-            "it opens a WebSocket, and there is none here",
-            "Use plain HTTP; neither the index nor the gateway has another protocol.",
+            _("it opens a WebSocket, and there is none here"),
+            _("Use plain HTTP; neither the index nor the gateway has another protocol."),
         )
 
 

@@ -9,6 +9,7 @@ from gateway.core.errors import Refusal, Slug
 from gateway.core.http import cookies
 from gateway.core.login.models import Session
 from gateway.core.login.self_service import FactorRow
+from gateway.core.phrases import _
 from gateway.core.urls import LOGIN, LOGOUT, OVERVIEW, PREFIX
 from gateway.core.wording import time_left
 from gateway.web.context import Ask, Kit
@@ -39,16 +40,16 @@ WHERE: Final = {
 
 # What was just done, said on the overview afterwards. The address carries only the key.
 DONE: Final = {
-    "factor": "Your second factor is switched on. Your other sessions were logged out.",
-    "added": "“{name}” was added. Your other sessions were logged out.",
-    "codes": "Your new recovery codes are confirmed.",
-    "renamed": "The device has its new name.",
-    "removed": "The device is removed. Your other sessions have ended.",
-    "session": "The session has ended.",
-    "others": "All other logins have ended, those of a command line too.",
-    "forgotten": "The device is no longer remembered.",
-    "remembered": "This device is remembered.",
-    "already": "You are logged in already.",
+    "factor": _("Your second factor is switched on. Your other sessions were logged out."),
+    "added": _("“{name}” was added. Your other sessions were logged out."),
+    "codes": _("Your new recovery codes are confirmed."),
+    "renamed": _("The device has its new name."),
+    "removed": _("The device is removed. Your other sessions have ended."),
+    "session": _("The session has ended."),
+    "others": _("All other logins have ended, those of a command line too."),
+    "forgotten": _("The device is no longer remembered."),
+    "remembered": _("This device is remembered."),
+    "already": _("You are logged in already."),
 }
 
 
@@ -61,6 +62,7 @@ async def overview(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     seen = await kit.flow.manage.overview(session, device_cookie=kit.cookie(ask, cookies.DEVICE))
     due = seen.required_from
     unsaved = await kit.flow.unfinished.unsaved(session)
+    said = DONE.get(ask.asked("done"))
     newest = max(seen.factors, key=lambda row: row.added).name if seen.factors else ""
     return kit.page(
         ask,
@@ -73,7 +75,7 @@ async def overview(kit: Kit, ask: Ask, session: Session) -> PageResponse:
         begun=await kit.flow.unfinished.begun(session),
         next=ask.next(),
         sessions=sorted(seen.sessions, key=lambda row: (not row.current, -row.last_seen)),
-        said=DONE.get(ask.asked("done"), "").format(name=newest),
+        said=said.filled(name=newest) if said else "",
         activity=await activity.latest(kit, session),
         due_in=time_left(due - kit.clock()) if due is not None and due > kit.clock() else "",
         remembers=kit.flow.limits.remember > 0,
@@ -90,7 +92,7 @@ async def rename(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     row, name = await _row(kit, session, ask.value("id")), ask.value("name")
     try:
         if not name:
-            raise Refusal(Slug.FIELD_MISSING, what="The name")
+            raise Refusal(Slug.FIELD_MISSING, what=_("The name"))
         cookie = await kit.flow.manage.rename(session, row.kind, row.id, name, ask.caller)
     except Refusal as refusal:
         if refusal.slug in (Slug.NAME_TAKEN, Slug.UNUSABLE_LABEL, Slug.FIELD_MISSING):

@@ -9,6 +9,7 @@ from typing import Final
 from gateway.core.audit.entry import Entry
 from gateway.core.audit.events import Event
 from gateway.core.login.models import Session
+from gateway.core.phrases import _
 from gateway.core.wording import device_name
 from gateway.web import rendering
 from gateway.web.context import Ask, Kit
@@ -18,36 +19,36 @@ SHOWN_DAYS: Final = 90
 _ON_OVERVIEW: Final = 5
 
 WORDS: Final = {
-    Event.LOGIN: "Logged in",
-    Event.LOGIN_WITHOUT_FACTOR: "Logged in without a second factor",
-    Event.FACTOR_REFUSED: "Wrong second factor after the right password",
-    Event.THROTTLED: "Stopped after too many tries",
-    Event.ENROLLED: "Second factor set up",
-    Event.FACTOR_ADDED: "Device added",
-    Event.FACTOR_RENAMED: "Device renamed",
-    Event.FACTOR_REMOVED: "Device removed",
-    Event.RECOVERY_CODES_MADE: "New recovery codes made",
-    Event.RECOVERY_CODE_USED: "Recovery code used",
-    Event.STEP_UP: "Second factor confirmed",
-    Event.PASSWORD_CHANGED: "Password changed",
-    Event.INVITED: "Invited by the administrator",
-    Event.RESET: "Second factors removed by the administrator",
-    Event.REMOVED: "Removed by the administrator",
-    Event.UNLOCKED: "Unlocked by the administrator",
-    Event.SESSION_ENDED: "Session ended",
-    Event.DEVICE_REMEMBERED: "Device remembered",
-    Event.DEVICE_FORGOTTEN: "Device no longer remembered",
-    Event.COMMAND_LINE_APPROVED: "Command-line login approved",
-    Event.COMMAND_LINE_DENIED: "Command-line login denied",
-    Event.GUARDED_ACT: "Change made with the second factor",
-    Event.GUARDED_REFUSED: "Change refused for want of a second factor",
-    Event.TOKEN_MADE: "API token made",
-    Event.TOKEN_USED: "API token used",
-    Event.TOKEN_REFUSED: "API token refused",
-    Event.TOKEN_REVOKED: "API token revoked",
-    Event.TOKEN_NEEDS_RENEWAL: "API token that the index no longer accepts",
-    Event.NOTICE_GIVEN_UP: "A notice could not be delivered",
-    Event.NOT_RECORDED: "More of the same, which is left out here",
+    Event.LOGIN: _("Logged in"),
+    Event.LOGIN_WITHOUT_FACTOR: _("Logged in without a second factor"),
+    Event.FACTOR_REFUSED: _("Wrong second factor after the right password"),
+    Event.THROTTLED: _("Stopped after too many tries"),
+    Event.ENROLLED: _("Second factor set up"),
+    Event.FACTOR_ADDED: _("Device added"),
+    Event.FACTOR_RENAMED: _("Device renamed"),
+    Event.FACTOR_REMOVED: _("Device removed"),
+    Event.RECOVERY_CODES_MADE: _("New recovery codes made"),
+    Event.RECOVERY_CODE_USED: _("Recovery code used"),
+    Event.STEP_UP: _("Second factor confirmed"),
+    Event.PASSWORD_CHANGED: _("Password changed"),
+    Event.INVITED: _("Invited by the administrator"),
+    Event.RESET: _("Second factors removed by the administrator"),
+    Event.REMOVED: _("Removed by the administrator"),
+    Event.UNLOCKED: _("Unlocked by the administrator"),
+    Event.SESSION_ENDED: _("Session ended"),
+    Event.DEVICE_REMEMBERED: _("Device remembered"),
+    Event.DEVICE_FORGOTTEN: _("Device no longer remembered"),
+    Event.COMMAND_LINE_APPROVED: _("Command-line login approved"),
+    Event.COMMAND_LINE_DENIED: _("Command-line login denied"),
+    Event.GUARDED_ACT: _("Change made with the second factor"),
+    Event.GUARDED_REFUSED: _("Change refused for want of a second factor"),
+    Event.TOKEN_MADE: _("API token made"),
+    Event.TOKEN_USED: _("API token used"),
+    Event.TOKEN_REFUSED: _("API token refused"),
+    Event.TOKEN_REVOKED: _("API token revoked"),
+    Event.TOKEN_NEEDS_RENEWAL: _("API token that the index no longer accepts"),
+    Event.NOTICE_GIVEN_UP: _("A notice could not be delivered"),
+    Event.NOT_RECORDED: _("More of the same, which is left out here"),
 }
 """Every event a person can be the subject of, as they would say it."""
 
@@ -99,8 +100,8 @@ async def lines(kit: Kit, session: Session) -> list[ActivityRow]:
 _SOON: Final = 900.0
 """Seconds within which a wrong answer followed by a right one is taken for a typo."""
 _WRONG: Final = {
-    "passkey alone": "Wrong passkey",
-    "step up": "Wrong second factor, on a session that was logged in",
+    "passkey alone": _("Wrong passkey"),
+    "step up": _("Wrong second factor, on a session that was logged in"),
 }
 """A refused factor where no password came before it, by the detail of the entry."""
 
@@ -123,6 +124,7 @@ def _line(entry: Entry, *, own: bool) -> ActivityRow:
         own: it was the person's own mistake.
     """
     origin = entry.origin
+    what: str
     act = f"{origin.method} {origin.path}".strip() if entry.event.startswith("guarded_") else ""
     device = device_name(origin.user_agent) if origin.user_agent else ""
     what = WORDS[Event(entry.event)] if entry.event in WORDS else entry.event
@@ -132,6 +134,14 @@ def _line(entry: Entry, *, own: bool) -> ActivityRow:
         when=entry.time,
         what=what,
         about=act or rendering.factor(entry.factor),
-        where=", ".join(part for part in (device, origin.address) if part),
+        where=_where(device, origin.address),
         alarming=entry.event in _ALARMING and not own,
+    )
+
+
+def _where(device: str, address: str) -> str:
+    return (
+        _("{device}, {address}", device=device, address=address)
+        if device and address
+        else device or address
     )

@@ -16,6 +16,7 @@ from gateway.core.http.facts import Field
 from gateway.core.login.enrolment import Enrolled, TotpOffer
 from gateway.core.login.models import Pending, Session
 from gateway.core.login.unfinished import UnsavedCodes
+from gateway.core.phrases import _, say
 from gateway.core.urls import ENROL, OVERVIEW, PREFIX, step_up_for
 from gateway.web import rendering
 from gateway.web.context import SEEN, SENT, Ask, Kit
@@ -24,7 +25,7 @@ from gateway.web.responses import cookies as set_cookies
 
 ADD: Final = f"{PREFIX}/add"
 RECOVERY: Final = f"{PREFIX}/recovery"
-_USUAL_NAME: Final = "Authenticator app"
+_USUAL_NAME: Final = _("Authenticator app")
 _START_AGAIN: Final = frozenset({Slug.NAME_TAKEN, Slug.UNUSABLE_LABEL, Slug.TOO_MANY_FACTORS})
 _CODE_AGAIN: Final = frozenset(
     {Slug.OTP_INVALID, Slug.CLOCK_OFF, Slug.FIELD_MISSING, Slug.OFFER_REPLACED}
@@ -49,7 +50,7 @@ async def start(kit: Kit, ask: Ask, who: Pending | Session) -> PageResponse:
     """Offer a new secret under the name the person chose."""
     name = ask.value("name")
     if not name:
-        return _start(kit, ask, who, name, Refusal(Slug.FIELD_MISSING, what="The name"))
+        return _start(kit, ask, who, name, Refusal(Slug.FIELD_MISSING, what=_("The name")))
     try:
         await kit.flow.enrolling.totp(who, name)
     except Refusal as refusal:
@@ -64,7 +65,7 @@ async def confirm(kit: Kit, ask: Ask, who: Pending | Session) -> PageResponse:
     code = ask.value("code")
     try:
         if not code:
-            raise Refusal(Slug.FIELD_MISSING, what="The code")
+            raise Refusal(Slug.FIELD_MISSING, what=_("The code"))
         mark = ask.value("offer")
         enrolled = await kit.flow.enrolling.confirm_totp(who, code, ask.caller, mark=mark)
     except Refusal as refusal:
@@ -138,7 +139,7 @@ def _start(
     kit: Kit,
     ask: Ask,
     who: Pending | Session,
-    name: str = _USUAL_NAME,
+    name: str | None = None,
     error: Refusal | None = None,
     *,
     waits: str = "",
@@ -151,7 +152,7 @@ def _start(
         error=error,
         who=who,
         base=base(who),
-        name=name,
+        name=say(_USUAL_NAME, ask.language) if name is None else name,
         first=isinstance(who, Pending),
         waits=waits,
     )
@@ -171,7 +172,7 @@ def _offer(
         error=error,
         base=base(who),
         offer=offer,
-        qr=rendering.svg(offer.uri, "QR code for your authenticator app"),
+        qr=rendering.svg(offer.uri, say(_("QR code for your authenticator app"), ask.language)),
     )
 
 
@@ -183,8 +184,9 @@ def _codes(
     error: Refusal | None = None,
 ) -> PageResponse:
     here = f"{base(who)}/recovery"
-    title = f"Recovery codes for {who.user} at {kit.config.issuer}"
-    text = "\n".join([title, "Each works once.", "", *waiting.codes])
+    title = _("Recovery codes for {user} at {index}", user=who.user, index=kit.config.issuer)
+    head = (say(title, ask.language), say(_("Each works once."), ask.language))
+    text = "\n".join([*head, "", *waiting.codes])
     return kit.page(
         ask,
         "codes.html",

@@ -8,6 +8,7 @@ from typing import Final
 from gateway.core.errors import Refusal, Slug
 from gateway.core.http import cookies
 from gateway.core.login.models import Begun, Held, Passed, Step
+from gateway.core.phrases import _
 from gateway.core.typed import one_time_code, split_code
 from gateway.core.urls import ENROL, INVITE, LOGIN, OVERVIEW, PREFIX, VERIFY
 from gateway.web.context import Ask, Kit
@@ -30,7 +31,7 @@ async def show(kit: Kit, ask: Ask) -> PageResponse:
 async def submit(kit: Kit, ask: Ask) -> PageResponse:
     """Ask the upstream, then go on to the second factor, its enrolment, or straight through."""
     user, password = ask.value("user"), ask.form.get("password", "")
-    missing = "The user name" if not user else "" if password else "The password"
+    missing = _("The user name") if not user else "" if password else _("The password")
     if missing:
         return form(kit, ask, user, Refusal(Slug.FIELD_MISSING, what=missing))
     try:

@@ -11,6 +11,7 @@ from typing import Final
 from gateway.core.errors import Refusal, Slug
 from gateway.core.http import cookies
 from gateway.core.login.models import Pending, Session
+from gateway.core.phrases import _
 from gateway.core.urls import LOGIN, PREFIX, VERIFY
 from gateway.web.context import Ask, Kit
 from gateway.web.responses import WEBAUTHN, PageResponse, see_other
@@ -109,9 +110,9 @@ def choose(ask: Ask, kinds: tuple[str, ...], error: Refusal | None = None) -> Ch
 def check(kind: str, answer: str) -> None:
     """Raises Refusal: `bad_form` for an unknown kind, `field_missing` for no answer."""
     if kind not in KINDS:
-        raise Refusal(Slug.BAD_FORM, why="it names no factor that is known here")
+        raise Refusal(Slug.BAD_FORM, why=_("it names no factor that is known here"))
     if not answer:
-        raise Refusal(Slug.FIELD_MISSING, what="The code")
+        raise Refusal(Slug.FIELD_MISSING, what=_("The code"))
 
 
 async def prove(kit: Kit, ask: Ask, session: Session) -> str:

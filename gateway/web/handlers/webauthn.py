@@ -14,6 +14,7 @@ from gateway.core.errors import Refusal, Slug
 from gateway.core.http import cookies
 from gateway.core.http.path import parse_target
 from gateway.core.login.models import Pending, Session
+from gateway.core.phrases import _
 from gateway.core.urls import OVERVIEW, PREFIX, own
 from gateway.web.context import Ask, Kit
 from gateway.web.handlers import enrolment, login
@@ -33,7 +34,7 @@ async def create_options(kit: Kit, ask: Ask, who: Pending | Session) -> PageResp
     """Options for navigator.credentials.create()."""
     name = ask.value("name")
     if not name:
-        raise Refusal(Slug.FIELD_MISSING, what="The name")
+        raise Refusal(Slug.FIELD_MISSING, what=_("The name"))
     return _options(await kit.flow.enrolling.webauthn(who, name))
 
 

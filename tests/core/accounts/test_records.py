@@ -34,6 +34,7 @@ ALICE = Account(
     agents=("agent",),
     created=900.0,
     enrolled=1000.0,
+    language="de",
 )
 STORED = (
     b'{"v":1,"id":"alice","user":"Alice","epoch":3,"handle":"aGFuZGxl",'
@@ -44,7 +45,7 @@ STORED = (
     b'"recovery":{"codes":["digest-1","digest-2"],"made":1000.0,"confirmed":false},'
     b'"invitation":{"digest":"digest-3","expires":9000.0},'
     b'"last":"webauthn","known":["network"],"agents":["agent"],'
-    b'"created":900.0,"enrolled":1000.0,"invited_only":false,"removed":0.0}'
+    b'"created":900.0,"enrolled":1000.0,"invited_only":false,"removed":0.0,"language":"de"}'
 )
 
 
@@ -60,6 +61,10 @@ def test_codes_of_an_account_that_says_nothing_of_it_are_confirmed() -> None:
 
 def test_an_account_that_says_nothing_of_a_reset_had_none() -> None:
     assert load(STORED.replace(b',"invited_only":false,"removed":0.0', b"")) == ALICE
+
+
+def test_an_account_that_says_nothing_of_a_language_has_none() -> None:
+    assert load(STORED.replace(b',"language":"de"', b"")) == replace(ALICE, language="")
 
 
 def test_an_empty_account_reads_back() -> None:
