@@ -19,7 +19,8 @@ from gateway.proxy.descriptors import backlog, limit, raise_limit
 from gateway.proxy.forwarder import Forwarder
 from gateway.serving.greeting import SecureListener
 from gateway.serving.sockets import Listener
-from gateway.serving.workers import stop_signals, supervise
+from gateway.serving.systemd import inherited, notify, watched
+from gateway.serving.workers import Beat, stop_signals, supervise
 
 
 class Running(Protocol):
@@ -59,18 +60,20 @@ def serve(serving: Serving) -> int:
     sockets: list[socket.socket] = []
     bound: list[tuple[Listener, tuple[int, int] | None]] = []
     try:
-        for listener in serving.listeners:
+        sockets += inherited()
+        for listener in () if sockets else serving.listeners:
             made = listener.bind(serving.listeners)
             sockets += made
             bound.append((listener.at(made), listener.identity()))
         if serving.ready is not None:
-            serving.ready([str(listener) for listener, _ in bound])
+            serving.ready([str(listener) for listener, _ in bound] or [_SYSTEMD])
         if serving.workers <= 1:
-            return run(work(serving, sockets))
+            return run(work(serving, sockets, beat=_alone(watched())))
         return supervise(
             serving.workers,
-            lambda parent: run(work(serving, sockets, parent)),
+            lambda parent, beat: run(work(serving, sockets, parent, beat)),
             lambda: close_all(sockets),
+            watched(),
         )
     finally:
         close_all(sockets)
@@ -78,13 +81,28 @@ def serve(serving: Serving) -> int:
             listener.remove(identity)
 
 
+def _alone(within: float) -> Beat:
+    """Signs of life of a process without workers."""
+
+    async def keep() -> None:
+        while within:
+            notify("WATCHDOG=1")
+            await asyncio.sleep(within / 4)
+
+    return keep
+
+
 async def work(
-    serving: Serving, sockets: Sequence[socket.socket], parent: int | None = None
+    serving: Serving,
+    sockets: Sequence[socket.socket],
+    parent: int | None = None,
+    beat: Beat | None = None,
 ) -> int:
     """One worker: accept until a signal, then finish what is under way.
 
     Args:
         parent: a descriptor that becomes readable when the supervising process has gone.
+        beat: gives signs of life.
     """
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
@@ -99,7 +117,10 @@ async def work(
         servers = [
             await _accept(running.forwarder, sock.dup(), serving.tls, most) for sock in sockets
         ]
+        notify("READY=1")
+        beating = loop.create_task(beat()) if beat is not None else None
         await asked.wait()
+        notify("STOPPING=1")
         if parent is not None:
             loop.remove_reader(parent)
         for server in servers:
@@ -108,6 +129,8 @@ async def work(
         # now would wait for nobody.
         close_all(sockets)
         await running.forwarder.stop()
+        if beating is not None:
+            beating.cancel()
     finally:
         await running.close()
     return 0
@@ -149,3 +172,4 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 _UVLOOP: Final = "uvloop"
+_SYSTEMD: Final = "what systemd listens on"

@@ -68,14 +68,16 @@ def index() -> Iterator[str]:
 
 
 @contextmanager
-def gateway(*arguments: str, before: Sequence[str] = ()) -> Iterator[subprocess.Popen[str]]:
-    """before: a command that starts what follows it."""
+def gateway(
+    *arguments: str, before: Sequence[str] = (), inherit: Sequence[int] = ()
+) -> Iterator[subprocess.Popen[str]]:
+    """before: a command that starts what follows it. inherit: descriptors that it gets."""
     # Whoever runs the tests may ignore SIGHUP, and processes inherit that.
     ignored = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     process = subprocess.Popen(
         [*before, sys.executable, "-m", "tests.serving.small_gateway", *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[2], pass_fds=inherit,
     )  # fmt: skip
     signal.signal(signal.SIGHUP, ignored)
     try:
