@@ -25,8 +25,8 @@ from gateway.core.login.models import Caller, Held, Passed, Pending, Session, St
 from gateway.core.phrases import ENGLISH, Catalogue
 from gateway.core.urls import ENROL, LOGIN, LOGOUT, STEP_UP, VERIFY, base_of
 from gateway.web import csrf
-from gateway.web.rendering import render
-from gateway.web.responses import PageResponse, see_other
+from gateway.web.rendering import render, with_script
+from gateway.web.responses import TIMES, PageResponse, see_other
 from gateway.web.responses import cookies as set_cookies
 
 
@@ -139,6 +139,9 @@ class Kit:
             token_field=csrf.FIELD,
             **values,
         )
+        if b"<time " in body:
+            body = with_script(body, self.config.base, TIMES)
+            script = script or TIMES
         said_in = ("content-language", ask.language.code)
         return PageResponse(status, body, fields=(said_in, *error_fields(error)), script=script)
 

@@ -104,6 +104,12 @@ def render(template: str, public_path: str, catalogue: Catalogue, /, **values: o
     return (_LOCAL.sub(rf"\g<0>{public_path}", page) if public_path else page).encode()
 
 
+def with_script(page: bytes, public_path: str, script: str) -> bytes:
+    """The same page with another of our scripts."""
+    tag = f'<script src="{public_path}{address(script)}" defer></script>\n'
+    return page.replace(b"</head>", tag.encode() + b"</head>", 1)
+
+
 _STATIC_FOLDER: Final = Path(__file__).parent / "static"
 _TYPES: Final = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
 

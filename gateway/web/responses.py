@@ -15,9 +15,10 @@ from gateway.core.http.responses import forms_lead_to
 
 HTML: Final = "text/html; charset=utf-8"
 
-# The scripts; a page runs one of them at most.
+# The scripts; a page runs one of them at most, and beside it the one for its times.
 WEBAUTHN: Final = "webauthn.js"
 CODES: Final = "codes.js"
+TIMES: Final = "times.js"
 
 
 @dataclass(frozen=True, slots=True)

@@ -421,6 +421,37 @@ async def test_all_but_keys_works_without_javascript(
     await expect(tab.get_by_text("new name")).to_be_visible()
 
 
+@pytest.mark.parametrize(
+    ("script", "written"),
+    [
+        (True, "15. Januar 2027 um 17:01"),
+        (False, "15 January 2027, 08:01 UTC"),
+    ],
+    ids=["script", "no script"],
+)
+async def test_times_are_those_of_the_browser_or_name_their_zone(
+    browser_program: Browser, site: Site, alice: Person, world: World, script: bool, written: str
+) -> None:
+    context = await browser_program.new_context(
+        base_url=site.public,
+        java_script_enabled=script,
+        timezone_id="Asia/Tokyo",
+        locale="de-DE" if script else "en-GB",
+    )
+    tab = await context.new_page()
+    answer = await context.request.get(f"/+auth/language/{'de' if script else 'en'}")
+    assert answer.ok
+    await tab.goto("/+auth/login")
+    await tab.locator("[name=user]").fill(alice.name)
+    await tab.locator("[name=password]").fill("right")
+    await tab.locator("form[action='/+auth/login'] button").click()
+    await tab.locator("[name=code]").fill(world.code(alice))
+    await tab.locator("form[action='/+auth/verify'] button").click()
+    shown = tab.locator("section[aria-labelledby=sessions] time").first
+    await expect(shown).to_have_text(written)
+    assert await shown.get_attribute("datetime") == "2027-01-15T08:01:00Z"
+
+
 async def test_a_login_takes_only_the_keyboard(tab: Page, alice: Person, world: World) -> None:
     await tab.goto("/+auth/login")
     for typed, key in (("alice", "Tab"), ("right", "Enter")):
