@@ -141,7 +141,7 @@ class Admin:
             Refusal: `already_enrolled`.
         """
         user_id = id_of(user)
-        invitation, made = self._invitation(user_id)
+        invitation, made = await self._invitation(user_id)
 
         def work(account: Account) -> tuple[Account, None]:
             if account.protected:
@@ -160,7 +160,7 @@ class Admin:
         who tries a stolen password all the time must not be the first to set up a factor.
         """
         known = await self._known(user)
-        invitation, made = self._invitation(known.id)
+        invitation, made = await self._invitation(known.id)
 
         def work(account: Account) -> tuple[Account, int]:
             return account.bared(invitation), len(account.devices)
@@ -196,11 +196,12 @@ class Admin:
         await self._record(Event.REMOVED, known.id)
         return gone
 
-    def _invitation(self, user_id: str) -> tuple[Invitation, NewInvitation]:
+    async def _invitation(self, user_id: str) -> tuple[Invitation, NewInvitation]:
         """A fresh invitation: what is stored of it, and what the person gets."""
         secret = token(self._services.random)
         expires = self._services.clock() + self._services.limits.invitation
         stored = Invitation(invitation_digest(self._services, user_id, secret), expires)
+        await self._services.invitations.remember(secret, user_id, expires)
         return stored, NewInvitation(
             f"{self._services.limits.public_url}{INVITE}/{secret}", expires
         )

@@ -45,6 +45,7 @@ class Slug(StrEnum):
     NOT_ENROLLED = "not_enrolled"
     INVITE_REQUIRED = "invite_required"
     INVITE_INVALID = "invite_invalid"
+    INVITE_USED = "invite_used"
     THROTTLED = "throttled"
     UNUSABLE_NAME = "unusable_name"
     PENDING_EXPIRED = "pending_expired"
@@ -318,6 +319,12 @@ MESSAGES: Final = MappingProxyType(
             _("Invitation not accepted"),
             _("This invitation is used up, out of date or for somebody else."),
             _("Ask the administrator for a new one."),
+        ),
+        Slug.INVITE_USED: Message(
+            403,
+            _("Invitation used"),
+            _("This invitation is used up: a second factor was set up on {when}."),
+            _("If that was you, log in as usual. If not, tell the administrator at once."),
         ),
         Slug.THROTTLED: Message(
             429,
@@ -624,6 +631,12 @@ EARNED_ONLY: Final = _(
     "PASSWORD,123456 and send the token you get."
 )
 """The same where only what a login earned is evidence."""
+
+CODES_WAIT: Final = _("App codes work again in {wait}.")
+CODES_WAIT_ELSE: Final = _(
+    "App codes work again in {wait}. You can use a recovery code or security key now."
+)
+"""What to do after the wrong code that was one too many."""
 
 _CREDENTIALS: Final = MappingProxyType(
     {

@@ -282,6 +282,12 @@ class ClientConnection(Connection):
         )  # fmt: skip
         return facts
 
+    def _placeless(self, head: RequestHead) -> Facts:
+        """Who asks and how, of a request that asks for nothing in particular: for the form of a
+        refusal, never for a decision."""
+        method = head.method.decode("latin-1")
+        return Facts(method, "", "", "", fields(head.block), self.client_of(head))
+
     @property
     def unknown(self) -> bool:
         """Nobody has asked yet whose requests these are."""
@@ -313,9 +319,9 @@ class ClientConnection(Connection):
     def refuse(self, slug: Slug, head: RequestHead | None, *, unread: bool, **detail: str) -> None:
         """Answer with a refusal of the forwarder's own."""
         facts = None
-        if head is not None and slug != Slug.AMBIGUOUS_TARGET:
+        if head is not None:
             with contextlib.suppress(Refusal):
-                facts = self.facts(head)
+                facts = self._placeless(head) if slug == Slug.AMBIGUOUS_TARGET else self.facts(head)
         answer = self.shared.refusal(facts, slug, detail)
         if head is None or slug in (Slug.BAD_REQUEST, Slug.REQUEST_TIMEOUT):
             unread = True  # the framing of what follows cannot be known

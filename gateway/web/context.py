@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, TypeAlias
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 from gateway.core.audit.entry import Entry
 from gateway.core.clock import Clock, Random
@@ -78,6 +78,12 @@ def local(target: str) -> str:
     return target if target and local_path(target) is not None else ""
 
 
+def with_query(path: str, **typed: str) -> str:
+    """A local target with parameters as `Ask.asked` reads them; empty ones are left out."""
+    query = "&".join(f"{name}={quote(value, safe='/')}" for name, value in typed.items() if value)
+    return f"{path}?{query}" if query else path
+
+
 def safe_next(target: str) -> str:
     """`target` if a browser may be sent there after a login, else ""."""
     if not local(target):
@@ -115,17 +121,25 @@ class Kit:
         *,
         status: int = 200,
         session: Session | None = None,
+        session_cookie: str = "",
+        pending: Pending | None = None,
         error: Refusal | None = None,
         script: str = "",
         **values: object,
     ) -> PageResponse:
         """One page in the common frame.
 
+        session_cookie: its value, where the forms of the page hold to another cookie.
         error: shown above the form and named by the field it concerns; its status wins.
         script: the static file the page runs, "" for none.
         """
         if error is not None:
             status = error.status
+
+        def token(action: str) -> str:
+            bound_to = session_cookie if session_cookie and action == LOGOUT else ask.bound_to
+            return self.tokens.make(bound_to, action) if bound_to else ""
+
         body = render(
             template,
             self.config.base,
@@ -133,8 +147,9 @@ class Kit:
             issuer=self.config.issuer,
             session=session,
             page_path=page_path(ask.facts),
+            pending=pending,
             error=error.said(ask.language) if error else "",
-            token=lambda action: self.tokens.make(ask.bound_to, action) if ask.bound_to else "",
+            token=token,
             script=script,
             token_field=csrf.FIELD,
             **values,
@@ -243,6 +258,8 @@ class PagesConfig:
         return base_of(self.public_url)
 
 
+Back: TypeAlias = Callable[[Ask], str]
+"""The page that a form is on, with what was typed there; a local target."""
 Handler: TypeAlias = Callable[[Kit, Ask], Awaitable[PageResponse]]
 PendingHandler: TypeAlias = Callable[[Kit, Ask, Pending], Awaitable[PageResponse]]
 SessionHandler: TypeAlias = Callable[[Kit, Ask, Session], Awaitable[PageResponse]]
@@ -253,19 +270,21 @@ SENT: Final = frozenset({"POST"})
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """A page for anybody."""
+    """A page for anybody. back: where its form is, if not at its own address."""
 
     get: Handler | None = None
     post: Handler | None = None
+    back: Back | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ForPending:
-    """A page within a login. step: the only step it is for; None for any."""
+    """A page within a login. step: the only step it is for; None for any. back: as in `Open`."""
 
     step: Step | None
     get: PendingHandler | None = None
     post: PendingHandler | None = None
+    back: Back | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,12 +293,14 @@ class ForSession:
 
     fresh: the methods that take a recent second factor.
     nobody: what answers where nobody is logged in; None leads to the login.
+    back: as in `Open`.
     """
 
     get: SessionHandler | None = None
     post: SessionHandler | None = None
     fresh: frozenset[str] = frozenset()
     nobody: Handler | None = None
+    back: Back | None = None
 
 
 Route: TypeAlias = Open | ForPending | ForSession

@@ -25,9 +25,9 @@ from gateway.core.http.facts import Facts, Field
 from gateway.core.http.origin import check_opened, check_own_origin
 from gateway.core.login.flow import Flow
 from gateway.core.login.models import Step
-from gateway.core.phrases import Catalogue, _
+from gateway.core.phrases import Catalogue
 from gateway.core.store import StoreUnavailable
-from gateway.core.urls import ENROL, LOGIN, login_for
+from gateway.core.urls import LOGIN
 from gateway.outage import refusal_for
 from gateway.web import csrf, forms, rendering, responses, routes
 from gateway.web.context import (
@@ -42,13 +42,10 @@ from gateway.web.context import (
     PasswordChecker,
     Route,
     allowed,
-    error_fields,
-    page_path,
-    safe_next,
 )
-from gateway.web.handlers import account
-from gateway.web.rendering import render
-from gateway.web.responses import PageResponse, as_json, see_other
+from gateway.web.handlers import account, login
+from gateway.web.refusals import NOWHERE, Way, for_script, page
+from gateway.web.responses import PageResponse, see_other
 from gateway.web.responses import cookies as set_cookies
 
 _BODY_WITHIN: Final = 30.0  # seconds for a form to arrive
@@ -108,12 +105,15 @@ class Pages:
         reply = self._refused(facts, refusal)
         return reply.status, self._fields(facts, reply), reply.body
 
-    def _refused(self, facts: Facts | None, refusal: Refusal) -> PageResponse:
+    def _refused(self, facts: Facts | None, refusal: Refusal, way: Way = NOWHERE) -> PageResponse:
+        language = self._language(facts)
+        goes_on = facts is not None and refusal.slug == Slug.STEP_UP_REQUIRED
+        step_up = urls.step_up_for(way.back or urls.OVERVIEW) if goes_on else ""
         if facts is not None and routes.answers_script(facts):
-            return for_script(refusal, self._language(facts))
-        if facts is not None and refusal.slug == Slug.STEP_UP_REQUIRED:
-            return see_other(urls.step_up_for(_back(facts)))
-        reply = page(self._kit.config, facts, refusal, self._language(facts))
+            return for_script(refusal, language, urls.below(self._kit.config.base, step_up))
+        if goes_on:
+            return see_other(step_up)
+        reply = page(self._kit, facts, refusal, language, way)
         if refusal.slug == Slug.PENDING_EXPIRED:
             return reply.plus(*set_cookies(self._kit.jar.clear(cookies.PENDING)))
         return reply
@@ -164,7 +164,22 @@ class Pages:
         if facts.method == "POST":
             body = await forms.read_limited(request.content.iter_any(), within=_BODY_WITHIN)
             form = forms.parse_form(facts.first("content-type") or "", body)
-        return await self._dispatch(route, Ask(facts, form, tail, language=self._language(facts)))
+        ask = Ask(facts, form, tail, language=self._language(facts))
+        try:
+            return await self._dispatch(route, ask)
+        except Refusal as refusal:
+            return self._refused(facts, refusal, await self._way(route, ask, refusal))
+        except StoreUnavailable as error:
+            return self._refused(facts, refusal_for(error), Way(routes.back(route, ask)))
+
+    async def _way(self, route: Route, ask: Ask, refusal: Refusal) -> Way:
+        """The way on. A login that is over begins anew with its name, to where it led."""
+        back = routes.back(route, ask)
+        cookie = self._kit.cookie(ask, cookies.PENDING)
+        if refusal.slug != Slug.PENDING_EXPIRED or not cookie:
+            return Way(back)
+        left = await self._kit.flow.entering.left(cookie)
+        return Way(back, login.at(user=left[0], next=left[1]) if left else LOGIN)
 
     async def _dispatch(self, route: Route, ask: Ask) -> PageResponse:
         """Find who is asking, check the form token, call the handler."""
@@ -225,7 +240,7 @@ class Pages:
             if route.nobody is not None:
                 reply = await route.nobody(self._kit, ask)
             else:
-                reply = see_other(urls.login_for(_back(ask.facts)))
+                reply = see_other(urls.login_for(routes.back(route, ask)))
             gone = set_cookies(self._kit.jar.clear(cookies.SESSION)) if cookie else ()
             return reply.plus(*gone)
         if ask.facts.method in route.fresh:
@@ -242,14 +257,6 @@ class Pages:
         return replace(ask, bound_to=bound_to)
 
 
-def _back(facts: Facts) -> str:
-    """Where to lead a person back to: the page asked for, or the one its form was on."""
-    if facts.safe:
-        return facts.target
-    route, _ = routes.find(facts.path)
-    return facts.path if route is not None and route.get is not None else urls.OVERVIEW
-
-
 def _static(facts: Facts) -> PageResponse:
     folder, _, name = facts.path.rpartition("/")
     asset = rendering.find(name) if folder == urls.STATIC else None
@@ -258,53 +265,3 @@ def _static(facts: Facts) -> PageResponse:
     if facts.method not in ("GET", "HEAD"):
         raise Refusal(Slug.METHOD_NOT_ALLOWED)
     return PageResponse(200, asset.body, asset.content_type, lasting=True)
-
-
-_LOG_IN: Final = frozenset(
-    {
-        Slug.CREDENTIAL_ENDED,
-        Slug.SECOND_FACTOR_REQUIRED,
-        Slug.SECOND_FACTOR_STALE,
-        Slug.OTP_REQUIRED,
-        Slug.PASSWORD_INVALID,
-    }
-)
-_START_AGAIN: Final = frozenset({Slug.PENDING_EXPIRED, Slug.OTP_INVALID, Slug.MIXED_CREDENTIALS})
-
-
-def page(
-    config: PagesConfig, facts: Facts | None, refusal: Refusal, language: Catalogue
-) -> PageResponse:
-    """The page for a refusal. facts: None where the request's head could not be read."""
-    body = render(
-        "refusal.html",
-        config.base,
-        language,
-        issuer=config.issuer,
-        session=None,
-        page_path=page_path(facts),
-        title=refusal.message.title,
-        text=refusal.said(language),
-        slug=refusal.slug,
-        act=_act(facts, refusal.slug),
-    )
-    said_in = ("content-language", language.code)
-    return PageResponse(refusal.status, body, fields=(said_in, *error_fields(refusal)))
-
-
-def for_script(refusal: Refusal, language: Catalogue) -> PageResponse:
-    """The refusal for our own script, which shows the sentence."""
-    body = {"message": refusal.said(language), "slug": refusal.slug}
-    return as_json(refusal.status, body).plus(*error_fields(refusal))
-
-
-def _act(facts: Facts | None, slug: Slug) -> tuple[str, str] | None:
-    """The one thing to do next: the words on the button and where it leads."""
-    if slug in _LOG_IN:
-        back = safe_next(facts.target) if facts is not None and facts.safe else ""
-        return (_("Log in"), login_for(back) if back else LOGIN)
-    if slug in _START_AGAIN:
-        return (_("Log in again"), LOGIN)
-    if slug == Slug.NOT_ENROLLED:
-        return (_("Set up a second factor"), ENROL)
-    return None

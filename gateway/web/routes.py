@@ -9,7 +9,7 @@ from typing import Final
 from gateway.core import urls
 from gateway.core.http.facts import Facts
 from gateway.core.login.models import Step
-from gateway.web.context import SEEN, SENT, ForPending, ForSession, Open, Route
+from gateway.web.context import SEEN, SENT, Ask, ForPending, ForSession, Open, Route
 from gateway.web.handlers import (
     account,
     activity,
@@ -26,38 +26,52 @@ from gateway.web.handlers import (
 ROUTES: Final[Mapping[str, Route]] = MappingProxyType(
     {
         # -- logging in ---------------------------------------------------------------------
-        urls.LOGIN: Open(get=login.show, post=login.submit),
-        login.PASSKEY: Open(post=webauthn.passkey),
-        urls.VERIFY: ForPending(Step.VERIFY, get=second_factor.show, post=second_factor.submit),
-        second_factor.CANCEL: ForPending(None, post=second_factor.cancel),
+        urls.LOGIN: Open(get=login.show, post=login.submit, back=login.back),
+        login.PASSKEY: Open(post=webauthn.passkey, back=login.back),
+        urls.VERIFY: ForPending(
+            Step.VERIFY,
+            get=second_factor.show,
+            post=second_factor.submit,
+            back=second_factor.back,
+        ),
+        urls.CANCEL: ForPending(None, post=second_factor.cancel),
         urls.LOGOUT: ForSession(
             get=account.logout_form, post=account.logout, nobody=account.logged_out
         ),
         # -- setting up factors, within a login or on a session -----------------------------
         **{
-            f"{urls.ENROL}{end}": ForPending(Step.ENROL, get=get, post=post)
+            f"{urls.ENROL}{end}": ForPending(Step.ENROL, get=get, post=post, back=enrolment.back)
             for end, get, post in enrolment.STEPS
         },
         # What was begun with a recent factor may be finished when that is no longer recent: to
         # scan a picture and to save codes takes its time.
         **{
-            f"{enrolment.ADD}{end}": ForSession(get=get, post=post, fresh=enrolment.FRESH[end])
+            f"{enrolment.ADD}{end}": ForSession(
+                get=get, post=post, fresh=enrolment.FRESH[end], back=enrolment.back
+            )
             for end, get, post in enrolment.STEPS
         },
-        f"{urls.ENROL}/key": ForPending(Step.ENROL, get=webauthn.add_form, post=webauthn.add),
-        f"{enrolment.ADD}/key": ForSession(get=webauthn.add_form, post=webauthn.add, fresh=SEEN),
+        enrolment.CANCEL: ForSession(post=enrolment.cancel),
+        f"{urls.ENROL}/key": ForPending(
+            Step.ENROL, get=webauthn.add_form, post=webauthn.add, back=enrolment.back
+        ),
+        f"{enrolment.ADD}/key": ForSession(
+            get=webauthn.add_form, post=webauthn.add, fresh=SEEN, back=enrolment.back
+        ),
         # -- what the WebAuthn script asks for, as JSON -------------------------------------
         login.PASSKEY_OPTIONS: Open(post=webauthn.passkey_options),
         second_factor.VERIFY_OPTIONS: ForPending(Step.VERIFY, post=webauthn.ask_options),
         second_factor.STEP_UP_OPTIONS: ForSession(post=webauthn.ask_options),
         webauthn.ENROL_OPTIONS: ForPending(Step.ENROL, post=webauthn.create_options),
-        webauthn.ADD_OPTIONS: ForSession(post=webauthn.create_options, fresh=SENT),
+        webauthn.ADD_OPTIONS: ForSession(
+            post=webauthn.create_options, fresh=SENT, back=webauthn.back
+        ),
         # -- a person's own account ---------------------------------------------------------
         urls.PREFIX: ForSession(get=account.overview),
         account.ACTIVITY: ForSession(get=activity.show),
         urls.STEP_UP: ForSession(get=step_up.show, post=step_up.submit),
-        account.RENAME: ForSession(post=account.rename, fresh=SENT),
-        account.REMOVE: ForSession(post=account.remove, fresh=SENT),
+        account.RENAME: ForSession(post=account.rename, fresh=SENT, back=account.back),
+        account.REMOVE: ForSession(post=account.remove, fresh=SENT, back=account.back),
         enrolment.RECOVERY: ForSession(get=account.recovery_form, post=account.recovery),
         account.END_SESSION: ForSession(post=account.end_session),
         account.END_OTHERS: ForSession(post=account.end_others),
@@ -71,7 +85,7 @@ ROUTES: Final[Mapping[str, Route]] = MappingProxyType(
 
 WITH_TAIL: Final[Mapping[str, Route]] = MappingProxyType(
     {
-        urls.INVITE: Open(get=login.show, post=login.submit),
+        urls.INVITE: Open(get=login.show, post=login.submit, back=login.back),
         urls.LANGUAGE: Open(get=language.choose),
         urls.APPROVE: ForSession(get=approval.show, post=approval.submit, fresh=SEEN | SENT),
         account.FACTOR: ForSession(get=account.factor, fresh=SEEN),
@@ -86,6 +100,17 @@ def find(path: str) -> tuple[Route | None, str]:
         return ROUTES[path], ""
     folder, _, tail = path.rpartition("/")
     return WITH_TAIL.get(folder), tail
+
+
+def back(route: Route, ask: Ask) -> str:
+    """Where to lead a person back to: the page asked for, or the one its form was on."""
+    if ask.facts.path == urls.STEP_UP:  # what it was for; a login is as good
+        return ask.next() or urls.OVERVIEW
+    if ask.facts.safe:
+        return ask.facts.target
+    if route.back is not None:
+        return route.back(ask)
+    return ask.facts.path if route.get is not None else urls.OVERVIEW
 
 
 def answers_script(facts: Facts) -> bool:

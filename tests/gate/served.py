@@ -159,9 +159,9 @@ class Served:
 
 
 def hidden(page: Answer) -> dict[str, str]:
-    """The hidden fields of the first form on a page that has any."""
+    """The hidden fields of the first form below a page's header that has any."""
     found: dict[str, str] = {}
-    for tag in re.findall(r"<input[^>]*>", page.text):
+    for tag in re.findall(r"<input[^>]*>", page.text.partition("<main")[2]):
         if 'type="hidden"' in tag:
             name = re.search(r'name="([^"]*)"', tag)
             value = re.search(r'value="([^"]*)"', tag)

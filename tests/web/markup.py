@@ -8,6 +8,7 @@ from itertools import pairwise
 
 VOID = frozenset({"meta", "link", "input", "br", "hr", "img"})
 LABELLED = frozenset({"input", "select", "textarea"})
+HOME = "http://localhost"  # where people are led who came by another name
 LANDMARKS = frozenset({"main", "header", "footer"})
 
 
@@ -145,7 +146,7 @@ class Markup(HTMLParser):
                 if value.startswith("#"):
                     ids = [e.attributes.get("id") for e in self.elements]
                     self.wrong += [] if value[1:] in ids else [f"{value!r} leads nowhere"]
-                elif not value.startswith(("/", "data:text/plain", "otpauth://")):
+                elif not value.startswith(("/", "data:text/plain", "otpauth://", HOME)):
                     self.wrong.append(f"{name}={value!r} leaves this origin")
         for script in self.all("script"):
             if script.text.strip() or not script.attributes.get("src"):

@@ -88,7 +88,12 @@ async def test_a_name_that_does_not_do_is_said_on_the_form(
 
 async def test_the_last_factor_stays_where_one_is_required(browser: Browser, alice: Person) -> None:
     await browser.log_in(alice)
-    page = await browser.fill(await device_page(browser, "phone"), "/+auth/remove")
+    device = await device_page(browser, "phone")
+    assert "This is your only second factor" in device.text
+    assert [form.action for form in device.markup.forms] == ["/+auth/logout", "/+auth/rename"]
+    token = browser.site.pages()._kit.tokens.make(browser.cookies["ig-session"], "/+auth/remove")
+    fields = {"form_token": token, "id": device.form("/+auth/rename").fields["id"]}
+    page = await browser.post("/+auth/remove", fields)
     assert (page.status, page.alert) == (409, Refusal(Slug.LAST_FACTOR).text)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from gateway.core.accounts.records import Account, WebauthnKey
+from gateway.core.administration import Admin
 from gateway.core.errors import Refusal
 from gateway.web.handlers.activity import WORDS
 from tests.core.world import Person, Phone, World, caller, token_of, wrong_code
@@ -69,7 +70,13 @@ class Tour:
         nobody, seen = self.nobody, self.seen
         seen["login"] = await nobody.get("/+auth/login?next=/x")
         seen["login refused"] = await nobody.give_password("alice", password="no")
-        seen["invitation"] = await nobody.get("/+auth/invite/some-token")
+        invited = await Admin(self.world.flow.services).invite("dora")
+        seen["invitation"] = await nobody.get(invited.link.removeprefix(nobody.site.public))
+        seen["no invitation"] = await nobody.get("/+auth/invite/some-token")
+        elsewhere = {"host": "127.0.0.1:8080"}
+        seen["login elsewhere"] = await nobody.send("GET", "/+auth/login", headers=elsewhere)
+        form = seen["login"].form("/+auth/login").fields
+        seen["form out of date"] = await nobody.post("/+auth/login", {**form, "form_token": "x"})
         seen["no such page"] = await nobody.get("/+auth/nothing")
         seen["wrong method"] = await nobody.post("/+auth/health", {})
         foreign = {"origin": "https://evil.example"}
@@ -105,7 +112,16 @@ class Tour:
         seen["verify by key"] = await alice.get("/+auth/verify?use=webauthn")
         seen["verify by recovery code"] = await alice.get("/+auth/verify?use=recovery")
         code = self.world.code(self.person)
+        seen["login ran out"] = await self._ran_out()
         seen["passed"] = await alice.fill(asked, "/+auth/verify", code=code, remember="yes")
+
+    async def _ran_out(self) -> Page:
+        late = Browser(self.alice.site, self.alice.http)
+        asked = await late.follow(await late.give_password("alice", next="/simple/"))
+        self.world.clock.turn(self.world.limits.pending + 1)
+        page = await late.fill(asked, "/+auth/verify", code="123456")
+        self.world.clock.turn(-self.world.limits.pending - 1)
+        return page
 
     async def _account(self) -> None:
         alice, seen = self.alice, self.seen
@@ -126,6 +142,8 @@ class Tour:
         seen["approve refused"] = await alice.post(waiting, {**form.fields, "number": "x"})
         await alice.post(waiting, {**form.fields, "number": number})
         seen["approved"] = await alice.get(waiting)
+        seen["logged in already"] = await alice.get("/+auth/login?next=/simple/")
+        seen["no such device"] = await alice.get("/+auth/factor/none")
         seen["log out"] = await alice.get("/+auth/logout")
         seen["nothing to approve"] = await alice.get("/+auth/approve/other")
 

@@ -29,6 +29,17 @@ def origin_of(url: str) -> str:
     return f"{parts.scheme}://{host}{port}"
 
 
+def at_home(facts: Facts, public_url: str) -> bool:
+    """Whether a request asks for the host people use; a page opened by another name is of another
+    origin, which no change is taken from."""
+    host = facts.first("host")
+    scheme = urlsplit(public_url).scheme
+    try:
+        return host is None or origin_of(f"{scheme}://{host}") == origin_of(public_url)
+    except ValueError:  # a port that is none
+        return False
+
+
 def check_own_origin(facts: Facts, public_url: str) -> None:
     """Refuse an unsafe request that a page of another origin may have started.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import replace
+from typing import NamedTuple
 
 from gateway.core.accounts.records import Account
 from gateway.core.audit.events import Event
@@ -29,6 +30,12 @@ from gateway.core.login.services import Services
 from gateway.core.login.verification import Proved
 from gateway.core.urls import overview_for
 from gateway.core.user_id import user_id as id_of
+
+
+class Invited(NamedTuple):
+    """used: when it let somebody set up a second factor, in epoch seconds; 0.0: it waits."""
+
+    used: float = 0.0
 
 
 def invitation_digest(parts: Services, user_id: str, token: str) -> str:
@@ -119,6 +126,27 @@ class Entering:
             invitation=opened.invitation,
             stored=stored,
         )
+
+    async def invitation(self, token: str) -> Invited | None:
+        """What has become of an invitation, by the token of its link; None for one that is
+        unknown, out of date or replaced by a newer one."""
+        user_id = await self._services.invitations.whose(token)
+        account = await self._services.accounts.get(user_id) if user_id else None
+        if account is None:
+            return None
+        if self._invited(account, token):
+            return Invited()
+        return Invited(account.enrolled) if account.enrolled else None
+
+    async def cancel(self, pending: Pending) -> None:
+        """End a login that waits."""
+        await self._services.pending.burn(pending.id)
+
+    async def left(self, cookie: str) -> tuple[str, str] | None:
+        """The name and the target of a login that waits or whose time is over; None for one
+        that is finished or unknown."""
+        opened = await self._services.pending.left(cookie)
+        return None if opened is None else (opened.user, opened.held.goto)
 
     async def prove(
         self, pending: Pending, kind: str, answer: str, caller: Caller, *, remember: bool = False

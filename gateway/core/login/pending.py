@@ -7,7 +7,7 @@ A pending login ends at its first success, by the clock, or when the account cha
 from __future__ import annotations
 
 import json
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from gateway.core.clock import Clock, Random
 from gateway.core.crypto.keyring import KeyRing, SealBroken
@@ -17,6 +17,8 @@ from gateway.core.login.sealing import seal, unseal
 from gateway.core.store import Key, Store
 
 _PURPOSE = "pending"
+LINGER: Final = 3600.0
+"""Seconds a login that has run out is remembered, so that its page can say where it led."""
 
 
 class Opened(NamedTuple):
@@ -42,7 +44,7 @@ class PendingLogins:
         self._clock = clock
         self._random = random
         self._life = {Step.VERIFY: limits.pending, Step.ENROL: limits.enrolling}
-        self._tickets = Tickets(ring, clock, "pending", max(self._life.values()))
+        self._tickets = Tickets(ring, clock, "pending", max(self._life.values()) + LINGER)
 
     async def open(
         self, user: str, user_id: str, step: Step, held: Held, *, epoch: int, invitation: str
@@ -66,10 +68,17 @@ class PendingLogins:
             "sealed": seal(self._ring, _PURPOSE, id, part, held),
         }
         value = json.dumps(data, separators=(",", ":")).encode()
-        await self._store.put(Key("pending", "", id), value, expires=expires, if_version=0)
+        kept = expires + LINGER
+        await self._store.put(Key("pending", "", id), value, expires=kept, if_version=0)
         return self._tickets.make(id, part)
 
     async def get(self, cookie: str) -> Opened | None:
+        """The login behind a cookie, while it may wait."""
+        opened = await self.left(cookie)
+        return opened if opened is not None and self._clock() < opened.expires else None
+
+    async def left(self, cookie: str) -> Opened | None:
+        """The same, and one whose time is over, for what may be said of it."""
         parts = self._tickets.read(cookie) if cookie else None
         if parts is None or len(parts) != 2:
             return None

@@ -15,6 +15,7 @@ from gateway.core.login.challenges import Challenges
 from gateway.core.login.credentials import Credentials
 from gateway.core.login.devices import Devices
 from gateway.core.login.drafts import Drafts
+from gateway.core.login.invitations import Invitations
 from gateway.core.login.models import FlowLimits, Session
 from gateway.core.login.pending import PendingLogins
 from gateway.core.login.sessions import LINGER, Sessions
@@ -48,6 +49,7 @@ class Services:
     challenges: Challenges
     tokens: Tokens
     drafts: Drafts
+    invitations: Invitations
 
     async def reachable(self) -> None:
         """Touch the store, as a health check wants it.
@@ -121,4 +123,5 @@ def assemble(
         challenges=Challenges(store, ring, clock, random, limits.challenge),
         tokens=Tokens(store, ring, audit, notifier, clock, random, limits.tokens),
         drafts=Drafts(store, ring, clock, limits.enrolling),
+        invitations=Invitations(store, ring),
     )

@@ -107,6 +107,11 @@ class Sessions:
         session = opening.session
         await self.sweep(session.user_id, keep=session.id, epoch=session.epoch)
 
+    def named(self, cookie: str) -> str:
+        """Whose session a cookie was made for, whether or not it still lives; "" for nobody's."""
+        parts = self._tickets.read(cookie) if cookie else None
+        return parts[0] if parts is not None and len(parts) == 3 else ""
+
     async def get(self, cookie: str) -> Session | None:
         """The live session behind a cookie, or None."""
         parts = self._tickets.read(cookie) if cookie else None

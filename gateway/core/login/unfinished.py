@@ -81,6 +81,10 @@ class Unfinished:
         if old is not None and new is not None and old.user_id == new.user_id:
             await handed_over(self._services, old, new)
 
+    async def drop(self, who: Pending | Session) -> None:
+        """Forget the set-up that was begun; nothing of it was part of the account."""
+        await self._drafts.burn(who.user_id, who.id)
+
     async def begun(self, who: Pending | Session) -> str:
         """The name of the device whose set-up waits to go on, "" for none."""
         draft = await self._drafts.get(who.user_id, who.id)

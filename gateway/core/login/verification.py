@@ -15,14 +15,14 @@ from gateway.core.accounts.repository import Accounts, StoredAccount
 from gateway.core.audit.events import AuditSink, Event
 from gateway.core.clock import Clock
 from gateway.core.crypto.keyring import KeyRing
-from gateway.core.errors import Refusal, Slug
+from gateway.core.errors import CODES_WAIT, CODES_WAIT_ELSE, Refusal, Slug
 from gateway.core.login.models import Caller
 from gateway.core.notices.events import Notice, Notifier
 from gateway.core.store import Key, Store, StoreUnavailable
 from gateway.core.throttle.attempts import Counter, Throttle
 from gateway.core.throttle.limits import KNOWN_NETWORKS, network, region
 from gateway.core.throttle.passwords import Guess, Guessing
-from gateway.core.wording import device_name
+from gateway.core.wording import device_name, in_words
 
 _AGENTS = 20
 _ROUNDS = 200
@@ -54,6 +54,14 @@ class _Rejected:
 
 class _BeforeTheLast(WrongAnswer):
     """After one more wrong answer, answers of this kind have to wait."""
+
+
+class _TheLast(WrongAnswer):
+    """Answers of this kind have to wait now, so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
 
 
 class Proofs:
@@ -122,8 +130,7 @@ class Proofs:
                 raise WrongAnswer
             proved, fresh = await self._judged(factor, stored, answer, challenge, alone, caller)
         except WrongAnswer as error:
-            last = isinstance(error, _BeforeTheLast)
-            raise await self._refused(wrong, last=last) from None
+            raise await self._refused(wrong, error, stored) from None
         except Refusal as throttled:
             await self._held_back(wrong)
             raise self._with_other_ways(throttled, kind, stored) from None
@@ -160,6 +167,8 @@ class Proofs:
                 except WrongAnswer:
                     if factor.guessable:
                         await self._throttle.count(counts)
+                        if seconds := counts.held_after():
+                            raise _TheLast(seconds) from None
                         if counts.last:
                             raise _BeforeTheLast from None
                     else:  # judged first: who has a right one is never held back
@@ -262,16 +271,22 @@ class Proofs:
         self, throttled: Refusal, kind: str, stored: StoredAccount | None
     ) -> Refusal:
         """The same refusal; it names what works in the meantime, where the person has it."""
-        if stored is None or not any(one != kind for one in self.kinds(stored.account)):
-            return throttled
-        factor = self._factors.get(kind)
-        if factor is None or not factor.guessable:
+        if not self._another_way(kind, stored):
             return throttled
         return Refusal(
             throttled.slug, retry_after=throttled.retry_after, **throttled.detail, instead="yes"
         )
 
-    async def _refused(self, wrong: _Rejected, *, last: bool) -> Refusal:
+    def _another_way(self, kind: str, stored: StoredAccount | None) -> bool:
+        """Whether the person has what works while answers of that kind have to wait."""
+        factor = self._factors.get(kind)
+        if stored is None or factor is None or not factor.guessable:
+            return False
+        return any(one != kind for one in self.kinds(stored.account))
+
+    async def _refused(
+        self, wrong: _Rejected, error: WrongAnswer, stored: StoredAccount | None
+    ) -> Refusal:
         origin, how = wrong.caller.origin, wrong.how
         await self._audit.record(
             Event.FACTOR_REFUSED, wrong.user_id, origin, factor=wrong.kind, detail=how
@@ -279,7 +294,15 @@ class Proofs:
         if not wrong.alone:  # else no password was given, and nothing of the person's is known
             notice = Notice.WRONG_STEP_UP if wrong.session else Notice.WRONG_FACTOR
             await self._notifier.notify(notice, wrong.user_id, origin, detail=wrong.kind)
-        said = {"recovery": "yes"} if wrong.kind == "recovery" else {"last": "yes"} if last else {}
+        said: dict[str, str] = {}
+        if wrong.kind == "recovery":
+            said = {"recovery": "yes"}
+        elif isinstance(error, _TheLast):
+            said = {"fix": CODES_WAIT, "wait": in_words(error.seconds)}
+            if self._another_way(wrong.kind, stored):
+                said |= {"fix": CODES_WAIT_ELSE, "instead": "yes"}
+        elif isinstance(error, _BeforeTheLast):
+            said = {"last": "yes"}
         return Refusal(Slug.OTP_INVALID, retry_after=None, **said)
 
     async def _held_back(self, wrong: _Rejected) -> None:

@@ -65,6 +65,11 @@ class Counts:
             for tier in counter.tiers
         )
 
+    def held_after(self) -> float:
+        """Seconds until another try may be made once this one is counted; 0 for at once."""
+        found = zip(self.counters, self.tries, strict=True)
+        return max((wait([*t, self.at], one.tiers, self.at) for one, t in found), default=0.0)
+
     def unchanged(self) -> list[Expect]:
         """That no other try was counted since: a right answer, which counts for none."""
         pairs = zip(self.counters, self.versions, strict=True)

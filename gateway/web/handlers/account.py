@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Final
+from urllib.parse import quote
 
 from gateway.core.errors import Refusal, Slug
 from gateway.core.http import cookies
-from gateway.core.login.models import Session
+from gateway.core.login.models import Enrolment, Session
 from gateway.core.login.self_service import FactorRow
 from gateway.core.phrases import _
 from gateway.core.urls import LOGIN, LOGOUT, OVERVIEW, PREFIX
 from gateway.core.wording import time_left
-from gateway.web.context import Ask, Kit
+from gateway.web.context import Ask, Kit, with_query
 from gateway.web.handlers import activity, enrolment, second_factor
 from gateway.web.handlers.enrolment import RECOVERY
 from gateway.web.responses import PageResponse, see_other
@@ -44,13 +45,17 @@ DONE: Final = {
     "added": _("“{name}” was added. Your other sessions were logged out."),
     "codes": _("Your new recovery codes are confirmed."),
     "renamed": _("The device has its new name."),
-    "removed": _("The device is removed. Your other sessions have ended."),
+    "removed": _("The device is removed. Your other sessions were logged out."),
     "session": _("The session has ended."),
     "others": _("All other logins have ended, those of a command line too."),
     "forgotten": _("The device is no longer remembered."),
     "remembered": _("This device is remembered."),
     "already": _("You are logged in already."),
+    "cancelled": _("The set-up was cancelled. Nothing has changed."),
 }
+
+
+_ENDS_OTHERS: Final = frozenset({"factor", "added", "codes", "removed"})
 
 
 def done(key: str) -> str:
@@ -76,6 +81,7 @@ async def overview(kit: Kit, ask: Ask, session: Session) -> PageResponse:
         next=ask.next(),
         sessions=sorted(seen.sessions, key=lambda row: (not row.current, -row.last_seen)),
         said=said.filled(name=newest) if said else "",
+        ended=await activity.ended(kit, session) if ask.asked("done") in _ENDS_OTHERS else (),
         activity=await activity.latest(kit, session),
         due_in=time_left(due - kit.clock()) if due is not None and due > kit.clock() else "",
         remembers=kit.flow.limits.remember > 0,
@@ -85,7 +91,14 @@ async def overview(kit: Kit, ask: Ask, session: Session) -> PageResponse:
 
 async def factor(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     """One device: its name, and the way to remove it."""
-    return _factor(kit, ask, session, await _row(kit, session, ask.tail))
+    typed = ask.asked("name") or None
+    return await _factor(kit, ask, session, await _row(kit, session, ask.tail), typed=typed)
+
+
+def back(ask: Ask) -> str:
+    """The page of the device that a form is about."""
+    id = quote(ask.value("id"), safe="")
+    return with_query(f"{FACTOR}/{id}", name=ask.value("name")) if id else OVERVIEW
 
 
 async def rename(kit: Kit, ask: Ask, session: Session) -> PageResponse:
@@ -96,7 +109,7 @@ async def rename(kit: Kit, ask: Ask, session: Session) -> PageResponse:
         cookie = await kit.flow.manage.rename(session, row.kind, row.id, name, ask.caller)
     except Refusal as refusal:
         if refusal.slug in (Slug.NAME_TAKEN, Slug.UNUSABLE_LABEL, Slug.FIELD_MISSING):
-            return _factor(kit, ask, session, row, refusal, typed=name)
+            return await _factor(kit, ask, session, row, refusal, typed=name)
         raise
     return _renewed(kit, "renamed", cookie)
 
@@ -107,7 +120,7 @@ async def remove(kit: Kit, ask: Ask, session: Session) -> PageResponse:
         cookie = await kit.flow.manage.remove(session, row.kind, row.id, ask.caller)
     except Refusal as refusal:
         if refusal.slug == Slug.LAST_FACTOR:
-            return _factor(kit, ask, session, row, refusal)
+            return await _factor(kit, ask, session, row, refusal)
         raise
     return _renewed(kit, "removed", cookie)
 
@@ -213,7 +226,7 @@ async def _row(kit: Kit, session: Session, id: str) -> FactorRow:
     raise Refusal(Slug.NO_SUCH_FACTOR)
 
 
-def _factor(
+async def _factor(
     kit: Kit,
     ask: Ask,
     session: Session,
@@ -222,7 +235,9 @@ def _factor(
     *,
     typed: str | None = None,
 ) -> PageResponse:
-    """typed: the name that was refused, None where it was not about the name."""
+    """typed: the name that was typed, None for none."""
+    seen = await kit.flow.manage.overview(session)
+    required = kit.flow.limits.enrolment is not Enrolment.OPTIONAL
     return kit.page(
         ask,
         "factor.html",
@@ -230,7 +245,10 @@ def _factor(
         error=error,
         row=row,
         name=row.name if typed is None else typed,
-        name_wrong=typed is not None,
+        name_wrong=error is not None and typed is not None,
+        last=len(seen.factors) == 1,
+        kept=len(seen.factors) == 1 and required,
+        add=enrolment.ADD,
         rename=RENAME,
         remove=REMOVE,
     )

@@ -9,6 +9,7 @@ from typing import Final
 from gateway.core.audit.entry import Entry
 from gateway.core.audit.events import Event
 from gateway.core.login.models import Session
+from gateway.core.login.sessions import CHANGED
 from gateway.core.phrases import _
 from gateway.core.wording import device_name
 from gateway.web import rendering
@@ -89,6 +90,27 @@ async def show(kit: Kit, ask: Ask, session: Session) -> PageResponse:
 async def latest(kit: Kit, session: Session) -> list[ActivityRow]:
     """The newest few, for the overview."""
     return (await lines(kit, session))[:_ON_OVERVIEW]
+
+
+_JUST: Final = 300.0  # seconds
+_CHANGES: Final = frozenset(
+    {Event.ENROLLED, Event.FACTOR_ADDED, Event.FACTOR_REMOVED, Event.RECOVERY_CODES_MADE}
+)
+
+
+async def ended(kit: Kit, session: Session) -> tuple[str, ...]:
+    """The sessions that the change made just now has ended, by their devices."""
+    found = await kit.activity.of_user(session.user_id, kit.clock() - _JUST)
+    changed = max((one.time for one in found if one.event in _CHANGES), default=None)
+    if changed is None:
+        return ()
+    return tuple(
+        dict.fromkeys(
+            ", ".join(filter(None, (device_name(one.origin.user_agent), one.origin.address)))
+            for one in found
+            if one.event == Event.SESSION_ENDED and one.detail == CHANGED and one.time >= changed
+        )
+    )
 
 
 async def lines(kit: Kit, session: Session) -> list[ActivityRow]:

@@ -7,9 +7,10 @@ be looked at again: a reload, the way back, another tab lose nothing.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypedDict
 from urllib.parse import quote
 
+from gateway.core import urls
 from gateway.core.errors import Refusal, Slug
 from gateway.core.http import cookies
 from gateway.core.http.facts import Field
@@ -19,11 +20,12 @@ from gateway.core.login.unfinished import UnsavedCodes
 from gateway.core.phrases import _, say
 from gateway.core.urls import ENROL, OVERVIEW, PREFIX, step_up_for
 from gateway.web import rendering
-from gateway.web.context import SEEN, SENT, Ask, Kit
+from gateway.web.context import SEEN, SENT, Ask, Kit, with_query
 from gateway.web.responses import CODES, PageResponse, see_other
 from gateway.web.responses import cookies as set_cookies
 
 ADD: Final = f"{PREFIX}/add"
+CANCEL: Final = f"{ADD}/cancel"
 RECOVERY: Final = f"{PREFIX}/recovery"
 _USUAL_NAME: Final = _("Authenticator app")
 _START_AGAIN: Final = frozenset({Slug.NAME_TAKEN, Slug.UNUSABLE_LABEL, Slug.TOO_MANY_FACTORS})
@@ -37,13 +39,26 @@ def base(who: Pending | Session) -> str:
     return ENROL if isinstance(who, Pending) else ADD
 
 
+def back(ask: Ask) -> str:
+    """The page that a form of the set-up is on."""
+    page = ask.facts.path.removesuffix("/start")
+    return with_query(page, name=ask.value("name"), next=ask.next())
+
+
+async def cancel(kit: Kit, ask: Ask, session: Session) -> PageResponse:
+    """Forget what was begun on a session; what is part of the account stays."""
+    await kit.flow.unfinished.drop(session)
+    return see_other(ask.next() or f"{OVERVIEW}?done=cancelled")
+
+
 async def show(kit: Kit, ask: Ask, who: Pending | Session) -> PageResponse:
     """The secret on offer, or the page that starts an offer."""
     offer = await kit.flow.enrolling.offered(who)
     if offer is not None:
         return _offer(kit, ask, who, offer)
     waiting = await kit.flow.unfinished.unsaved(who)
-    return _start(kit, ask, who, waits=waiting.device if waiting else "")
+    name = ask.asked("name") or None
+    return _start(kit, ask, who, name, waits=waiting.device if waiting else "")
 
 
 async def start(kit: Kit, ask: Ask, who: Pending | Session) -> PageResponse:
@@ -57,7 +72,7 @@ async def start(kit: Kit, ask: Ask, who: Pending | Session) -> PageResponse:
         if refusal.slug in _START_AGAIN:
             return _start(kit, ask, who, name, refusal)
         raise
-    return see_other(base(who))
+    return see_other(with_query(base(who), next=ask.next()))
 
 
 async def confirm(kit: Kit, ask: Ask, who: Pending | Session) -> PageResponse:
@@ -86,7 +101,7 @@ async def ended(kit: Kit, ask: Ask, who: Pending | Session, refusal: Refusal) ->
         raise refusal
     waiting = await kit.flow.unfinished.unsaved(who)
     if waiting is not None and waiting.device:  # the form was sent twice, or in another tab
-        return see_other(f"{base(who)}/recovery")
+        return see_other(with_query(f"{base(who)}/recovery", next=ask.next()))
     return _start(kit, ask, who, error=Refusal(Slug.ENROLMENT_EXPIRED))
 
 
@@ -126,13 +141,29 @@ async def after(
     if enrolled.cookie:
         renewed = set_cookies(kit.jar.set(cookies.SESSION, enrolled.cookie))
     if enrolled.codes:
-        return see_other(f"{base(who)}/recovery", *renewed)
+        return see_other(with_query(f"{base(who)}/recovery", next=ask.next()), *renewed)
     what = "codes" if enrolled.kind == "recovery" else "factor" if first else "added"
-    return see_other(f"{OVERVIEW}?done={what}", *renewed)
+    came_from = ask.next() if what == "factor" else ""
+    return see_other(came_from or f"{OVERVIEW}?done={what}", *renewed)
 
 
-def _session(who: Pending | Session) -> Session | None:
-    return who if isinstance(who, Session) else None
+def frame(ask: Ask, who: Pending | Session) -> Frame:
+    """What every step has: whose it is, where its forms lead, and the way out."""
+    return {
+        "session": who if isinstance(who, Session) else None,
+        "pending": who if isinstance(who, Pending) else None,
+        "base": base(who),
+        "cancel": urls.CANCEL if isinstance(who, Pending) else CANCEL,
+        "next": ask.next(),
+    }
+
+
+class Frame(TypedDict):
+    session: Session | None
+    pending: Pending | None
+    base: str
+    cancel: str
+    next: str
 
 
 def _start(
@@ -148,10 +179,9 @@ def _start(
     return kit.page(
         ask,
         "enrol_start.html",
-        session=_session(who),
+        **frame(ask, who),
         error=error,
         who=who,
-        base=base(who),
         name=say(_USUAL_NAME, ask.language) if name is None else name,
         first=isinstance(who, Pending),
         waits=waits,
@@ -168,9 +198,8 @@ def _offer(
     return kit.page(
         ask,
         "enrol_totp.html",
-        session=_session(who),
+        **frame(ask, who),
         error=error,
-        base=base(who),
         offer=offer,
         qr=rendering.svg(offer.uri, say(_("QR code for your authenticator app"), ask.language)),
     )
@@ -190,7 +219,7 @@ def _codes(
     return kit.page(
         ask,
         "codes.html",
-        session=_session(who),
+        **frame(ask, who),
         error=error,
         script=CODES if waiting.codes else "",
         who=who,

@@ -10,14 +10,12 @@ from typing import Final
 
 from gateway.core.errors import Refusal, Slug
 from gateway.core.http import cookies
-from gateway.core.login.models import Pending, Session
+from gateway.core.login.models import Pending, Session, Step
 from gateway.core.phrases import _
 from gateway.core.urls import LOGIN, PREFIX, VERIFY
-from gateway.web.context import Ask, Kit
+from gateway.web.context import Ask, Kit, with_query
 from gateway.web.responses import WEBAUTHN, PageResponse, see_other
 from gateway.web.responses import cookies as set_cookies
-
-CANCEL: Final = f"{VERIFY}/cancel"
 
 
 async def show(kit: Kit, ask: Ask, pending: Pending) -> PageResponse:
@@ -40,8 +38,15 @@ async def submit(kit: Kit, ask: Ask, pending: Pending) -> PageResponse:
 
 
 async def cancel(kit: Kit, ask: Ask, pending: Pending) -> PageResponse:
-    """Forget this login; what is left of it ends by itself."""
-    return see_other(LOGIN, *set_cookies(kit.jar.clear(cookies.PENDING)))
+    """End this login, and what was begun within it."""
+    await kit.flow.entering.cancel(pending)
+    await kit.flow.unfinished.drop(pending)
+    target = f"{LOGIN}?done=cancelled" if pending.step is Step.ENROL else LOGIN
+    return see_other(target, *set_cookies(kit.jar.clear(cookies.PENDING)))
+
+
+def back(ask: Ask) -> str:
+    return with_query(VERIFY, use=ask.value("kind"))
 
 
 def form(kit: Kit, ask: Ask, pending: Pending, error: Refusal | None = None) -> PageResponse:
@@ -56,7 +61,6 @@ def form(kit: Kit, ask: Ask, pending: Pending, error: Refusal | None = None) -> 
         choices=choices,
         here=VERIFY,
         options=VERIFY_OPTIONS,
-        cancel=CANCEL,
         remember_days=int(kit.flow.limits.remember // 86400),
     )
 

@@ -16,7 +16,7 @@ from gateway.core.http.path import parse_target
 from gateway.core.login.models import Pending, Session
 from gateway.core.phrases import _
 from gateway.core.urls import OVERVIEW, PREFIX, own
-from gateway.web.context import Ask, Kit
+from gateway.web.context import Ask, Kit, with_query
 from gateway.web.handlers import enrolment, login
 from gateway.web.responses import WEBAUTHN, PageResponse, as_json
 
@@ -71,6 +71,11 @@ async def add_form(kit: Kit, ask: Ask, who: Pending | Session) -> PageResponse:
     return _form(kit, ask, who)
 
 
+def back(ask: Ask) -> str:
+    """Where the script leads on whom it was told to show a second factor first."""
+    return with_query(f"{enrolment.ADD}/key", name=ask.value("name"))
+
+
 async def add(kit: Kit, ask: Ask, who: Pending | Session) -> PageResponse:
     """The browser's answer to `create_options`."""
     try:
@@ -86,10 +91,10 @@ def _form(kit: Kit, ask: Ask, who: Pending | Session, error: Refusal | None = No
     return kit.page(
         ask,
         "key_add.html",
-        session=who if isinstance(who, Session) else None,
+        **enrolment.frame(ask, who),
         error=error,
         script=WEBAUTHN,
-        base=enrolment.base(who),
+        name=ask.asked("name") if ask.facts.safe else ask.value("name"),
         options=ADD_OPTIONS if isinstance(who, Session) else ENROL_OPTIONS,
     )
 

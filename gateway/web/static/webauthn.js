@@ -58,6 +58,7 @@ async function fetchOptions(form) {
   if (form.elements.name) body.set("name", form.elements.name.value);
   const answer = await fetch(form.dataset.options, { method: "POST", body });
   const held = await answer.json();
+  if (held.goto) location.assign(held.goto);
   if (!answer.ok) throw new Error(held.message);
   return held;
 }
