@@ -7,6 +7,7 @@ gateway that only passes downloads through.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.clock import Clock, Random
@@ -41,7 +42,9 @@ class LazyPages:
         clock: Clock,
         random: Random,
         language: str,
+        ready: Callable[[], Awaitable[Mapping[str, str]]],
     ) -> None:
+        self._ready: Final = ready
         self._language: Final = language
         self._flow: Final = flow
         self._checker: Final = checker
@@ -98,6 +101,7 @@ class LazyPages:
                     self._parts.documentation.origin,
                     self._language,
                 ),
+                ready=self._ready,
             )
         return self._pages
 

@@ -18,6 +18,7 @@ from gateway.app.domain import (
     upstream_address,
 )
 from gateway.app.pages import LazyPages
+from gateway.app.readiness import Readiness
 from gateway.core.audit.trail import Trail
 from gateway.core.clock import Clock, Random
 from gateway.core.http.responses import fields_of_each
@@ -37,6 +38,7 @@ from gateway.proxy.forwarder import Forwarder
 from gateway.proxy.http1.request import Base
 from gateway.proxy.limits import Limits
 from gateway.stores import open_store
+from gateway.stores.address import read_sqlite
 from gateway.upstreams import UPSTREAMS
 from gateway.upstreams.client import Calls
 from gateway.web import responses
@@ -94,7 +96,16 @@ async def build(
         clock=clock,
         random=random,
     )
-    pages = LazyPages(flow, passwords, jar, ring, limits, clock, random, settings.language)
+    ready = Readiness(
+        domain,
+        upstream_address(settings),
+        upstream.own_fields(public_url, None),
+        read_sqlite(settings.store) if settings.store.startswith("sqlite:") else None,
+        clock,
+    )
+    pages = LazyPages(
+        flow, passwords, jar, ring, limits, clock, random, settings.language, ready.look
+    )
     replies = Replies(
         public_url,
         upstream.refusal_fields(),

@@ -18,6 +18,7 @@ INVITE: Final = "/+auth/invite"
 API_TOKENS: Final = "/+auth/api/tokens"
 BURN: Final = "/+auth/api/tokens/burn"
 HEALTH: Final = "/+auth/health"
+READY: Final = "/+auth/ready"
 LANGUAGE: Final = "/+auth/language"
 STATIC: Final = "/+auth/static"
 

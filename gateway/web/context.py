@@ -110,6 +110,8 @@ class Kit:
     random: Random
     prove: Callable[[str, str], str]
     """The keyed hash of a nonce for a purpose: this gateway has the keys."""
+    ready: Callable[[], Awaitable[Mapping[str, str]]]
+    """What is wrong with each part that is needed, "ok" for nothing."""
 
     def cookie(self, ask: Ask, name: str) -> str:
         return self.jar.read(ask.facts, name)

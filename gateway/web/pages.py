@@ -8,7 +8,7 @@ Every word of a refusal but the button's comes from `gateway.core.errors`.
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -70,6 +70,7 @@ class Pages:
         clock: Clock,
         random: Random,
         config: PagesConfig,
+        ready: Callable[[], Awaitable[Mapping[str, str]]],
     ) -> None:
         self._kit = Kit(
             flow=flow,
@@ -82,6 +83,7 @@ class Pages:
             clock=clock,
             random=random,
             prove=keys.digest,
+            ready=ready,
         )
 
     async def handle(self, request: web.BaseRequest, facts: Facts) -> web.StreamResponse:
@@ -151,7 +153,7 @@ class Pages:
         route, tail = routes.find(facts.path)
         if route is None:
             return _static(facts)
-        if facts.path != urls.HEALTH:  # that one is for programs
+        if facts.path not in (urls.HEALTH, urls.READY):  # those are for programs
             check_opened(facts, self._kit.config.public_url, by_script=routes.answers_script(facts))
         handler = route.get if facts.method in ("GET", "HEAD") else None
         if facts.method == "POST":

@@ -79,6 +79,7 @@ ROUTES: Final[Mapping[str, Route]] = MappingProxyType(
         account.REMEMBER: ForSession(post=account.remember, fresh=SENT),
         # -- machines -----------------------------------------------------------------------
         urls.HEALTH: Open(get=health.show),
+        urls.READY: Open(get=health.ready),
     }
 )
 """Pages of one address."""

@@ -97,6 +97,7 @@ class Site:
     world: World
     doorman: Doorman
     public: str
+    found: dict[str, str] = field(default_factory=lambda: {"store": "ok", "index": "ok"})
 
     @property
     def trail(self) -> Trail:
@@ -105,6 +106,9 @@ class Site:
     @property
     def secure(self) -> bool:
         return self.public.startswith("https:")
+
+    async def ready(self) -> dict[str, str]:
+        return dict(self.found)
 
     def pages(self) -> Pages:
         return Pages(
@@ -123,6 +127,7 @@ class Site:
             clock=self.world.clock,
             random=lambda size: bytes(range(size)),
             config=PagesConfig("Example packages", self.public),
+            ready=self.ready,
         )
 
     def handler(self) -> Handler:

@@ -161,3 +161,13 @@ async def test_health_says_whether_the_store_answers(browser: Browser, site: Sit
     await site.world.store.close()
     page = await browser.get("/+auth/health")
     assert (page.status, json.loads(page.text)) == (200, healthy | {"store": "failed"})
+
+
+async def test_ready_says_what_is_wrong(browser: Browser, site: Site) -> None:
+    page = await browser.get("/+auth/ready")
+    told = {"name": "index-gateway", "status": "ready", "store": "ok", "index": "ok"}
+    assert (page.status, json.loads(page.text)) == (200, told)
+    site.found["index"] = "does not answer"
+    page = await browser.get("/+auth/ready")
+    told |= {"status": "not ready", "index": "does not answer"}
+    assert (page.status, json.loads(page.text)) == (503, told)

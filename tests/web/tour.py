@@ -82,6 +82,7 @@ class Tour:
         foreign = {"origin": "https://evil.example"}
         seen["another site"] = await nobody.send("POST", "/+auth/login", headers=foreign)
         seen["health"] = await nobody.get("/+auth/health")
+        seen["ready"] = await nobody.get("/+auth/ready")
         seen["away"] = await nobody.get("/+auth/")
         seen["logged out"] = await nobody.get("/+auth/logout")
         seen["in a frame"] = await nobody.send(

@@ -1,4 +1,4 @@
-"""Health for load balancers and container runtimes: the process answers, and its store."""
+"""For load balancers and container runtimes: whether the process lives, and whether it is ready."""
 
 from __future__ import annotations
 
@@ -24,3 +24,11 @@ async def show(kit: Kit, ask: Ask) -> PageResponse:
     if NONCE.fullmatch(nonce):
         answer["proof"] = kit.prove(PURPOSE, nonce)
     return as_json(200, answer)
+
+
+async def ready(kit: Kit, ask: Ask) -> PageResponse:
+    """503 while a part does not work that logins and changes need, with what it is."""
+    found = dict(await kit.ready())
+    fine = all(said == "ok" for said in found.values())
+    answer = {"name": NAME, "status": "ready" if fine else "not ready", **found}
+    return as_json(200 if fine else 503, answer)
