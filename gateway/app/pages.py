@@ -81,11 +81,14 @@ class LazyPages:
 
     def _made(self) -> Pages:
         if self._pages is None:
-            from gateway.web.context import PagesConfig
+            from gateway.web.context import PagesConfig, TokensConfig
             from gateway.web.pages import Pages
 
             assert self._parts is not None
-            limits = self._limits
+            limits, upstream = self._limits, self._parts.upstream
+            tokens = TokensConfig(
+                self._parts.token_credentials.by_service, upstream.indexed, upstream.addresses
+            )
             self._pages = Pages(
                 flow=self._flow,
                 checker=self._checker,
@@ -100,6 +103,7 @@ class LazyPages:
                     limits.public_url,
                     self._parts.documentation.origin,
                     self._language,
+                    tokens if upstream.takes_tokens else None,
                 ),
                 ready=self._ready,
             )

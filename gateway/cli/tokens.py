@@ -235,7 +235,8 @@ def _row(one: Listed, now: float) -> tuple[str, ...]:
     limits = [*scope.indexes, *scope.projects, *map(str, scope.networks)]
     shown = ",".join(scope.actions) + (f" ({', '.join(limits)})" if limits else "")
     used, expires = output.moment(one.use.at), output.moment(token.expires)
-    return token.user, token.name, token.id, shown, expires, used, state_of(token, now)
+    left = ", keep or end?" if token.undecided and token.live(now) else ""
+    return token.user, token.name, token.id, shown, expires, used, state_of(token, now) + left
 
 
 def _shown(one: Listed, now: float) -> str:
@@ -253,7 +254,9 @@ def _shown(one: Listed, now: float) -> str:
         f"State:      {state_of(token, now)}",
     ]
     if token.undecided:
-        lines.append("Left by a changed password; its owner has not said what becomes of it.")
+        lines.append(
+            "Left by a changed password; its owner has not said yet whether to keep or end it."
+        )
     return "\n".join(lines)
 
 

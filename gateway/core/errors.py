@@ -553,6 +553,8 @@ MESSAGES: Final = MappingProxyType(
             _("No such token"),
             _("There is no live token {name} of {user}."),
             _("See what there is: index-gateway token list"),
+            other=_("There is no such token among yours: it has ended long ago, or is not yours."),
+            other_field="own",
         ),
         # -- what an administrator asks for ---------------------------------------------------
         Slug.ALREADY_ENROLLED: Message(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from gateway.core.http.facts import Facts, Field, IPAddress
 
@@ -122,6 +122,13 @@ class Act:
     by_xml: bool = False
 
 
+class Addresses(NamedTuple):
+    """Addresses of one index, as paths below the public one."""
+
+    upload: str
+    simple: str
+
+
 class Upstream(Protocol):
     """One kind of index server."""
 
@@ -134,6 +141,8 @@ class Upstream(Protocol):
     takes_tokens: bool
     """Whether a name and password in each request are all it needs, so that an API token can
     stand for them."""
+    indexed: bool
+    """Whether it holds many indexes, each "user/name"."""
     session_cookies: frozenset[str]
     """Cookies whose setting, by any answer, counts as a login."""
 
@@ -259,6 +268,14 @@ class Upstream(Protocol):
     def file_project(self, filename: str) -> str | None:
         """The (normalised) project it would file an uploaded file under, None where it takes that
         from the form."""
+        ...
+
+    def addresses(self, index: str) -> Addresses:
+        """Where programs upload to an index, and where installers look.
+
+        Args:
+            index: "user/name"; "" where `indexed` is false.
+        """
         ...
 
     def refusal_fields(self) -> tuple[Field, ...]:

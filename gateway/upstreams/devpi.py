@@ -23,6 +23,7 @@ from gateway.core.tokens.projects import is_name, normalised, projects_of
 from gateway.core.upstream import (
     Act,
     Action,
+    Addresses,
     Attempt,
     Call,
     Carrier,
@@ -67,6 +68,7 @@ class Devpi:
     cuts_base: bool = True
     tells_anyway: bool = True
     takes_tokens: bool = True
+    indexed: bool = True
     session_cookies: frozenset[str] = frozenset({COOKIE})
 
     def carriers(self, facts: Facts) -> tuple[Carrier, ...]:
@@ -289,6 +291,10 @@ class Devpi:
 
     def file_project(self, filename: str) -> str | None:
         return None
+
+    def addresses(self, index: str) -> Addresses:
+        place = f"/{quote(index)}/"
+        return Addresses(place, f"{place}+simple/")
 
     def refusal_fields(self) -> tuple[Field, ...]:
         # devpi-client warns of a reply without it.

@@ -18,6 +18,7 @@ from gateway.core.http.path import local_path
 from gateway.core.upstream import (
     Act,
     Action,
+    Addresses,
     Attempt,
     Call,
     Carrier,
@@ -58,6 +59,7 @@ class Form:
     cuts_base: bool = False
     tells_anyway: bool = False
     takes_tokens: bool = False
+    indexed: bool = False
 
     def __init__(self, options: FormOptions) -> None:
         self._options: Final = options
@@ -168,6 +170,9 @@ class Form:
 
     def file_project(self, filename: str) -> str | None:
         return None
+
+    def addresses(self, index: str) -> Addresses:
+        return Addresses("/", "/simple/")
 
     def refusal_fields(self) -> tuple[Field, ...]:
         return ()

@@ -12,6 +12,7 @@ from gateway.core.tokens.projects import is_name, normalised, wheel_project
 from gateway.core.upstream import (
     Act,
     Action,
+    Addresses,
     Attempt,
     Call,
     Carrier,
@@ -41,6 +42,7 @@ class Pypiserver:
     cuts_base: bool = False
     tells_anyway: bool = False
     takes_tokens: bool = True
+    indexed: bool = False
     session_cookies: frozenset[str] = frozenset()
 
     def carriers(self, facts: Facts) -> tuple[Carrier, ...]:
@@ -154,6 +156,9 @@ class Pypiserver:
         else:
             name = _VERSION.split(stem)[0]
         return normalised(name)
+
+    def addresses(self, index: str) -> Addresses:
+        return Addresses("/", "/simple/")
 
     def refusal_fields(self) -> tuple[Field, ...]:
         return ()

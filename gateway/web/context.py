@@ -23,6 +23,7 @@ from gateway.core.http.path import local_path, parse_target
 from gateway.core.login.flow import Flow
 from gateway.core.login.models import Caller, Held, Passed, Pending, Session, Step, caller_of
 from gateway.core.phrases import ENGLISH, Catalogue
+from gateway.core.upstream import Addresses, Credential, Issued
 from gateway.core.urls import ENROL, LOGIN, LOGOUT, STEP_UP, VERIFY, base_of
 from gateway.web import csrf
 from gateway.web.rendering import render, with_script
@@ -213,6 +214,10 @@ class PasswordChecker(Protocol):
         """
         ...
 
+    async def right(self, credential: Credential) -> Issued | None:
+        """Whether a password is right; what to use from now on. Raises Refusal as `check`."""
+        ...
+
 
 class IndexLogins(Protocol):
     """The index's own cookies in the browser that asks (`gateway.gate.ended.EndedCredentials`)."""
@@ -235,6 +240,19 @@ class Activity(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class TokensConfig:
+    """What the pages of API tokens have to know of the index.
+
+    by_service: an account of the configuration stands for every token. indexed, addresses: see
+    `Upstream`.
+    """
+
+    by_service: bool
+    indexed: bool
+    addresses: Callable[[str], Addresses]
+
+
+@dataclass(frozen=True, slots=True)
 class PagesConfig:
     """What the pages have to know of the configuration.
 
@@ -243,12 +261,14 @@ class PagesConfig:
         changes are taken from.
     documentation: the origin a login may lead back to beside that one, "" for none.
     language: the code of the one for browsers that ask for none that is spoken here.
+    tokens: None where the index has no API tokens.
     """
 
     issuer: str
     public_url: str
     documentation: str = ""
     language: str = "en"
+    tokens: TokensConfig | None = None
 
     @property
     def secure(self) -> bool:

@@ -17,7 +17,7 @@ HTML: Final = "text/html; charset=utf-8"
 
 # The scripts; a page runs one of them at most, and beside it the one for its times.
 WEBAUTHN: Final = "webauthn.js"
-CODES: Final = "codes.js"
+CODES: Final = "codes.js"  # copies what a page shows once
 TIMES: Final = "times.js"
 
 

@@ -20,6 +20,8 @@ from gateway.web.handlers import (
     login,
     second_factor,
     step_up,
+    token_new,
+    tokens,
     webauthn,
 )
 
@@ -77,6 +79,17 @@ ROUTES: Final[Mapping[str, Route]] = MappingProxyType(
         account.END_OTHERS: ForSession(post=account.end_others),
         account.FORGET: ForSession(post=account.forget),
         account.REMEMBER: ForSession(post=account.remember, fresh=SENT),
+        # -- API tokens ---------------------------------------------------------------------
+        urls.TOKENS: ForSession(get=tokens.show),
+        # Its POST takes a proof that was recent when the form was opened.
+        tokens.NEW: ForSession(
+            get=token_new.show, post=token_new.make, fresh=SEEN, back=token_new.back
+        ),
+        tokens.REVOKE: ForSession(post=tokens.revoke, back=tokens.back),
+        tokens.REVOKE_ALL: ForSession(get=tokens.revoke_all_form, post=tokens.revoke_all),
+        tokens.KEEP: ForSession(post=tokens.keep, back=tokens.back),
+        tokens.KEEP_LEFT: ForSession(post=tokens.keep_left, back=tokens.back),
+        tokens.REVOKE_LEFT: ForSession(post=tokens.revoke_left, back=tokens.back),
         # -- machines -----------------------------------------------------------------------
         urls.HEALTH: Open(get=health.show),
         urls.READY: Open(get=health.ready),
@@ -89,6 +102,7 @@ WITH_TAIL: Final[Mapping[str, Route]] = MappingProxyType(
         urls.INVITE: Open(get=login.show, post=login.submit, back=login.back),
         urls.LANGUAGE: Open(get=language.choose),
         urls.APPROVE: ForSession(get=approval.show, post=approval.submit, fresh=SEEN | SENT),
+        tokens.TOKEN: ForSession(get=tokens.one),
         account.FACTOR: ForSession(get=account.factor, fresh=SEEN),
     }
 )

@@ -280,6 +280,11 @@ def password_gone(it: Story) -> None:
     assert with_token(it).slug == "token_needs_renewal"
 
 
+def keep_token(it: Story) -> None:
+    tokens, here = it.served.running.parts.tokens, Origin("127.0.0.1", FIREFOX, "POST", "/+auth/x")
+    assert it.served.run(tokens.keep(it.user, it.token.token.id, here))
+
+
 def revoke_token(it: Story) -> None:
     tokens, here = it.served.running.parts.tokens, Origin("127.0.0.1", FIREFOX, "POST", "/+auth/x")
     assert it.served.run(tokens.revoke(it.user, it.token.token.id, here))
@@ -486,6 +491,7 @@ CHAPTERS = [
         ),
         TWINE,
     ),
+    Chapter("a token kept", keep_token, ((E.TOKEN_KEPT, "token ci", "", "/+auth/x", ""),)),
     Chapter(
         "no token",
         revoke_token,

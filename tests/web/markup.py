@@ -61,7 +61,8 @@ class Markup(HTMLParser):
             self.forms.append(self._form(element))
         if tag == "input" and any(outer.tag == "form" for outer in self._open):
             kind, name = element.attributes.get("type", "text"), element.attributes.get("name")
-            if name and kind != "checkbox":
+            chosen = kind not in ("checkbox", "radio") or "checked" in element.attributes
+            if name and chosen:
                 self.forms[-1].fields[name] = element.attributes.get("value", "")
         if tag not in VOID and not self._within_svg():
             self._open.append(element)

@@ -17,12 +17,13 @@ from gateway.core.audit.trail import Trail
 from gateway.core.http.facts import Facts
 from gateway.core.http.path import parse_target
 from gateway.core.login.models import Held
+from gateway.core.upstream import Credential, Issued
 from gateway.core.urls import base_of
 from gateway.gate.ended import EndedCredentials
 from gateway.upstreams.devpi import Devpi
-from gateway.web.context import PagesConfig
+from gateway.web.context import PagesConfig, TokensConfig
 from gateway.web.pages import Pages
-from tests.core.world import FIREFOX, Person, World, earned
+from tests.core.world import FIREFOX, Person, World, earned, token_of
 from tests.web.markup import Form, Markup
 
 URLENCODED = "application/x-www-form-urlencoded"
@@ -46,6 +47,12 @@ class Doorman:
         if self.failing is not None:
             raise self.failing
         return earned(user) if password == "right" else None
+
+    async def right(self, credential: Credential) -> Issued | None:
+        self.asked.append(credential.user)
+        if self.failing is not None:
+            raise self.failing
+        return token_of(credential.user) if credential.secret == "right" else None
 
 
 @dataclass
@@ -126,7 +133,11 @@ class Site:
             keys=self.world.ring,
             clock=self.world.clock,
             random=lambda size: bytes(range(size)),
-            config=PagesConfig("Example packages", self.public),
+            config=PagesConfig(
+                "Example packages",
+                self.public,
+                tokens=TokensConfig(False, True, Devpi().addresses),
+            ),
             ready=self.ready,
         )
 

@@ -283,6 +283,28 @@ async def test_recovery_codes_are_copied_by_a_button(
     assert (await reader.locator("textarea").input_value()).split("\n") == codes
 
 
+async def test_a_token_is_made_and_its_lines_are_copied(
+    tab: Page, site: Site, alice: Person, world: World
+) -> None:
+    await tab.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=site.public)
+    await log_in(tab, alice, world)
+    await tab.get_by_role("link", name="Make a token").click()
+    await tab.get_by_label("Name").fill("CI of foo")
+    await tab.get_by_label("30 days").check()
+    await tab.get_by_label("Your password").fill("right")
+    await press(tab, "Make the token")
+    text = await tab.locator("pre").first.inner_text()
+    await tab.get_by_text("twine", exact=True).click()
+    await press(tab, "Copy the lines for twine")
+    await expect(tab.get_by_text("Copied.")).to_be_visible()
+    reader = await tab.context.new_page()
+    await reader.goto("data:text/html,<textarea autofocus></textarea>")
+    await reader.locator("textarea").focus()
+    await reader.keyboard.press("Control+V")
+    pasted = (await reader.locator("textarea").input_value()).split("\n")
+    assert pasted[-2:] == ["username = __token__", f"password = {text}"]
+
+
 async def test_codes_are_copied_where_the_clipboard_is_not_for_scripts(
     tab: Page, alice: Person, world: World
 ) -> None:

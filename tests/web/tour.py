@@ -11,6 +11,17 @@ from gateway.web.handlers.activity import WORDS
 from tests.core.world import Person, Phone, World, caller, token_of, wrong_code
 from tests.web.site import Browser, Connect, Page, Site
 
+TOKEN_FAULTS = {
+    "name": {"name": "x" * 61},
+    "scope": {"upload": "", "read": ""},
+    "indexes": {"indexes": "alice"},
+    "projects": {"projects": "../x"},
+    "networks": {"networks": "300.0.0.0/8"},
+    "days": {"days": "other", "other": "9999"},
+    "password": {"password": "wrong"},
+}
+"""What a field of the form for a token does not take."""
+
 DEVPI_CLIENT = "devpi-client/7.3.0 (py3.11.2; linux)"
 
 
@@ -62,6 +73,7 @@ class Tour:
         await self._second_factor()
         await self._account()
         await self._changes()
+        await self._tokens()
         await self._stale()
         await self._grace()
         return self.seen
@@ -158,6 +170,28 @@ class Tour:
         seen["codes on a lost page"] = await alice.get("/+auth/?next=/simple/")
         refused = await alice.fill(made, "/+auth/add/recovery", code="AAAA")
         seen["codes to confirm, refused"] = refused
+
+    async def _tokens(self) -> None:
+        alice, seen, made = self.alice, self.seen, self.world.flow.tokens
+        seen["tokens, none"] = await alice.get("/+auth/tokens")
+        seen["token form"] = form = await alice.get("/+auth/tokens/new")
+        typed = {"name": "CI of <b>foo</b>", "upload": "yes", "read": "yes", "projects": "acme-*"}
+        for about, value in TOKEN_FAULTS.items():
+            name = f"token form, {about} refused"
+            seen[name] = await alice.fill(form, "/+auth/tokens/new", **{**typed, **value})
+        typed["password"] = "right"
+        seen["token made"] = await alice.fill(form, "/+auth/tokens/new", **typed)
+        await alice.fill(form, "/+auth/tokens/new", **{**typed, "name": "laptop", "read": ""})
+        seen["revoke all"] = await alice.get("/+auth/tokens/revoke-all")
+        seen["tokens"] = await alice.get("/+auth/tokens")
+        left = await made.password_changed("alice", self.person.caller.origin)
+        await made.index_says(left[0], self.person.caller.origin, right=False)
+        seen["token"] = await alice.get(f"/+auth/token/{left[0].id}")
+        seen["tokens left"] = await alice.get("/+auth/tokens")
+        seen["overview, tokens left"] = await alice.get("/+auth/")
+        await made.revoke("alice", left[1].id, self.person.caller.origin)
+        seen["tokens, one revoked"] = await alice.get("/+auth/tokens?done=revoked")
+        seen["token, another's"] = await alice.get("/+auth/token/aaaaaaaaaaaaaaaa")
 
     async def _stale(self) -> None:
         alice, seen = self.alice, self.seen

@@ -44,6 +44,7 @@ class Event(StrEnum):
     TOKEN_REFUSED = "token_refused"  # noqa: S105
     TOKEN_REVOKED = "token_revoked"  # noqa: S105
     TOKEN_NEEDS_RENEWAL = "token_needs_renewal"  # noqa: S105
+    TOKEN_KEPT = "token_kept"  # noqa: S105
     NOTICE_GIVEN_UP = "notice_given_up"
     NOT_RECORDED = "not_recorded"
     RETENTION = "retention"

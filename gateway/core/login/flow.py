@@ -32,7 +32,7 @@ class Flow:
     enrolling: setting up factors, before or after a login is complete.
     unfinished: what of that waits to go on.
     manage: everything on the security pages. approving: command-line logins that wait for a word
-    in the browser.
+    in the browser. tokens: API tokens.
     """
 
     def __init__(self, services: Services) -> None:
@@ -48,6 +48,7 @@ class Flow:
         self.unfinished: Final = Unfinished(services, self.entering)
         self.manage: Final = Manage(services)
         self.approving: Final = Approving(services)
+        self.tokens: Final = services.tokens
 
     async def sweep(self) -> None:
         """End, and record, every session and remembered device whose time is over.

@@ -132,15 +132,15 @@ class Sessions:
         await self._touch(key, record, session, sealed)
         return replace(session, upstream=held.session)
 
-    def is_fresh(self, session: Session) -> bool:
-        """Whether a second factor was shown on it within `limits.step_up`."""
-        old = self._clock() - session.proved_at > self._limits.step_up
-        return not old and session.factor != BY_DEVICE
+    def is_fresh(self, session: Session, *, within: float | None = None) -> bool:
+        """Whether a second factor was shown on it within `limits.step_up`, or so many seconds."""
+        allowed = self._limits.step_up if within is None else within
+        return self._clock() - session.proved_at <= allowed and session.factor != BY_DEVICE
 
-    def check_fresh(self, session: Session) -> None:
+    def check_fresh(self, session: Session, *, within: float | None = None) -> None:
         """Raises Refusal `step_up_required` where the proof of a session is too old for changes,
         or none was shown: a remembered device brings that of an earlier login."""
-        if not self.is_fresh(session):
+        if not self.is_fresh(session, within=within):
             raise Refusal(Slug.STEP_UP_REQUIRED, max_age=in_words(self._limits.step_up))
 
     async def replace(

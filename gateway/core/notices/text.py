@@ -11,7 +11,7 @@ from typing import Final
 from gateway.core.notices.events import Notice
 from gateway.core.notices.queue import Letter
 from gateway.core.phrases import ENGLISH, Catalogue, Phrase, _, say
-from gateway.core.urls import OVERVIEW
+from gateway.core.urls import OVERVIEW, TOKENS
 from gateway.core.wording import device_name
 
 
@@ -41,6 +41,10 @@ _LINK: Final = _(
     "Set up a new one here. The link works once, for 24 hours, with your password:\n{link}"
 )
 _MINE: Final = _("If that was you, there is nothing to do.")
+_DECIDE: Final = _(
+    "If that was you: say of each whether you keep or end it at\n{tokens}\n"
+    "One that stands for the old password cannot be used any more."
+)
 _ASKED: Final = _(
     "If you asked for it: nothing but an invitation lets you in now. Where you got none,\n"
     "or it is too old, ask the administrator for one."
@@ -109,20 +113,23 @@ _WORDS: Final = MappingProxyType(
             _("An API token was made"),
             _("An API token was made for your account"),
             _(
-                "Somebody knows your password and has a code of yours. Have the token revoked,\n"
-                "change your password, look at what is listed at {overview}\n"
-                "and tell the administrator of the index."
+                "Somebody knows your password and has a code of yours. Revoke the token at\n"
+                "{tokens}, change your password, and tell the administrator\n"
+                "of the index."
             ),
         ),
         Notice.TOKENS_LEFT: _Words(
             _("Your password was changed: what about your tokens?"),
-            _("Your password was changed. These API tokens go on until you revoke them"),
-            _LOOK,
+            _("Your password was changed. These API tokens were made before"),
+            _("Sign in at {tokens},\nend the tokens, and tell the administrator of the index."),
         ),
         Notice.TOKEN_NEEDS_RENEWAL: _Words(
             _("An API token has to be made anew"),
             _("The index no longer accepts the password that one of your API tokens stands for"),
-            _LOOK,
+            _(
+                "Somebody else changed your password. Sign in at {tokens},\n"
+                "end the token, and tell the administrator of the index."
+            ),
         ),
         Notice.TOKEN_BURNT: _Words(
             _("An API token was revoked by itself"),
@@ -148,6 +155,15 @@ _WORDS: Final = MappingProxyType(
     }
 )
 
+_YOURS: Final = MappingProxyType(
+    {
+        Notice.RESET: _ASKED,
+        Notice.TOKENS_LEFT: _DECIDE,
+        Notice.TOKEN_NEEDS_RENEWAL: _DECIDE,
+    }
+)
+"""What is to be done where it was the person; nothing for all others."""
+
 
 def subject(letter: Letter, catalogue: Catalogue = ENGLISH) -> str:
     """One line."""
@@ -158,15 +174,15 @@ def text(letter: Letter, public_url: str, *, link: str = "", catalogue: Catalogu
     """The whole notice, plain text, lines ended by LF. link: see `Notifier.notify`; only where
     nobody but the person reads it."""
     words = _WORDS[letter.notice]
-    overview = public_url + OVERVIEW
+    places = {"overview": public_url + OVERVIEW, "tokens": public_url + TOKENS}
     parts = [
         _("Hello {user},", user=_plain(letter.user)),
         _happened(words.happened, letter.detail),
         _circumstances(letter, public_url, catalogue),
-        _LAST.filled(overview=overview) if letter.last else "",
+        _LAST.filled(**places) if letter.last else "",
         _LINK.filled(link=link) if link else "",
-        _ASKED if letter.notice is Notice.RESET else _MINE,
-        _("If it wasn't you:\n{otherwise}", otherwise=words.otherwise.filled(overview=overview)),
+        _YOURS.get(letter.notice, _MINE).filled(**places),
+        _("If it wasn't you:\n{otherwise}", otherwise=words.otherwise.filled(**places)),
     ]
     return "\n\n".join(say(part, catalogue) for part in parts if part) + "\n"
 

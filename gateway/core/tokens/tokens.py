@@ -90,8 +90,9 @@ class Tokens:
             Refusal: `token_request`, `unusable_name`.
         """
         owner, now = id_of(user), self._clock()
-        label = await self._label(owner, name)
-        self._check(scope, lifetime)
+        label = await self.usable_name(owner, name)
+        self.check_lifetime(lifetime)
+        self.check_scope(scope)
         identifier, which = new_identifier(user, self._random)
         key = self._random(32)
         created, expires = int(now), int(now + lifetime)
@@ -113,7 +114,8 @@ class Tokens:
         conditions = scope.written(expires=expires, not_before=created - 60)
         return NewToken(token, macaroon.make(self.limits.location, identifier, key, conditions))
 
-    def _check(self, scope: Scope, lifetime: float) -> None:
+    def check_lifetime(self, lifetime: float) -> None:
+        """Raises Refusal `token_request` for one that is not allowed."""
         if not 60 <= lifetime <= self.limits.max_age:
             raise refused(
                 _(
@@ -122,10 +124,18 @@ class Tokens:
                     most=in_words(self.limits.max_age),
                 )
             )
+
+    def check_scope(self, scope: Scope) -> None:
+        """Raises Refusal `token_request` for one that is not allowed."""
         if Action.MANAGE in scope.actions and not self.limits.manage:
             raise refused(_("the scope 'manage' is not allowed here (tokens.manage)"))
 
-    async def _label(self, owner: str, name: str) -> str:
+    async def usable_name(self, owner: str, name: str) -> str:
+        """A name as a new token of somebody may have it.
+
+        Raises:
+            Refusal: `token_request`, where there are too many, too.
+        """
         label = " ".join(name.split())
         if not label or len(label) > 60 or not label.isprintable():
             raise refused(_("its name needs 1 to 60 visible characters"))
@@ -259,9 +269,14 @@ class Tokens:
         if right == (not token.refused):
             return
         now = self._clock()
-        changed = await self._changed(
-            token, lambda one: replace(one, refused=0.0 if right else now)
-        )
+
+        def work(one: Token) -> Token:
+            if right:
+                return replace(one, refused=0.0)
+            # The password was changed where the gateway does not see it.
+            return replace(one, refused=now, undecided=one.undecided or now)
+
+        changed = await self._changed(token, work)
         if changed is not None and not right and not changed[0].refused:
             await self._record(Event.TOKEN_NEEDS_RENEWAL, token, origin, token.id)
             await self._tell_daily(Notice.TOKEN_NEEDS_RENEWAL, token, origin)
@@ -310,9 +325,13 @@ class Tokens:
             await self._notifier.notify(Notice.TOKENS_LEFT, owner, origin, detail=f"{names}{more}")
         return tuple(left)
 
-    async def keep(self, owner: str, id: str) -> bool:
-        """The owner wants to keep a token after a changed password."""
-        return await self._change(owner, id, lambda one: replace(one, undecided=0.0)) is not None
+    async def keep(self, owner: str, id: str, origin: Origin) -> bool:
+        """The owner wants to keep a token after a changed password; True if this call did it."""
+        changed = await self._change(owner, id, lambda one: replace(one, undecided=0.0))
+        if changed is None or not changed[0].undecided:
+            return False
+        await self._record(Event.TOKEN_KEPT, changed[1], origin, id)
+        return True
 
     # -- looking --------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from gateway.core.phrases import _
 from gateway.core.urls import LOGIN, LOGOUT, OVERVIEW, PREFIX
 from gateway.core.wording import time_left
 from gateway.web.context import Ask, Kit, with_query
-from gateway.web.handlers import activity, enrolment, second_factor
+from gateway.web.handlers import activity, enrolment, second_factor, tokens
 from gateway.web.handlers.enrolment import RECOVERY
 from gateway.web.responses import PageResponse, see_other
 from gateway.web.responses import cookies as set_cookies
@@ -69,10 +69,16 @@ async def overview(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     unsaved = await kit.flow.unfinished.unsaved(session)
     said = DONE.get(ask.asked("done"))
     newest = max(seen.factors, key=lambda row: row.added).name if seen.factors else ""
+    api_tokens = None
+    if kit.config.tokens is not None:
+        found = [row for row in await tokens.rows(kit, session) if row.live]
+        api_tokens = {"live": len(found), "left": len([row for row in found if row.undecided])}
     return kit.page(
         ask,
         "overview.html",
         session=session,
+        api_tokens=api_tokens,
+        new_token=tokens.NEW,
         where=WHERE,
         add=enrolment.ADD,
         seen=seen,

@@ -48,6 +48,7 @@ WORDS: Final = {
     Event.TOKEN_REFUSED: _("API token refused"),
     Event.TOKEN_REVOKED: _("API token revoked"),
     Event.TOKEN_NEEDS_RENEWAL: _("API token that the index no longer accepts"),
+    Event.TOKEN_KEPT: _("API token kept after a changed password"),
     Event.NOTICE_GIVEN_UP: _("A notice could not be delivered"),
     Event.NOT_RECORDED: _("More of the same, which is left out here"),
 }

@@ -318,7 +318,7 @@ async def test_after_a_changed_password_the_owner_decides(desk: Desk) -> None:
     found = await desk.tokens.find("alice", "ci")
     assert found is not None
     assert found.token.undecided
-    assert await desk.tokens.keep("alice", made.token.id)
+    assert await desk.tokens.keep("alice", made.token.id, ORIGIN)
     found = await desk.tokens.find("alice", made.token.id)
     assert found is not None
     assert not found.token.undecided
