@@ -5,6 +5,7 @@ The upstream judges the password first; its answer is kept back until the second
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from typing import Final
 
 from gateway.core.errors import Refusal, Slug
@@ -12,6 +13,7 @@ from gateway.core.evidence import Site, site_of
 from gateway.core.http.cookies import with_same_site, without_named
 from gateway.core.http.facts import Facts, Field
 from gateway.core.login.models import Caller, Held, caller_of
+from gateway.core.throttle.passwords import Guess
 from gateway.core.tokens.macaroon import looks_like
 from gateway.core.typed import header_code, split_code
 from gateway.core.upstream import Attempt, Credential, Issued, UpstreamResponse
@@ -48,37 +50,40 @@ class Logins:
         whole = attempt
         attempt, code = _take_code(facts, attempt)
         caller = caller_of(facts, work.rule)
-        reply, issued = await self._ask(facts, attempt, caller)
-        if not issued and attempt is not whole and reply.status < 500:
-            # What looked like a code may be the end of a password.
-            attempt, code = whole, None
-            reply, issued = await self._ask(facts, attempt, caller)
-        if not issued:
+        async with AsyncExitStack() as trials:
+            reply, issued, trial = await self._ask(facts, attempt, caller, trials)
+            if not issued and attempt is not whole and reply.status < 500:
+                # What looked like a code may be the end of a password.
+                attempt, code = whole, None
+                reply, issued, trial = await self._ask(facts, attempt, caller, trials)
+            if not issued:
+                return passed_on(reply, parts.treatment_of(work.rule))
+            if attempt.interactive and code is None:
+                return await self._lead(facts, attempt, issued, reply)
+            user = attempt.credential.user
+            await parts.flow.at_once.prove(user, code, issued, caller, guess=trial)
             return passed_on(reply, parts.treatment_of(work.rule))
-        if attempt.interactive and code is None:
-            return await self._lead(facts, attempt, issued, reply)
-        await parts.flow.at_once.prove(attempt.credential.user, code, issued, caller)
-        return passed_on(reply, parts.treatment_of(work.rule))
 
     async def _ask(
-        self, facts: Facts, attempt: Attempt, caller: Caller
-    ) -> tuple[UpstreamResponse, tuple[Issued, ...]]:
+        self, facts: Facts, attempt: Attempt, caller: Caller, trials: AsyncExitStack
+    ) -> tuple[UpstreamResponse, tuple[Issued, ...], Guess]:
         """What the upstream says to a name and a password, and what it hands out."""
         parts = self._parts
         user, secret = attempt.credential.user, attempt.credential.secret
-        async with await parts.flow.proofs.trying(user, secret, caller) as trial:
-            reply = await parts.calls.ask(
-                parts.upstream.login_call(facts, attempt), self._fields(facts)
-            )
-            self._holding.check_planted(reply.all("set-cookie"))
-            issued = parts.upstream.login_answer(facts, attempt, reply)
-            if issued:
-                await trial.right()
-            elif self._takes(attempt, reply):
-                raise Refusal(Slug.UPSTREAM_BROKEN)  # perhaps a yes, in an unknown form
-            elif reply.status < 500:
-                await trial.wrong()
-        return reply, issued
+        trial = await parts.flow.proofs.trying(user, secret, caller)
+        await trials.enter_async_context(trial)
+        reply = await parts.calls.ask(
+            parts.upstream.login_call(facts, attempt), self._fields(facts)
+        )
+        self._holding.check_planted(reply.all("set-cookie"))
+        issued = parts.upstream.login_answer(facts, attempt, reply)
+        if issued:
+            trial.passed()
+        elif self._takes(attempt, reply):
+            raise Refusal(Slug.UPSTREAM_BROKEN)  # perhaps a yes, in an unknown form
+        elif reply.status < 500:
+            await trial.wrong()
+        return reply, issued, trial
 
     def _takes(self, attempt: Attempt, reply: UpstreamResponse) -> bool:
         """Whether an answer without a readable credential seems to say yes."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from gateway.core.audit.events import Event
@@ -209,16 +210,18 @@ class Guard:
         """Password first, then the code, then the act: nobody learns of codes without it."""
         parts = self._parts
         caller = caller_of(facts, rule)
-        who = user_id(code.user)
-        if code.credential is not None:
+        who, act = user_id(code.user), not facts.safe
+        prove = partial(parts.flow.at_once.prove, code.user, code.text, (), caller, act=act)
+        if code.credential is None:
+            factor = await prove()
+        else:
             secret = code.credential.secret
             async with await parts.flow.proofs.trying(code.user, secret, caller) as attempt:
                 if await parts.passwords.right(code.credential) is None:
                     await attempt.wrong()
                     raise Refusal(Slug.PASSWORD_INVALID)
-                await attempt.right()
-        act = not facts.safe
-        factor = await parts.flow.at_once.prove(code.user, code.text, (), caller, act=act)
+                attempt.passed()
+                factor = await prove(guess=attempt)
         plan = base
         if code.cut and code.carrier is not None and code.credential is not None:
             changed = parts.upstream.with_secret(facts, code.carrier, code.credential.secret)

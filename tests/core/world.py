@@ -28,7 +28,7 @@ from gateway.core.login.models import (
 )
 from gateway.core.login.services import assemble
 from gateway.core.notices.events import Notice
-from gateway.core.store import Put, Store
+from gateway.core.store import Put, Store, StoreStep
 from gateway.core.upstream import Credential, Issued
 from gateway.factors import make_factors
 from gateway.stores.sqlite.store import open_sqlite
@@ -70,15 +70,19 @@ class Ledger:
         factor: str = "",
         detail: str = "",
         also: Sequence[tuple[Event, str]] = (),
+        first: Sequence[StoreStep] = (),
         then: Sequence[Put] = (),
-    ) -> None:
+        last: Sequence[StoreStep] = (),
+    ) -> list[int] | None:
+        done = await self.store.transact([*first, *then, *last]) if first or then or last else []
+        if len(done) < len(first):
+            return None
         self.events.append((event, user, factor))
         self.details.append(detail)
         for event, factor in also:
             self.events.append((event, user, factor))
             self.details.append("")
-        if then:
-            await self.store.transact(then)
+        return done[len(first) + len(then) :]
 
     async def notify(
         self,

@@ -45,12 +45,12 @@ def user(gate: Served, devpi_server: servers.Index) -> str:
 
 
 def test_a_code_in_devpis_login(count: Count, gate: Served, user: str) -> None:
-    """The password's try and its end, the code, the entry with the credential."""
+    """The password's try; the code, the entry with the credential, and the end of the try."""
     store = count(gate)
     gate.login(user, f"password of {user}")
-    assert store.taken() == (8, 4)
+    assert store.taken() == (6, 2)
     gate.login(user, f"password of {user}")
-    assert store.taken() == (5, 2), "the password is known here"
+    assert store.taken() == (4, 1), "the password is known here"
 
 
 def test_a_code_in_the_form_of_a_browser(count: Count, gate: Served, user: str) -> None:
@@ -110,5 +110,5 @@ def test_a_deletion_at_pypiserver(
         },
     )
     assert told.status == 404, told
-    # The password's try and its end, the code, the entries of the login and of the act.
-    assert store.taken() == (9, 4)
+    # The password's try; the code, the entries of login and act, and the end of the try.
+    assert store.taken() == (7, 2)

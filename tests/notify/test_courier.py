@@ -24,7 +24,7 @@ from gateway.core.notices.queue import (
     NoticeQueue,
 )
 from gateway.core.notices.text import text
-from gateway.core.store import Put, Store, StoreUnavailable
+from gateway.core.store import Put, Store, StoreStep, StoreUnavailable
 from gateway.notify import mail as smtp
 from gateway.notify.courier import Channel, Courier, Undeliverable, Undelivered
 from gateway.notify.mail import Mail
@@ -74,11 +74,14 @@ class Recorded:
         factor: str = "",
         detail: str = "",
         also: Sequence[tuple[Event, str]] = (),
+        first: Sequence[StoreStep] = (),
         then: Sequence[Put] = (),
-    ) -> None:
+        last: Sequence[StoreStep] = (),
+    ) -> list[int] | None:
         if self.away:
             raise StoreUnavailable("away")
         self.entries.append((event, user, detail))
+        return []
 
 
 def courier(

@@ -9,7 +9,6 @@ from typing import Final, NamedTuple, TypeVar
 from gateway.core.accounts.records import Account, dump, load
 from gateway.core.store import (
     PAGE,
-    Expect,
     Key,
     Put,
     Record,
@@ -89,30 +88,23 @@ class Accounts:
             if record and changed == account:
                 return result
             stored = StoredAccount(account, record.version if record else 0)
-            if await self.write(stored, changed):
+            steps = self.writing(stored, changed)
+            if len(await self._store.transact(steps)) == len(steps):
                 return result
         raise StoreUnavailable("an account is changed by too many at once")
 
-    async def write(
-        self, stored: StoredAccount, changed: Account, *, expect: Sequence[Expect] = ()
-    ) -> bool:
-        """Write a changed account over the one it was made from, in one transaction.
-
-        Args:
-            expect: what else must be as it was.
-
-        Returns:
-            False where something was not; the account stays as it is then.
-        """
+    def writing(self, stored: StoredAccount, changed: Account) -> list[StoreStep]:
+        """The steps that write a changed account over the one it was made from: for one
+        transaction, and the last of them holds only where that is still there."""
         account, version = stored
         if account.removed and changed.removed == account.removed:
             changed = replace(changed, removed=0.0)
-        steps: list[StoreStep] = [*expect]
+        steps: list[StoreStep] = []
         # First, so that a crash in between hides nobody from the list.
         if (not version or account.removed) and not changed.removed:
             steps.append(Put(_listed(account.id), b""))
         steps.append(Put(_key(account.id), dump(changed), if_version=version))
-        return len(await self._store.transact(steps)) == len(steps)
+        return steps
 
     async def by_handle(self, handle: str) -> str | None:
         """The user id behind a WebAuthn user handle."""

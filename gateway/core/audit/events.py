@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from gateway.core.store import Put
+from gateway.core.store import Put, StoreStep
 
 
 class Event(StrEnum):
@@ -75,8 +75,10 @@ class AuditSink(Protocol):
         factor: str = "",
         detail: str = "",
         also: Sequence[tuple[Event, str]] = (),
+        first: Sequence[StoreStep] = (),
         then: Sequence[Put] = (),
-    ) -> None:
+        last: Sequence[StoreStep] = (),
+    ) -> list[int] | None:
         """Append one entry.
 
         Args:
@@ -84,7 +86,13 @@ class AuditSink(Protocol):
             factor: the kind and name of the factor, where one was used.
             detail: a short sentence or slug; never anything secret.
             also: further entries of that moment, events with their factors.
+            first: what must come to pass for it to be recorded: nothing is, where one of these
+                does not hold.
             then: what the entry is about, written with it and never before it; unconditional.
+            last: what goes along and may as well fail.
+
+        Returns:
+            What those `last` steps gave that were done; None where `first` did not hold.
 
         Raises:
             StoreUnavailable: the entry is not recorded; the caller fails closed.

@@ -74,8 +74,10 @@ class Trail:
         factor: str = "",
         detail: str = "",
         also: Sequence[tuple[Event, str]] = (),
+        first: Sequence[StoreStep] = (),
         then: Sequence[Put] = (),
-    ) -> None:
+        last: Sequence[StoreStep] = (),
+    ) -> list[int] | None:
         """See `AuditSink`. What is recorded beside an entry is not rationed."""
         cut = Origin(*(short(getattr(origin, name)) for name in Origin.__slots__))
         async with self._lock:
@@ -90,9 +92,10 @@ class Trail:
                 for event, factor, detail in said
             ]
             if blanks:
-                await self._append(blanks, [*counts, *then])
-            elif then:
-                await self.store.transact(then)
+                return await self._append(blanks, first, [*counts, *then], last)
+            steps = [*first, *then, *last]
+            done = await self.store.transact(steps) if steps else []
+        return None if len(done) < len(first) else done[len(first) + len(then) :]
 
     async def tidy(self) -> int:
         """Remove what is older than the retention, and say so in the chain.
@@ -172,30 +175,40 @@ class Trail:
                 if since is None or time >= since:
                     yield raw
 
-    async def _append(self, blanks: Sequence[Entry], then: Sequence[Put | Count] = ()) -> None:
-        """Append entries; with them, behind them, everything that goes along, the head at last:
-        it may be behind the chain where a gateway dies in between, and never ahead. Under the
-        lock."""
+    async def _append(
+        self,
+        blanks: Sequence[Entry],
+        first: Sequence[StoreStep] = (),
+        then: Sequence[Put | Count] = (),
+        last: Sequence[StoreStep] = (),
+    ) -> list[int] | None:
+        """Append entries, between everything that goes along (`record`). The head comes behind
+        them: it may be behind the chain where a gateway dies in between, and never ahead. Under
+        the lock."""
         for attempt in range(_TRIES):
             seen = None if attempt % 2 else await self.head.seen()
             end = _End(seen.number, seen.mac, seen) if seen else await self._last()
             links = self._linked(blanks, end)
-            last = links[-1][0]
-            steps: list[StoreStep] = []
+            newest = links[-1][0]
+            steps = [*first]
             for entry, raw in links:
                 steps += [Append(LOG, raw, after=entry.number - 1), *_copy(entry, raw)]
-            steps += [*then, *self.head.moved(end.head, last.number, last.mac)]
-            done = steps[: len(await self.store.transact(steps))]
+            steps += [*then, *self.head.moved(end.head, newest.number, newest.mac)]
+            done = await self.store.transact([*steps, *last])
+            if len(done) < len(first):
+                return None
             # Another gateway may have been faster, and in a Cluster between two of them, too.
-            blanks = blanks[sum(isinstance(step, Append) for step in done) :]
+            appended = [step for step in steps[len(first) : len(done)] if isinstance(step, Append)]
+            blanks, first = blanks[len(appended) :], ()
             if not blanks:
                 break
         else:
             raise StoreUnavailable("the audit log moves on faster than it can be written")
         if len(done) < len(steps):  # another gateway moved the head meanwhile
-            await self.head.move(last.number, last.mac)
-        if any(entry.number % _PRUNE_EVERY == 0 for entry, _ in links) and last.user:
-            await self._prune(last.user)
+            await self.head.move(newest.number, newest.mac)
+        if any(entry.number % _PRUNE_EVERY == 0 for entry, _ in links) and newest.user:
+            await self._prune(newest.user)
+        return done[len(steps) :]
 
     def _linked(self, blanks: Sequence[Entry], end: _End) -> list[tuple[Entry, bytes]]:
         """The entries that follow an end, and how they are stored."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from gateway.core.accounts.records import Account
 from gateway.core.audit.events import Event
@@ -11,9 +12,50 @@ from gateway.core.login.browser import invitation_needed, may_lack_factor
 from gateway.core.login.drafts import codes_of
 from gateway.core.login.models import Caller, Pending, Session, Verified
 from gateway.core.login.services import Services
+from gateway.core.login.verification import Proved
+from gateway.core.store import StoreStep
+from gateway.core.throttle.passwords import Guess
 from gateway.core.upstream import Issued
 from gateway.core.urls import APPROVE, ENROL
 from gateway.core.user_id import user_id as id_of
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """What a login leaves in the store. The rest as in `AtOnce.prove`."""
+
+    services: Services
+    user_id: str
+    issued: tuple[Issued, ...]
+    caller: Caller
+    act: bool
+    guess: Guess | None
+
+    async def effect(self, proved: Proved, steps: Sequence[StoreStep]) -> bool:
+        epoch = proved.account.epoch
+        return await self.record(Event.LOGIN, proved.kind, proved.label, epoch, first=steps)
+
+    async def record(
+        self, event: Event, kind: str, label: str, epoch: int, *, first: Sequence[StoreStep] = ()
+    ) -> bool:
+        """In one transaction, behind `first`; whether these steps held."""
+        now = self.services.clock()
+        _, earned = self.services.credentials.earning(
+            self.user_id, self.issued, proved_at=now, factor=kind, epoch=epoch
+        )
+        done = await self.services.audit.record(
+            event,
+            self.user_id,
+            self.caller.origin,
+            factor=label,
+            also=((Event.GUARDED_ACT, kind),) if self.act else (),
+            first=first,
+            then=earned,
+            last=self.guess.taking_back() if self.guess else (),
+        )
+        if self.guess and done:
+            self.guess.taken_back(done)
+        return done is not None
 
 
 class AtOnce:
@@ -28,6 +70,7 @@ class AtOnce:
         caller: Caller,
         *,
         act: bool = False,
+        guess: Guess | None = None,
     ) -> str:
         """A first factor passed in a request that carries its code (or carries none).
 
@@ -36,6 +79,8 @@ class AtOnce:
 
         Args:
             act: the request is a guarded act itself; record that with the login.
+            guess: the password behind it, if it `passed`; taken from those counted with the same
+                write.
 
         Raises:
             Refusal: `otp_required` (with {approve} where it can be approved in a browser),
@@ -44,28 +89,23 @@ class AtOnce:
         user_id = id_of(user)
         stored = await self._services.accounts.stored(user_id)
         account = stored.account if stored else Account(user_id, user)
+
+        entry = _Entry(self._services, user_id, issued, caller, act, guess)
         if not account.protected:
             self._refuse_unless_optional(account)
             await self._services.proofs.meet(account, caller)
-            event, kind, label = Event.LOGIN_WITHOUT_FACTOR, "", ""
-        elif code:
-            event = Event.LOGIN
+            await entry.record(Event.LOGIN_WITHOUT_FACTOR, "", "", account.epoch)
+            return ""
+        if code:
+            kind = self._services.proofs.kind_of(code)
             proved = await self._services.proofs.prove(
-                user_id, self._services.proofs.kind_of(code), code, caller, stored=stored
+                user_id, kind, code, caller, stored=stored, effect=entry.effect
             )
-            kind, label, account = proved.kind, proved.label, proved.account
-        elif await self._services.approvals.take(user_id, caller, account.epoch):
-            event, kind, label = Event.LOGIN, "approval", "approval"
-        else:
+            return proved.kind
+        if not await self._services.approvals.take(user_id, caller, account.epoch):
             raise await self._code_required(account, caller)
-        _, earned = self._services.credentials.earning(
-            user_id, issued, proved_at=self._services.clock(), factor=kind, epoch=account.epoch
-        )
-        also = ((Event.GUARDED_ACT, kind),) if act else ()
-        await self._services.audit.record(
-            event, user_id, caller.origin, factor=label, also=also, then=earned
-        )
-        return kind
+        await entry.record(Event.LOGIN, "approval", "approval", account.epoch)
+        return "approval"
 
     def _refuse_unless_optional(self, account: Account) -> None:
         if may_lack_factor(self._services) and not account.invited_only:

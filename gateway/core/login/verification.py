@@ -5,9 +5,9 @@ Everything that asks for a factor (a login, a step up, a request with its code) 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from gateway.core.accounts.factor import Factor, Proof, WrongAnswer
 from gateway.core.accounts.records import Account
@@ -18,7 +18,7 @@ from gateway.core.crypto.keyring import KeyRing
 from gateway.core.errors import CODES_WAIT, CODES_WAIT_ELSE, Refusal, Slug
 from gateway.core.login.models import Caller
 from gateway.core.notices.events import Notice, Notifier
-from gateway.core.store import Key, Store, StoreUnavailable
+from gateway.core.store import Key, Store, StoreStep, StoreUnavailable
 from gateway.core.throttle.attempts import Counter, Throttle
 from gateway.core.throttle.limits import KNOWN_NETWORKS, network, region
 from gateway.core.throttle.passwords import Guess, Guessing
@@ -50,6 +50,11 @@ class _Rejected:
     @property
     def how(self) -> str:
         return "passkey alone" if self.alone else "step up" if self.session else ""
+
+
+Effect: TypeAlias = Callable[[Proved, Sequence[StoreStep]], Awaitable[bool]]
+"""Carries out, in this order and before anything else, the steps by which a right answer counts;
+whether all held. If not, nothing else may have been done, and the answer is judged again."""
 
 
 class _BeforeTheLast(WrongAnswer):
@@ -109,6 +114,7 @@ class Proofs:
         challenge: bytes = b"",
         alone: bool = False,
         session: bool = False,
+        effect: Effect | None = None,
     ) -> Proved:
         """Judge an answer and make it count.
 
@@ -116,6 +122,7 @@ class Proofs:
             stored: the account as it was just read.
             alone: no password came before; the answer must show a person by itself.
             session: it is a step up on a session, no login.
+            effect: how it counts, where something is written along with it.
 
         Raises:
             Refusal: `otp_invalid`, `throttled`.
@@ -128,7 +135,9 @@ class Proofs:
             if factor is None or stored is None:
                 await self._throttle.wasted(user_id)
                 raise WrongAnswer
-            proved, fresh = await self._judged(factor, stored, answer, challenge, alone, caller)
+            proved, fresh = await self._judged(
+                factor, stored, answer, challenge, alone, caller, effect or self._effect
+            )
         except WrongAnswer as error:
             raise await self._refused(wrong, error, stored) from None
         except Refusal as throttled:
@@ -145,6 +154,7 @@ class Proofs:
         challenge: bytes,
         alone: bool,
         caller: Caller,
+        effect: Effect,
     ) -> tuple[Proved, bool]:
         """Count a wrong answer, or store what a right one changes; either over what it was judged
         by, else it is judged again.
@@ -175,12 +185,16 @@ class Proofs:
                         await self._throttle.wasted(user_id)
                     raise
                 changed, fresh = self.seen(changed, caller)
-                if await self._accounts.write(stored, changed, expect=counts.unchanged()):
-                    label = f"{factor.kind} {proof.name}".strip()
-                    return Proved(factor.kind, label, changed), fresh
+                proved = Proved(factor.kind, f"{factor.kind} {proof.name}".strip(), changed)
+                steps = [*counts.unchanged(), *self._accounts.writing(stored, changed)]
+                if await effect(proved, steps):
+                    return proved, fresh
             read = await self._accounts.stored(user_id)
             stored = read or StoredAccount(Account(user_id, stored.account.user), 0)
         raise StoreUnavailable("an account is changed by too many at once")
+
+    async def _effect(self, _: Proved, steps: Sequence[StoreStep]) -> bool:
+        return len(await self._store.transact(steps)) == len(steps)
 
     def _proof(
         self, factor: Factor, account: Account, answer: str, challenge: bytes, alone: bool

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Final, NamedTuple
 from weakref import WeakSet
@@ -17,7 +17,7 @@ from gateway.core.clock import Clock
 from gateway.core.crypto.keyring import KeyRing
 from gateway.core.errors import Refusal
 from gateway.core.http.facts import IPAddress
-from gateway.core.store import Key, Store, StoreUnavailable
+from gateway.core.store import Key, Put, Store, StoreUnavailable
 from gateway.core.throttle import guesses
 from gateway.core.throttle.guesses import Guesses
 from gateway.core.throttle.known_good import HALF_LIFE, LIFE, KnownGood
@@ -46,15 +46,18 @@ class Mark(NamedTuple):
 
 class Guess:
     """A password that the index is about to judge. Say what it said: exactly one of `right`,
-    `wrong`, `let_go`. As a context manager it lets go at its end of what was not judged."""
+    `passed`, `wrong`, `let_go`. As a context manager it lets go at its end of what was not judged,
+    and takes back what `passed` and was not taken back by then."""
 
-    __slots__ = ("__weakref__", "_done", "_guessing", "_hasty", "_mark", "counted")
+    __slots__ = ("__weakref__", "_done", "_due", "_guessing", "_hasty", "_mark", "_step", "counted")
 
     def __init__(self, guessing: Guessing, mark: Mark, *, hasty: bool) -> None:
         self._guessing = guessing
         self._mark = mark
         self._hasty = hasty
         self._done = False
+        self._due = False
+        self._step: tuple[Put, ...] = ()
         self.counted = False
 
     @property
@@ -68,9 +71,31 @@ class Guess:
             await self._guessing.take(self, self._mark, hasty=self._hasty)
 
     async def right(self) -> None:
+        """It was right, and counts no more."""
+        self.passed()
+        await self._take_back()
+
+    def passed(self) -> None:
+        """It was right; that it counts no more is to be written along with something else."""
         if not self._done:
             self._done = True
-            await self._guessing.right(self, self._mark, hasty=self._hasty)
+            self._due = self._guessing.passed(self, self._mark)
+
+    def taking_back(self) -> tuple[Put, ...]:
+        """The step for it, if it is due and what the store has is known."""
+        self._step = self._guessing.taking_back(self._mark) if self._due else ()
+        return self._step
+
+    def taken_back(self, gave: Sequence[int]) -> None:
+        """What that step gave, if it was done."""
+        for step, version in zip(self._step, gave, strict=False):
+            self._due = False
+            self._guessing.taken_back(self._mark, step, version)
+
+    async def _take_back(self) -> None:
+        if self._due:
+            self._due = False
+            await self._guessing.take_back(self._mark, hasty=self._hasty)
 
     async def wrong(self) -> None:
         if not self._done:
@@ -91,6 +116,7 @@ class Guess:
         exc: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        await self._take_back()
         # A client that leaves in the middle may have been told by the index: it stays counted.
         if not isinstance(exc, asyncio.CancelledError):
             with contextlib.suppress(StoreUnavailable):
@@ -185,13 +211,29 @@ class Guessing:
                 hasty=hasty,
             )
 
-    async def right(self, attempt: Guess, mark: Mark, *, hasty: bool) -> None:
+    def passed(self, attempt: Guess, mark: Mark) -> bool:
+        """Whether it was counted and is to be taken back."""
         counted = attempt.counted or self.known.wrong(mark.full)
         self.known.judged(mark.full, right=True)
-        if counted:
-            await self._settle(
-                mark, lambda found: guesses.told_right(found, mark.what), hasty=hasty
-            )
+        return counted
+
+    async def take_back(self, mark: Mark, *, hasty: bool) -> None:
+        await self._settle(mark, lambda found: guesses.told_right(found, mark.what), hasty=hasty)
+
+    def taking_back(self, mark: Mark) -> tuple[Put, ...]:
+        """The same as a step over what was seen last, if the store may still have it."""
+        found, version = self._seen.get(mark.place, ()), self._versions.get(mark.place)
+        changed = guesses.told_right(found, mark.what)
+        if version is None or changed == found:
+            return ()
+        return (_written(mark.place, changed, self._clock(), version),)
+
+    def taken_back(self, mark: Mark, step: Put, version: int) -> None:
+        """That step was done, and gave this version."""
+        # Else others were counted meanwhile.
+        if self._versions.get(mark.place) == step.if_version:
+            changed = guesses.told_right(self._seen[mark.place], mark.what)
+            self._remember(mark.place, changed, version)
 
     async def let_go(self, attempt: Guess, mark: Mark, *, hasty: bool) -> None:
         if not attempt.counted:
@@ -261,7 +303,7 @@ class Guessing:
         self, place: str, work: Callable[[Guesses], Guesses], *, seen: bool = False
     ) -> None:
         """Args: seen: whether to begin with what was seen last, if the store may still have it."""
-        key = Key("guesses", "", place)
+        key = _key(place)
         found, version = self._seen.get(place, ()), self._versions.get(place) if seen else None
         for _ in range(_RETRIES):
             now, fresh = self._clock(), version is None
@@ -276,12 +318,21 @@ class Guessing:
                     return
                 version = None
                 continue
-            value = guesses.dump(changed)
+            step = _written(place, changed, now, version)
             written = await self._store.put(
-                key, value, expires=now + guesses.LIFE, if_version=version
+                key, step.value, expires=step.expires, if_version=version
             )
             if written is not None:
                 self._remember(place, changed, written)
                 return
             version = None
         raise StoreUnavailable("passwords are tried by too many at once")
+
+
+def _key(place: str) -> Key:
+    return Key("guesses", "", place)
+
+
+def _written(place: str, found: Guesses, now: float, version: int) -> Put:
+    """What is counted at a network, over a version of it."""
+    return Put(_key(place), guesses.dump(found), now + guesses.LIFE, version)

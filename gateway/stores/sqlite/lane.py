@@ -34,6 +34,10 @@ class _Task:
     result: object = None
     error: BaseException | None = None
 
+    def expire(self, told: str) -> None:
+        if not self.future.done():
+            self.future.set_exception(StoreUnavailable(told))
+
     def settle(self) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has closed; nobody waits any more
             self.loop.call_soon_threadsafe(self._tell)
@@ -84,12 +88,13 @@ class Lane:
             self._thread.start()
         loop = asyncio.get_running_loop()
         task = _Task(cast("Job[object]", job), loop.create_future(), loop)
+        told = f"{self._file.path}: no answer in {self._limit:g} s"
+        limit = loop.call_later(self._limit, task.expire, told)  # cheaper than asyncio.timeout
         self._queue.put(task)
         try:
-            async with asyncio.timeout(self._limit):
-                return cast("T", await task.future)
-        except TimeoutError:
-            raise StoreUnavailable(f"{self._file.path}: no answer in {self._limit:g} s") from None
+            return cast("T", await task.future)
+        finally:
+            limit.cancel()
 
     async def close(self) -> None:
         """Finish what is queued, then close the connection."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gateway.core.audit import entry as entries
-from gateway.core.audit.entry import HEAD, NotAuthentic
+from gateway.core.audit.entry import HEAD, Head, HeadSeen, NotAuthentic
 from gateway.core.audit.events import Event, Origin
 from gateway.core.audit.trail import DAY, LOG, Trail
 from gateway.core.audit.verify import verify
@@ -257,6 +257,46 @@ async def test_entries_of_one_moment_stand_together(store: SqliteStore, clock: C
     for number in range(12):
         assert await store.get(Key("credential", f"user{number}", "")) is not None
         assert len(await trails[2].of_user(f"user{number}", 0)) == 2
+
+
+async def test_what_does_not_hold_leaves_no_entry(trail: Trail, store: SqliteStore) -> None:
+    """Of several gateways that record the same claim, one does."""
+    account, earned = Key("user", "alice", ""), Key("credential", "alice", "c")
+    trails = [trail, *(Trail(store, trail.ring, Clock()) for _ in range(3))]
+
+    async def claim(number: int) -> bool:
+        first, then = (Put(account, b"", if_version=0),), (Put(earned, b"%d" % number),)
+        done = await trails[number].record(Event.LOGIN, "alice", ORIGIN, first=first, then=then)
+        return done is not None
+
+    won = await asyncio.gather(*map(claim, range(4)))
+    assert sum(won) == 1
+    found = await store.get(earned)
+    assert found is not None and found.value == b"%d" % won.index(True)
+    assert (await verify(trail)).entries == 1
+    assert (await verify(trail)).sound
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["at once", "behind another gateway"])
+async def test_what_may_fail_says_whether_it_was_done(
+    trail: Trail, store: SqliteStore, clock: Clock, late: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(trail, 1)
+    if late:  # it writes between the look at the head and the entry
+        seen = [await trail.head.seen()]
+        await fill(Trail(store, trail.ring, clock), 1)
+
+        async def look() -> HeadSeen | None:
+            return seen.pop() if seen else await Head(store, trail.ring).seen()
+
+        monkeypatch.setattr(trail.head, "seen", look)
+    beside = Key("guesses", "", "network")
+    step = Put(beside, b"", if_version=0)
+    done = await trail.record(Event.LOGIN, "alice", ORIGIN, last=(step,))
+    found = await store.get(beside)
+    assert found is not None and done == [found.version]
+    assert await trail.record(Event.LOGIN, "alice", ORIGIN, last=(step,)) == []
+    assert (await verify(trail)).sound
 
 
 async def test_a_writer_killed_before_the_head_was_written(trail: Trail) -> None:

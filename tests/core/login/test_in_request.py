@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 from dataclasses import replace
 
 import pytest
@@ -13,6 +15,7 @@ from gateway.core.errors import Refusal
 from gateway.core.login.approvals import Asked
 from gateway.core.login.models import Caller, Enrolment, Step
 from gateway.core.notices.events import Notice
+from gateway.core.store import Key
 from tests.core.world import Person, Phone, World, caller, earned, token_of, wrong_code
 
 TWINE = "twine/6.2 requests/2.32"
@@ -63,6 +66,38 @@ async def test_a_recovery_code_works_behind_a_password_too(world: World) -> None
     await world.enrol(alice)
     assert await now(world, "alice", alice.codes[0]) == "recovery"
     assert (await refusal(world, "alice", alice.codes[0])).slug == "otp_invalid"
+
+
+CODES = ["right", "wrong", "none"]
+
+
+@pytest.mark.parametrize("others", [False, True], ids=["alone", "beside another gateway"])
+@pytest.mark.parametrize("code", CODES)
+async def test_a_right_password_counts_no_more_whatever_the_code(
+    world: World, code: str, others: bool
+) -> None:
+    """Taken back with the entry of the login, or by itself."""
+    alice, other, who = Person("alice"), world.other(), shell()
+    await world.enrol(alice)
+    typed = {"right": world.code(alice), "wrong": wrong_code(alice, world.clock()), "none": None}
+    guess = await world.flow.proofs.trying("alice", "alice's password", who)
+    logins = world.ledger.names().count(Event.LOGIN)
+
+    async def counted() -> int:
+        found = await world.store.get(Key("guesses", "", "192.0.2.10"))
+        return len(json.loads(found.value)) if found else 0
+
+    with contextlib.suppress(Refusal):
+        async with guess:
+            assert await counted() == 1
+            guess.passed()
+            if others:
+                wrong = await other.flow.proofs.trying("bob", "a wrong password", who)
+                await wrong.wrong()
+            await world.flow.at_once.prove("alice", typed[code], (), who, guess=guess)
+            assert await counted() == others + (code != "right" or others)
+    assert await counted() == others
+    assert world.ledger.names().count(Event.LOGIN) - logins == (code == "right")
 
 
 POLICIES = [
