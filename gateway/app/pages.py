@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gateway.gate.first_factor import Passwords
     from gateway.gate.held_answers import Holding
     from gateway.proxy.handover import HandOvers
+    from gateway.settings import Settings
     from gateway.web.pages import Pages
 
 
@@ -41,11 +42,13 @@ class LazyPages:
         limits: FlowLimits,
         clock: Clock,
         random: Random,
-        language: str,
+        settings: Settings,
         ready: Callable[[], Awaitable[Mapping[str, str]]],
     ) -> None:
         self._ready: Final = ready
-        self._language: Final = language
+        self._language: Final = settings.language
+        self._name: Final = settings.appearance.name or limits.issuer
+        self._look: Final = settings.appearance.look()
         self._flow: Final = flow
         self._checker: Final = checker
         self._jar: Final = jar
@@ -99,11 +102,12 @@ class LazyPages:
                 clock=self._clock,
                 random=self._random,
                 config=PagesConfig(
-                    limits.issuer,
+                    self._name,
                     limits.public_url,
                     self._parts.documentation.origin,
                     self._language,
                     tokens if upstream.takes_tokens else None,
+                    self._look,
                 ),
                 ready=self._ready,
             )

@@ -103,9 +103,7 @@ async def build(
         read_sqlite(settings.store) if settings.store.startswith("sqlite:") else None,
         clock,
     )
-    pages = LazyPages(
-        flow, passwords, jar, ring, limits, clock, random, settings.language, ready.look
-    )
+    pages = LazyPages(flow, passwords, jar, ring, limits, clock, random, settings, ready.look)
     replies = Replies(
         public_url,
         upstream.refusal_fields(),

@@ -23,6 +23,7 @@ from gateway.settings.addresses import (
     WebhookUrl,
 )
 from gateway.settings.amounts import Day, Duration, DurationOrOff, Size
+from gateway.settings.appearance import AppearanceSettings
 from gateway.settings.fields import OneOrMore, OrWord, Section, Whole, Written, setting
 from gateway.settings.files import FilePath, SecretSource, StoreUrl
 from gateway.settings.nodes import Loc, Place
@@ -223,6 +224,7 @@ class Configuration(Section):
         "who never opened a page.",
         "en",
     )
+    appearance: AppearanceSettings = setting("How the pages look.", {})
     upstream: UpstreamSettings = setting("The index server behind the gateway: kind and url.")
     store: StoreUrl = setting("Where state lives: sqlite:PATH or redis://HOST:PORT/DB.")
     keys: SecretSource = setting(

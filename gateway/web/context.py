@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, TypeAlias
 from urllib.parse import parse_qs, quote
 
+from gateway.core.appearance import PLAIN, Appearance
 from gateway.core.audit.entry import Entry
 from gateway.core.clock import Clock, Random
 from gateway.core.errors import Refusal
@@ -147,6 +148,7 @@ class Kit:
             template,
             self.config.base,
             ask.language,
+            self.config.look,
             issuer=self.config.issuer,
             session=session,
             page_path=page_path(ask.facts),
@@ -158,7 +160,7 @@ class Kit:
             **values,
         )
         if b"<time " in body:
-            body = with_script(body, self.config.base, TIMES)
+            body = with_script(body, self.config.base, self.config.look, TIMES)
             script = script or TIMES
         said_in = ("content-language", ask.language.code)
         return PageResponse(status, body, fields=(said_in, *error_fields(error)), script=script)
@@ -262,6 +264,7 @@ class PagesConfig:
     documentation: the origin a login may lead back to beside that one, "" for none.
     language: the code of the one for browsers that ask for none that is spoken here.
     tokens: None where the index has no API tokens.
+    look: what the pages show of an administrator's own.
     """
 
     issuer: str
@@ -269,6 +272,7 @@ class PagesConfig:
     documentation: str = ""
     language: str = "en"
     tokens: TokensConfig | None = None
+    look: Appearance = PLAIN
 
     @property
     def secure(self) -> bool:

@@ -17,6 +17,7 @@ from multidict import CIMultiDict
 
 from gateway import languages
 from gateway.core import urls
+from gateway.core.appearance import Appearance
 from gateway.core.clock import Clock, Random
 from gateway.core.crypto.keyring import KeyRing
 from gateway.core.errors import Refusal, Slug
@@ -152,7 +153,7 @@ class Pages:
     async def _answer(self, request: web.BaseRequest, facts: Facts) -> PageResponse:
         route, tail = routes.find(facts.path)
         if route is None:
-            return _static(facts)
+            return _static(facts, self._kit.config.look)
         if facts.path not in (urls.HEALTH, urls.READY):  # those are for programs
             check_opened(facts, self._kit.config.public_url, by_script=routes.answers_script(facts))
         handler = route.get if facts.method in ("GET", "HEAD") else None
@@ -259,9 +260,9 @@ class Pages:
         return replace(ask, bound_to=bound_to)
 
 
-def _static(facts: Facts) -> PageResponse:
+def _static(facts: Facts, look: Appearance) -> PageResponse:
     folder, _, name = facts.path.rpartition("/")
-    asset = rendering.find(name) if folder == urls.STATIC else None
+    asset = rendering.find(name, look) if folder == urls.STATIC else None
     if asset is None:
         raise Refusal(Slug.NOT_FOUND)
     if facts.method not in ("GET", "HEAD"):

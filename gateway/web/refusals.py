@@ -89,6 +89,7 @@ def page(
         "refusal.html",
         kit.config.base,
         language,
+        kit.config.look,
         issuer=kit.config.issuer,
         session=_Named(user) if user else None,
         token=lambda action: kit.tokens.make(cookie, action),

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gateway.core import urls
+from gateway.core.appearance import PLAIN, Appearance, style
 from gateway.core.errors import Refusal
 from gateway.core.phrases import ENGLISH, Catalogue, Phrase, _
 from gateway.languages import NAMES
@@ -48,7 +49,6 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     found.globals.update(
-        asset=address,
         at=urls,
         factor_names=FACTORS,
         factor_titles=FACTOR_TITLES,
@@ -89,7 +89,14 @@ def _filled(text: str, values: dict[str, object]) -> str:
     return said % filled if filled else said
 
 
-def render(template: str, public_path: str, catalogue: Catalogue, /, **values: object) -> bytes:
+def render(
+    template: str,
+    public_path: str,
+    catalogue: Catalogue,
+    look: Appearance,
+    /,
+    **values: object,
+) -> bytes:
     """One page in one language. Every name a template uses must be given (StrictUndefined).
 
     Args:
@@ -98,20 +105,31 @@ def render(template: str, public_path: str, catalogue: Catalogue, /, **values: o
     """
     before = _speaks.set(catalogue)
     try:
-        page = _environment().get_template(template).render(language=catalogue.code, **values)
+        page = (
+            _environment()
+            .get_template(template)
+            .render(language=catalogue.code, look=look, asset=partial(address, look=look), **values)
+        )
     finally:
         _speaks.reset(before)
     return (_LOCAL.sub(rf"\g<0>{public_path}", page) if public_path else page).encode()
 
 
-def with_script(page: bytes, public_path: str, script: str) -> bytes:
+def with_script(page: bytes, public_path: str, look: Appearance, script: str) -> bytes:
     """The same page with another of our scripts."""
-    tag = f'<script src="{public_path}{address(script)}" defer></script>\n'
+    tag = f'<script src="{public_path}{address(script, look)}" defer></script>\n'
     return page.replace(b"</head>", tag.encode() + b"</head>", 1)
 
 
 _STATIC_FOLDER: Final = Path(__file__).parent / "static"
-_TYPES: Final = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
+_TYPES: Final = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".jpg": "image/jpeg",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".webp": "image/webp",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,24 +142,35 @@ class Asset:
 
 
 @cache
-def load() -> dict[str, Asset]:
-    """Every static file by its plain name; read once, when the first page asks."""
+def load(look: Appearance = PLAIN) -> dict[str, Asset]:
+    """Every static file by its name in templates; made once, when the first page asks.
+
+    An administrator's colour is in the style sheet, so that it takes no request of its own.
+    """
     found = {}
     for path in sorted(_STATIC_FOLDER.iterdir()):
         if path.suffix in _TYPES:
-            body = path.read_bytes()
-            mark = hashlib.sha256(body).hexdigest()[:12]
-            found[path.name] = Asset(f"{path.stem}.{mark}{path.suffix}", _TYPES[path.suffix], body)
+            more = style(look).encode() if path.name == "style.css" else b""
+            found[path.name] = _asset(path.stem, path.suffix, path.read_bytes() + more)
+    if look.icon is not None:
+        found["icon.svg"] = _asset("icon", f".{look.icon.kind}", look.icon.body)
+    if look.logo is not None:
+        found["logo"] = _asset("logo", f".{look.logo.kind}", look.logo.body)
     return found
 
 
-def address(name: str) -> str:
+def _asset(stem: str, suffix: str, body: bytes) -> Asset:
+    mark = hashlib.sha256(body).hexdigest()[:12]
+    return Asset(f"{stem}.{mark}{suffix}", _TYPES[suffix], body)
+
+
+def address(name: str, look: Appearance = PLAIN) -> str:
     """The address of a static file, for templates."""
-    return f"{STATIC}/{load()[name].served_as}"
+    return f"{STATIC}/{load(look)[name].served_as}"
 
 
-def find(served_as: str) -> Asset | None:
-    return next((asset for asset in load().values() if asset.served_as == served_as), None)
+def find(served_as: str, look: Appearance = PLAIN) -> Asset | None:
+    return next((asset for asset in load(look).values() if asset.served_as == served_as), None)
 
 
 FACTORS: Final = {

@@ -89,6 +89,7 @@ def policy(*, script: str, documentation: str = "") -> str:
     parts = [
         "default-src 'none'",
         "style-src 'self'",
+        "img-src 'self'",
         forms_lead_to(documentation),
         "frame-ancestors 'none'",
         "base-uri 'none'",

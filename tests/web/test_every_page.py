@@ -130,7 +130,7 @@ async def test_static_files_are_named_by_content_and_kept(
 ) -> None:
     text = pages["login"].text
     found = re.findall(r'(?:href|src)="(/\+auth/static/[^"]+)"', text)
-    assert {name.rpartition(".")[2] for name in found} == {"css", "js"}
+    assert {name.rpartition(".")[2] for name in found} == {"css", "js", "svg"}
     for path in found:
         page = await browser.get(path)
         assert page.status == 200
