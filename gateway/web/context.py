@@ -28,7 +28,7 @@ from gateway.core.upstream import Addresses, Credential, Issued
 from gateway.core.urls import ENROL, LOGIN, LOGOUT, STEP_UP, VERIFY, base_of
 from gateway.web import csrf
 from gateway.web.rendering import render, with_script
-from gateway.web.responses import TIMES, PageResponse, see_other
+from gateway.web.responses import FIELDS, TIMES, PageResponse, see_other
 from gateway.web.responses import cookies as set_cookies
 
 
@@ -159,9 +159,10 @@ class Kit:
             token_field=csrf.FIELD,
             **values,
         )
-        if b"<time " in body:
-            body = with_script(body, self.config.base, self.config.look, TIMES)
-            script = script or TIMES
+        for also, mark in ((FIELDS, b" data-shows"), (FIELDS, b" data-copies"), (TIMES, b"<time ")):
+            if mark in body:
+                body = with_script(body, self.config.base, self.config.look, also)
+                script = script or also
         said_in = ("content-language", ask.language.code)
         return PageResponse(status, body, fields=(said_in, *error_fields(error)), script=script)
 

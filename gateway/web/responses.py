@@ -15,9 +15,10 @@ from gateway.core.http.responses import forms_lead_to
 
 HTML: Final = "text/html; charset=utf-8"
 
-# The scripts; a page runs one of them at most, and beside it the one for its times.
+# The scripts; a page runs one of the first two at most, and what its fields and times need.
 WEBAUTHN: Final = "webauthn.js"
 CODES: Final = "codes.js"  # copies what a page shows once
+FIELDS: Final = "fields.js"
 TIMES: Final = "times.js"
 
 
@@ -105,7 +106,7 @@ def _features(*, script: str) -> str:
     allowed = {
         "publickey-credentials-create": script == WEBAUTHN,
         "publickey-credentials-get": script == WEBAUTHN,
-        "clipboard-write": script == CODES,
+        "clipboard-write": script in (CODES, FIELDS),
     }
     denied = [f"{feature}=()" for feature in _DENIED_FEATURES]
     return ", ".join(denied + [f"{name}=({'self' * yes})" for name, yes in allowed.items()])

@@ -348,6 +348,54 @@ async def test_new_codes_that_were_not_confirmed_are_asked_after(
     await expect(tab.get_by_text("not confirmed")).to_have_count(0)
 
 
+# -- fields and keys ---------------------------------------------------------------------------
+
+
+async def test_a_password_is_shown_while_its_button_is_pressed_in(tab: Page, alice: Person) -> None:
+    await tab.goto("/+auth/login")
+    field = tab.get_by_label("Password")
+    button = tab.get_by_role("button", name="Show what is typed")
+    await field.fill("right")
+    assert await field.get_attribute("type") == "password"
+    await button.click()
+    assert await field.get_attribute("type") == "text"
+    await expect(button).to_have_attribute("aria-pressed", "true")
+    box = await button.bounding_box()
+    assert box is not None and box["height"] >= 44
+    await tab.get_by_label("User name").fill("alice")
+    await press(tab, "Continue")
+    await expect(tab.get_by_label("One-time code")).to_be_visible()
+
+
+@pytest.mark.parametrize("phone", [True, False], ids=["phone", "desk"])
+async def test_a_phone_is_offered_its_own_app_first_and_the_key_is_copied(
+    browser_program: Browser, site: Site, phone: bool
+) -> None:
+    context = await browser_program.new_context(
+        base_url=site.public,
+        has_touch=phone,
+        is_mobile=phone,
+        viewport={"width": 390 if phone else 1280, "height": 800},
+        permissions=["clipboard-read", "clipboard-write"],
+    )
+    tab = await context.new_page()
+    await give_password(tab, "bob")
+    await expect(tab.get_by_text("Step 1 of 3")).to_be_visible()
+    await press(tab, "Continue")
+    await expect(tab.get_by_text("Step 2 of 3")).to_be_visible()
+    link = await tab.get_by_role("link", name="Open in an app").bounding_box()
+    code = await tab.locator(".qr").bounding_box()
+    assert link is not None and code is not None
+    assert (link["y"] < code["y"]) is phone
+    await tab.get_by_text("Can’t scan it?").click()
+    key = "".join((await tab.locator("#secret").inner_text()).split())
+    await press(tab, "Copy the key")
+    await expect(tab.locator("#copy-says")).to_have_text("Copied.")
+    await tab.get_by_label("Six-digit code").focus()
+    await tab.keyboard.press("Control+V")
+    assert await tab.get_by_label("Six-digit code").input_value() == key
+
+
 async def test_the_same_key_is_not_added_twice(
     tab: Page, keys: Authenticators, alice: Person, world: World
 ) -> None:
@@ -467,7 +515,7 @@ async def test_times_are_those_of_the_browser_or_name_their_zone(
     await tab.goto("/+auth/login")
     await tab.locator("[name=user]").fill(alice.name)
     await tab.locator("[name=password]").fill("right")
-    await tab.locator("form[action='/+auth/login'] button").click()
+    await tab.locator("form[action='/+auth/login'] .main-act").click()
     await tab.locator("[name=code]").fill(world.code(alice))
     await tab.locator("form[action='/+auth/verify'] button").click()
     shown = tab.locator("section[aria-labelledby=sessions] time").first

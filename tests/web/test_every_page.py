@@ -8,11 +8,14 @@ from collections.abc import Mapping
 
 import pytest
 
-from gateway.web.responses import CODES, TIMES, WEBAUTHN, policy
+from gateway.web.responses import CODES, FIELDS, TIMES, WEBAUTHN, policy
 from gateway.web.routes import ROUTES, WITH_TAIL
 from tests.core.world import Person
 from tests.support.pages import SHIELD
 from tests.web.site import Browser, Page, Site
+
+SCRIPTS = (WEBAUTHN, CODES, FIELDS, TIMES)
+"""The strictest need of a page first: the policy follows from that."""
 
 
 def is_html(page: Page) -> bool:
@@ -53,18 +56,20 @@ def assert_shielded(page: Page, name: str) -> None:
     found = page.headers.getall("content-security-policy")
     features = page.headers["permissions-policy"]
     assert "camera=()" in features, name
-    script = WEBAUTHN if "publickey-credentials-get=(self)" in features else ""
-    script = CODES if "clipboard-write=(self)" in features else script
-    script = script or (TIMES if "<time " in page.text else "")
-    bodiless = [[policy(script="")], [policy(script=TIMES)]]  # the answer to HEAD shows no body
-    assert found == [policy(script=script)] or (not page.text and found in bodiless), name
-    if page.text:
-        runs = re.findall(r'<script src="/\+auth/static/(\w+)\.\w+\.js" defer>', page.text)
-        assert page.text.count("<script") == len(runs), name
-        shows_times = "<time " in page.text
-        assert ("times" in runs) == shows_times, name
-        others = [f"{one}.js" for one in runs if one != "times"]
-        assert others == ([script] if script not in ("", TIMES) else []), name
+    if not page.text:  # the answer to HEAD shows no body
+        assert found in [[policy(script=one)] for one in ("", *SCRIPTS)], name
+        return
+    runs = re.findall(r'<script src="/\+auth/static/(\w+\.)\w+\.(js)" defer>', page.text)
+    names = {first + last for first, last in runs}
+    assert page.text.count("<script") == len(names) == len(runs), name
+    script = next((one for one in SCRIPTS if one in names), "")
+    assert found == [policy(script=script)], name
+    assert ("publickey-credentials-get=(self)" in features) == (script == WEBAUTHN), name
+    assert ("clipboard-write=(self)" in features) == (script in (CODES, FIELDS)), name
+    assert not {WEBAUTHN, CODES} <= names, name
+    assert (TIMES in names) == ("<time " in page.text), name
+    fields = any(mark in page.text for mark in (" data-shows", " data-copies"))
+    assert (FIELDS in names) == fields, name
 
 
 async def test_every_state_of_every_page_has_the_headers(pages: Mapping[str, Page]) -> None:

@@ -153,6 +153,7 @@ def frame(ask: Ask, who: Pending | Session) -> Frame:
         "session": who if isinstance(who, Session) else None,
         "pending": who if isinstance(who, Pending) else None,
         "base": base(who),
+        "first": isinstance(who, Pending) or not who.factor,
         "cancel": urls.CANCEL if isinstance(who, Pending) else CANCEL,
         "next": ask.next(),
     }
@@ -162,6 +163,7 @@ class Frame(TypedDict):
     session: Session | None
     pending: Pending | None
     base: str
+    first: bool
     cancel: str
     next: str
 
@@ -183,7 +185,6 @@ def _start(
         error=error,
         who=who,
         name=say(_USUAL_NAME, ask.language) if name is None else name,
-        first=isinstance(who, Pending),
         waits=waits,
     )
 
