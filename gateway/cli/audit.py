@@ -71,9 +71,65 @@ def tail(config: Path, count: int, follow: bool) -> int:
 @config_option
 @click.option("--since", type=_Moment(), help="From this day or time on.")
 @click.option("--until", type=_Moment(), help="Before this day or time.")
-def export(config: Path, since: float | None, until: float | None) -> int:
-    """Print the entries as JSON Lines, oldest first."""
-    return _with_trail(config, lambda trail: show_export(trail, since, until))
+@click.option("--event", "events", multiple=True, metavar="NAME", help="Only these; repeatable.")
+@click.option("--user", "users", multiple=True, metavar="NAME", help="Only of these; repeatable.")
+@click.option("-f", "--follow", is_flag=True, help="Go on with what is added, until stopped.")
+@click.option(
+    "--to",
+    default="-",
+    metavar="WHERE",
+    help="-, file:PATH, syslog:udp://HOST:PORT, syslog:tcp://HOST:PORT, syslog:unix:/dev/log, or "
+    "https://… for a signed POST of each entry.",
+)
+@click.option("--key", metavar="SOURCE", help="What signs a POST: file:PATH or env:NAME.")
+@click.option(
+    "--cursor",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A file that keeps how far it has come; a file of entries needs none.",
+)
+def export(
+    config: Path,
+    since: float | None,
+    until: float | None,
+    events: tuple[str, ...],
+    users: tuple[str, ...],
+    follow: bool,
+    to: str,
+    key: str | None,
+    cursor: Path | None,
+) -> int:
+    """Give the entries to somewhere as JSON Lines, oldest first.
+
+    Each one once: behind a crash it goes on with the entry that was not taken yet. What was given
+    and not confirmed is given again, with the same id (a POST) or number (syslog).
+    """
+    from gateway.cli.feed import Cursor, Wanted, feed, sink_of
+    from gateway.core.audit.events import Event
+
+    unknown = sorted(set(events) - set(Event))
+    if unknown:
+        raise click.UsageError(f"--event: there is no {unknown[0]!r}; {', '.join(sorted(Event))}.")
+    sink = sink_of(to, _key(to, key))
+    wanted = Wanted(since, until, frozenset(events), frozenset(users))
+    return _with_trail(
+        config, lambda trail: feed(trail, sink, wanted, Cursor(cursor), follow=follow)
+    )
+
+
+def _key(to: str, source: str | None) -> Callable[[], str]:
+    """What gives the key of a POST, asked for at each."""
+    from gateway.settings.files import parse_source
+
+    if not to.startswith(("http:", "https:")):
+        if source is not None:
+            raise click.UsageError("--key goes with --to https://….")
+        return lambda: ""
+    if source is None:
+        raise click.UsageError("A POST is signed: add --key file:PATH or --key env:NAME.")
+    try:
+        return parse_source(source, Path.cwd()).read
+    except ValueError as error:
+        raise click.UsageError(f"--key: {error}.") from None
 
 
 @audit.command()
@@ -111,12 +167,6 @@ async def show_tail(trail: Trail, count: int, *, follow: bool = False) -> int:
         if not follow:
             return output.OK
         await asyncio.sleep(_POLL)
-
-
-async def show_export(trail: Trail, since: float | None, until: float | None) -> int:
-    async for raw in trail.lines(since=since, until=until):
-        click.echo(raw)
-    return output.OK
 
 
 async def show_verdict(trail: Trail, known: tuple[int, str] | None = None) -> int:

@@ -227,10 +227,16 @@ def _tell_strangers(settings: Settings, strangers: list[str]) -> None:
 
 @click.command()
 @click.option("--tokens", is_flag=True, help="Of requests for API tokens, and of what is told.")
-def schema(tokens: bool) -> int:
+@click.option("--audit", is_flag=True, help="Of an entry of the audit trail, as it is exported.")
+def schema(tokens: bool, audit: bool) -> int:
     """Print the JSON Schema of the configuration file, for editors."""
     import json
 
+    if audit:
+        from gateway.core.audit.schema import ENTRY
+
+        click.echo(json.dumps(dict(ENTRY), indent=2))
+        return output.OK
     if tokens:
         from gateway.core.tokens.messages import REQUEST, TOKEN
 

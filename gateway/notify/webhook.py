@@ -1,16 +1,7 @@
-"""Notices by webhook: a POST of JSON that its receiver can check.
-
-    Index-Gateway-Id: 5f…                      the same for every try of one notice
-    Index-Gateway-Signature: t=1767322800,v1=HEX
-
-where HEX is HMAC-SHA-256 under the shared key over the timestamp, a dot and the body. Receivers
-refuse a timestamp more than some minutes off, and an id they have had. Any 2xx takes the notice;
-its body is not read, redirects are not followed.
-"""
+"""Notices by webhook: a signed POST of JSON (`signed_post`)."""
 
 from __future__ import annotations
 
-import hmac
 import json
 import ssl
 from collections.abc import Callable
@@ -21,17 +12,7 @@ from gateway.core.notices.queue import Letter
 from gateway.core.notices.text import subject, text
 from gateway.core.phrases import ENGLISH, Catalogue
 from gateway.core.wording import device_name
-from gateway.notify.courier import Undelivered
-
-ID: Final = "Index-Gateway-Id"
-SIGNATURE: Final = "Index-Gateway-Signature"
-_TIMEOUT: Final = 15.0
-
-
-def signature(key: str, timestamp: int, body: bytes) -> str:
-    """The value of the signature header."""
-    mac = hmac.new(key.encode(), f"{timestamp}.".encode() + body, "sha256").hexdigest()
-    return f"t={timestamp},v1={mac}"
+from gateway.notify.signed_post import SignedPost
 
 
 class Webhook:
@@ -54,44 +35,16 @@ class Webhook:
         clock: Clock,
         *,
         context: ssl.SSLContext | None = None,
-        timeout: float = _TIMEOUT,
+        timeout: float = 15.0,
         language: Catalogue = ENGLISH,
     ) -> None:
         self._language: Final = language
-        self._url: Final = url
-        self._key: Final = key
+        self._post: Final = SignedPost(url, key, clock, context=context, timeout=timeout)
         self._public_url: Final = public_url
-        self._clock: Final = clock
-        self._context: Final = context
-        self._timeout: Final = timeout
 
     async def deliver(self, letter: Letter) -> None:
         """See `Channel`."""
-        import aiohttp
-
-        body = self._body(letter)
-        headers = {
-            "Content-Type": "application/json",
-            "User-Agent": "index-gateway",
-            ID: letter.id,
-            SIGNATURE: signature(self._key(), int(self._clock()), body),
-        }
-        try:
-            timeout = aiohttp.ClientTimeout(total=self._timeout)
-            async with (
-                aiohttp.ClientSession(timeout=timeout) as client,
-                client.post(
-                    self._url,
-                    data=body,
-                    headers=headers,
-                    allow_redirects=False,
-                    ssl=self._context if self._context is not None else True,
-                ) as answer,
-            ):
-                if not 200 <= answer.status < 300:
-                    raise Undelivered(f"answered {answer.status}")
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Undelivered(type(error).__name__) from None
+        await self._post.send(letter.id, self._body(letter))
 
     def _body(self, letter: Letter) -> bytes:
         return json.dumps(

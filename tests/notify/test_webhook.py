@@ -15,7 +15,8 @@ from aiohttp import web
 from pytest_aiohttp import AiohttpServer
 
 from gateway.notify.courier import Undelivered
-from gateway.notify.webhook import Webhook, signature
+from gateway.notify.signed_post import signature
+from gateway.notify.webhook import Webhook
 from tests.notify.test_mail import LETTER
 from tests.support.clock import Clock
 
