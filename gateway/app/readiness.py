@@ -7,8 +7,8 @@ has one word or sentence without names of machines: anybody may read it.
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
-import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
@@ -114,10 +114,10 @@ class Readiness:
         if self._file is None:
             return OK
         try:
-            free = shutil.disk_usage(self._file.parent).free
+            found = os.statvfs(self._file.parent)
         except OSError:
             return "is not there"
-        return OK if free >= _ROOM else "nearly full"
+        return OK if found.f_bavail * found.f_frsize >= _ROOM else "nearly full"
 
 
 async def _in_time(look: Callable[[], Awaitable[str]]) -> str:
