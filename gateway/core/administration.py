@@ -170,6 +170,7 @@ class Admin:
         )
         await self._services.throttle.forget(known.id)
         await self._services.sweep(known.id)
+        await self._services.index_tokens.forget(known.id)
         await self._services.tokens.revoke_all(known.id, _ORIGIN, why="factors reset")
         await self._record(Event.RESET, known.id, detail=reason)
         await self._record(Event.INVITED, known.id)
@@ -192,6 +193,7 @@ class Admin:
         await self._services.accounts.unlist(known.id, known.handle)
         await self._services.throttle.forget(known.id)
         await self._services.sweep(known.id)
+        await self._services.index_tokens.forget(known.id)
         await self._services.tokens.revoke_all(known.id, _ORIGIN, why="person removed")
         await self._record(Event.REMOVED, known.id)
         return gone

@@ -300,6 +300,30 @@ class Listing(Protocol):
         ...
 
 
+class TokenName(NamedTuple):
+    """What a token of an index server's own says of itself; nothing of it is proven."""
+
+    user: str
+    id: str
+
+
+@runtime_checkable
+class TokenMaking(Protocol):
+    """A kind of index server that makes API tokens of its own."""
+
+    def makes_token(self, facts: Facts) -> bool:
+        """Whether a request asks for one."""
+        ...
+
+    def token_made(self, reply: UpstreamResponse) -> TokenName | None:
+        """Read the answer to that; None where none was made."""
+        ...
+
+    def token_name(self, secret: str) -> TokenName | None:
+        """Which of them a secret says it is, narrowed or not; None for what is none."""
+        ...
+
+
 @runtime_checkable
 class Addressing(Protocol):
     """A kind of index server that knows where mail to its users goes."""

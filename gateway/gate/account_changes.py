@@ -15,6 +15,7 @@ from gateway.core.upstream import Call, Issued
 from gateway.core.urls import base_of
 from gateway.gate.context import GateContext, GuardedWork
 from gateway.gate.held_answers import Holding
+from gateway.gate.index_tokens import IndexTokenEvidence
 from gateway.gate.replies import passed_on
 from gateway.proxy.ports import Answer
 from gateway.upstreams.client import passing
@@ -31,17 +32,20 @@ class Changes:
     def __init__(self, parts: GateContext, holding: Holding) -> None:
         self._parts: Final = parts
         self._holding: Final = holding
+        self._index_tokens: Final = IndexTokenEvidence(parts)
 
     async def answer(self, facts: Facts, work: GuardedWork, body: bytes) -> Answer:
         parts = self._parts
         base = base_of(parts.public_url) if parts.upstream.cuts_base else ""
         call = Call(facts.method, base + facts.target, self._fields(facts, work), body)
         caller = caller_of(facts, work.rule)
-        mailbox = await parts.mailboxes.before(work.user)
+        mailbox = await parts.mailboxes.before(work.user) if work.user else None
         reply = await parts.calls.ask(call)
         changed, fresh = parts.upstream.fresh_credential(facts, reply)
         if changed:
             await self._changed(work, fresh, caller)
+        if self._index_tokens.makes_one(facts):
+            await self._index_tokens.made(reply, work.proof)
         if mailbox is not None and reply.status < 300:
             await self._insist(
                 lambda: parts.mailboxes.after(work.user, mailbox, caller),

@@ -86,7 +86,8 @@ class ApiWork:
 class GuardedWork:
     """Handed over: a guarded change whose answer has to be looked at.
 
-    user: whose password it may change. proof: the evidence it passed with.
+    user: whose password it may change, "" where it makes a token.
+    proof: the evidence it passed with.
     replace, add: as in `gateway.proxy.ports.Forward`.
     """
 

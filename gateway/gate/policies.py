@@ -35,6 +35,7 @@ from gateway.core.user_id import user_id
 from gateway.core.wording import in_words
 from gateway.gate.context import GateContext, guarded
 from gateway.gate.first_factor import ACCEPTED_FOR
+from gateway.gate.index_tokens import IndexTokenEvidence
 from gateway.proxy.ports import Forward, HandOver, Plan
 
 _BY_LOGIN: Final = frozenset({Slug.SECOND_FACTOR_REQUIRED, Slug.SECOND_FACTOR_STALE})
@@ -45,6 +46,7 @@ class Guard:
 
     def __init__(self, parts: GateContext) -> None:
         self._parts: Final = parts
+        self._index_tokens: Final = IndexTokenEvidence(parts)
 
     async def second_factor(self, facts: Facts, rule: Rule | None, base: Forward) -> Plan:
         """Forward only with evidence of a second factor that is young enough."""
@@ -65,13 +67,18 @@ class Guard:
                 *(Event.GUARDED_ACT, proof.user_id, caller_of(facts, rule).origin),
                 factor=proof.factor,
             )
-        # One that may change a password is watched.
+        # One that may change a password, or makes a token, is watched.
         user = self._parts.upstream.changes_password(facts)
-        return HandOver(facts, guarded(rule, user, proof, plan)) if user else plan
+        watched = user or self._index_tokens.makes_one(facts)
+        return HandOver(facts, guarded(rule, user or "", proof, plan)) if watched else plan
 
     async def token(self, facts: Facts, rule: Rule | None, base: Forward) -> Plan:
-        """Forward only what a login with a second factor earned, however long ago."""
-        evidence = await self._evidence(facts, rule)
+        """Forward only what a login with a second factor earned, however long ago, and the
+        index's own tokens that were made with one."""
+        caller = caller_of(facts, rule)
+        evidence = await self._index_tokens.added(
+            await self._evidence(facts, rule), partial(self._taken, caller=caller)
+        )
         verdict = judge(evidence, max_age=None, now=self._parts.clock())
         if not verdict.passes:
             home = self._parts.public_url + "/"
@@ -86,13 +93,7 @@ class Guard:
             self._check_ambient(evidence)
         people = set()
         for shown in evidence.carriers:
-            try:
-                people.add(await self._accepted(shown, caller_of(facts, rule)))
-            except Refusal as refusal:
-                if refusal.slug != Slug.CREDENTIAL_REQUIRED:
-                    raise
-                detail = credential_detail((shown.carrier.place,))
-                raise Refusal(Slug.CREDENTIAL_REQUIRED, retry_after=None, **detail) from None
+            people.add(await self._taken(shown, caller_of(facts, rule)))
         if evidence.session is not None:
             people.add(evidence.session.user_id)
         if not people:
@@ -115,6 +116,16 @@ class Guard:
             raise Refusal(evidence.closed, retry_after=None, home=home, **detail)
         if not from_ours(evidence, explicit=False):
             raise Refusal(Slug.CROSS_SITE, home=home)
+
+    async def _taken(self, shown: Shown, caller: Caller) -> str:
+        """The same as `_accepted`, which credential it is about in the refusal."""
+        try:
+            return await self._accepted(shown, caller)
+        except Refusal as refusal:
+            if refusal.slug != Slug.CREDENTIAL_REQUIRED:
+                raise
+            detail = credential_detail((shown.carrier.place,))
+            raise Refusal(Slug.CREDENTIAL_REQUIRED, retry_after=None, **detail) from None
 
     async def _accepted(self, shown: Shown, caller: Caller) -> str:
         """The user id of a carrier that the upstream accepts.

@@ -29,6 +29,7 @@ from gateway.core.upstream import (
     Carrier,
     Credential,
     Issued,
+    TokenName,
     UpstreamResponse,
 )
 from gateway.upstreams.bodies import FORM, query_value, read_form, read_object, text_of, write_form
@@ -219,6 +220,21 @@ class Devpi:
     def logs_out(self, method: str, path: str) -> bool:
         return method.upper() == "POST" and path == "/+logout"
 
+    def makes_token(self, facts: Facts) -> bool:
+        """`POST /alice/+token-create` of devpi-tokens."""
+        parts = facts.path.strip("/").split("/")
+        return facts.method.upper() == "POST" and len(parts) == 2 and parts[1] == "+token-create"
+
+    def token_made(self, reply: UpstreamResponse) -> TokenName | None:
+        answer = read_object(reply.body) or {}
+        result = answer.get("result")
+        if reply.status != 200 or answer.get("type") != "token-info":
+            return None
+        return self.token_name(text_of(result.get("token"))) if isinstance(result, dict) else None
+
+    def token_name(self, secret: str) -> TokenName | None:
+        return _token_name(secret, exact=True)
+
     def unframed(self, target: str) -> str | None:
         """`…/{version}/+d/FILE` frames `…/{version}/+doc/FILE` (devpi-web)."""
         raw, mark, query = target.partition("?")
@@ -310,8 +326,16 @@ def _by_token(value: str, place: str = "authorization") -> Carrier | None:
         user, secret = "", user
     if user not in ("", TOKEN_USER) or not _ACCESS_TOKEN.fullmatch(secret):
         return None
-    owner, mark, _ = (identifier_of(secret.removeprefix("devpi-")) or "").rpartition("-")
-    return Carrier(place, Credential(owner, secret)) if mark and owner else None
+    name = _token_name(secret)
+    return Carrier(place, Credential(name.user, secret)) if name else None
+
+
+def _token_name(secret: str, *, exact: bool = False) -> TokenName | None:
+    if not _ACCESS_TOKEN.fullmatch(secret):
+        return None
+    identifier = identifier_of(secret.removeprefix("devpi-"), exact=exact) or ""
+    owner, mark, id = identifier.rpartition("-")
+    return TokenName(owner, id) if mark and owner else None
 
 
 def _basic_pair(value: str) -> tuple[str, str]:

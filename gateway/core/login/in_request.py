@@ -185,6 +185,7 @@ class AtOnce:
                 user_id, (fresh,), proved_at=proof.proved_at, factor=proof.factor, epoch=epoch
             )
         await self._services.sweep(user_id)
+        await self._services.index_tokens.forget(user_id)
         await self._services.tokens.password_changed(user_id, caller.origin)
         await self._services.audit.record(Event.PASSWORD_CHANGED, user_id, caller.origin)
 

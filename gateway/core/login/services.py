@@ -15,6 +15,7 @@ from gateway.core.login.challenges import Challenges
 from gateway.core.login.credentials import Credentials
 from gateway.core.login.devices import Devices
 from gateway.core.login.drafts import Drafts
+from gateway.core.login.index_tokens import IndexTokens
 from gateway.core.login.invitations import Invitations
 from gateway.core.login.models import FlowLimits, Session
 from gateway.core.login.pending import PendingLogins
@@ -44,6 +45,7 @@ class Services:
     sessions: Sessions
     pending: PendingLogins
     credentials: Credentials
+    index_tokens: IndexTokens
     devices: Devices
     approvals: Approvals
     challenges: Challenges
@@ -118,6 +120,7 @@ def assemble(
         sessions=Sessions(store, ring, accounts, clock, random, limits, audit),
         pending=PendingLogins(store, ring, clock, random, limits),
         credentials=Credentials(store, ring, accounts, clock, limits.credential),
+        index_tokens=IndexTokens(store, ring, clock, limits.token_age),
         devices=Devices(store, ring, accounts, clock, random, limits, audit),
         approvals=Approvals(store, ring, clock, random, limits.approval),
         challenges=Challenges(store, ring, clock, random, limits.challenge),

@@ -61,14 +61,21 @@ def _body(text: str) -> str | None:
     return body if _OURS.search(plain) else None
 
 
-def identifier_of(body: str) -> str | None:
-    """What any macaroon, without a prefix, says whose it is; None for a text that is none."""
+def identifier_of(body: str, *, exact: bool = False) -> str | None:
+    """What any macaroon, without a prefix, says whose it is; None for a text that is none.
+
+    Args:
+        exact: only in the one spelling that every reader takes alike.
+    """
     import pymacaroons
 
     if len(body) > LONGEST:
         return None
     try:
-        return str(pymacaroons.Macaroon.deserialize(body).identifier_bytes.decode())
+        found = pymacaroons.Macaroon.deserialize(body)
+        if exact and (found.version != pymacaroons.MACAROON_V2 or found.serialize() != body):
+            return None
+        return str(found.identifier_bytes.decode())
     except Exception:  # https://github.com/ecordell/pymacaroons/issues/50
         return None
 
