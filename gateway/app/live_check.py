@@ -28,10 +28,13 @@ from gateway.core.accounts.repository import Accounts
 from gateway.core.crypto.keyring import SealBroken
 from gateway.core.crypto.liveness import PARAMETER, PURPOSE
 from gateway.core.errors import Refusal
+from gateway.core.publishing.identity import ALGORITHMS
 from gateway.core.store import Key, StoreUnavailable
 from gateway.core.upstream import Call, Credential, UpstreamResponse
 from gateway.core.urls import HEALTH
 from gateway.factors import make_factors
+from gateway.issuers.discovery import Discovery, IssuerFault
+from gateway.issuers.keys import usable
 from gateway.keystore import KeysUnusable
 from gateway.proxy.http1.body import BadChunk
 from gateway.proxy.http1.response import AnswerHead, BadAnswer
@@ -78,6 +81,7 @@ async def look(settings: Settings) -> list[Finding]:
         "store": _store,
         "keys": _keys,
         "public_url": _public_url,
+        **({"publishers": _publishers} if settings.publishers else {}),
     }
     return await asyncio.gather(*(_looked(settings, *each) for each in looks.items()))
 
@@ -258,6 +262,32 @@ async def _keys(settings: Settings) -> str:
     except (BadStoreAddress, StoreUnavailable):
         return f"{settings.keys} can be read; the store cannot"
     return f"{settings.keys} opens what is sealed ({opened} looked at)"
+
+
+# -- who uploads without a secret -------------------------------------------------------------
+
+
+async def _publishers(settings: Settings) -> str:
+    issuers = list(dict.fromkeys(one.its_issuer for one in settings.publishers))
+    discovery = Discovery()
+    try:
+        found = await asyncio.gather(*map(discovery.ask, issuers), return_exceptions=True)
+    finally:
+        await discovery.close()
+    said = []
+    for issuer, published in zip(issuers, found, strict=True):
+        if isinstance(published, IssuerFault):
+            raise _Fault(f"{issuer}: {published}", _ISSUER)
+        if isinstance(published, BaseException):
+            raise published
+        keys = usable(published)
+        if not keys:
+            raise _Fault(f"{issuer} has no key for {', '.join(ALGORITHMS)}", _ISSUER)
+        said.append(f"{issuer} has {keys} key{'s' if keys > 1 else ''}")
+    return "; ".join(said)
+
+
+_ISSUER: Final = "See that the issuer is written exactly so, and can be reached from here."
 
 
 # -- the way in -------------------------------------------------------------------------------

@@ -24,8 +24,9 @@ from gateway.core.clock import Clock, Random
 from gateway.core.http.responses import fields_of_each
 from gateway.core.login.flow import Flow
 from gateway.core.login.services import assemble
+from gateway.core.publishing.exchange import TokenExchange
 from gateway.core.store import Store
-from gateway.core.urls import base_of
+from gateway.core.urls import OIDC, base_of
 from gateway.factors import make_factors
 from gateway.gate.context import GateContext
 from gateway.gate.documentation import Documentation
@@ -34,6 +35,8 @@ from gateway.gate.first_factor import Passwords
 from gateway.gate.gate import RuleGate
 from gateway.gate.replies import Replies
 from gateway.gate.token_credentials import TokenCredentials
+from gateway.issuers.discovery import Discovery
+from gateway.issuers.keys import PublishedKeys
 from gateway.proxy.forwarder import Forwarder
 from gateway.proxy.http1.request import Base
 from gateway.proxy.limits import Limits
@@ -57,9 +60,11 @@ class GatewayWorker:
     pages: LazyPages
     parts: GateContext
     chores: Chores
+    issuers: PublishedKeys
 
     async def close(self) -> None:
         await self.pages.close()
+        await self.issuers.close()
         await self.chores.close()
         await self.calls.close()
         await self.store.close()
@@ -119,6 +124,8 @@ async def build(
     documentation = Documentation(
         upstream, rules, replies, ring, clock, public_url=public_url, url=its_url
     )
+    issuers = PublishedKeys(Discovery(), clock)
+    service = service_of(settings)
     parts = GateContext(
         upstream=upstream,
         rules=rules,
@@ -145,7 +152,19 @@ async def build(
             base=base_of(public_url),
             refused=settings.ended_credentials == "refuse",
         ),
-        token_credentials=TokenCredentials(passwords, domain.tokens, clock, service_of(settings)),
+        token_credentials=TokenCredentials(passwords, domain.tokens, clock, service),
+        exchange=TokenExchange(
+            [one.publisher() for one in settings.publishers],
+            issuers,
+            domain.tokens,
+            store,
+            ring,
+            audit,
+            chores.queue,
+            clock,
+            audience=settings.public_url.authority,
+            service=service.user if service is not None else "",
+        ),
     )
     gate = RuleGate(parts)
     pages.serve(parts, gate.holding)
@@ -161,12 +180,12 @@ async def build(
         watched_hosts=watched_hosts,
     )
     chores.start(flow.sweep)
-    return GatewayWorker(forwarder, store, calls, pages, parts, chores)
+    return GatewayWorker(forwarder, store, calls, pages, parts, chores, issuers)
 
 
 def _base(public_url: str, *, keeps: bool) -> Base | None:
     path = base_of(public_url)
-    return Base(path.encode("ascii"), keeps) if path else None
+    return Base(path.encode("ascii"), keeps, f"{OIDC}/".encode("ascii")) if path else None
 
 
 def _limits(settings: Settings) -> Limits:

@@ -37,6 +37,11 @@ COMMANDS: Final = MappingProxyType(
         "serve": _Command("serve", "serve", "Run the gateway."),
         "user": _Command("users", "user", "Enrol, invite, list, reset, remove and unlock people."),
         "token": _Command("tokens", "token", "Make, list, show and revoke API tokens."),
+        "publisher": _Command(
+            "publishers",
+            "publisher",
+            "List trusted publishers and keep their passwords.",
+        ),
         "keys": _Command("keys", "keys", "Make and rotate the gateway's keys."),
         "backup": _Command("store", "backup", "Copy the SQLite store, while the gateway runs."),
         "restore": _Command("store", "restore", "Bring a backup back, while the gateway runs."),

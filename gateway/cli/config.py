@@ -118,12 +118,24 @@ def check(
     _look_at_keys(settings)
     _look_at_store(settings)
     _look_at_documentation(settings)
+    _look_at_publishers(config, settings)
     click.echo(
         f"{config}: {len(settings.rules)} rules and {len(settings.tests)} tests hold; "
         f"{settings.public_url} -> {settings.upstream.kind} at {settings.upstream.url}"
     )
     works = cli_live.look(settings) if live else output.OK
     return max(works, _look_at_people(settings, users) if who else output.OK)
+
+
+def _look_at_publishers(config: Path, settings: Settings) -> None:
+    from gateway.cli.publishers import without_password
+    from gateway.settings.files import unmade_store, unwritable_store
+
+    users = {one.user for one in settings.publishers if one.user}
+    unread = unwritable_store(settings.store) or unmade_store(settings.store) is not None
+    for user in sorted(users) if unread else without_password(config, users):
+        output.warning(f"publishers have no password of {user} to upload with.")
+        output.hint(f"index-gateway publisher password {user}")
 
 
 def _look_at_people(settings: Settings, users: Path | None) -> int:

@@ -118,3 +118,22 @@ def usual_config() -> Path | None:
     if named:
         return Path(named)
     return CONFIG_FILE if CONFIG_FILE.exists() else None
+
+
+def password_of(user: str, file: IO[str] | None) -> str:
+    """A person's password at the index, from a file or typed.
+
+    Raises:
+        CommandFailed
+    """
+    if file is not None:
+        password = file.read().rstrip("\r\n")
+    elif is_terminal(sys.stdin):
+        password = click.prompt(f"Password of {user} at the index", hide_input=True, err=True)
+    else:
+        raise CommandFailed(
+            "Nobody is there to type the password.", "Give it by --password-file, or - for stdin."
+        )
+    if not password:
+        raise CommandFailed("The password is empty.")
+    return str(password)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from time import time
@@ -85,7 +84,7 @@ def create(
     settings = load(config)
     password = ""
     if settings.upstream.service_account is None:
-        password = _password(user, password_file)
+        password = output.password_of(user, password_file)
     made = asyncio.run(_made(config, user, password, name, scope, days * 86400))
     if as_json:
         click.echo(_dumped(told_new(made, time())))
@@ -93,20 +92,6 @@ def create(
     click.echo(made.text)
     output.note(_lines_for(str(settings.public_url), settings.upstream.kind))
     return output.OK
-
-
-def _password(user: str, file: IO[str] | None) -> str:
-    if file is not None:
-        password = file.read().rstrip("\r\n")
-    elif output.is_terminal(sys.stdin):
-        password = click.prompt(f"Password of {user} at the index", hide_input=True, err=True)
-    else:
-        raise output.CommandFailed(
-            "Nobody is there to type the password.", "Give it by --password-file, or - for stdin."
-        )
-    if not password:
-        raise output.CommandFailed("The password is empty.")
-    return str(password)
 
 
 async def _made(

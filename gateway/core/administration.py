@@ -24,6 +24,7 @@ from gateway.core.login.browser import invitation_digest
 from gateway.core.login.self_service import FactorRow, factor_rows
 from gateway.core.login.services import Services
 from gateway.core.notices.events import Notice
+from gateway.core.publishing.accounts import PublisherAccounts
 from gateway.core.store import PAGE
 from gateway.core.urls import INVITE
 from gateway.core.user_id import user_id as id_of
@@ -195,6 +196,7 @@ class Admin:
         await self._services.sweep(known.id)
         await self._services.index_tokens.forget(known.id)
         await self._services.tokens.revoke_all(known.id, _ORIGIN, why="person removed")
+        await PublisherAccounts(self._services.store, self._services.ring).forget(known.id)
         await self._record(Event.REMOVED, known.id)
         return gone
 

@@ -84,6 +84,12 @@ class Slug(StrEnum):
     TOKEN_NO_LOGIN = "token_no_login"  # noqa: S105
     TOKEN_REQUEST = "token_request"  # noqa: S105
     NO_SUCH_TOKEN = "no_such_token"  # noqa: S105
+    OIDC_OFF = "oidc_off"
+    OIDC_PAYLOAD = "oidc_payload"
+    OIDC_TOKEN = "oidc_token"  # noqa: S105
+    OIDC_REUSED = "oidc_reused"
+    OIDC_PUBLISHER = "oidc_publisher"
+    PUBLISHER_ONLY = "publisher_only"
     UPSTREAM_UNREACHABLE = "upstream_unreachable"
     UPSTREAM_BROKEN = "upstream_broken"
     UPSTREAM_OPEN = "upstream_open"
@@ -555,6 +561,40 @@ MESSAGES: Final = MappingProxyType(
             _("See what there is: index-gateway token list"),
             other=_("There is no such token among yours: it has ended long ago, or is not yours."),
             other_field="own",
+        ),
+        # -- trusted publishing ---------------------------------------------------------------
+        Slug.OIDC_OFF: Message(
+            403,
+            _("No trusted publishing"),
+            _("Trusted publishing functionality not enabled"),
+        ),
+        Slug.OIDC_PAYLOAD: Message(
+            422,
+            _("No identity token"),
+            _("This is no identity token for this index: {why}."),
+        ),
+        Slug.OIDC_TOKEN: Message(
+            422,
+            _("Identity token not accepted"),
+            _("This identity token is not accepted: {why}."),
+        ),
+        Slug.OIDC_REUSED: Message(
+            422,
+            _("Identity token used up"),
+            _("This identity token was used before."),
+            _("Have the job ask for a new one."),
+        ),
+        Slug.OIDC_PUBLISHER: Message(
+            422,
+            _("No such publisher"),
+            _("The identity token is valid, but {why}."),
+            _("Compare it with the publishers in the index's configuration."),
+        ),
+        Slug.PUBLISHER_ONLY: Message(
+            403,
+            _("Uploaded by a trusted publisher alone"),
+            _("{project} is uploaded by its trusted publisher, and in no other way."),
+            _("Run that job, or ask the administrator."),
         ),
         # -- what an administrator asks for ---------------------------------------------------
         Slug.ALREADY_ENROLLED: Message(

@@ -1,4 +1,4 @@
-"""The gateway's own addresses, once. Everything under `PREFIX` is answered here."""
+"""The gateway's own addresses, once. Everything under `PREFIX` and `OIDC` is answered here."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ INVITE: Final = "/+auth/invite"
 TOKENS: Final = "/+auth/tokens"
 API_TOKENS: Final = "/+auth/api/tokens"
 BURN: Final = "/+auth/api/tokens/burn"
+OIDC: Final = "/_/oidc"
+OIDC_AUDIENCE: Final = "/_/oidc/audience"
+OIDC_MINT: Final = frozenset({"/_/oidc/mint-token", "/_/oidc/github/mint-token"})
 HEALTH: Final = "/+auth/health"
 READY: Final = "/+auth/ready"
 LANGUAGE: Final = "/+auth/language"
@@ -46,7 +49,7 @@ def without_base(base: str, target: str) -> str:
 
 def own(path: str) -> bool:
     """Whether a canonical path is one of the gateway's own."""
-    return path == PREFIX or path.startswith(PREFIX + "/")
+    return path == PREFIX or path.startswith((PREFIX + "/", OIDC + "/"))
 
 
 def overview_for(target: str) -> str:

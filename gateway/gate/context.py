@@ -12,6 +12,7 @@ from gateway.core.http.facts import Facts, Field
 from gateway.core.http.responses import Response
 from gateway.core.login.flow import Flow
 from gateway.core.login.models import Session, Verified
+from gateway.core.publishing.exchange import TokenExchange
 from gateway.core.rules.rules import Rule, RuleSet
 from gateway.core.tokens.tokens import Tokens
 from gateway.core.upstream import Upstream
@@ -55,6 +56,7 @@ class GateContext:
     tokens: Tokens
     token_credentials: TokenCredentials
     ended: EndedCredentials
+    exchange: TokenExchange
 
     def response_of(self, rule: Rule | None) -> Response:
         """How browsers are to treat the answer to a request that a rule decided on."""

@@ -24,8 +24,10 @@ from gateway.core.rules.rules import Matched, Policy, Rule
 from gateway.core.store import StoreUnavailable
 from gateway.core.urls import own
 from gateway.gate.context import ApiWork, GateContext, LoginWork
-from gateway.gate.form_inspector import FormInspector
+from gateway.gate.form_inspector import FormDemand, FormInspector
 from gateway.gate.held_answers import Holding
+from gateway.gate.oidc_api import OidcApi
+from gateway.gate.only_published import Both, OnlyPublished, PushInspector
 from gateway.gate.policies import GUARDED, Guard
 from gateway.gate.presented import Presented
 from gateway.gate.replies import has_body
@@ -50,6 +52,7 @@ class RuleGate:
         self._tokens: Final = TokenGate(parts)
         self.holding: Final = Holding(parts)
         self.presented: Final = Presented(parts)
+        self._only: Final = OnlyPublished(parts.upstream, parts.exchange.publishers)
         self._ways: Final = {
             response: Forward(answer_add=fields) for response, fields in parts.treatments.items()
         }
@@ -58,6 +61,8 @@ class RuleGate:
 
     def quick(self, method: str, path: str) -> Forward | None:
         if own(path) or self._parts.upstream.logs_out(method, path):
+            return None
+        if self._only.active and method not in ("GET", "HEAD"):
             return None
         candidates = self._parts.rules.candidates(method, path)
         if not candidates:
@@ -92,7 +97,8 @@ class RuleGate:
         if facts.method != facts.method.upper():  # some servers fold it, others do not
             raise Refusal(Slug.BAD_REQUEST, why=_("its method is not in capitals"))
         if own(facts.path):
-            return self._hand_over(facts, ApiWork() if TokenApi.serves(facts.path) else None)
+            api = TokenApi.serves(facts.path) or OidcApi.serves(facts.path)
+            return self._hand_over(facts, ApiWork() if api else None)
         tokens = token_fields(facts)
         if tokens:
             return self._parts.replies.worded(facts, self._with_token(facts, tokens))
@@ -129,7 +135,11 @@ class RuleGate:
     def _by_match(
         self, facts: Facts, matched: Matched, token: TokenRequest | None
     ) -> Plan | Awaitable[Plan]:
-        demand = token.upload() if token else None
+        demand: FormDemand | None = token.upload() if token else None
+        by_publisher = token is not None and token.published
+        if self._only.active and not facts.safe and not by_publisher:
+            its = self._only.demand(facts)
+            demand = Both(its, demand) if its and demand else its or demand
         if taken_in(facts) and self._parts.response_of(matched.rule) in _UPLOADED:
             raise Refusal(Slug.NOT_PART_OF_A_PAGE)
         parts = self._parts
@@ -138,6 +148,9 @@ class RuleGate:
             refuse = partial(self._refuse_form, token=token)
             return Inspect(FormInspector(facts, matched, parts.rules, decided, refuse, demand))
         decide = partial(decided, facts, matched.rule, matched.policy)
+        if self._only.active and self._only.pushes(facts):
+            refused = partial(self._refuse_form, facts, token=token)
+            return Inspect(PushInspector(facts, self._only, decide, refused))
         if called_xml(facts, matched) or (token is not None and token.by_xml):
             return Inspect(XmlInspector(facts, decide, parts.replies.refusal))
         return decide()

@@ -18,6 +18,7 @@ from gateway.gate.account_changes import Changes
 from gateway.gate.context import ApiWork, GateContext, GuardedWork, LoginWork
 from gateway.gate.gate import MAX_GUARDED_BODY
 from gateway.gate.login_route import Logins
+from gateway.gate.oidc_api import OidcApi
 from gateway.gate.replies import read_body, response_of
 from gateway.gate.token_api import MAX_BODY, TokenApi
 from gateway.proxy.ports import Answer, HandOver
@@ -44,6 +45,7 @@ class Handler:
         self._pages: Final = pages
         self._plan_of: Final = plan_of
         self._token_api: Final = TokenApi(parts)
+        self._oidc_api: Final = OidcApi(parts)
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.transport is None:  # the client left before its turn came
@@ -66,6 +68,8 @@ class Handler:
         work = plan.context
         if isinstance(work, ApiWork):
             body = await read_body(request, plan.facts, MAX_BODY)
+            if OidcApi.serves(plan.facts.path):
+                return await self._oidc_api.answer(plan.facts, body)
             return await self._token_api.answer(plan.facts, body)
         if isinstance(work, LoginWork):
             body = await read_body(request, plan.facts, self._parts.login_body)

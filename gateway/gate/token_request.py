@@ -17,6 +17,7 @@ from gateway.core.http.facts import Facts
 from gateway.core.http.headers import CREDENTIALS
 from gateway.core.login.models import Caller, caller_of
 from gateway.core.phrases import _
+from gateway.core.publishing.exchange import MADE_BY
 from gateway.core.rules.rules import Policy, Rule
 from gateway.core.tokens.caveats import Use
 from gateway.core.tokens.models import Bearer
@@ -96,6 +97,11 @@ class TokenRequest:
     def by_xml(self) -> bool:
         """Whether it was judged by what its Content-Type says, so that its body has to be XML."""
         return self._act.by_xml
+
+    @property
+    def published(self) -> bool:
+        """Whether a trusted publisher got it."""
+        return self._bearer.token.made_by.startswith(MADE_BY)
 
     def upload(self) -> UploadScope | None:
         """What the form in its body has to be, where that decides."""

@@ -13,6 +13,7 @@ from gateway.settings.addresses import is_address
 from gateway.settings.model import Settings
 from gateway.settings.nodes import Document, Loc
 from gateway.settings.problems import Problem
+from gateway.settings.publishers import PublisherModel
 from gateway.settings.rules import RuleModel
 
 _JSON: Final = (("content-type", "application/json"),)
@@ -66,6 +67,7 @@ def check_settings(document: Document, settings: Settings) -> None:
             "second_factor or deny (or allow_open_default: true)",
         )
     _check_addresses(document, settings)
+    _check_publishers(document, settings)
     _check_pushes(document, settings)
     for network in settings.trusted_proxies:
         if network.prefixlen == 0:
@@ -91,6 +93,44 @@ def check_settings(document: Document, settings: Settings) -> None:
             "pypiserver knows no mail addresses",
             "addresses: a map of user name to address",
         )
+
+
+def _check_publishers(document: Document, settings: Settings) -> None:
+    upstream = settings.upstream
+    for number, one in enumerate(settings.publishers):
+        at: Loc = ("publishers", number)
+
+        def add(found: str, allowed: str, at: Loc = at, name: str = one.name) -> None:
+            document.problem(
+                document.place(at), found, allowed, f"publisher {int(at[1]) + 1} {name!r}"
+            )
+
+        earlier = settings.publishers[:number]
+        if any(each.name == one.name for each in earlier):
+            add("a name that another publisher has", "each name once")
+        elif same := [each for each in earlier if _same_jobs(each, one)]:
+            add(
+                f"it never decides, because it is for the jobs of {same[0].name!r}",
+                "one publisher with the projects of both",
+            )
+        if upstream.kind == "form":
+            add("before an index of kind form, which takes no tokens", "devpi or pypiserver")
+        elif upstream.kind == "devpi" and not one.index:
+            add("index is missing", "the index (USER/INDEX) it uploads to")
+        elif upstream.kind != "devpi" and one.index:
+            add(f"an index with kind {upstream.kind}, which is one index", "leave it out")
+        if upstream.service_account is not None and one.user:
+            add("a user beside upstream.service_account, which uploads for all", "one of them")
+        elif upstream.service_account is None and not one.user:
+            account = " or upstream.service_account" if upstream.kind == "pypiserver" else ""
+            add("nobody in whose name it uploads", f"user{account}")
+
+
+def _same_jobs(one: PublisherModel, other: PublisherModel) -> bool:
+    """Whether every job that one is for is for another, too."""
+    first, second = one.publisher(), other.publisher()
+    wanted = {*second.whose, *second.others}
+    return first.issuer == second.issuer and wanted >= {*first.whose, *first.others}
 
 
 def _check_pushes(document: Document, settings: Settings) -> None:

@@ -28,6 +28,7 @@ from gateway.settings.fields import OneOrMore, OrWord, Section, Whole, Written, 
 from gateway.settings.files import FilePath, SecretSource, StoreUrl
 from gateway.settings.nodes import Loc, Place
 from gateway.settings.problems import Problem
+from gateway.settings.publishers import PublisherModel
 from gateway.settings.rules import RuleModel, TestModel
 
 Filled: TypeAlias = Annotated[str, Written(".", "some text")]
@@ -238,6 +239,11 @@ class Configuration(Section):
     )
     second_factor: SecondFactorSettings = setting("What is asked of people.", {})
     tokens: TokenSettings = setting("API tokens.", {})
+    publishers: tuple[PublisherModel, ...] = setting(
+        "Who uploads without a secret (trusted publishing); the first that fits decides.",
+        (),
+        strict=False,
+    )
     limits: LimitSettings = setting("Times and sizes.", {})
     notices: NoticeSettings = setting("How people hear of changes.", {})
     audit: AuditSettings = setting("The record of what happened.", {})

@@ -34,6 +34,7 @@ _ALLOWED: Final = {
 _ENTRIES: Final[dict[str | int, tuple[str, str]]] = {
     "rules": ("rule", "name"),
     "tests": ("test", "request"),
+    "publishers": ("publisher", "name"),
 }
 """How entries are known in messages: "rule 3 'uploads'", by the value of a key."""
 

@@ -157,3 +157,13 @@ def test_explain_takes_the_whole_address(devpi: Below) -> None:
     said = devpi.command("explain", "POST", f"{devpi.url}/+login").stdout
     assert "path: /+login" in said
     assert "rule: login" in said
+
+
+def test_trusted_publishing_is_at_the_root_of_the_host(pypi: Below) -> None:
+    """Its clients drop the path of an index."""
+    for at in ("/_/oidc/audience", f"{pypi.base}/_/oidc/audience"):
+        told = pypi.client().get(at)
+        assert told.status == 403
+        assert told.json == {"message": "Trusted publishing functionality not enabled"}
+    for at in ("/_/oidc", "/_/other", "/_/oidcx/audience", "/x/_/oidc/audience"):
+        assert pypi.client().get(at).slug == "not_here", at

@@ -20,6 +20,7 @@ from gateway.cli.demo.processes import free_port
 from gateway.core.administration import Admin
 from gateway.keystore import create_key_file
 from gateway.serving.server import Serving, work
+from gateway.serving.sockets import tls_context
 from gateway.settings import Settings
 from tests.gate.yaml_config import shipped
 from tests.support.http import Answer, Client
@@ -89,7 +90,9 @@ class Served:
             return self.running
 
         sockets = listeners_of(self.settings)[0].bind()
-        await work(Serving(start, []), sockets, self._parent)
+        tls = self.settings.tls
+        context = tls_context(str(tls.certificate), str(tls.key)) if tls else None
+        await work(Serving(start, [], tls=context), sockets, self._parent)
         for sock in sockets:
             sock.close()
 

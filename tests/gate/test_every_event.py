@@ -31,15 +31,18 @@ from tests.gate.recorder import Recorder
 from tests.gate.served import Served
 from tests.gate.test_devpi_evidence import another_second
 from tests.gate.yaml_config import by_session
+from tests.support import issuer as issuers
 from tests.support import servers, uploads
 from tests.support.gateways import command
 from tests.support.http import Answer, Client
+from tests.support.issuer import Issuer
 from tests.support.pages import form
 from tests.support.traces import Traces
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 DEVPI_CLIENT = "devpi-client/7.3.0 (py3.11; linux)"
 TWINE = "twine/7.0.0"
+UV = "uv/0.13.9"
 DAY = 86400
 NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 LATER = "2999-01-01"
@@ -56,6 +59,7 @@ class Story:
     user: str
     password: str
     key: SecurityKey
+    issuer: Issuer = field(kw_only=True)
     recovery: list[str] = field(default_factory=list)
     traces: Traces = field(default_factory=Traces)
     answers: list[Answer] = field(default_factory=list)
@@ -290,6 +294,17 @@ def revoke_token(it: Story) -> None:
     assert it.served.run(tokens.revoke(it.user, it.token.token.id, here))
 
 
+def job(it: Story) -> None:
+    claims = issuers.github(
+        it.served.clock(), f"localhost:{it.served.port}", event_name="workflow_run"
+    )
+    text = it.issuer.token(claims)
+    it.traces.add("token", text)
+    send = {"token": text}
+    told = it.served.client().post("/_/oidc/mint-token", send=send, fields={"User-Agent": UV})
+    assert told.json["errors"][0]["code"] == "invalid-publisher", told.text
+
+
 def strangers(it: Story) -> None:
     for _ in range(25):
         told = it.served.client().call(
@@ -497,6 +512,12 @@ CHAPTERS = [
         revoke_token,
         ((E.TOKEN_REVOKED, "token ci", ": revoked", "/+auth/x", ""),),
     ),
+    Chapter(
+        "a job",
+        job,
+        ((E.PUBLISHER_REFUSED, "", "releases: event_name differ", "/_/oidc/mint-token", ""),),
+        UV,
+    ),
     Chapter("one more login", Story.log_in, ((E.LOGIN, "totp mobile", "", VERIFY, ""),)),
     Chapter("an hour away", wait(3601), ((E.SESSION_ENDED, "", "not used for too long", "", ""),)),
     Chapter("and another", Story.log_in, ((E.LOGIN, "totp mobile", "", VERIFY, ""),)),
@@ -584,19 +605,40 @@ def story(
         "notices.addresses": {},
         "notices.smtp": {"host": "127.0.0.1", "port": 9, "from": "gateway@example.org"},
     }
-    told = Recorder(lambda _: NO_CONTENT).__enter__()
+    user = f"story{request.param}"
+    told, issuing = Recorder(lambda _: NO_CONTENT).__enter__(), issuers.running()
+    issuer = issuing.__enter__()
+    changes["publishers"] = [
+        {
+            "name": "releases",
+            "kind": "github",
+            "issuer": issuer.url,
+            "repository": "acme/foo",
+            "owner_id": 4711,
+            "workflow": "release.yml",
+            "projects": ["foo"],
+            "index": f"{user}/dev",
+            "user": user,
+        }
+    ]
     changes["notices.webhook"] = {"url": told.url, "key": f"file:{tmp_path}/webhook.key"}
     rules = by_session("devpi", "account")  # a browser stands for whoever acts
     served = serve("devpi", devpi_server.url, rules=rules, **changes)
     keys: dict[str, Any] = {"listen": f"127.0.0.1:{served.port}", "public_url": served.url}
     keys |= {"upstream.url": devpi_server.url, "keys": "file:gateway.keys", **changes}
     stage.write_configuration(served.place / "gateway.yaml", "devpi", keys)
-    user = f"story{request.param}"
     password = devpi_server.person(user)
     key = SecurityKey(origin=served.url)
     browsers = served.client(), served.client()
-    yield Story(served, devpi_server, *browsers, user, password, key, [], traces, answers, told)
+    yield Story(
+        *(served, devpi_server, *browsers, user, password, key),
+        issuer=issuer,
+        traces=traces,
+        answers=answers,
+        told=told,
+    )
     told.__exit__()
+    issuing.__exit__(None, None, None)
 
 
 @pytest.mark.timeout(400)  # an hour of several people, whole

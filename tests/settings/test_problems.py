@@ -68,6 +68,9 @@ def test_a_small_configuration_is_enough(more: str, expected: list[str]) -> None
 
 RULE = "rules:\n  - name: a\n    match: {path: /a}\n    policy: pass\n"
 
+OIDC = "  - {name: a, kind: oidc, issuer: https://ci.example.org, claims: {sub: b}, user: c,\n     "
+PUBLISHERS = HEAD + "publishers:\n" + OIDC
+
 MISTAKES: dict[str, tuple[str | bytes, list[str]]] = {
     "unknown key": (
         HEAD + "public_ulr: x\n",
@@ -76,6 +79,70 @@ MISTAKES: dict[str, tuple[str | bytes, list[str]]] = {
     "unknown key, nothing close": (
         HEAD + "tls: {certificate: a, key: b, zzz: c}\n",
         ["+1:31: unknown key 'zzz'; one of certificate, key"],
+    ),
+    "a publisher without what its kind needs": (
+        HEAD + "publishers:\n"
+        "  - {name: a, kind: github, projects: x, repository: a/b, owner_id: 1}\n",
+        ["+2:5: publisher 1 'a': kind github without workflow; repository, owner_id, workflow"],
+    ),
+    "a publisher with keys of another kind": (
+        HEAD + "publishers:\n"
+        "  - {name: a, kind: google, projects: x, email: a, subject: b, owner_id: 1}\n",
+        ["+2:5: publisher 1 'a': owner_id with kind google; email, subject, claims"],
+    ),
+    "values of a publisher": (
+        HEAD + "publishers:\n  - name: a\n    kind: github\n    projects: []\n"
+        "    repository: a\n    owner_id: x\n    workflow: a@b\n    claims: {a: 1.5, b: [c]}\n",
+        [
+            "+4:15: publisher 1 'a': projects: an empty list; at least one entry, or leave the key "
+            "out",
+            "+5:17: publisher 1 'a': repository: 'a'; OWNER/NAME as on GitHub",
+            "+6:15: publisher 1 'a': owner_id: 'x'; a whole number",
+            "+7:15: publisher 1 'a': workflow: 'a@b'; the name of a file in the repository",
+            "+8:17: publisher 1 'a': a: 1.5; text, a whole number, true or false",
+            "+8:25: publisher 1 'a': b: a list; text, a whole number, true or false",
+        ],
+    ),
+    "an issuer in the clear": (
+        PUBLISHERS.replace("https://ci", "http://ci") + "projects: x, index: a/b}\n",
+        [
+            "+2:35: publisher 1 'a': issuer: 'http://ci.example.org' is not encrypted; an address "
+            "of https without a query, such as https://gitlab.example.org"
+        ],
+    ),
+    "claims that are looked at anyway": (
+        PUBLISHERS.replace("sub", "aud") + "projects: x, index: a/b}\n",
+        [
+            "+2:5: publisher 1 'a': claims that the gateway looks at itself (iss, aud, exp); others"
+        ],
+    ),
+    "a project that is none": (
+        PUBLISHERS + "projects: x y, index: a/b}\n",
+        [
+            "+3:16: publisher 1 'a': projects: 'x y' is not a valid project; a name, or a pattern "
+            "such as acme-*"
+        ],
+    ),
+    "a publisher before devpi without an index and a user": (
+        PUBLISHERS.replace(", user: c", "") + "projects: x}\n",
+        [
+            "+2:5: publisher 1 'a': index is missing; the index (USER/INDEX) it uploads to",
+            "+2:5: publisher 1 'a': nobody in whose name it uploads; user",
+        ],
+    ),
+    "a publisher before pypiserver with an index": (
+        PUBLISHERS.replace("devpi", "pypiserver") + "projects: x, index: a/b}\n",
+        ["+2:5: publisher 1 'a': an index with kind pypiserver, which is one index; leave it out"],
+    ),
+    "publishers that are the same": (
+        PUBLISHERS + "projects: x, index: a/b}\n" + OIDC + "projects: y, index: a/b}\n"
+        + OIDC.replace("name: a", "name: b").replace("sub: b", "sub: b, c: d")
+        + "projects: z, index: a/b}\n",
+        [
+            "+4:5: publisher 2 'a': a name that another publisher has; each name once",
+            "+6:5: publisher 3 'b': it never decides, because it is for the jobs of 'a'; "
+            "one publisher with the projects of both",
+        ],
     ),
     "unknown key in a rule": (
         HEAD + RULE + "    polcy: x\n",

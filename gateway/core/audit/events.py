@@ -45,6 +45,7 @@ class Event(StrEnum):
     TOKEN_REVOKED = "token_revoked"  # noqa: S105
     TOKEN_NEEDS_RENEWAL = "token_needs_renewal"  # noqa: S105
     TOKEN_KEPT = "token_kept"  # noqa: S105
+    PUBLISHER_REFUSED = "publisher_refused"
     NOTICE_GIVEN_UP = "notice_given_up"
     NOT_RECORDED = "not_recorded"
     RETENTION = "retention"

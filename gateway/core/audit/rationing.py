@@ -49,6 +49,7 @@ RATIONS: Final = MappingProxyType(
         Event.GUARDED_REFUSED: _STRANGERS,
         Event.THROTTLED: _STRANGERS,
         Event.TOKEN_REFUSED: _STRANGERS,
+        Event.PUBLISHER_REFUSED: _STRANGERS,
         Event.LOGIN_WITHOUT_FACTOR: _PASSWORD,
         Event.SESSION_ENDED: _PASSWORD,
     }

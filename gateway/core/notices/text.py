@@ -147,6 +147,33 @@ _WORDS: Final = MappingProxyType(
                 "is\nlisted at {overview} and tell the administrator of the index."
             ),
         ),
+        Notice.PUBLISHER_USED: _Words(
+            _("A trusted publisher uploads in your name"),
+            _(
+                "A job got an upload token of 15 minutes in your name, as the configuration of\n"
+                "the index allows; you hear of this publisher once in 90 days"
+            ),
+            _("Look at what is listed at {overview}\nand tell the administrator of the index."),
+        ),
+        Notice.PUBLISHER_NAMESAKE: _Words(
+            _("A namesake of a trusted publisher was refused"),
+            _(
+                "A job gave the name of a trusted publisher that uploads in your name, and is\n"
+                "another account or repository: the old one may be deleted, and its name taken"
+            ),
+            _("Tell the administrator of the index, who has the numbers to compare."),
+        ),
+        Notice.PUBLISHER_REPLAYED: _Words(
+            _("An identity token was used a second time"),
+            _(
+                "Somebody sent an identity token of a trusted publisher that uploads in your name\n"
+                "a second time, and was refused"
+            ),
+            _(
+                "Where no job was run twice, somebody can read what the job sends: look at its\n"
+                "log, and tell the administrator of the index."
+            ),
+        ),
         Notice.RESET: _Words(
             _("Your second factors were reset"),
             _("The administrator removed all second factors and recovery codes of your account"),

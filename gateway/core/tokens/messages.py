@@ -55,7 +55,10 @@ TOKEN: Final[Mapping[str, Any]] = MappingProxyType(
             "expires": _MOMENT,
             "revoked": {**_MOMENT, "type": ["string", "null"]},
             "undecided": {"type": "boolean", "description": "Left by a changed password."},
-            "made_by": {"enum": ["owner", "administrator"]},
+            "made_by": {
+                "type": "string",
+                "description": "owner, administrator, login, or publisher NAME.",
+            },
             "last_used": {
                 "type": ["object", "null"],
                 "properties": {

@@ -137,7 +137,8 @@ class Token:
         holds none (a service account stands for it) and for one that was revoked.
     refused: since when the index refuses its credential; 0 for not.
     undecided: since when its owner has to say what becomes of it after a changed password.
-    made_by: "" for the owner, "administrator" otherwise.
+    made_by: "" for the owner, "administrator", or what minted it for some hours at most: "login",
+        "publisher NAME".
     """
 
     id: str
@@ -153,6 +154,11 @@ class Token:
     refused: float = 0.0
     undecided: float = 0.0
     made_by: str = ""
+
+    @property
+    def minted(self) -> bool:
+        """Whether nobody chose it: there may be many, and they end by themselves."""
+        return self.made_by not in ("", "administrator")
 
     def live(self, now: float) -> bool:
         return not self.revoked and now < self.expires

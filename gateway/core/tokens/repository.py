@@ -19,6 +19,8 @@ from gateway.core.tokens.records import (
 
 LINGER: Final = 30 * 86400.0
 """Seconds a record stays after its token has ended, so that who tries it is told why."""
+SHORT_LINGER: Final = 86400.0
+"""The same for what was minted: there is one for each job."""
 
 _ROUNDS: Final = 100
 
@@ -38,7 +40,7 @@ class TokenRecords:
         return sorted(found, key=lambda one: (-one.created, one.id))
 
     async def add(self, token: Token) -> None:
-        expires = token.expires + LINGER
+        expires = _until(token)
         if not await self._store.put(
             key_of(token.owner, token.id), dump(token), expires=expires, if_version=0
         ):
@@ -73,7 +75,7 @@ class TokenRecords:
             written = await self._store.put(
                 key_of(owner, id),
                 dump(after),
-                expires=after.expires + LINGER,
+                expires=_until(after),
                 if_version=record.version,
             )
             if written is not None:
@@ -90,4 +92,8 @@ class TokenRecords:
 
     async def used(self, token: Token, use: LastUse) -> None:
         key = use_key(token.owner, token.id)
-        await self._store.put(key, dump_use(use), expires=token.expires + LINGER)
+        await self._store.put(key, dump_use(use), expires=_until(token))
+
+
+def _until(token: Token) -> float:
+    return token.expires + (SHORT_LINGER if token.minted else LINGER)

@@ -89,10 +89,49 @@ class Tokens:
         Raises:
             Refusal: `token_request`, `unusable_name`.
         """
-        owner, now = id_of(user), self._clock()
-        label = await self.usable_name(owner, name)
+        label = await self.usable_name(id_of(user), name)
         self.check_lifetime(lifetime)
         self.check_scope(scope)
+        made = await self._new(user, label, scope, lifetime, credential, origin, made_by=made_by)
+        await self._notifier.notify(Notice.TOKEN_MADE, made.token.owner, origin, detail=label)
+        return made
+
+    async def mint(
+        self,
+        user: str,
+        label: str,
+        scope: Scope,
+        lifetime: float,
+        credential: Credential | None,
+        origin: Origin,
+        *,
+        made_by: str = "",
+        said: str = "",
+    ) -> NewToken:
+        """The same for a token of hours or minutes that was asked for in another way, and so often
+        that its name need not be the only one. Whoever asks for it tells the person.
+
+        Args:
+            said: for the trail, how it was asked for.
+        """
+        lifetime = min(lifetime, self.limits.max_age)
+        return await self._new(
+            user, label, scope, lifetime, credential, origin, made_by=made_by, said=said
+        )
+
+    async def _new(
+        self,
+        user: str,
+        label: str,
+        scope: Scope,
+        lifetime: float,
+        credential: Credential | None,
+        origin: Origin,
+        *,
+        made_by: str,
+        said: str = "",
+    ) -> NewToken:
+        owner, now = id_of(user), self._clock()
         identifier, which = new_identifier(user, self._random)
         key = self._random(32)
         created, expires = int(now), int(now + lifetime)
@@ -108,8 +147,8 @@ class Tokens:
         )
         token = self._seals.sealed(token, which.secret, key, credential)
         await self._records.add(token)
-        await self._record(Event.TOKEN_MADE, token, origin, _said(token))
-        await self._notifier.notify(Notice.TOKEN_MADE, owner, origin, detail=token.name)
+        detail = f"{_said(token)}; {said}" if said else _said(token)
+        await self._record(Event.TOKEN_MADE, token, origin, detail)
         # A clock of another gateway may be behind.
         conditions = scope.written(expires=expires, not_before=created - 60)
         return NewToken(token, macaroon.make(self.limits.location, identifier, key, conditions))
@@ -139,7 +178,8 @@ class Tokens:
         label = " ".join(name.split())
         if not label or len(label) > 60 or not label.isprintable():
             raise refused(_("its name needs 1 to 60 visible characters"))
-        live = [one for one in await self._records.of(owner) if one.live(self._clock())]
+        now = self._clock()
+        live = [one for one in await self._records.of(owner) if one.live(now) and not one.minted]
         if len(live) >= self.limits.most:
             raise refused(_("you have {most} tokens, which is the limit", most=self.limits.most))
         if any(one.name == label for one in live):
@@ -316,7 +356,7 @@ class Tokens:
         Until then they go on, as far as the index still takes what they stand for.
         """
         now = self._clock()
-        left = [one for one in await self._records.of(owner) if one.live(now)]
+        left = [one for one in await self._records.of(owner) if one.live(now) and not one.minted]
         for one in left:
             await self._changed(one, lambda present: replace(present, undecided=now))
         if left:
@@ -367,7 +407,8 @@ class Tokens:
         )
 
     async def _tell_daily(self, notice: Notice, token: Token, origin: Origin) -> None:
-        told = Key("told", token.owner, f"{notice} {token.id}")
+        # Of those that were minted there is a new one with each job.
+        told = Key("told", token.owner, f"{notice} {token.made_by or token.id}")
         if await self._store.claim(told, expires=self._clock() + _DAY):
             await self._notifier.notify(notice, token.owner, origin, detail=token.name)
 

@@ -49,6 +49,7 @@ WORDS: Final = {
     Event.TOKEN_REVOKED: _("API token revoked"),
     Event.TOKEN_NEEDS_RENEWAL: _("API token that the index no longer accepts"),
     Event.TOKEN_KEPT: _("API token kept after a changed password"),
+    Event.PUBLISHER_REFUSED: _("Job of a trusted publisher refused"),
     Event.NOTICE_GIVEN_UP: _("A notice could not be delivered"),
     Event.NOT_RECORDED: _("More of the same, which is left out here"),
 }
@@ -61,6 +62,7 @@ _ALARMING: Final = frozenset(
         Event.THROTTLED,
         Event.GUARDED_REFUSED,
         Event.TOKEN_REFUSED,
+        Event.PUBLISHER_REFUSED,
         Event.NOT_RECORDED,
     }
 )

@@ -1,0 +1,1 @@
+"""Issuers of identity tokens: where they say which keys they sign with."""
