@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from gateway.gate.context import GateContext
-    from gateway.gate.first_factor import Passwords
     from gateway.gate.held_answers import Holding
     from gateway.proxy.handover import HandOvers
     from gateway.settings import Settings
+    from gateway.web.context import PasswordChecker
     from gateway.web.pages import Pages
 
 
@@ -36,7 +36,7 @@ class LazyPages:
     def __init__(
         self,
         flow: Flow,
-        checker: Passwords,
+        checker: PasswordChecker,
         jar: Jar,
         ring: KeyRing,
         limits: FlowLimits,
@@ -71,6 +71,10 @@ class LazyPages:
         self, facts: Facts | None, refusal: Refusal
     ) -> tuple[int, tuple[Field, ...], bytes]:
         return self._made().refusal(facts, refusal)
+
+    async def handle(self, request: web.BaseRequest, facts: Facts) -> web.StreamResponse:
+        """Answer one request under /+auth/."""
+        return await self._made().handle(request, facts)
 
     def open(self, plan: HandOver) -> asyncio.Protocol:
         return self._handed().open(plan)

@@ -48,6 +48,7 @@ from gateway.web import responses
 
 if TYPE_CHECKING:
     from gateway.settings import Settings
+    from gateway.web.context import PasswordChecker
 
 
 @dataclass(slots=True)
@@ -71,9 +72,17 @@ class GatewayWorker:
 
 
 async def build(
-    settings: Settings, clock: Clock = time.time, random: Random = secrets.token_bytes
+    settings: Settings,
+    clock: Clock = time.time,
+    random: Random = secrets.token_bytes,
+    *,
+    checker: PasswordChecker | None = None,
 ) -> GatewayWorker:
-    """Make the gateway of a configuration. Nothing is connected yet, so it is quick."""
+    """Make the gateway of a configuration. Nothing is connected yet, so it is quick.
+
+    Args:
+        checker: judges the passwords that pages are given, None for the index.
+    """
     ring = ring_of(settings)
     store = await open_store(settings.store, clock)
     audit = Trail(store, ring, clock, retention=settings.audit.retention)
@@ -108,7 +117,9 @@ async def build(
         read_sqlite(settings.store) if settings.store.startswith("sqlite:") else None,
         clock,
     )
-    pages = LazyPages(flow, passwords, jar, ring, limits, clock, random, settings, ready.look)
+    pages = LazyPages(
+        flow, checker or passwords, jar, ring, limits, clock, random, settings, ready.look
+    )
     replies = Replies(
         public_url,
         upstream.refusal_fields(),

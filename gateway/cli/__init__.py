@@ -34,6 +34,7 @@ COMMANDS: Final = MappingProxyType(
         "check": _Command("config", "check", "Validate a configuration and run its tests."),
         "explain": _Command("explain", "explain", "Show which rule meets a request, and why."),
         "schema": _Command("config", "schema", "Print the JSON Schema of the configuration."),
+        "preview": _Command("preview", "preview", "Look at every page, with sample people."),
         "serve": _Command("serve", "serve", "Run the gateway."),
         "user": _Command("users", "user", "Enrol, invite, list, reset, remove and unlock people."),
         "token": _Command("tokens", "token", "Make, list, show and revoke API tokens."),
