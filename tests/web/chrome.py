@@ -48,7 +48,7 @@ class Authenticators:
             await self.session.send("WebAuthn.enable")
         return await self.session.send(f"WebAuthn.{command}", values)
 
-    async def plug(self, name: str, *, passkey: bool = False) -> None:
+    async def plug(self, name: str, *, passkey: bool = False, touched: bool = True) -> None:
         """Have a key at hand; one that was there before still knows its credentials."""
         options = {
             "protocol": "ctap2",
@@ -56,7 +56,7 @@ class Authenticators:
             "hasResidentKey": passkey,
             "hasUserVerification": passkey,
             "isUserVerified": passkey,
-            "automaticPresenceSimulation": True,
+            "automaticPresenceSimulation": touched,
         }
         made = await self._send("addVirtualAuthenticator", options=options)
         self.plugged[name] = made["authenticatorId"]

@@ -405,6 +405,22 @@ async def test_the_same_key_is_not_added_twice(
     await expect(tab.get_by_text("Blue key", exact=True)).to_be_visible()
     await add_key(tab, "Blue again")
     await expect(tab.get_by_role("alert")).to_contain_text("among your devices already")
+    await expect(tab.get_by_text("Follow what your browser shows")).to_be_hidden()
+    # Another key, on the same page.
+    await keys.unplug("Blue key")
+    await keys.plug("Red key")
+    await press(tab, "Try again")
+    await expect(tab.get_by_text("Blue again", exact=True)).to_be_visible()
+
+
+async def test_it_is_said_that_a_key_is_awaited(
+    tab: Page, keys: Authenticators, alice: Person, world: World
+) -> None:
+    await log_in(tab, alice, world)
+    await keys.plug("Slow key", touched=False)
+    await add_key(tab, "Slow key")
+    await expect(tab.get_by_role("status")).to_contain_text("then touch the key")
+    await expect(tab.get_by_role("button", name="Continue")).to_be_disabled()
 
 
 async def test_a_name_in_use_is_said_before_the_key_is_asked(

@@ -39,7 +39,8 @@ class TotpDevice:
 @dataclass(frozen=True, slots=True)
 class WebauthnKey:
     """id: the credential id; public_key: COSE; handle: the user handle it was made with.
-    All base64url without padding."""
+    All base64url without padding. model: what it calls itself ("Google Password Manager"), as far
+    as it does; proves nothing."""
 
     id: str
     name: str
@@ -50,6 +51,7 @@ class WebauthnKey:
     handle: str
     added: float
     used: float = 0.0
+    model: str = ""
 
     @property
     def kind(self) -> str:

@@ -193,7 +193,8 @@ def _with(account: Account, old: Device, new: Device | None) -> Account:
 
 @dataclass(frozen=True, slots=True)
 class FactorRow:
-    """kind: "totp" or "webauthn". used: 0 for never. passkey: can sign in without a name."""
+    """kind: "totp" or "webauthn". used: 0 for never. passkey: can sign in without a name. model:
+    what a key calls itself, "" where it does not."""
 
     kind: str
     id: str
@@ -201,6 +202,7 @@ class FactorRow:
     added: float
     used: float
     passkey: bool = False
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +252,7 @@ def factor_rows(account: Account) -> tuple[FactorRow, ...]:
             one.added,
             one.used,
             isinstance(one, WebauthnKey) and one.passkey,
+            one.model if isinstance(one, WebauthnKey) else "",
         )
         for one in account.devices
     ]

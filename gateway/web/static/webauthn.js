@@ -106,6 +106,7 @@ async function suggest(form) {
 
 function prepare(form) {
   const says = form.querySelector("[data-says]");
+  const awaits = form.querySelector("[data-awaits]");
   const button = form.querySelector("button");
   form.querySelector("[data-without]").hidden = true;
   form.querySelector("[data-with]").hidden = false;
@@ -114,6 +115,7 @@ function prepare(form) {
     if (button.disabled) return;
     button.disabled = true;
     says.hidden = true;
+    awaits.hidden = false;
     if (suggesting) suggesting.abort();
     run(form).catch((error) => {
       // DOMException names per WebAuthn section 5.1; an Error carries the server's sentence.
@@ -124,6 +126,8 @@ function prepare(form) {
             ? error.message
             : says.dataset.unanswered;
       says.hidden = false;
+      awaits.hidden = true;
+      button.textContent = button.dataset.again;
       button.disabled = false;
       button.focus();
     });

@@ -26,7 +26,9 @@ ALICE = Account(
     epoch=3,
     handle="aGFuZGxl",
     totp=(TotpDevice("d1", "phone", "c2VhbGVk", 59999999, 1000.0, 2000.0),),
-    webauthn=(WebauthnKey("a2V5", "blue", "Y29zZQ", 7, ("usb",), True, "aGFuZGxl", 1500.0),),
+    webauthn=(
+        WebauthnKey("a2V5", "blue", "Y29zZQ", 7, ("usb",), True, "aGFuZGxl", 1500.0, model="A key"),
+    ),
     recovery=Recovery(("digest-1", "digest-2"), 1000.0, confirmed=False),
     invitation=Invitation("digest-3", 9000.0),
     last="webauthn",
@@ -41,7 +43,8 @@ STORED = (
     b'"totp":[{"id":"d1","name":"phone","secret":"c2VhbGVk","step":59999999,'
     b'"added":1000.0,"used":2000.0}],'
     b'"webauthn":[{"id":"a2V5","name":"blue","public_key":"Y29zZQ","sign_count":7,'
-    b'"transports":["usb"],"passkey":true,"handle":"aGFuZGxl","added":1500.0,"used":0.0}],'
+    b'"transports":["usb"],"passkey":true,"handle":"aGFuZGxl",'
+    b'"added":1500.0,"used":0.0,"model":"A key"}],'
     b'"recovery":{"codes":["digest-1","digest-2"],"made":1000.0,"confirmed":false},'
     b'"invitation":{"digest":"digest-3","expires":9000.0},'
     b'"last":"webauthn","known":["network"],"agents":["agent"],'
@@ -61,6 +64,11 @@ def test_codes_of_an_account_that_says_nothing_of_it_are_confirmed() -> None:
 
 def test_an_account_that_says_nothing_of_a_reset_had_none() -> None:
     assert load(STORED.replace(b',"invited_only":false,"removed":0.0', b"")) == ALICE
+
+
+def test_a_key_that_says_nothing_of_its_model_has_none() -> None:
+    (key,) = load(STORED.replace(b',"model":"A key"', b"")).webauthn
+    assert key == replace(ALICE.webauthn[0], model="")
 
 
 def test_an_account_that_says_nothing_of_a_language_has_none() -> None:
