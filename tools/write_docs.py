@@ -50,6 +50,10 @@ def _rows(
         elif "properties" in _resolve(schema, found.get("items", {})):
             inner = _resolve(schema, found["items"])
             yield from _rows(schema, inner, f"{prefix}{name}[].")
+        for value in found.get("patternProperties", {}).values():
+            inner = _resolve(schema, value)
+            if "properties" in inner:
+                yield from _rows(schema, inner, f"{prefix}{name}.NAME.")
 
 
 def _resolve(schema: dict[str, Any], key: dict[str, Any]) -> dict[str, Any]:

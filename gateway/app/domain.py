@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gateway.core.clock import Clock, Random
     from gateway.core.login.services import Services
     from gateway.core.notices.queue import NoticeQueue
+    from gateway.core.rules.explain import Reading
     from gateway.core.store import Store
     from gateway.proxy.upstream_pool import UpstreamAddress
     from gateway.settings import Settings
@@ -144,6 +145,14 @@ def upstream_address(settings: Settings) -> UpstreamAddress:
     if where.unix is not None:
         return UpstreamAddress("localhost", 80, str(where.unix))
     return UpstreamAddress.at(where.host, where.port, secure=where.tls)
+
+
+def reading_of(settings: Settings) -> Reading:
+    """What requests to the index server of a configuration are about."""
+    from gateway.gate.asked import reading
+    from gateway.upstreams import UPSTREAMS
+
+    return reading(UPSTREAMS[settings.upstream.kind](form_of(settings)).act)
 
 
 def form_of(settings: Settings) -> FormOptions:

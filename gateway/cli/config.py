@@ -103,6 +103,7 @@ def check(
         raise click.UsageError("--users goes with --who.")
     if (as_json or quiet) and not live:
         raise click.UsageError("--json and --quiet go with --live.")
+    from gateway.app.domain import reading_of
     from gateway.settings import ConfigError, load, run_tests
 
     interpreter.require()
@@ -110,7 +111,7 @@ def check(
     if not quiet:
         for problem in settings.warnings:
             output.warning(str(problem))
-    failed = run_tests(settings)
+    failed = run_tests(settings, reading_of(settings))
     if failed:
         raise ConfigError(tuple(failed))
     if as_json or quiet:

@@ -26,21 +26,35 @@ if TYPE_CHECKING:
 @click.option("--form", "form", multiple=True, metavar="NAME=VALUE", help="A field of the body.")
 @click.option("--content-type", "content_type", default="", help="The media type of the body.")
 @click.option("--from", "client", default="", metavar="IP", help="The address of the client.")
+@click.option("--user", default="", metavar="NAME", help="Whom its credentials name.")
+@click.option("--project", default="", help="The project it is about, where the rest is silent.")
 def explain(
-    config: Path, method: str, target: str, form: tuple[str, ...], content_type: str, client: str
+    config: Path,
+    method: str,
+    target: str,
+    form: tuple[str, ...],
+    content_type: str,
+    client: str,
+    user: str,
+    project: str,
 ) -> int:
     """Show which rule meets METHOD TARGET, why those before it do not, and what it takes.
 
     TARGET is the address as on the request line, from the first slash on; of a whole address
     (https://…) that part is taken.
     """
+    from gateway.app.domain import reading_of
     from gateway.core.rules.explain import Trial, judge
     from gateway.settings import load
 
     settings = load(config)
     target = _on_the_line(settings, target)
-    trial = Trial(method, target, _fields(form), content_type, _address(client))
-    verdict = judge(settings.ruleset(), trial)
+    trial = Trial(
+        *(method, target, _fields(form), content_type, _address(client)),
+        user=_user(user),
+        project=_project(project),
+    )
+    verdict = judge(settings.ruleset(), trial, reading_of(settings))
     unmatched = verdict.matched is not None and verdict.matched.rule is None
     if unmatched:
         click.echo(f"No rule matches; the default decides: {settings.default}")
@@ -80,6 +94,24 @@ def _fields(form: tuple[str, ...]) -> dict[str, str]:
     return fields
 
 
+def _user(text: str) -> str:
+    from gateway.core.errors import Refusal
+    from gateway.core.user_id import user_id
+
+    try:
+        return user_id(text) if text else ""
+    except Refusal as refusal:
+        raise click.BadParameter(refusal.text, param_hint="--user") from None
+
+
+def _project(text: str) -> str | None:
+    from gateway.core.tokens.projects import is_name, normalised
+
+    if text and not is_name(text):
+        raise click.BadParameter(f"{text!r} is no name of a project", param_hint="--project")
+    return normalised(text) if text else None
+
+
 def _address(text: str) -> IPAddress | None:
     from ipaddress import ip_address
 
@@ -103,7 +135,12 @@ def _told(settings: Settings, verdict: Explanation) -> list[str]:
     lines = [f"path: {verdict.path}"]
     lines.append(f"rule: {rule.name} ({rule.position})" if rule else "rule: none")
     lines.append(f"policy: {policy}")
-    if policy is Policy.DENY:
+    if verdict.barred is not None:
+        assert rule is not None
+        message = MESSAGES[verdict.barred]
+        lines[-1] = f"policy: {rule.policy}"
+        lines.append(f"refused: {verdict.barred} ({message.status}): {verdict.why}")
+    elif policy is Policy.DENY:
         lines.append(
             f"refused: denied ({MESSAGES[Slug.DENIED].status}): {MESSAGES[Slug.DENIED].text}"
         )
@@ -111,7 +148,13 @@ def _told(settings: Settings, verdict: Explanation) -> list[str]:
         age = rule.max_age if rule and rule.max_age else settings.second_factor.max_age
         acts = rule.session if rule else settings.upstream.acts_by_session
         session = acts or not verdict.changes
-        lines.append(f"needs: {_needs(settings, policy, age, session=session)}")
+        if policy is Policy.PASS and rule and rule.rights and rule.rights.by_people:
+            lines.append("needs: the name in every credential; the upstream judges the password")
+        else:
+            lines.append(f"needs: {_needs(settings, policy, age, session=session)}")
+        begins = getattr(rule.rights, "newcomers", None) if rule else None
+        if begins is not None:
+            lines.append(f"new projects: only by {begins}")
         if policy in (Policy.SECOND_FACTOR, Policy.TOKEN, Policy.AUTHENTICATED) and not session:
             lines.append("session: is not enough for a change")
     said = rule.response if rule is not None else None

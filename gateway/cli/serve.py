@@ -30,6 +30,7 @@ def serve(config: Path, workers: int, look: bool) -> int:
     Running transfers finish within the limit of the configuration, then it ends.
     """
     from gateway.app import run
+    from gateway.app.domain import reading_of
     from gateway.settings import ConfigError, run_tests
     from gateway.settings.apart import load_apart
     from gateway.settings.files import unwritable_store
@@ -38,7 +39,7 @@ def serve(config: Path, workers: int, look: bool) -> int:
     settings = load_apart(config)
     for problem in settings.warnings:
         output.warning(str(problem))
-    failed = run_tests(settings)
+    failed = run_tests(settings, reading_of(settings))
     if failed:
         raise ConfigError(tuple(failed))
     why = unwritable_store(settings.store)

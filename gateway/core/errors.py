@@ -27,6 +27,8 @@ class Slug(StrEnum):
     UNSAFE_ARCHIVE = "unsafe_archive"
     UNREADABLE_LOGIN = "unreadable_login"
     DENIED = "denied"
+    NOT_PERMITTED = "not_permitted"
+    PROJECT_UNCLEAR = "project_unclear"
     CREDENTIAL_REQUIRED = "credential_required"
     CREDENTIAL_ENDED = "credential_ended"
     MIXED_CREDENTIALS = "mixed_credentials"
@@ -183,6 +185,25 @@ MESSAGES: Final = MappingProxyType(
         # -- the rules ----------------------------------------------------------------------
         Slug.DENIED: Message(
             403, _("Not allowed"), _("The rules of this gateway do not allow this.")
+        ),
+        Slug.NOT_PERMITTED: Message(
+            403,
+            _("Not for you"),
+            _("The rules of this gateway do not allow this to whom your credentials name."),
+            _("Ask the administrator whether you should be able to."),
+            option=_("It is for {who}."),
+            option_field="who",
+            other=_(
+                "{project} is not there yet, and whoever your credentials name may not begin it. "
+                "Check the name, or ask the administrator."
+            ),
+            other_field="project",
+        ),
+        Slug.PROJECT_UNCLEAR: Message(
+            400,
+            _("Project not certain"),
+            _("It cannot be told for certain which project this request is about: {why}."),
+            _("Send it with a current twine, uv or devpi-client."),
         ),
         Slug.CREDENTIAL_REQUIRED: Message(
             401,

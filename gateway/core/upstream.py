@@ -111,6 +111,8 @@ class Act:
 
     index: "user/name"; "" where the server is one index; None for none in particular.
     project: normalised; None for none in particular, and where it cannot be told for certain.
+    unclear: it is about a project, or may be, and which one cannot be told.
+    managed: the project that a change is made to which is no upload; normalised.
     by_form: the form in its body tells the project, and whether it is an upload at all.
     by_xml: it is this only if its body is XML, as its Content-Type says.
     """
@@ -120,6 +122,8 @@ class Act:
     project: str | None = None
     by_form: bool = False
     by_xml: bool = False
+    unclear: bool = False
+    managed: str | None = None
 
 
 class Addresses(NamedTuple):
@@ -263,6 +267,14 @@ class Upstream(Protocol):
 
     def act(self, facts: Facts) -> Act:
         """What a request is about; what is not plainly less is MANAGE."""
+        ...
+
+    def project_check(self, index: str | None, project: str) -> Call:
+        """A harmless call whose answer tells whether an index has a (normalised) project."""
+        ...
+
+    def project_answer(self, index: str | None, project: str, reply: UpstreamResponse) -> bool:
+        """Read that answer: whether it certainly has it, of its own and not from another."""
         ...
 
     def file_project(self, filename: str) -> str | None:

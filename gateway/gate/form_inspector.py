@@ -16,7 +16,9 @@ from gateway.core.http.facts import Facts
 from gateway.core.http.forms import FileObserver, FilePart, FormJudge
 from gateway.core.http.zips import ZipWatch
 from gateway.core.phrases import _
+from gateway.core.rules.rights import Claim
 from gateway.core.rules.rules import Matched, Policy, Rule, RuleSet
+from gateway.gate.asked import FormProject
 from gateway.proxy.ports import Answer, Plan
 
 HOLD: Final = 1024 * 1024
@@ -46,6 +48,10 @@ class FormDemand(Protocol):
 class FormInspector:
     """An `Inspector` (see gateway.proxy.ports) over the form rules that may fit a request.
 
+    Args:
+        asked: who asks for what; changed here where the form tells the project.
+        project: looks for that, and is needed where `matched.needs_project`.
+
     Raises:
         Refusal: `unreadable_form` for a body that is no plain form.
     """
@@ -60,6 +66,8 @@ class FormInspector:
         decide: Decide,
         refuse: Refuse,
         demand: FormDemand | None = None,
+        asked: Claim | None = None,
+        project: FormProject | None = None,
     ) -> None:
         self._facts: Final = facts
         self._rules: Final = rules
@@ -67,12 +75,15 @@ class FormInspector:
         self._decide: Final = decide
         self._refuse: Final = refuse
         self._demand: Final = demand
+        self.asked = asked
+        self._project: Final = project if matched.needs_project else None
         self._archives: Final = Archives() if matched.unpacks else None
+        looking = [one for one in (demand, self._project) if one is not None]
         self._judge: Final = FormJudge(
             facts.first("content-type") or "",
             facts.joined("content-encoding"),
             matched.form_names | (demand.names if demand else frozenset()),
-            Demanding(demand, self._archives) if demand else self._archives,
+            Looking(looking, self._archives) if looking else self._archives,
         )
         self._seen = 0
         self._going = False
@@ -109,13 +120,16 @@ class FormInspector:
 
     def _release(self) -> Plan | Awaitable[Plan]:
         """Too much to hold: on with the fields that are there, if a `pass` rule allows that."""
-        if self._demand is not None or self._match(self._judge.fields).policy is not Policy.PASS:
+        needed = self._demand is not None or self._project is not None
+        if needed or self._match(self._judge.fields).policy is not Policy.PASS:
             raise Refusal(Slug.UNREADABLE_FORM, why=_("the field that decides comes too late"))
         self._judge.release()
         return self._settle()
 
     def _settle(self) -> Plan | Awaitable[Plan]:
         """Every field that matters is known; a repeated one is still refused later."""
+        if self._project is not None:
+            self.asked = self._project.settle(self._judge.fields, self._judge.files)
         final = self._match(self._judge.fields)
         if not self._judge.complete:
             self._refuse_ambiguous_cuts(final)
@@ -130,7 +144,10 @@ class FormInspector:
         """A server may act on a body that was cut off: in the middle of a value or before the
         next one. That must not be what another rule is there for."""
         found: dict[str, str] = {}
+        decide = {name for rule in self._candidates for name, _ in rule.form or ()}
         for name, value in self._judge.fields.items():
+            if name not in decide:
+                continue
             for end in range(1, len(value) + 1):
                 found[name] = value[:end]
                 rule = self._match(found).rule
@@ -143,18 +160,21 @@ class FormInspector:
 
     def _match(self, fields: dict[str, str]) -> Matched:
         form = {name: (value,) for name, value in fields.items()}
-        return self._rules.match(self._facts, form, self._candidates)
+        return self._rules.match(self._facts, form, self._candidates, self.asked)
 
 
-class Demanding:
-    """A `FileObserver` that shows each file to a demand before another looks at it."""
+class Looking:
+    """A `FileObserver` that shows the head of each file to others before one looks at it."""
 
-    def __init__(self, demand: FormDemand, then: FileObserver | None) -> None:
-        self._demand: Final = demand
+    def __init__(
+        self, others: Sequence[FormDemand | FormProject], then: FileObserver | None
+    ) -> None:
+        self._others: Final = others
         self._then: Final = then
 
     def begins(self, part: FilePart) -> None:
-        self._demand.begins(part)
+        for one in self._others:
+            one.begins(part)
         if self._then is not None:
             self._then.begins(part)
 

@@ -20,9 +20,11 @@ from gateway.core.http.responses import Response, taken_in
 from gateway.core.login.credentials import Ended
 from gateway.core.login.models import caller_of
 from gateway.core.phrases import _
+from gateway.core.rules.rights import Claim
 from gateway.core.rules.rules import Matched, Policy, Rule
 from gateway.core.store import StoreUnavailable
 from gateway.core.urls import own
+from gateway.gate.asked import FormProject
 from gateway.gate.context import ApiWork, GateContext, LoginWork
 from gateway.gate.form_inspector import FormDemand, FormInspector
 from gateway.gate.held_answers import Holding
@@ -31,6 +33,7 @@ from gateway.gate.only_published import Both, OnlyPublished, PushInspector
 from gateway.gate.policies import GUARDED, Guard
 from gateway.gate.presented import Presented
 from gateway.gate.replies import has_body
+from gateway.gate.rights import RightsGate
 from gateway.gate.token_api import TokenApi
 from gateway.gate.token_request import TokenGate, TokenRequest
 from gateway.gate.xml_body import XmlInspector, called_xml
@@ -49,6 +52,7 @@ class RuleGate:
     def __init__(self, parts: GateContext) -> None:
         self._parts: Final = parts
         self._guard: Final = Guard(parts)
+        self._rights: Final = RightsGate(parts, self._guard)
         self._tokens: Final = TokenGate(parts)
         self.holding: Final = Holding(parts)
         self.presented: Final = Presented(parts)
@@ -109,19 +113,31 @@ class RuleGate:
         return await plan if isinstance(plan, Awaitable) else plan
 
     def _by_rule(self, facts: Facts, token: TokenRequest | None = None) -> Plan | Awaitable[Plan]:
-        matched = self._parts.rules.match(facts)
+        if self._parts.rules.by_rights(facts.method, facts.path):
+            return self._parts.replies.worded(facts, self._by_rights(facts, token))
+        return self._matched(facts, token)
+
+    async def _by_rights(self, facts: Facts, token: TokenRequest | None) -> Plan:
+        plan = self._matched(facts, token, await self._rights.asked(facts, token))
+        return await plan if isinstance(plan, Awaitable) else plan
+
+    def _matched(
+        self, facts: Facts, token: TokenRequest | None, asked: Claim | None = None
+    ) -> Plan | Awaitable[Plan]:
+        matched = self._parts.rules.match(facts, asked=asked)
         # A login goes on without any credential that came with it.
         looked = None if _logs_in(facts, matched) else self._parts.ended.look(facts)
         if looked is not None:
-            going_on = self._unless_ended(facts, matched, token, looked)
+            going_on = self._unless_ended(facts, matched, token, asked, looked)
             return self._parts.replies.worded(facts, going_on)
-        return self._by_match(facts, matched, token)
+        return self._by_match(facts, matched, token, asked)
 
     async def _unless_ended(
         self,
         facts: Facts,
         matched: Matched,
         token: TokenRequest | None,
+        asked: Claim | None,
         looked: Awaitable[Ended | None],
     ) -> Plan:
         ended = await looked
@@ -129,11 +145,11 @@ class RuleGate:
             answer = self.refusal(facts, Slug.CREDENTIAL_ENDED)
             cleared = tuple(("Set-Cookie", value) for value in dict.fromkeys(ended.clears))
             return replace(answer, fields=(*answer.fields, *cleared))
-        plan = self._by_match(facts, matched, token)
+        plan = self._by_match(facts, matched, token, asked)
         return await plan if isinstance(plan, Awaitable) else plan
 
     def _by_match(
-        self, facts: Facts, matched: Matched, token: TokenRequest | None
+        self, facts: Facts, matched: Matched, token: TokenRequest | None, asked: Claim | None
     ) -> Plan | Awaitable[Plan]:
         demand: FormDemand | None = token.upload() if token else None
         by_publisher = token is not None and token.published
@@ -143,11 +159,18 @@ class RuleGate:
         if taken_in(facts) and self._parts.response_of(matched.rule) in _UPLOADED:
             raise Refusal(Slug.NOT_PART_OF_A_PAGE)
         parts = self._parts
-        decided = partial(self.decide, token=token)
         if matched.needs_form or demand is not None:
             refuse = partial(self._refuse_form, token=token)
-            return Inspect(FormInspector(facts, matched, parts.rules, decided, refuse, demand))
-        decide = partial(decided, facts, matched.rule, matched.policy)
+            project = FormProject(parts.upstream, asked) if asked is not None else None
+
+            def decided(facts: Facts, rule: Rule | None, policy: Policy) -> Plan | Awaitable[Plan]:
+                return self.decide(facts, rule, policy, token, inspector.asked)
+
+            inspector = FormInspector(
+                facts, matched, parts.rules, decided, refuse, demand, asked, project
+            )
+            return Inspect(inspector)
+        decide = partial(self.decide, facts, matched.rule, matched.policy, token, asked)
         if self._only.active and self._only.pushes(facts):
             refused = partial(self._refuse_form, facts, token=token)
             return Inspect(PushInspector(facts, self._only, decide, refused))
@@ -163,9 +186,41 @@ class RuleGate:
         return self._parts.replies.worded(facts, token.refuse(refusal))
 
     def decide(
-        self, facts: Facts, rule: Rule | None, policy: Policy, token: TokenRequest | None = None
+        self,
+        facts: Facts,
+        rule: Rule | None,
+        policy: Policy,
+        token: TokenRequest | None = None,
+        asked: Claim | None = None,
     ) -> Plan | Awaitable[Plan]:
         """What a policy means for a request."""
+        looked = policy is not Policy.DENY and self._rights.may_be_new(rule, asked)
+        if asked is not None and looked:
+            known = self._if_known(facts, rule, policy, token, asked)
+            return self._parts.replies.worded(facts, known)
+        return self._decide(facts, rule, policy, token, asked)
+
+    async def _if_known(
+        self,
+        facts: Facts,
+        rule: Rule | None,
+        policy: Policy,
+        token: TokenRequest | None,
+        asked: Claim,
+    ) -> Plan:
+        """The same where whoever asks may upload only what the index has."""
+        await self._rights.check_known(facts, rule, asked, token)
+        plan = self._decide(facts, rule, policy, token, asked)
+        return await plan if isinstance(plan, Awaitable) else plan
+
+    def _decide(
+        self,
+        facts: Facts,
+        rule: Rule | None,
+        policy: Policy,
+        token: TokenRequest | None,
+        asked: Claim | None,
+    ) -> Plan | Awaitable[Plan]:
         base = self._base(rule)
         renamed = self._parts.upstream.renamed(facts)
         if renamed:
@@ -175,6 +230,9 @@ class RuleGate:
             if address:
                 address = self._parts.public_url + address
                 return self.refusal(facts, Slug.NOTHING_TO_UPLOAD_TO, address=address)
+        if policy is Policy.DENY and rule is not None and rule.policy is not Policy.DENY:
+            barred = self._rights.refuse(facts, rule, asked or Claim())
+            return self._parts.replies.worded(facts, barred)
         if policy is Policy.DENY:
             return self.refusal(facts, Slug.DENIED)
         if rule is not None and rule.response is Response.DOCUMENTATION:
@@ -192,7 +250,8 @@ class RuleGate:
             cut = self._guard.cut(facts, rule, base)
             if has_own_cookie(facts) or self._parts.upstream.logs_out(facts.method, facts.path):
                 return self._with_session(facts, rule, base, cut)
-            return self.presented.plan(facts, rule, cut)
+            unnamed = self._rights.unnamed(facts, rule, base, cut)
+            return unnamed or self.presented.plan(facts, rule, cut)
         judge = GUARDED[policy]
         return self._parts.replies.worded(facts, judge(self._guard, facts, rule, base))
 
@@ -218,7 +277,8 @@ class RuleGate:
                 plan = await self._guard.with_session(facts, rule, cut)
         except (Refusal, StoreUnavailable):
             pass
-        presented = self.presented.plan(facts, rule, plan)
+        unnamed = self._rights.unnamed(facts, rule, base, plan)
+        presented = unnamed or self.presented.plan(facts, rule, plan)
         return await presented if isinstance(presented, Awaitable) else presented
 
     async def _log_out(self, facts: Facts) -> bool:

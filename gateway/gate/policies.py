@@ -31,6 +31,7 @@ from gateway.core.http import cookies
 from gateway.core.http.facts import Facts
 from gateway.core.login.models import Caller, Session, Verified, caller_of
 from gateway.core.rules.rules import Policy, Rule
+from gateway.core.upstream import Credential
 from gateway.core.user_id import user_id
 from gateway.core.wording import in_words
 from gateway.gate.context import GateContext, guarded
@@ -103,6 +104,20 @@ class Guard:
                 Slug.MIXED_CREDENTIALS, retry_after=None, **credential_detail(places(evidence))
             )
         return self._forward(facts, base, evidence)
+
+    async def accepted(self, facts: Facts, rule: Rule | None) -> Credential | None:
+        """A credential of the request once the index has accepted all of them; a session's where
+        there is no other.
+
+        Raises:
+            Refusal: `credential_required`, `throttled`, `upstream_…`.
+        """
+        evidence = await self._evidence(facts, rule)
+        for shown in evidence.carriers:
+            await self._accepted(shown, caller_of(facts, rule))
+        if evidence.carriers:
+            return evidence.carriers[0].carrier.credential
+        return evidence.session.upstream if evidence.session is not None else None
 
     def _check_ambient(self, evidence: Evidence) -> None:
         """A request with nothing but what a browser sends by itself.

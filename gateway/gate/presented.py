@@ -64,7 +64,7 @@ class Presented:
 
     def plan(self, facts: Facts, rule: Rule | None, base: Forward) -> Plan | Awaitable[Plan]:
         """`base`, watched or refused where that is needed."""
-        shown = [self._shown(facts, one) for one in self._carriers(facts) if _goes_on(one, base)]
+        shown = [self._shown(facts, one) for one in self._carriers(facts) if goes_on(one, base)]
         unknown = [one for one in shown if not (one.signed or self._guessing.spared(one.mark))]
         for one in shown:
             self._renew(one)
@@ -214,7 +214,7 @@ class Presented:
             _log.exception("a tried password could not be counted")
 
 
-def _goes_on(carrier: Carrier, base: Forward) -> bool:
+def goes_on(carrier: Carrier, base: Forward) -> bool:
     """Whether the index gets it, be it under another name. A Cookie field is only replaced to
     take credentials out."""
     field, cookie, _ = carrier.place.partition(":")

@@ -21,7 +21,7 @@ from gateway.core.publishing.exchange import MADE_BY
 from gateway.core.rules.rules import Policy, Rule
 from gateway.core.tokens.caveats import Use
 from gateway.core.tokens.models import Bearer
-from gateway.core.upstream import Act, Action
+from gateway.core.upstream import Act, Action, Credential
 from gateway.core.user_id import user_id
 from gateway.gate.context import GateContext
 from gateway.gate.replies import has_body
@@ -92,6 +92,20 @@ class TokenRequest:
         self._act: Final[Act] = parts.upstream.act(facts)
         self._project = self._act.project
         self._read = False  # its form
+
+    @property
+    def owner(self) -> str:
+        """The id of the person whom the token stands for."""
+        return self._bearer.token.owner
+
+    async def credential(self, rule: Rule | None) -> Credential:
+        """What stands for it at the index.
+
+        Raises:
+            Refusal: `token_…`, `upstream_…`.
+        """
+        origin = caller_of(self._facts, rule).origin
+        return await self._parts.token_credentials.of(self._bearer, origin)
 
     @property
     def by_xml(self) -> bool:

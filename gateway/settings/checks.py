@@ -6,10 +6,12 @@ from typing import Final
 
 from gateway.core.http.facts import Facts
 from gateway.core.http.responses import Response
+from gateway.core.permissions import OWNED, OWNERS, Groups
 from gateway.core.rules.rules import Policy, RuleSet
 from gateway.core.rules.shadowing import shadowed
 from gateway.core.urls import PREFIX, own
 from gateway.settings.addresses import is_address
+from gateway.settings.groups import MARK, missing
 from gateway.settings.model import Settings
 from gateway.settings.nodes import Document, Loc
 from gateway.settings.problems import Problem
@@ -19,8 +21,10 @@ from gateway.settings.rules import RuleModel
 _JSON: Final = (("content-type", "application/json"),)
 
 
-def check_rules(document: Document, rules: list[tuple[int, RuleModel]]) -> None:
+def check_rules(document: Document, rules: list[tuple[int, RuleModel]], groups: Groups) -> None:
     """Add what is wrong among the rules that hold by themselves (with their numbers)."""
+    for number, rule in rules:
+        _check_groups(document, number, rule, groups)
     names: dict[str, int] = {}
     for number, rule in rules:
         first = names.setdefault(rule.name, number)
@@ -42,7 +46,7 @@ def check_rules(document: Document, rules: list[tuple[int, RuleModel]]) -> None:
                 f"a rule for paths under {PREFIX}, which the gateway answers itself",
                 "paths of the upstream",
             )
-    ruleset = RuleSet([rule.rule() for _, rule in rules])
+    ruleset = RuleSet([rule.rule(groups=groups) for _, rule in rules])
     for at, by in shadowed(ruleset):
         number, rule = rules[at]
         earlier, covering = rules[by]
@@ -54,6 +58,25 @@ def check_rules(document: Document, rules: list[tuple[int, RuleModel]]) -> None:
             f"(line {document.place(('rules', earlier))[0]}) always matches first",
             "the narrower rule first",
         )
+
+
+def _check_groups(document: Document, number: int, rule: RuleModel, groups: Groups) -> None:
+    """Add names of groups that there are none of."""
+    entries: list[tuple[Loc, str]] = []
+    for key, names in (("groups", rule.match.groups), ("projects", rule.match.projects)):
+        entries += (
+            (("rules", number, "match", key, at), name) for at, name in enumerate(names or ())
+        )
+    entries += (
+        (("rules", number, "new_projects", at), name)
+        for at, name in enumerate(rule.new_projects or ())
+    )
+    for loc, name in entries:
+        marked = name.startswith(MARK)
+        if name in (OWNERS, OWNED) or ("projects" in loc and not marked):
+            continue
+        if name.removeprefix(MARK) not in groups.named:
+            missing(document, loc, name.removeprefix(MARK), groups.named)
 
 
 def check_settings(document: Document, settings: Settings) -> None:
@@ -68,6 +91,7 @@ def check_settings(document: Document, settings: Settings) -> None:
         )
     _check_addresses(document, settings)
     _check_publishers(document, settings)
+    _check_rights(document, settings)
     _check_pushes(document, settings)
     for network in settings.trusted_proxies:
         if network.prefixlen == 0:
@@ -131,6 +155,28 @@ def _same_jobs(one: PublisherModel, other: PublisherModel) -> bool:
     first, second = one.publisher(), other.publisher()
     wanted = {*second.whose, *second.others}
     return first.issuer == second.issuer and wanted >= {*first.whose, *first.others}
+
+
+def _check_rights(document: Document, settings: Settings) -> None:
+    for number, rule in enumerate(settings.rules):
+        place: Loc = ("rules", number)
+        if rule.match.indexes is not None and settings.upstream.kind != "devpi":
+            _add(
+                document,
+                (*place, "match", "indexes"),
+                rule.name,
+                "indexes, of which only devpi has several",
+                "a rule without it",
+            )
+        reads = rule.match.methods is None or {"GET", "HEAD"} & set(rule.match.methods)
+        if rule.policy is Policy.PASS and rule.match.by_people and reads:
+            _warn(
+                document,
+                place,
+                f"rule {number + 1} {rule.name!r} lets people read by the name they give: where "
+                "the index lets everybody read, it looks at no password",
+                "policy: authenticated, which asks the index about the password",
+            )
 
 
 def _check_pushes(document: Document, settings: Settings) -> None:

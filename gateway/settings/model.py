@@ -13,6 +13,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from gateway.core.http.responses import Response
 from gateway.core.login.models import Enrolment
+from gateway.core.permissions import Groups
 from gateway.core.rules.rules import Policy, RuleSet
 from gateway.settings.addresses import (
     ListenText,
@@ -26,6 +27,7 @@ from gateway.settings.amounts import Day, Duration, DurationOrOff, Size
 from gateway.settings.appearance import AppearanceSettings
 from gateway.settings.fields import OneOrMore, OrWord, Section, Whole, Written, setting
 from gateway.settings.files import FilePath, SecretSource, StoreUrl
+from gateway.settings.groups import GroupModel, GroupName
 from gateway.settings.nodes import Loc, Place
 from gateway.settings.problems import Problem
 from gateway.settings.publishers import PublisherModel
@@ -247,6 +249,7 @@ class Configuration(Section):
     limits: LimitSettings = setting("Times and sizes.", {})
     notices: NoticeSettings = setting("How people hear of changes.", {})
     audit: AuditSettings = setting("The record of what happened.", {})
+    groups: dict[GroupName, GroupModel] = setting("People by groups, for the rules.", {})
     rules: tuple[RuleModel, ...] = setting("The first rule that matches decides.", (), strict=False)
     ended_credentials: Literal["refuse", "pass"] = setting(
         "What happens to a credential that a login here handed out and that has ended here (log "
@@ -270,12 +273,13 @@ class Settings(Configuration):
     """A configuration that can be used; files in it are found from the directory it was read from.
 
     file, places, warnings: the file it was read from, where things stand in it, and what is
-    worth saying about it though it can be used.
+    worth saying about it though it can be used. members: the groups with everybody in them.
     """
 
     file: str = "configuration"
     places: Mapping[Loc, Place] = field(default_factory=dict, repr=False, compare=False)
     warnings: tuple[Problem, ...] = field(default=(), repr=False, compare=False)
+    members: Groups = field(default_factory=Groups, repr=False, compare=False)
 
     def place(self, loc: Loc) -> Place:
         """Line and column of a location in the file; (0, 0) when it is not known."""
@@ -291,6 +295,7 @@ class Settings(Configuration):
             rule.rule(
                 "{}:{}:{}".format(self.file, *self.place(("rules", number))),
                 session=self.upstream.acts_by_session,
+                groups=self.members,
             )
             for number, rule in enumerate(self.rules)
         )

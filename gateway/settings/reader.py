@@ -6,6 +6,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from gateway.settings.checks import check_rules, check_settings
+from gateway.settings.groups import resolve
 from gateway.settings.model import Settings
 from gateway.settings.nodes import UNREAD, Data, Document, read_document
 from gateway.settings.problems import ConfigError, Problem
@@ -50,11 +51,13 @@ def _read(document: Document, base: Path) -> Settings:
 
         read = validation.read(document, base)
         if read is None:
-            check_rules(document, validation.valid_rules(document))
+            groups = resolve(document, validation.valid_groups(document, base))
+            check_rules(document, validation.valid_rules(document), groups)
         else:
-            check_rules(document, list(enumerate(read.rules)))
+            groups = resolve(document, read.groups)
+            check_rules(document, list(enumerate(read.rules)), groups)
             keys = {each.name: getattr(read, each.name) for each in fields(read)}
-            settings = Settings(**keys, file=document.file, places=document.places)
+            settings = Settings(**keys, file=document.file, places=document.places, members=groups)
     if settings is not None and not document.problems:
         check_settings(document, settings)
     problems = [problem for problem in document.problems if not problem.warning]

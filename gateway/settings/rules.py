@@ -7,11 +7,21 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final, TypeAlias
 
 from gateway.core.http.responses import Response
+from gateway.core.permissions import ANYBODY, OWNED, OWNERS, Groups, Patterns, People, Permission
 from gateway.core.rules.rules import Policy, Rule
 from gateway.core.rules.templates import TemplateError, compile_regex, parse_template
 from gateway.settings.addresses import ClientAddress, Network
 from gateway.settings.amounts import Duration
 from gateway.settings.fields import OneOrMore, Section, Written, setting
+from gateway.settings.groups import (
+    MARK,
+    IndexPattern,
+    Project,
+    RuleGroup,
+    RuleProject,
+    User,
+    Who,
+)
 from gateway.settings.problems import show
 
 if TYPE_CHECKING:
@@ -65,6 +75,9 @@ MediaType: TypeAlias = Annotated[
 ]
 
 
+_UPLOADS: Final = frozenset({Policy.PASS, Policy.TOKEN, Policy.AUTHENTICATED})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatchModel(Section):
     """All conditions must hold; each holds when one of its entries does."""
@@ -92,6 +105,25 @@ class MatchModel(Section):
     networks: Annotated[tuple[Network, ...], OneOrMore(least=1)] | None = setting(
         "Where the client is: CIDRs.", None
     )
+    users: Annotated[tuple[Who, ...], OneOrMore(least=1)] | None = setting(
+        "Whom the credentials of the request name; * is whoever gives a name.", None
+    )
+    groups: Annotated[tuple[RuleGroup, ...], OneOrMore(least=1)] | None = setting(
+        "A group whom they name somebody of; @owners are the groups that own the project.", None
+    )
+    projects: Annotated[tuple[RuleProject, ...], OneOrMore(least=1)] | None = setting(
+        "Projects: names, patterns such as billing-*, @GROUP for what a group owns, @owned for "
+        "what any group does.",
+        None,
+    )
+    indexes: Annotated[tuple[IndexPattern, ...], OneOrMore(least=1)] | None = setting(
+        "At devpi: USER/INDEX, with * and ? for any characters.", None
+    )
+
+    @property
+    def by_people(self) -> bool:
+        """Whether it matters who asks."""
+        return self.users is not None or self.groups is not None
 
     def problem(self) -> str:
         names = [each.name for each in fields(self)]
@@ -133,7 +165,23 @@ class RuleModel(Section):
         False,
     )
 
+    new_projects: Annotated[tuple[RuleGroup, ...], OneOrMore(least=1)] | None = setting(
+        "Groups that may upload a project which the index does not have yet; with pass, token and "
+        "authenticated.",
+        None,
+    )
+
+    tell_who: bool = setting(
+        "With users, groups or new_projects: a refusal says for whom it is.", False
+    )
+
     def problem(self) -> str:
+        if self.match.by_people and self.policy in (Policy.DENY, Policy.LOGIN):
+            return f"users or groups with policy {self.policy}; one that lets them through"
+        if self.new_projects is not None and self.policy not in _UPLOADS:
+            return f"new_projects with policy {self.policy}; pass, token or authenticated"
+        if self.tell_who and not (self.match.by_people or self.new_projects):
+            return "tell_who without users, groups and new_projects; there is nobody to tell of"
         if self.unpacked and self.match.form is None:
             return "unpacked without match.form; only the files of a form are looked into"
         if self.sandbox and self.response is not None:
@@ -144,7 +192,9 @@ class RuleModel(Section):
             return f"max_age with policy {self.policy}; only second_factor has one"
         return ""
 
-    def rule(self, position: str = "", *, session: bool = False) -> Rule:
+    def rule(
+        self, position: str = "", *, session: bool = False, groups: Groups | None = None
+    ) -> Rule:
         """The rule to match with. session: what holds where the rule does not say."""
         match = self.match
         form = match.form
@@ -161,8 +211,44 @@ class RuleModel(Section):
             unpacked=self.unpacked,
             response=Response.DOCUMENTATION if self.sandbox else self.response,
             session=session if self.session is None else self.session,
+            rights=self._rights(groups or Groups()),
             position=position,
         )
+
+    def _rights(self, groups: Groups) -> Permission | None:
+        match = self.match
+        asking = (match.users, match.groups, match.projects, match.indexes, self.new_projects)
+        if all(each is None for each in asking):
+            return None
+        projects, owned = _projects(match.projects or (), groups)
+        return Permission(
+            groups,
+            _people(match.users or (), match.groups or (), groups) if match.by_people else None,
+            None if match.projects is None else projects,
+            owned,
+            None if match.indexes is None else Patterns.of(match.indexes),
+            None if self.new_projects is None else _people((), self.new_projects, groups),
+            self.tell_who,
+        )
+
+
+def _people(users: tuple[str, ...], named: tuple[str, ...], groups: Groups) -> People:
+    known = [groups.named[name] for name in named if name in groups.named]
+    said = tuple("whoever gives a name" if user == ANYBODY else user for user in users)
+    said += tuple(
+        "the group that owns it" if name == OWNERS else f"the group {name}" for name in named
+    )
+    return People(frozenset(users), tuple(known), ANYBODY in users, OWNERS in named, said)
+
+
+def _projects(texts: tuple[str, ...], groups: Groups) -> tuple[Patterns, bool]:
+    """The projects meant, and whether all that have owners are."""
+    found = [text for text in texts if not text.startswith(MARK)]
+    for text in texts:
+        group = groups.named.get(text.removeprefix(MARK)) if text.startswith(MARK) else None
+        if group is not None:
+            found += (*group.projects.exact, *group.projects.globs)
+    return Patterns.of(found), OWNED in texts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,3 +266,5 @@ class TestModel(Section):
     form: dict[str, str] | None = setting("Fields of the body.", None)
     content_type: MediaType | None = setting("The media type of the body.", None)
     client: ClientAddress | None = setting("The address of the client.", None, name="from")
+    user: User | None = setting("Whom its credentials name.", None)
+    project: Project | None = setting("The project it is about, where the rest does not say.", None)

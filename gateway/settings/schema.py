@@ -37,10 +37,18 @@ def part(loc: Loc) -> JsonSchema:
     whole: JsonSchema = json_schema()
     node = whole
     for step in loc:
-        node = node["items"] if isinstance(step, int) else node["properties"][step]
+        node = node["items"] if isinstance(step, int) else _key(node, step)
         if "$ref" in node:
             node = whole["$defs"][node["$ref"].removeprefix("#/$defs/")]
     return node
+
+
+def _key(node: JsonSchema, name: str) -> JsonSchema:
+    """The schema of the value of a key, which may be one of any name."""
+    named: JsonSchema = node.get("properties", {})
+    free: JsonSchema = node.get("patternProperties", {})
+    found: JsonSchema = named[name] if name in named else next(iter(free.values()), {})
+    return found or node["additionalProperties"]
 
 
 def _untitled(told: JsonSchema) -> JsonSchema:

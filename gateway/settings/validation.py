@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import ValidationError
 
 from gateway.settings.fields import Contradiction
+from gateway.settings.groups import GroupModel
 from gateway.settings.model import Configuration
 from gateway.settings.nodes import UNREAD, Document, Loc
 from gateway.settings.problems import Problem, show
@@ -66,6 +67,19 @@ def valid_rules(document: Document) -> list[tuple[int, RuleModel]]:
             found.append((number, adapter(RuleModel).validate_python(entry)))
         except ValidationError:
             continue
+    return found
+
+
+def valid_groups(document: Document, base: Path) -> dict[str, GroupModel]:
+    """The groups that hold by themselves, of a document whose others do not, and which only stand
+    in for those that do not: what is in them is said."""
+    entries = document.data.get("groups") if isinstance(document.data, dict) else None
+    found = {}
+    for name, entry in (entries if isinstance(entries, dict) else {}).items():
+        try:
+            found[name] = adapter(GroupModel).validate_python(entry, context={"base": base})
+        except ValidationError:
+            found[name] = GroupModel(users=("?",))
     return found
 
 

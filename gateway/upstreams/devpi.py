@@ -56,6 +56,8 @@ _TOKEN: Final = re.compile(r'\[".*\]\.[\w-]{4,16}\.[\w-]{27}', re.ASCII)
 _BASIC: Final = re.compile(r"[Bb]asic ([A-Za-z0-9+/]+=*)")
 _BEARER: Final = re.compile(r"[Bb]earer (devpi-[A-Za-z0-9_-]+)")
 _ACCESS_TOKEN: Final = re.compile(r"devpi-[A-Za-z0-9_-]+", re.ASCII)
+# Below an index: what is about none of its projects in particular.
+_LISTINGS: Final[tuple[list[str], ...]] = ([], ["+simple"])
 _FRAME: Final = 5  # where "+d" stands in "/user/index/project/version/+d/…".split("/")
 # Styles and scripts of its pages, and its login page.
 _LOOKED_AT: Final = ("+static-", "+theme-static-", "+login", "favicon.ico")
@@ -294,16 +296,35 @@ class Devpi:
         if method in ("GET", "HEAD", "OPTIONS"):
             if parts[-1] == "+api" or parts[0].startswith(_LOOKED_AT):
                 return Act(Action.LOOK, index)
-            return Act(Action.READ, index, _project_read(parts[2:]) if owned else None)
+            project = _project_read(parts[2:]) if owned else None
+            unclear = owned and project is None and parts[2:] not in _LISTINGS
+            return Act(Action.READ, index, project, unclear=unclear)
         if owned and method in ("POST", "PUSH") and len(parts) == 2:
             if facts.content_type in ("multipart/form-data", FORM):
                 return Act(Action.UPLOAD, index, by_form=True)
             if facts.content_type == "text/xml":  # a search
                 return Act(Action.READ, index, by_xml=True)
-            return Act(Action.MANAGE, index)
+            return Act(Action.MANAGE, index, unclear=True)  # a push: its JSON names the project
+        project = _project_read(parts[2:]) if owned else None
         if owned and method == "POST" and parts[2] == "+f":  # test results
-            return Act(Action.UPLOAD, index, _project_read(parts[2:]))
-        return Act(Action.MANAGE if owned else Action.ACCOUNT, index)
+            return Act(Action.UPLOAD, index, project, unclear=project is None)
+        if not owned:
+            return Act(Action.ACCOUNT, index, unclear=True)
+        return Act(Action.MANAGE, index, unclear=project is None, managed=project)
+
+    def project_check(self, index: str | None, project: str) -> Call:
+        return Call("GET", f"/{index}/{project}?ignore_bases=", _ACCEPT_JSON)
+
+    def project_answer(self, index: str | None, project: str, reply: UpstreamResponse) -> bool:
+        """Before it knew `ignore_bases`, it told of what it inherits, too: only its own releases
+        link to files of its own."""
+        result = (read_object(reply.body) or {}).get("result")
+        if reply.status != 200 or not index or not isinstance(result, dict):
+            return False
+        releases = [each for each in result.values() if isinstance(each, dict)]
+        links = [link for each in releases for link in each.get("+links") or ()]
+        addresses = [text_of(link.get("href")) for link in links if isinstance(link, dict)]
+        return any(f"/{index}/+f/" in address for address in addresses)
 
     def file_project(self, filename: str) -> str | None:
         return None

@@ -166,7 +166,13 @@ class Form:
 
     def act(self, facts: Facts) -> Act:
         """Nothing is known of what its addresses mean."""
-        return Act(Action.MANAGE)
+        return Act(Action.MANAGE, unclear=True)
+
+    def project_check(self, index: str | None, project: str) -> Call:
+        return Call("GET", "/")
+
+    def project_answer(self, index: str | None, project: str, reply: UpstreamResponse) -> bool:
+        return False
 
     def file_project(self, filename: str) -> str | None:
         return None

@@ -127,14 +127,23 @@ class Pypiserver:
         if method == "POST":
             if parts == [""]:
                 return Act(Action.UPLOAD, "", by_form=True)
-            return Act(Action.READ if parts == ["RPC2"] else Action.MANAGE, "")
+            search = parts == ["RPC2"]
+            return Act(Action.READ if search else Action.MANAGE, "", unclear=not search)
         if method not in ("GET", "HEAD", "OPTIONS"):
-            return Act(Action.MANAGE, "")
+            return Act(Action.MANAGE, "", unclear=True)
         if parts[0] == "packages" and len(parts) > 1:
-            return Act(Action.READ, "", self.file_project(parts[-1]))
+            project = self.file_project(parts[-1])
+            return Act(Action.READ, "", project, unclear=project is None)
         named = parts[1] if parts[0] == "simple" and len(parts) > 1 else parts[0]
-        listing = named in ("", "simple", "packages") or not is_name(named)
-        return Act(Action.READ, "", None if listing else normalised(named))
+        listing = named in ("", "simple", "packages")
+        project = normalised(named) if is_name(named) and not listing else None
+        return Act(Action.READ, "", project, unclear=project is None and not listing)
+
+    def project_check(self, index: str | None, project: str) -> Call:
+        return Call("GET", f"/simple/{project}/")
+
+    def project_answer(self, index: str | None, project: str, reply: UpstreamResponse) -> bool:
+        return reply.status == 200
 
     def file_project(self, filename: str) -> str | None:
         """What its `guess_pkgname_and_version` says of a file's name, whether a project can be

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
+from gateway.app.domain import reading_of
 from gateway.cli import COMMANDS, cli
 from gateway.core.errors import MESSAGES
 from gateway.core.http.responses import Response
@@ -64,7 +65,7 @@ def test_there_is_something_to_look_at() -> None:
 )
 def test_every_example_of_a_configuration_is_valid(block: str) -> None:
     settings = loads((block if "version:" in block else BASE + block).encode())
-    assert run_tests(settings) == []
+    assert run_tests(settings, reading_of(settings)) == []
 
 
 def test_the_tests_of_the_rules_page_hold_for_the_shipped_rules() -> None:
@@ -75,7 +76,8 @@ def test_the_tests_of_the_rules_page_hold_for_the_shipped_rules() -> None:
             rules = shipped.partition("\ntests:\n")[0]
             settings = loads(f"{rules}\n{block}".encode())
             tried += len(settings.tests)
-            failed = {problem.where.partition("'")[2] for problem in run_tests(settings)}
+            problems = run_tests(settings, reading_of(settings))
+            failed = {problem.where.partition("'")[2] for problem in problems}
             # The pypiserver line and the network line are about other rules.
             assert failed <= {"POST /'", "GET /+changelog/17'"}
     assert tried >= 3

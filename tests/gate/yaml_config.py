@@ -35,7 +35,13 @@ def shipped(base: Path, kind: str, changes: Mapping[str, Any]) -> Settings:
     return from_data(data, base=base)
 
 
+def shipped_rules(kind: str) -> list[dict[str, Any]]:
+    """The rules of a shipped file."""
+    rules: list[dict[str, Any]] = json.loads(_read(kind))["rules"]
+    return rules
+
+
 def by_session(kind: str, name: str) -> list[dict[str, Any]]:
     """The shipped rules, one of which takes sessions for changes."""
-    rules = json.loads(_read(kind))["rules"]
+    rules = shipped_rules(kind)
     return [rule | {"session": True} if rule["name"] == name else rule for rule in rules]

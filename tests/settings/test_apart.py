@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.app.domain import reading_of
 from gateway.settings import ConfigError, apart, load, run_tests
 from gateway.settings.apart import load_apart
 
@@ -21,7 +22,7 @@ def test_it_gives_what_reading_here_gives(kind: str) -> None:
     assert there == here
     assert (there.places, there.warnings) == (here.places, here.warnings)
     assert there.places
-    assert run_tests(there) == []
+    assert run_tests(there, reading_of(there)) == []
 
 
 def test_warnings_and_problems_come_over(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import settings as patience
 from hypothesis import strategies as st
 
+from gateway.app.domain import reading_of
 from gateway.settings import ConfigError, Problem, loads, run_tests
 from gateway.settings.schema import json_schema
 
@@ -27,7 +28,7 @@ def problems(text: str | bytes) -> list[Problem]:
         settings = loads(raw, file="gateway.yaml", base=Path("/etc/ig"))
     except ConfigError as error:
         return list(error.problems)
-    return [*settings.warnings, *run_tests(settings)]
+    return [*settings.warnings, *run_tests(settings, reading_of(settings))]
 
 
 def told(text: str | bytes) -> list[str]:
@@ -431,7 +432,8 @@ MISTAKES: dict[str, tuple[str | bytes, list[str]]] = {
         HEAD + "rules:\n  - {name: a, match: {}, policy: pass}\n",
         [
             "+2:22: rule 1 'a': match: no condition, so it would match everything; at least one of "
-            "methods, path, path_regex, content_type, form, networks"
+            "methods, path, path_regex, content_type, form, networks, users, groups, projects, "
+            "indexes"
         ],
     ),
     "an emptied condition": (

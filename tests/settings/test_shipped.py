@@ -11,6 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from gateway.app import listeners_of
+from gateway.app.domain import reading_of
 from gateway.core.http.facts import Facts
 from gateway.core.http.path import parse_target
 from gateway.core.http.responses import Response
@@ -40,7 +41,7 @@ def shipped(request: pytest.FixtureRequest) -> Path:
 def test_it_holds_without_a_warning(shipped: Path) -> None:
     settings = load(shipped)
     assert not settings.warnings
-    assert run_tests(settings) == []
+    assert run_tests(settings, reading_of(settings)) == []
 
 
 def test_it_is_in_the_package(shipped: Path) -> None:

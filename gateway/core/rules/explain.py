@@ -5,12 +5,13 @@ Runs the code that runs for real requests; adds only the reasons.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from gateway.core.errors import Refusal, Slug
 from gateway.core.http.facts import Facts, IPAddress
 from gateway.core.http.path import parse_target
+from gateway.core.rules.rights import Claim
 from gateway.core.rules.rules import Matched, Policy, Rule, RuleSet, in_networks
 from gateway.core.urls import own
 
@@ -23,6 +24,7 @@ class Trial:
     """A request that is only thought of.
 
     form: the fields of its body; a multipart form is meant when `content_type` is "".
+    user: the id of who asks, "" for nobody. project: normalised; None for what the rest says.
     """
 
     method: str
@@ -30,6 +32,12 @@ class Trial:
     form: Mapping[str, str] = field(default_factory=dict)
     content_type: str = ""
     client: IPAddress | None = None
+    user: str = ""
+    project: str | None = None
+
+
+Reading = Callable[[Facts, Mapping[str, str]], Claim]
+"""What a request with a form is about (`Claim`, without who asks)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +47,7 @@ class Explanation:
     refusal: None when it was not refused at once. said: that refusal in words.
     changes: the method is not safe.
     steps: the rules before the one that decides, each with why it does not fit.
+    anonymous: nothing says who asks. why: what of the deciding rule does not fit whom.
     """
 
     path: str = ""
@@ -48,6 +57,16 @@ class Explanation:
     matched: Matched | None = None
     steps: tuple[tuple[Rule, str], ...] = ()
     changes: bool = False
+    anonymous: bool = True
+    why: str = ""
+
+    @property
+    def barred(self) -> Slug | None:
+        """The refusal of a request that the deciding rule is not for."""
+        rule, policy = self.matched[:2] if self.matched else (None, None)
+        if rule is None or policy is not Policy.DENY or rule.policy is Policy.DENY:
+            return None
+        return Slug.CREDENTIAL_REQUIRED if self.anonymous else Slug.NOT_PERMITTED
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -57,11 +76,13 @@ class Explanation:
         if self.own or self.matched is None:
             return (OWN,)
         rule, policy = self.matched.rule, self.matched.policy
+        if self.barred:
+            return (self.barred,)
         names = (rule.name if rule else "default", policy.value)
         return (*names, "denied") if policy is Policy.DENY else names
 
 
-def judge(rules: RuleSet, trial: Trial) -> Explanation:
+def judge(rules: RuleSet, trial: Trial, reading: Reading) -> Explanation:
     """Match a trial as a real request is matched."""
     try:
         target = parse_target(trial.target)
@@ -73,19 +94,40 @@ def judge(rules: RuleSet, trial: Trial) -> Explanation:
     fields = (("content-type", content_type),) if content_type else ()
     facts = Facts(trial.method, trial.target, *target, fields=fields, client=trial.client)
     form = {name: (value,) for name, value in trial.form.items()}
+    asked = _asked(trial, facts, reading)
     try:
-        matched = rules.match(facts, form)
+        matched = rules.match(facts, form, asked=asked)
     except Refusal as refusal:
-        return Explanation(target.path, refusal=refusal.slug)
+        return Explanation(target.path, refusal=refusal.slug, said=refusal.text)
     steps = []
     for rule in rules.rules:
         if rule is matched.rule:
             break
-        steps.append((rule, why_not(rules, rule, facts, form)))
-    return Explanation(target.path, matched=matched, steps=tuple(steps), changes=not facts.safe)
+        steps.append((rule, why_not(rules, rule, facts, form, asked)))
+    return Explanation(
+        target.path,
+        matched=matched,
+        steps=tuple(steps),
+        changes=not facts.safe,
+        anonymous=asked.anonymous,
+        why=why_not(rules, matched.rule, facts, form, asked) if matched.rule else "",
+    )
 
 
-def why_not(rules: RuleSet, rule: Rule, facts: Facts, form: Mapping[str, tuple[str, ...]]) -> str:
+def _asked(trial: Trial, facts: Facts, reading: Reading) -> Claim:
+    asked = reading(facts, trial.form)
+    if trial.project is not None:
+        asked = replace(asked, project=trial.project, unclear="")
+    return replace(asked, people=frozenset({trial.user} if trial.user else ()))
+
+
+def why_not(
+    rules: RuleSet,
+    rule: Rule,
+    facts: Facts,
+    form: Mapping[str, tuple[str, ...]],
+    asked: Claim,
+) -> str:
     """Why a rule does not fit, "" when it does."""
     if rule.methods is not None and facts.method.upper() not in rule.methods:
         return f"{facts.method} is not {_or(sorted(rule.methods))}"
@@ -101,7 +143,7 @@ def why_not(rules: RuleSet, rule: Rule, facts: Facts, form: Mapping[str, tuple[s
         if not values or not allowed.issuperset(values):
             found = f"is {', '.join(values)}, not" if values else "is missing; it would be"
             return f"form field {name} {found} {_or(sorted(allowed))}"
-    return ""
+    return "" if rule.rights is None else rule.rights.why_not(asked)
 
 
 def _or(options: Iterable[str]) -> str:

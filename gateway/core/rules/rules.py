@@ -15,6 +15,7 @@ from gateway.core.errors import Refusal, Slug
 from gateway.core.http.facts import Facts, IPAddress
 from gateway.core.http.responses import Response
 from gateway.core.phrases import _
+from gateway.core.rules.rights import Claim, Rights, Standing
 from gateway.core.rules.templates import Regex, Template, Tree, compile_regex, parse_template, split
 
 
@@ -40,6 +41,7 @@ class Rule:
     networks: where the client is; of one whose address is not known see `RuleSet.match`.
     max_age: seconds; how old a second factor may be.
     unpacked: the index unpacks the files of the form, so they are looked into; goes with `form`.
+    rights: for whom and which projects it is; None for everybody and all.
     response: how browsers are to treat the answer; None where the rule does not say.
     session: whether a session or a cookie is evidence for unsafe methods, too.
     position: where it stands in the configuration, for messages.
@@ -57,24 +59,32 @@ class Rule:
     session: bool = False
     unpacked: bool = False
     response: Response | None = None
+    rights: Rights | None = None
     position: str = field(default="", compare=False)
 
     @property
     def conditional(self) -> bool:
         """Whether more than method and path decides."""
-        return not (self.content_types is None and self.form is None and self.networks is None)
+        return not (
+            self.content_types is None
+            and self.form is None
+            and self.networks is None
+            and self.rights is None
+        )
 
 
 class Matched(NamedTuple):
     """Which rule decides.
 
-    rule: None when none fits and `policy` is the default.
+    rule: None when none fits and `policy` is the default. With rights and `policy` deny, though
+        the rule says something else: it is for others.
     needs_form: the body decides, and it has not been looked at yet. `rule` is then the one to
         go on with should the body not tell within what may be held back: the first `pass`
         rule that may still come to fit (None, and the default's policy, if there is none).
         The request is to be cut off if the body then turns out to fit another rule.
     form_names: the fields of the body to look at when `needs_form`.
     unpacks: a rule that decides, or may come to, has `unpacked`.
+    needs_project: the body tells the project, and that decides.
     """
 
     rule: Rule | None
@@ -82,6 +92,7 @@ class Matched(NamedTuple):
     needs_form: bool = False
     form_names: frozenset[str] = frozenset()
     unpacks: bool = False
+    needs_project: bool = False
 
 
 class RuleSet:
@@ -102,6 +113,7 @@ class RuleSet:
             for number, rule in enumerate(self.rules)
             if rule.path_regex is not None
         }
+        self._by_rights: Final = any(rule.rights is not None for rule in self.rules)
         named = {method for rule in self.rules for method in rule.methods or ()}
         self._others: Final = _Table(self, None)
         self._tables: Final = {method: _Table(self, method) for method in named}
@@ -113,6 +125,12 @@ class RuleSet:
         The method is compared in upper case: bottle folds it, so `post` may mean POST there.
         """
         return self._tables.get(method.upper(), self._others).find(path)
+
+    def by_rights(self, method: str, path: str) -> bool:
+        """Whether it may matter who asks for what."""
+        return self._by_rights and any(
+            rule.rights is not None for rule in self.candidates(method, path)
+        )
 
     def path_fits(self, rule: Rule, path: str) -> bool:
         """Whether one rule's path condition fits: the plain reading of what the tables find."""
@@ -126,6 +144,7 @@ class RuleSet:
         facts: Facts,
         form: Mapping[str, tuple[str, ...]] | None = None,
         candidates: tuple[Rule, ...] | None = None,
+        asked: Claim | None = None,
     ) -> Matched:
         """The rule that decides on a request.
 
@@ -135,49 +154,72 @@ class RuleSet:
         Args:
             form: the fields found in the body; None while it has not been looked at.
             candidates: what `candidates` returned for this method and path, if kept.
+            asked: who asks for what; None for nobody, for nothing in particular.
 
         Raises:
             Refusal: `bad_request` or `unreadable_form` where a rule asks for the media type, and
-                it is spelled in a way that servers read differently.
+                it is spelled in a way that servers read differently; `project_unclear`.
         """
         if candidates is None:
             candidates = self.candidates(facts.method, facts.path)
         open_rules: list[Rule] = []
         unsure: list[Rule] = []  # those that decide if the client is in their networks
+        bar: Rule | None = None  # the first that is for others
         for rule in candidates:
             if rule.conditional and not _conditions_fit(rule, facts):
                 continue
             if rule.form is not None and form is None:
                 open_rules.append(rule)
-            elif rule.form is None or _form_fits(rule.form, form or {}):
+                continue
+            if rule.form is not None and not _form_fits(rule.form, form or {}):
+                continue
+            standing = _standing(rule, asked)
+            if standing is Standing.OPEN:
+                open_rules.append(rule)
+            elif standing is Standing.BARRED:
+                bar = bar or rule
+            elif standing is Standing.FITS:
+                if bar is not None and not (rule.rights is not None and rule.rights.by_people):
+                    break
                 if rule.networks is None or facts.client is not None:
                     return self._last(open_rules, unsure, rule)
                 if not any(set(rule.networks) <= set(one.networks or ()) for one in unsure):
                     unsure.append(rule)
-        return self._last(open_rules, unsure, None)
+        return self._last(open_rules, unsure, bar, barred=bar is not None)
 
-    def _last(self, open_rules: list[Rule], unsure: list[Rule], last: Rule | None) -> Matched:
-        """The outcome where the form may still decide, or else `last` (None: the default)."""
+    def _last(
+        self,
+        open_rules: list[Rule],
+        unsure: list[Rule],
+        last: Rule | None,
+        *,
+        barred: bool = False,
+    ) -> Matched:
+        """The outcome where the form may still decide, or else `last` (None: the default).
+
+        barred: it is for others, so nobody gets through.
+        """
         chosen = [rule for rule in (*open_rules, *unsure, last) if rule is not None]
         unpacks = any(rule.unpacked for rule in chosen)
         strictest = max(unsure, key=lambda rule: _STRICTNESS.index(rule.policy), default=None)
-        otherwise = self.default if last is None else last.policy
+        otherwise = self.default if last is None else Policy.DENY if barred else last.policy
         if strictest is not None and (
             _STRICTNESS.index(strictest.policy) > _STRICTNESS.index(otherwise)
         ):
-            last = strictest
+            last, otherwise = strictest, strictest.policy
         if open_rules:
-            return self._undecided(open_rules, last, unpacks)
-        policy = self.default if last is None else last.policy
-        return Matched(last, policy, unpacks=unpacks)
+            possible = open_rules if last is None or barred else [*open_rules, last]
+            return self._undecided(open_rules, possible, unpacks)
+        return Matched(last, otherwise, unpacks=unpacks)
 
-    def _undecided(self, open_rules: list[Rule], last: Rule | None, unpacks: bool) -> Matched:
-        names = frozenset(name for rule in open_rules for name, _ in rule.form or ())
-        possible = open_rules if last is None else [*open_rules, last]
+    def _undecided(self, open_rules: list[Rule], possible: list[Rule], unpacks: bool) -> Matched:
+        names = {name for rule in open_rules for name, _ in rule.form or ()}
+        telling = [name for rule in open_rules if rule.rights for name in rule.rights.form_names]
+        looked_at = frozenset((*names, *telling))
         for rule in possible:
             if rule.policy is Policy.PASS:
-                return Matched(rule, rule.policy, True, names, unpacks)
-        return Matched(None, self.default, True, names, unpacks)
+                return Matched(rule, rule.policy, True, looked_at, unpacks, bool(telling))
+        return Matched(None, self.default, True, looked_at, unpacks, bool(telling))
 
 
 _STRICTNESS: Final = (
@@ -199,6 +241,13 @@ def _conditions_fit(rule: Rule, facts: Facts) -> bool:
         slug = Slug.BAD_REQUEST if rule.form is None else Slug.UNREADABLE_FORM
         raise Refusal(slug, why=_("its Content-Type is not plainly written"))
     return rule.content_types is None or facts.content_type in rule.content_types
+
+
+_NOBODY: Final = Claim()
+
+
+def _standing(rule: Rule, asked: Claim | None) -> Standing:
+    return Standing.FITS if rule.rights is None else rule.rights.standing(asked or _NOBODY)
 
 
 def in_networks(address: IPAddress | None, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool:

@@ -70,6 +70,8 @@ def _conditions_covered(earlier: Rule, rule: Rule) -> bool:
         rule.networks is not None and set(rule.networks) <= set(earlier.networks)
     ):
         return False
+    if earlier.rights is not None and not earlier.rights.covers(rule.rights):
+        return False
     if earlier.form is None:
         return True
     wanted = dict(rule.form or ())
