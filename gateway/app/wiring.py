@@ -163,7 +163,9 @@ async def build(
             base=base_of(public_url),
             refused=settings.ended_credentials == "refuse",
         ),
-        token_credentials=TokenCredentials(passwords, domain.tokens, clock, service),
+        token_credentials=TokenCredentials(
+            passwords, domain.tokens, clock, service, upstream.signed
+        ),
         exchange=TokenExchange(
             [one.publisher() for one in settings.publishers],
             issuers,

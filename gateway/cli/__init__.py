@@ -38,6 +38,7 @@ COMMANDS: Final = MappingProxyType(
         "serve": _Command("serve", "serve", "Run the gateway."),
         "user": _Command("users", "user", "Enrol, invite, list, reset, remove and unlock people."),
         "token": _Command("tokens", "token", "Make, list, show and revoke API tokens."),
+        "login": _Command("login", "login", "Log a command line in, by a word in the browser."),
         "publisher": _Command(
             "publishers",
             "publisher",

@@ -86,6 +86,7 @@ class Slug(StrEnum):
     TOKEN_NO_LOGIN = "token_no_login"  # noqa: S105
     TOKEN_REQUEST = "token_request"  # noqa: S105
     NO_SUCH_TOKEN = "no_such_token"  # noqa: S105
+    LOGIN_BY_PASSWORD = "login_by_password"  # noqa: S105
     OIDC_OFF = "oidc_off"
     OIDC_PAYLOAD = "oidc_payload"
     OIDC_TOKEN = "oidc_token"  # noqa: S105
@@ -582,6 +583,12 @@ MESSAGES: Final = MappingProxyType(
             _("See what there is: index-gateway token list"),
             other=_("There is no such token among yours: it has ended long ago, or is not yours."),
             other_field="own",
+        ),
+        Slug.LOGIN_BY_PASSWORD: Message(
+            409,
+            _("Log in with your password"),
+            _("This browser's login was by a passkey alone, and the index wants more."),
+            _("Log out, log in with your password, and open this address again."),
         ),
         # -- trusted publishing ---------------------------------------------------------------
         Slug.OIDC_OFF: Message(

@@ -28,6 +28,7 @@ from gateway.gate.asked import FormProject
 from gateway.gate.context import ApiWork, GateContext, LoginWork
 from gateway.gate.form_inspector import FormDemand, FormInspector
 from gateway.gate.held_answers import Holding
+from gateway.gate.login_api import LoginApi
 from gateway.gate.oidc_api import OidcApi
 from gateway.gate.only_published import Both, OnlyPublished, PushInspector
 from gateway.gate.policies import GUARDED, Guard
@@ -101,7 +102,7 @@ class RuleGate:
         if facts.method != facts.method.upper():  # some servers fold it, others do not
             raise Refusal(Slug.BAD_REQUEST, why=_("its method is not in capitals"))
         if own(facts.path):
-            api = TokenApi.serves(facts.path) or OidcApi.serves(facts.path)
+            api = any(one.serves(facts.path) for one in (TokenApi, LoginApi, OidcApi))
             return self._hand_over(facts, ApiWork() if api else None)
         tokens = token_fields(facts)
         if tokens:

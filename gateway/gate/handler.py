@@ -17,6 +17,7 @@ from gateway.core.http.facts import Facts
 from gateway.gate.account_changes import Changes
 from gateway.gate.context import ApiWork, GateContext, GuardedWork, LoginWork
 from gateway.gate.gate import MAX_GUARDED_BODY
+from gateway.gate.login_api import LoginApi
 from gateway.gate.login_route import Logins
 from gateway.gate.oidc_api import OidcApi
 from gateway.gate.replies import read_body, response_of
@@ -45,6 +46,7 @@ class Handler:
         self._pages: Final = pages
         self._plan_of: Final = plan_of
         self._token_api: Final = TokenApi(parts)
+        self._login_api: Final = LoginApi(parts)
         self._oidc_api: Final = OidcApi(parts)
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -68,6 +70,8 @@ class Handler:
         work = plan.context
         if isinstance(work, ApiWork):
             body = await read_body(request, plan.facts, MAX_BODY)
+            if LoginApi.serves(plan.facts.path):
+                return await self._login_api.answer(plan.facts, body)
             if OidcApi.serves(plan.facts.path):
                 return await self._oidc_api.answer(plan.facts, body)
             return await self._token_api.answer(plan.facts, body)

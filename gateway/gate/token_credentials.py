@@ -7,6 +7,7 @@ while and not with each file; pypiserver is asked whether the password is right,
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from gateway.core.audit.events import Origin
@@ -15,7 +16,7 @@ from gateway.core.errors import Refusal, Slug
 from gateway.core.throttle.turns import NamedLocks
 from gateway.core.tokens.models import Bearer
 from gateway.core.tokens.tokens import Tokens
-from gateway.core.upstream import Credential
+from gateway.core.upstream import Credential, Issued
 from gateway.gate.first_factor import Passwords
 
 GOOD_FOR: Final = 300.0
@@ -35,12 +36,19 @@ class TokenCredentials:
     """One for a process.
 
     Args:
+        signed: whether a secret is a login of the index's own (`Upstream.signed`).
         service: the account that stands for every token, where the configuration names one.
     """
 
     def __init__(
-        self, passwords: Passwords, tokens: Tokens, clock: Clock, service: Credential | None
+        self,
+        passwords: Passwords,
+        tokens: Tokens,
+        clock: Clock,
+        service: Credential | None,
+        signed: Callable[[str], bool],
     ) -> None:
+        self._signed: Final = signed
         self._passwords: Final = passwords
         self._tokens: Final = tokens
         self._clock: Final = clock
@@ -82,9 +90,15 @@ class TokenCredentials:
     async def _ask(self, bearer: Bearer, origin: Origin) -> _Said:
         token, now = bearer.token, self._clock()
         held = self._tokens.credential(bearer)
-        issued = await self._passwords.right(held) if held is not None else None
+        issued = await self._issued(held) if held is not None else None
         await self._tokens.index_says(token, origin, right=issued is not None)
         if issued is None:
             return _Said(None, now + GOOD_FOR, token.credential)
         lives = GOOD_FOR if issued.lifetime is None else min(GOOD_FOR, issued.lifetime / 2)
         return _Said(issued.credential, now + lives, token.credential)
+
+    async def _issued(self, held: Credential) -> Issued | None:
+        """What to use for it. A login of the index's own (a browser's) is used as it is."""
+        if not self._signed(held.secret):
+            return await self._passwords.right(held)
+        return Issued(held, None) if await self._passwords.accepted(held) else None

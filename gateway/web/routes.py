@@ -14,6 +14,7 @@ from gateway.web.handlers import (
     account,
     activity,
     approval,
+    connect,
     enrolment,
     health,
     language,
@@ -101,6 +102,7 @@ WITH_TAIL: Final[Mapping[str, Route]] = MappingProxyType(
     {
         urls.INVITE: Open(get=login.show, post=login.submit, back=login.back),
         urls.LANGUAGE: Open(get=language.choose),
+        urls.CONNECT: ForSession(get=connect.show, post=connect.submit, fresh=SEEN | SENT),
         urls.APPROVE: ForSession(get=approval.show, post=approval.submit, fresh=SEEN | SENT),
         tokens.TOKEN: ForSession(get=tokens.one),
         account.FACTOR: ForSession(get=account.factor, fresh=SEEN),

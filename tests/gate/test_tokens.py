@@ -24,6 +24,7 @@ from tests.gate.served import Served
 from tests.gate.test_other_policies import only
 from tests.support import servers, uploads
 from tests.support.http import Answer, Client, basic, raw
+from tests.support.pages import form
 
 DAY = 86400.0
 HERE = Origin(address="192.0.2.1", user_agent="test")
@@ -530,3 +531,33 @@ def test_tokens_of_devpi_tokens_in_every_way(
         told = served.client().get(f"/{user}/dev/+simple/", fields=WAYS[name](user, broken))
         assert told.status in (401, 403), name
     assert served.client().get(f"/{user}/dev/+simple/").status == 401
+
+
+# -- given by a browser -----------------------------------------------------------------------
+
+
+def test_a_browsers_login_at_devpi_stands_for_it(devpi: Served, person: Person) -> None:
+    """What devpi handed out to the browser goes to the index, as long as devpi takes it."""
+    user, password = person()
+    browser = devpi.browse_in(user, password)
+    begun = devpi.client().post("/+auth/api/login", send={"actions": ["upload", "read"]}).json
+    here = begun["approve"].removeprefix(devpi.url)
+    page = browser.browse("GET", here)
+    assert page.status == 200, page.fields
+    fields = form(page, here) | {"number": begun["number"]}
+    assert browser.browse("POST", here, form=fields, fields=devpi.ours()).status == 303
+    assert "Login approved" in browser.browse("GET", here).text
+    fetched = devpi.client().post("/+auth/api/login/poll", send={"secret": begun["secret"]})
+    assert fetched.status == 200, fetched.text
+    assert fetched.json["user"] == user
+    text = fetched.json["token"]
+    assert upload(devpi, f"/{user}/dev/", text).status == 200
+    listing = devpi.client().get(f"/{user}/dev/+simple/foo/", auth=("__token__", text))
+    assert listing.status == 200
+    assert "foo-1.0.tar.gz" in listing.text
+    devpi.browse_in(user, password)
+    others = browser.browse("GET", "/+auth/")
+    fields = form(others, "/+auth/sessions/end-others")
+    ended = browser.browse("POST", "/+auth/sessions/end-others", form=fields, fields=devpi.ours())
+    assert ended.status == 303
+    assert upload(devpi, f"/{user}/dev/", text, "bar").slug == "token_revoked"

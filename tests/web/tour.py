@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from gateway.core.accounts.records import Account, WebauthnKey
 from gateway.core.administration import Admin
 from gateway.core.errors import Refusal
+from gateway.core.upstream import Action
 from gateway.web.handlers.activity import WORDS
 from tests.core.world import Person, Phone, World, caller, token_of, wrong_code
 from tests.web.site import Browser, Connect, Page, Site
@@ -155,6 +156,15 @@ class Tour:
         seen["approve refused"] = await alice.post(waiting, {**form.fields, "number": "x"})
         await alice.post(waiting, {**form.fields, "number": number})
         seen["approved"] = await alice.get(waiting)
+        actions = (Action.UPLOAD, Action.READ)
+        from_shell = caller("198.51.100.9", "index-gateway (Linux)")
+        asked = await self.world.flow.granting.ask(actions, 12 * 3600, from_shell)
+        place = f"/+auth/connect/{asked.id}"
+        seen["let in"] = let_in = await alice.get(place)
+        form = next(one for one in let_in.markup.forms if "number" in one.fields)
+        seen["let in refused"] = await alice.post(place, {**form.fields, "number": "x"})
+        await alice.post(place, {**form.fields, "number": asked.number})
+        seen["was let in"] = await alice.get(place)
         seen["logged in already"] = await alice.get("/+auth/login?next=/simple/")
         seen["no such device"] = await alice.get("/+auth/factor/none")
         seen["log out"] = await alice.get("/+auth/logout")

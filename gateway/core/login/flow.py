@@ -13,6 +13,7 @@ from gateway.core.login.approving import Approving
 from gateway.core.login.browser import Entering, Passkeys
 from gateway.core.login.earned import Earned
 from gateway.core.login.enrolment import Enrolling
+from gateway.core.login.grants import Granting
 from gateway.core.login.in_request import AtOnce
 from gateway.core.login.self_service import Manage
 from gateway.core.login.services import Services
@@ -48,6 +49,7 @@ class Flow:
         self.unfinished: Final = Unfinished(services, self.entering)
         self.manage: Final = Manage(services)
         self.approving: Final = Approving(services)
+        self.granting: Final = Granting(services)
         self.tokens: Final = services.tokens
 
     async def sweep(self) -> None:

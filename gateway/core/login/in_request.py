@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gateway.core.accounts.records import Account
-from gateway.core.audit.events import Event
+from gateway.core.audit.events import Event, Origin
 from gateway.core.errors import Refusal, Slug
 from gateway.core.login.browser import invitation_needed, may_lack_factor
 from gateway.core.login.drafts import codes_of
@@ -203,6 +203,7 @@ async def renewed(parts: Services, session: Session, epoch: int) -> str:
         raise Refusal(Slug.PENDING_EXPIRED)
     if epoch != session.epoch:
         await parts.devices.sweep(session.user_id)
+        await parts.tokens.end_logins(session.user_id, Origin(), why="a factor changed")
     await handed_over(parts, session, opening.session)
     await parts.credentials.renew(
         session.user_id,

@@ -102,6 +102,8 @@ class Manage:
         left = await self._services.credentials.live(
             session.user_id, but=session.holds, epoch=session.epoch
         )
+        why = "all others were ended"
+        await self._services.tokens.end_logins(session.user_id, caller.origin, why=why)
         if left:
             await self._services.credentials.end(session.user_id, left)
             await self._record(Event.SESSION_ENDED, session, caller, detail=_without_browser(left))

@@ -147,6 +147,18 @@ _WORDS: Final = MappingProxyType(
                 "is\nlisted at {overview} and tell the administrator of the index."
             ),
         ),
+        Notice.GRANT_DENIED: _Words(
+            _("A command line was not let in"),
+            _(
+                "A command line asked in your browser for a token in your name, and was denied,\n"
+                "or the number was wrong"
+            ),
+            _(
+                "Somebody uses a session of yours. Sign in at {overview},\n"
+                "end the sessions you do not know, change your password and tell\n"
+                "the administrator of the index."
+            ),
+        ),
         Notice.PUBLISHER_USED: _Words(
             _("A trusted publisher uploads in your name"),
             _(

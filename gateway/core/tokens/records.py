@@ -32,6 +32,9 @@ FORMAT: Final = 1
 MOST_PARTS: Final = 50
 """Projects, indexes or networks of one token."""
 
+BY_LOGIN: Final = "login"
+"""`Token.made_by` of one that a word in a browser gave to a command line."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:

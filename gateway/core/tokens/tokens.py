@@ -25,7 +25,7 @@ from gateway.core.tokens import macaroon
 from gateway.core.tokens.caveats import parse
 from gateway.core.tokens.macaroon import Macaroon, NoToken
 from gateway.core.tokens.models import Bearer, Listed, NewToken, TokenLimits
-from gateway.core.tokens.records import LastUse, Scope, Token, refused
+from gateway.core.tokens.records import BY_LOGIN, LastUse, Scope, Token, refused
 from gateway.core.tokens.repository import TokenRecords
 from gateway.core.tokens.sealing import Named, TokenSeals, named, new_identifier
 from gateway.core.upstream import Action, Credential
@@ -355,6 +355,7 @@ class Tokens:
 
         Until then they go on, as far as the index still takes what they stand for.
         """
+        await self.end_logins(owner, origin, why="password changed")
         now = self._clock()
         left = [one for one in await self._records.of(owner) if one.live(now) and not one.minted]
         for one in left:
@@ -364,6 +365,12 @@ class Tokens:
             more = f" and {len(left) - 10} more" if len(left) > 10 else ""
             await self._notifier.notify(Notice.TOKENS_LEFT, owner, origin, detail=f"{names}{more}")
         return tuple(left)
+
+    async def end_logins(self, owner: str, origin: Origin, *, why: str) -> None:
+        """End what a word in a person's browser gave to command lines."""
+        for one in await self._records.of(owner):
+            if one.made_by == BY_LOGIN and one.live(self._clock()):
+                await self.revoke(owner, one.id, origin, why=why)
 
     async def keep(self, owner: str, id: str, origin: Origin) -> bool:
         """The owner wants to keep a token after a changed password; True if this call did it."""

@@ -100,7 +100,7 @@ def row_of(listed: Listed, now: float) -> TokenRow:
         created=token.created,
         expires=token.expires,
         revoked=token.revoked,
-        by_administrator=bool(token.made_by),
+        by_administrator=token.made_by == "administrator",
         used=use.at,
         used_from=_from(use.address, device_name(use.client) if use.client else ""),
     )
