@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from gateway.app import live_check
 from gateway.app.domain import open_domain
+from gateway.app.live_check import Finding
 from gateway.cli import run
 from gateway.core.publishing.accounts import PublisherAccounts
 from gateway.core.upstream import Credential
 from gateway.settings import load
+from tests.support import issuer as issuers
 
 CONFIG = """\
 version: 1
@@ -87,3 +90,23 @@ def test_check_misses_a_password(config: Path, capsys: pytest.CaptureFixture[str
 def test_nobody_types_a_password(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["publisher", "password", "-c", str(config), "ci"]) == 1
     assert "Nobody is there to type the password" in capsys.readouterr().err
+
+
+def test_check_live_asks_issuers(config: Path) -> None:
+    with issuers.running() as issuer:
+        text = config.read_text()
+        config.write_text(text.replace("https://ci.example.org", issuer.url))
+        (found,) = [one for one in look(config) if one.what == "publishers"]
+        assert (found.ok, found.said) == (True, f"{issuer.url} has 1 key")
+        issuer.says = {"id_token_signing_alg_values_supported": ["HS256"]}
+        (found,) = [one for one in look(config) if one.what == "publishers"]
+        assert (found.ok, "has no key for RS256, ES256, EdDSA" in found.said) == (False, True)
+        config.write_text(text.replace("https://ci.example.org", issuer.url + "/"))
+        (found,) = [one for one in look(config) if one.what == "publishers"]
+        assert "another issuer's" in found.said
+    (found,) = [one for one in look(config) if one.what == "publishers"]
+    assert "cannot be reached" in found.said
+
+
+def look(config: Path) -> list[Finding]:
+    return asyncio.run(live_check.look(load(config)))

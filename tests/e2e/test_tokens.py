@@ -77,6 +77,9 @@ def test_before_devpi(
     told = before_devpi.client().post("/+auth/api/tokens", send=body)
     assert told.status == 201, told.text
     text = told.json["token"]
+    keep = ["publisher", "password", alice.name, "--password-file", "-"]
+    assert before_devpi.command(*keep, text="wrong", check=False).returncode == 1
+    assert f"{alice.name} is kept" in before_devpi.command(*keep, text=alice.password).stderr
     foo = Package("tokened", "1.0")
     wheel, sdist = write(tmp_path / "dist", foo)
     address = f"{before_devpi.url}/{alice.index}/"

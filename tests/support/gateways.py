@@ -74,7 +74,7 @@ class Gateway:
         """An `index-gateway` command on this gateway's configuration."""
         first, *rest = arguments
         words = [first]
-        if rest and first in ("user", "token", "keys", "audit"):
+        if rest and first in ("user", "token", "publisher", "keys", "audit"):
             words.append(rest.pop(0))
         return command(*words, "-c", str(self.config), *rest, check=check, text=text)
 

@@ -14,7 +14,7 @@ from gateway.core.errors import Refusal, Slug
 from gateway.core.notices.events import Notice
 from gateway.core.publishing import publishers
 from gateway.core.publishing.accounts import PublisherAccounts
-from gateway.core.publishing.claims import Exactly
+from gateway.core.publishing.claims import Exactly, same_letters
 from gateway.core.publishing.exchange import TokenExchange
 from gateway.core.publishing.publishers import Publisher
 from gateway.core.tokens.models import NewToken
@@ -351,3 +351,9 @@ async def test_a_persons_own_tokens_are_not_counted_with_those_of_jobs(counter: 
         await exchange.mint(exchange.read(text({**claims, "iss": GITHUB.issuer})), ORIGIN)
     await counter.make("mine", user="uploads")
     assert await counter.gateway().password_changed("uploads", ORIGIN) != ()
+
+
+@pytest.mark.parametrize(("one", "other"), [("\u212a", "k"), ("\u017f", "s"), ("\u0130", "i")])
+def test_letters_beyond_ascii_are_no_others(one: str, other: str) -> None:
+    assert not same_letters(one, other)
+    assert same_letters(other.upper(), other)
