@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks import deletion, lists, loads, why
+from benchmarks import deletion, lists, loads, private, why
 from benchmarks.contestants import CONTESTANTS, Places, gateway, upstream
 from benchmarks.loads import Large, Small
 from benchmarks.report import Results, goals, write
@@ -50,7 +50,7 @@ def main() -> int:
     parser.add_argument(
         "--only",
         default="",
-        help="small, session, wheel, large, latency, rules, idle, start, deletion, lists",
+        help="small, session, wheel, large, latency, rules, private, idle, start, deletion, lists",
     )
     parser.add_argument("--output", type=Path, default=Path(__file__).with_name("results.md"))
     options = parser.parse_args()
@@ -119,6 +119,7 @@ class Bench:
             self._small("wheel", WHEEL, connections=64, paths=PATHS)
             self._small("latency", FEW, connections=4, paths=PATHS)
             self._small("rules", RULES, connections=64, paths=MANY_PATHS)
+            self._private()
             self._large(expected)
             self._idle()
             self._start()
@@ -239,6 +240,10 @@ class Bench:
         if self._wanted("deletion"):
             self._results.deletion = deletion.measure(self._base)
             _say("deletion")
+
+    def _private(self) -> None:
+        if self._wanted("private"):
+            self._results.private = private.measure(self._places, self._rounds, _say)
 
     def _lists(self) -> None:
         if self._wanted("lists"):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from benchmarks import deletion, lists
+from benchmarks import deletion, lists, private
 from benchmarks.contestants import NGINX_TUNED
 from benchmarks.loads import GIB, Large, Small
 
@@ -35,6 +35,7 @@ class Results:
     base: list[int] = field(default_factory=list)
     deletion: list[deletion.Deletion] = field(default_factory=list)
     lists: list[lists.ListRun] = field(default_factory=list)
+    private: private.Private | None = None
     why: dict[str, str] = field(default_factory=dict)
 
 
@@ -97,6 +98,8 @@ def write(results: Results) -> str:
         parts += _why(results, "start")
     if results.deletion:
         parts.append(_deletion(results.deletion))
+    if results.private:
+        parts.append(private.table(results.private))
     if results.lists:
         parts.append(lists.table(results.lists))
     rows = "\n".join(
@@ -254,6 +257,10 @@ def goals(results: Results) -> list[Goal]:
         at_most("deletion", "guarded deletion, over the index's own time", 4, over * 1e3, " ms")
         cpu = statistics.median(run.cpu for run in results.deletion)
         at_most("deletion", "guarded deletion, CPU", 4, cpu * 1e3, " ms")
+    if results.private:
+        for way in private.WAYS[1:]:
+            got = private.ratio(results.private, way)
+            at_most("private", f"reading with {way}, CPU against a plain request", 2, got, " ×")
     for what, limit, got, unit in lists.goals(results.lists):
         at_most("lists", what, limit, got, unit)
     return found

@@ -33,6 +33,7 @@ from gateway.gate.documentation import Documentation
 from gateway.gate.ended import EndedCredentials
 from gateway.gate.first_factor import Passwords
 from gateway.gate.gate import RuleGate
+from gateway.gate.readers import Readers
 from gateway.gate.replies import Replies
 from gateway.gate.token_credentials import TokenCredentials
 from gateway.issuers.discovery import Discovery
@@ -156,6 +157,14 @@ async def build(
         treatments=fields_of_each(documentation.origin),
         acts_by_session=settings.upstream.acts_by_session,
         tokens=domain.tokens,
+        readers=Readers(
+            upstream,
+            passwords,
+            flow,
+            domain.accounts,
+            clock,
+            remember=settings.first_factor.remember or 0.0,
+        ),
         ended=EndedCredentials(
             upstream,
             domain.credentials,

@@ -45,12 +45,13 @@ _STORE_OF_A_SERVICE: Final = "store: sqlite:/var/lib/index-gateway/state.db"
     type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
     help="The file to write; - for stdout.",
 )
+@click.option("--private", is_flag=True, help="Reading takes a login, too.")
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
-def init(kind: str, target: Path, force: bool) -> int:
+def init(kind: str, target: Path, private: bool, force: bool) -> int:
     """Write a commented configuration for an index server."""
-    from importlib.resources import files
+    from gateway.settings.shipped import shipped
 
-    text = (files("gateway") / "config" / f"{kind}.yaml").read_text("utf-8")
+    text = shipped(kind, private=private)
     if str(target) == "-":
         click.echo(text, nl=False)
         return output.OK

@@ -207,6 +207,11 @@ class Upstream(Protocol):
         one that has ended, which a client still sends, is no guess."""
         ...
 
+    def hands_over(self, secret: str) -> bool:
+        """Whether it is a token that the upstream hands out, however it is made, so that it is
+        asked whether it accepts it and not whether it is a password."""
+        ...
+
     def acceptance_answer(self, credential: Credential, reply: UpstreamResponse) -> bool:
         """Read that answer.
 

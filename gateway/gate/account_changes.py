@@ -78,6 +78,7 @@ class Changes:
             f"the password of {work.user!r} changed, but its sessions could not be ended",
         )
         self._parts.ended.forget()
+        self._parts.readers.forget(work.user)
 
     async def _insist(self, work: Callable[[], Awaitable[None]], otherwise: str) -> None:
         """Raises StoreUnavailable in the end, with `otherwise` in the log."""

@@ -20,6 +20,7 @@ from gateway.gate.documentation import Documentation
 from gateway.gate.ended import EndedCredentials
 from gateway.gate.first_factor import Passwords
 from gateway.gate.mail_address import Mailboxes
+from gateway.gate.readers import Readers
 from gateway.gate.replies import Replies
 from gateway.gate.token_credentials import TokenCredentials
 from gateway.proxy.ports import Forward
@@ -57,6 +58,7 @@ class GateContext:
     token_credentials: TokenCredentials
     ended: EndedCredentials
     exchange: TokenExchange
+    readers: Readers
 
     def response_of(self, rule: Rule | None) -> Response:
         """How browsers are to treat the answer to a request that a rule decided on."""

@@ -14,8 +14,6 @@ from gateway.upstreams.client import Calls
 
 PROBE_EVERY: Final = 600.0
 """Seconds for which an upstream that refused a made-up password is believed to check them."""
-ACCEPTED_FOR: Final = 60.0
-"""Seconds an accepted credential is not asked about again (`authenticated` rules)."""
 
 
 class Passwords:

@@ -38,7 +38,7 @@ from gateway.gate.rights import RightsGate
 from gateway.gate.token_api import TokenApi
 from gateway.gate.token_request import TokenGate, TokenRequest
 from gateway.gate.xml_body import XmlInspector, called_xml
-from gateway.proxy.ports import Answer, Forward, HandOver, Inspect, Plan
+from gateway.proxy.ports import Answer, Forward, HandOver, Inspect, Opens, Plan
 from gateway.upstreams.carriers import TokenField, token_fields
 
 # What the server behind `HandOver` can read (llhttp knows no others).
@@ -59,7 +59,9 @@ class RuleGate:
         self.presented: Final = Presented(parts)
         self._only: Final = OnlyPublished(parts.upstream, parts.exchange.publishers)
         self._ways: Final = {
-            response: Forward(answer_add=fields) for response, fields in parts.treatments.items()
+            (response, private): Forward(answer_add=fields, private=private)
+            for response, fields in parts.treatments.items()
+            for private in (False, True)
         }
 
     # -- requests -------------------------------------------------------------------------
@@ -71,13 +73,14 @@ class RuleGate:
             return None
         candidates = self._parts.rules.candidates(method, path)
         if not candidates:
-            return self._base(None) if self._parts.rules.default is Policy.PASS else None
+            default = self._parts.rules.default
+            return self._base(None, default) if default is Policy.PASS else None
         first = candidates[0]
         if first.conditional or first.policy is not Policy.PASS:
             return None
         if first.response is Response.DOCUMENTATION:  # the header tells how it is read
             return None
-        return self._base(first)
+        return self._base(first, first.policy)
 
     def client_fields(self, client: IPAddress | None) -> tuple[Field, ...]:
         return self._parts.upstream.own_fields(self._parts.public_url, client)
@@ -96,6 +99,32 @@ class RuleGate:
         settled, lasting = self.presented.alike(facts), self._parts.ended.alike(facts)
         return lambda: settled() and lasting()
 
+    def closed(self, method: str, path: str) -> Forward | None:
+        if own(path) or self._parts.upstream.logs_out(method, path):
+            return None
+        candidates = self._parts.rules.candidates(method, path)
+        if not candidates or candidates[0].conditional:
+            return None
+        first = candidates[0]
+        if first.policy is not Policy.AUTHENTICATED or first.response is Response.DOCUMENTATION:
+            return None
+        return self._base(first, first.policy)
+
+    def opens(self, facts: Facts) -> Opens | None:
+        parts = self._parts
+        if not facts.safe or has_own_cookie(facts) or taken_in(facts):
+            return None
+        if parts.documentation.hosts(facts) or parts.upstream.renamed(facts):
+            return None
+        tokens = token_fields(facts)
+        if tokens:
+            held = self._tokens.remembered(facts, tokens)
+            return held.opens() if held is not None else None
+        known, lasting = parts.readers.opens(facts), parts.ended.alike(facts)
+        if known is None:
+            return None
+        return lambda method, path, base: known(base) if lasting() else None
+
     def _plan(self, facts: Facts) -> Plan | Awaitable[Plan]:
         if self._parts.documentation.hosts(facts):
             return self._parts.documentation.at_home(facts)
@@ -106,6 +135,9 @@ class RuleGate:
             return self._hand_over(facts, ApiWork() if api else None)
         tokens = token_fields(facts)
         if tokens:
+            token = self._tokens.remembered(facts, tokens)
+            if token is not None:
+                return self._by_rule(facts, token)
             return self._parts.replies.worded(facts, self._with_token(facts, tokens))
         return self._by_rule(facts)
 
@@ -222,7 +254,7 @@ class RuleGate:
         token: TokenRequest | None,
         asked: Claim | None,
     ) -> Plan | Awaitable[Plan]:
-        base = self._base(rule)
+        base = self._base(rule, policy)
         renamed = self._parts.upstream.renamed(facts)
         if renamed:
             base = replace(base, replace=renamed)
@@ -242,6 +274,9 @@ class RuleGate:
                 return elsewhere
             base = self._parts.documentation.here(facts, base)
         if token is not None:
+            at_once = token.at_once(policy, base)
+            if at_once is not None:
+                return at_once
             return self._parts.replies.worded(facts, token.forward(rule, policy, base))
         if policy is Policy.LOGIN and _sends_login(facts):
             return self._hand_over(facts, LoginWork(rule))
@@ -253,6 +288,10 @@ class RuleGate:
                 return self._with_session(facts, rule, base, cut)
             unnamed = self._rights.unnamed(facts, rule, base, cut)
             return unnamed or self.presented.plan(facts, rule, cut)
+        if policy is Policy.AUTHENTICATED and not has_own_cookie(facts):
+            plan = self._guard.remembered(facts, base)
+            if plan is not None:
+                return plan
         judge = GUARDED[policy]
         return self._parts.replies.worded(facts, judge(self._guard, facts, rule, base))
 
@@ -298,8 +337,9 @@ class RuleGate:
         foreign = site_of(facts, self._parts.public_url) is Site.FOREIGN
         return foreign or facts.first("sec-fetch-mode") == "no-cors"
 
-    def _base(self, rule: Rule | None) -> Forward:
-        return self._ways[self._parts.response_of(rule)]
+    def _base(self, rule: Rule | None, policy: Policy) -> Forward:
+        private = policy not in (Policy.PASS, Policy.LOGIN)
+        return self._ways[self._parts.response_of(rule), private]
 
     # -- answers --------------------------------------------------------------------------
 

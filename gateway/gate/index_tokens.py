@@ -46,7 +46,7 @@ class IndexTokenEvidence:
             _log.warning("a token of the index was made, and will not count as such here")
 
     async def added(
-        self, evidence: Evidence, accepted: Callable[[Shown], Awaitable[str]]
+        self, evidence: Evidence, accepted: Callable[[Shown], Awaitable[object]]
     ) -> Evidence:
         """The same with what such tokens prove.
 
@@ -58,7 +58,7 @@ class IndexTokenEvidence:
         carriers = [await self._judged(one, accepted) for one in evidence.carriers]
         return replace(evidence, carriers=tuple(carriers))
 
-    async def _judged(self, shown: Shown, accepted: Callable[[Shown], Awaitable[str]]) -> Shown:
+    async def _judged(self, shown: Shown, accepted: Callable[[Shown], Awaitable[object]]) -> Shown:
         credential = shown.carrier.credential
         if shown.verified is not None or credential is None or self._upstream is None:
             return shown

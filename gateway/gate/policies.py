@@ -6,7 +6,6 @@ it needs, in the order password, code, act.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -35,8 +34,8 @@ from gateway.core.upstream import Credential
 from gateway.core.user_id import user_id
 from gateway.core.wording import in_words
 from gateway.gate.context import GateContext, guarded
-from gateway.gate.first_factor import ACCEPTED_FOR
 from gateway.gate.index_tokens import IndexTokenEvidence
+from gateway.gate.readers import Accepted, cleaned
 from gateway.proxy.ports import Forward, HandOver, Plan
 
 _BY_LOGIN: Final = frozenset({Slug.SECOND_FACTOR_REQUIRED, Slug.SECOND_FACTOR_STALE})
@@ -78,7 +77,7 @@ class Guard:
         index's own tokens that were made with one."""
         caller = caller_of(facts, rule)
         evidence = await self._index_tokens.added(
-            await self._evidence(facts, rule), partial(self._taken, caller=caller)
+            await self._evidence(facts, rule), partial(self._taken, facts, caller=caller)
         )
         verdict = judge(evidence, max_age=None, now=self._parts.clock())
         if not verdict.passes:
@@ -89,12 +88,13 @@ class Guard:
 
     async def authenticated(self, facts: Facts, rule: Rule | None, base: Forward) -> Plan:
         """Forward with any credential the upstream itself accepts, or a session."""
-        evidence = await self._evidence(facts, rule)
+        evidence = await self._evidence(facts, rule, verify=False)
         if not evidence.explicit and (evidence.carriers or evidence.session is not None):
             self._check_ambient(evidence)
-        people = set()
+        accepted = []
         for shown in evidence.carriers:
-            people.add(await self._taken(shown, caller_of(facts, rule)))
+            accepted.append(await self._taken(facts, shown, caller_of(facts, rule)))
+        people = {one.reader.user_id for one in accepted}
         if evidence.session is not None:
             people.add(evidence.session.user_id)
         if not people:
@@ -103,6 +103,8 @@ class Guard:
             raise Refusal(
                 Slug.MIXED_CREDENTIALS, retry_after=None, **credential_detail(places(evidence))
             )
+        if accepted:
+            return self._parts.readers.forward(facts, base, accepted)
         return self._forward(facts, base, evidence)
 
     async def accepted(self, facts: Facts, rule: Rule | None) -> Credential | None:
@@ -112,12 +114,16 @@ class Guard:
         Raises:
             Refusal: `credential_required`, `throttled`, `upstream_…`.
         """
-        evidence = await self._evidence(facts, rule)
-        for shown in evidence.carriers:
-            await self._accepted(shown, caller_of(facts, rule))
-        if evidence.carriers:
-            return evidence.carriers[0].carrier.credential
+        evidence = await self._evidence(facts, rule, verify=False)
+        readers, caller = self._parts.readers, caller_of(facts, rule)
+        taken = [await readers.accepted(facts, one.carrier, caller) for one in evidence.carriers]
+        if taken:
+            return taken[0].credential
         return evidence.session.upstream if evidence.session is not None else None
+
+    def remembered(self, facts: Facts, base: Forward) -> Forward | None:
+        """The way by an `authenticated` rule that needs no question; None where one is needed."""
+        return self._parts.readers.at_once(facts, base) if facts.safe else None
 
     def _check_ambient(self, evidence: Evidence) -> None:
         """A request with nothing but what a browser sends by itself.
@@ -132,34 +138,15 @@ class Guard:
         if not from_ours(evidence, explicit=False):
             raise Refusal(Slug.CROSS_SITE, home=home)
 
-    async def _taken(self, shown: Shown, caller: Caller) -> str:
-        """The same as `_accepted`, which credential it is about in the refusal."""
+    async def _taken(self, facts: Facts, shown: Shown, caller: Caller) -> Accepted:
+        """What the index accepts; a refusal says which credential it is about."""
         try:
-            return await self._accepted(shown, caller)
+            return await self._parts.readers.accepted(facts, shown.carrier, caller)
         except Refusal as refusal:
             if refusal.slug != Slug.CREDENTIAL_REQUIRED:
                 raise
             detail = credential_detail((shown.carrier.place,))
             raise Refusal(Slug.CREDENTIAL_REQUIRED, retry_after=None, **detail) from None
-
-    async def _accepted(self, shown: Shown, caller: Caller) -> str:
-        """The user id of a carrier that the upstream accepts.
-
-        This tells a right password from a wrong one, so wrong ones are counted as at a login.
-        """
-        if shown.verified is not None:
-            return shown.verified.user_id
-        credential, parts = shown.carrier.credential, self._parts
-        if credential is None:
-            raise Refusal(Slug.CREDENTIAL_REQUIRED)
-        user, secret = credential.user, credential.secret
-        if not parts.flow.guessing.known_right(caller.address, user, secret, within=ACCEPTED_FOR):
-            async with await parts.flow.proofs.trying(user, secret, caller) as attempt:
-                if not await parts.passwords.accepted(credential):
-                    await attempt.wrong()
-                    raise Refusal(Slug.CREDENTIAL_REQUIRED)
-                await attempt.right()
-        return user_id(user)
 
     async def with_session(self, facts: Facts, rule: Rule | None, base: Forward) -> Forward:
         """A `pass` request of a browser that has a session: lend it the session's credential.
@@ -251,7 +238,7 @@ class Guard:
         plan = base
         if code.cut and code.carrier is not None and code.credential is not None:
             changed = parts.upstream.with_secret(facts, code.carrier, code.credential.secret)
-            plan = replace(base, replace={**base.replace, **_cleaned(changed)})
+            plan = replace(base, replace={**base.replace, **cleaned(changed)})
         return Verified(who, parts.clock(), factor), plan
 
     def _forward(self, facts: Facts, base: Forward, evidence: Evidence) -> Forward:
@@ -292,14 +279,6 @@ def _claimed(evidence: Evidence) -> str:
         except Refusal:
             continue
     return ""
-
-
-def _cleaned(changed: Mapping[str, str]) -> dict[str, str]:
-    """A rewritten Cookie field goes upstream as it is: without the gateway's own."""
-    return {
-        name: cookies.without_own_cookies(value) if name == "cookie" else value
-        for name, value in changed.items()
-    }
 
 
 def _merged(facts: Facts, name: str, value: str) -> tuple[str, str]:

@@ -47,6 +47,7 @@ _CHALLENGES: Final = {
     Slug.TOKEN_NEEDS_RENEWAL: _BASIC,
 }
 _CHALLENGE: Final = "OTP"
+_BY_SESSION: Final = 'Session realm="index"'
 # Setting up a second factor begins with a login, too.
 _LEADS_TO_LOGIN: Final = frozenset(
     {Slug.SECOND_FACTOR_REQUIRED, Slug.CREDENTIAL_REQUIRED, Slug.NOT_ENROLLED}
@@ -81,10 +82,11 @@ class Replies:
 
     def refusal(self, facts: Facts | None, refusal: Refusal) -> Answer:
         full = self._filled(refusal)
-        if facts is not None and facts.navigates:
+        if facts is not None and facts.opened:
             return self._lead(facts, full) or Answer(*self._page(facts, full))
         # Programs ask for no language, and read English then.
-        answer = self.json(full, languages.spoken(facts))
+        browser = facts is not None and facts.by_browser
+        answer = self.json(full, languages.spoken(facts), browser=browser)
         if facts is None or "json" in facts.joined("accept"):
             return answer
         # twine and `devpi upload` show the reason of the status line and never the body.
@@ -102,15 +104,24 @@ class Replies:
             _log.exception("a check failed; the request is refused")
             return self.refusal(facts, Refusal(Slug.INTERNAL))
 
-    def json(self, refusal: Refusal, language: Catalogue = ENGLISH) -> Answer:
+    def json(
+        self, refusal: Refusal, language: Catalogue = ENGLISH, *, browser: bool = False
+    ) -> Answer:
         """The refusal for a program. No Location: with a 401 it makes devpi-client forget its
-        login."""
+        login.
+
+        Args:
+            browser: what asks for a name and a password would open a window there.
+        """
         full = self._filled(refusal)
         body = json.dumps({"message": full.said(language), "slug": full.slug}) + "\n"
         # devpi-client compares this type in full, so no charset is named.
         fields = [("Content-Type", "application/json"), *self._shield]
         if full.status == 401:
-            fields.append(("WWW-Authenticate", _CHALLENGES.get(full.slug, _CHALLENGE)))
+            challenge = _CHALLENGES.get(full.slug, _CHALLENGE)
+            if browser and challenge == _BASIC:
+                challenge = _BY_SESSION
+            fields.append(("WWW-Authenticate", challenge))
         if full.retry_after is not None:
             fields.append(("Retry-After", str(full.retry_after)))
         return Answer(full.status, (*fields, *self._command_line), body.encode())

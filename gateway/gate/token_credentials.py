@@ -83,6 +83,15 @@ class TokenCredentials:
             raise Refusal(Slug.TOKEN_NEEDS_RENEWAL)
         return said.credential
 
+    def at_once(self, bearer: Bearer) -> Credential | None:
+        """The same without asking; None where the index has to be asked."""
+        if self._service is not None:
+            return self._service
+        token = bearer.token
+        said = self._said.get(f"{token.owner}/{token.id}")
+        good = said is not None and said.of == token.credential and self._clock() < said.until
+        return said.credential if said is not None and good else None
+
     def doubt(self, bearer: Bearer) -> None:
         """The index refused a request with it: ask anew at the next one."""
         self._said.pop(f"{bearer.token.owner}/{bearer.token.id}", None)

@@ -26,7 +26,7 @@ from gateway.core.user_id import user_id
 from gateway.gate.context import GateContext
 from gateway.gate.replies import has_body
 from gateway.gate.token_upload import UploadScope
-from gateway.proxy.ports import Forward
+from gateway.proxy.ports import Forward, Opens
 from gateway.upstreams.carriers import TOKEN_USER, TokenField
 
 _GUESSES: Final = frozenset({Slug.TOKEN_UNREADABLE, Slug.TOKEN_UNKNOWN, Slug.TOKEN_ELSEWHERE})
@@ -58,6 +58,17 @@ class TokenGate:
                 Slug.MIXED_CREDENTIALS, retry_after=None, **credential_detail((fields[0].place,))
             )
         return TokenRequest(parts, facts, bearer, caller)
+
+    def remembered(self, facts: Facts, fields: Sequence[TokenField]) -> TokenRequest | None:
+        """The same for a read, where nothing has to be asked; None for anything else."""
+        bearer = self._parts.tokens.recalled(fields[0].text) if facts.safe else None
+        if bearer is None:
+            return None
+        names = {one.user for one in fields} - {"", TOKEN_USER, bearer.token.user}
+        if len(fields) > 1 or names:
+            return None
+        self._check_alone(facts, fields)
+        return TokenRequest(self._parts, facts, bearer, caller_of(facts))
 
     def _check_alone(self, facts: Facts, fields: Sequence[TokenField]) -> None:
         """Every carrier has the same token."""
@@ -138,11 +149,51 @@ class TokenRequest:
             await self._record(refusal, origin)
             raise
         await parts.tokens.used(self._bearer, origin)
+        return self._carrying(base, credential)
+
+    def at_once(self, policy: Policy, base: Forward) -> Forward | None:
+        """The same where nothing has to be asked or noted; None where something has."""
+        parts, bearer = self._parts, self._bearer
+        credential = parts.token_credentials.at_once(bearer)
+        if credential is None or not self._facts.safe or not parts.tokens.noted(bearer.token):
+            return None
+        try:
+            self._check(policy)
+        except Refusal:
+            return None  # it has to be recorded
+        return self._carrying(base, credential)
+
+    def opens(self) -> Opens:
+        """How other requests with these fields go on, as long as all is remembered."""
+        parts, facts, bearer = self._parts, self._facts, self._bearer
+        last: list[tuple[Forward, Credential, Forward]] = []
+
+        def way(method: str, path: str, base: Forward) -> Forward | None:
+            credential = parts.token_credentials.at_once(bearer)
+            live = parts.tokens.still(bearer) and parts.tokens.noted(bearer.token)
+            if credential is None or not live:
+                return None
+            asked = Facts(method, path, path, "", facts.fields, facts.client)
+            act = parts.upstream.act(asked)
+            if act.by_form or act.by_xml:
+                return None
+            use = Use(act.action, parts.clock(), facts.client, act.index, act.project)
+            try:
+                bearer.check(use)
+            except Refusal:
+                return None
+            if not last or last[0][0] is not base or last[0][1] is not credential:
+                last[:] = [(base, credential, self._carrying(base, credential))]
+            return last[0][2]
+
+        return way
+
+    def _carrying(self, base: Forward, credential: Credential) -> Forward:
         return replace(
             base,
             replace={**base.replace, **_GONE},
-            add=(*base.add, *parts.upstream.present(credential)),
-            watch=_Doubting(self),
+            add=(*base.add, *self._parts.upstream.present(credential)),
+            doubt=self.doubt,
         )
 
     async def refuse(self, refusal: Refusal) -> NoReturn:
@@ -178,16 +229,3 @@ class TokenRequest:
         facts = self._facts
         use = Use(action, self._parts.clock(), facts.client, self._act.index, project)
         self._bearer.check(use)
-
-
-class _Doubting:
-    """A `gateway.proxy.ports.Watch`: a refusal may mean that the password has changed."""
-
-    __slots__ = ("_request",)
-
-    def __init__(self, request: TokenRequest) -> None:
-        self._request = request
-
-    def answered(self, status: int | None) -> None:
-        if status in (401, 403):
-            self._request.doubt()

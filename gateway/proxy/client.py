@@ -21,10 +21,10 @@ from gateway.proxy.dispatch import forward, plan
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.half_closed import HalfClosable
 from gateway.proxy.http1.request import RequestHead
-from gateway.proxy.http1.request_fields import COOKIE
-from gateway.proxy.http1.route import Rendered
+from gateway.proxy.http1.request_fields import COOKIE, Said
+from gateway.proxy.http1.route import Rendered, Route
 from gateway.proxy.http1.syntax import fields
-from gateway.proxy.ports import Answer, Forward
+from gateway.proxy.ports import Answer, Forward, Opens
 from gateway.proxy.rewrite import own_answer
 from gateway.proxy.roles import Stage
 from gateway.proxy.shared import Shared
@@ -48,8 +48,8 @@ class ClientConnection(Connection):
     """One connection of a client."""
 
     __slots__ = (
-        "_address", "_alike", "_buffer", "_keeper", "_known", "_peer", "_served", "_shown",
-        "_straight", "_turns", "fields", "full", "shared", "since", "stage",
+        "_address", "_alike", "_buffer", "_keeper", "_known", "_lent", "_opens", "_peer", "_said",
+        "_served", "_shown", "_straight", "_turns", "fields", "full", "shared", "since", "stage",
     )  # fmt: skip
 
     def __init__(self, shared: Shared, keeper: Keeper) -> None:
@@ -69,6 +69,9 @@ class ClientConnection(Connection):
         self._turns: Turns | None = None
         self._shown: bytes | None = None  # the fields of the last request with a credential
         self._alike: Callable[[], bool] | None = None  # whether others with these go on
+        self._opens: Opens | None = None  # how, where they need a credential
+        self._lent: Route | None = None  # the last way they went then
+        self._said: Said | None = None  # and what they say, read once
 
     # -- asyncio's side -----------------------------------------------------------------------
 
@@ -153,7 +156,7 @@ class ClientConnection(Connection):
 
     def _gone(self) -> None:
         stage, self.stage = self.stage, _GONE
-        self._straight = self._shown = self._alike = None
+        self._straight = self._shown = self._alike = self._opens = self._lent = self._said = None
         self._buffer = b""
         if self._turns is not None:
             self._turns.drop()
@@ -208,6 +211,8 @@ class ClientConnection(Connection):
             route = head.kind.route or shared.quick(head)
         else:
             route = None
+        if route is None and self._opens is not None and said.block == self._shown:
+            route = self._opened(head)
         if route is None:
             plan(self, head, rest)
         elif rest or said.length != 0 or not self._known:
@@ -231,12 +236,37 @@ class ClientConnection(Connection):
         the same fields again and again, so what they were is kept, by this connection only."""
         block = head.said.block
         if block != self._shown:
-            self._alike = None
+            self._alike = self._opens = self._lent = self._said = None
             self._shown = block if len(block) <= _KEPT else None
-        elif self._alike is None and _without_body(head):
-            route = head.kind.route or self.shared.quick(head)
-            if route is not None and route.forward is decided:
-                self._alike = self.shared.gate.alike(facts)
+        elif _without_body(head):
+            if decided.private:
+                if self._opens is None and self.shared.closed(head) is not None:
+                    self._opens = self.shared.gate.opens(facts)
+            elif self._alike is None:
+                route = head.kind.route or self.shared.quick(head)
+                if route is not None and route.forward is decided:
+                    self._alike = self.shared.gate.alike(facts)
+
+    def _opened(self, head: RequestHead) -> Route | None:
+        """The way of a request that needs a credential, and has the fields of the last one."""
+        if self._opens is None or head.said.expects or not _without_body(head):
+            return None
+        closed = self.shared.closed(head)
+        if closed is None:
+            return None
+        path, base = closed
+        way = self._opens(head.method.decode("latin-1"), path, base)
+        if way is None:
+            return None
+        lent = self._lent
+        if lent is None or lent.forward is not way:
+            self._lent = lent = Route(way, lasting=True)
+        if self._said is None:
+            self._said = head.said
+            head.said.shared = True
+        else:
+            head.said = self._said
+        return lent
 
     def _longer(self, data: bytes) -> bytes:
         """All that has come of a head; nothing where its end is still missing. Raises Refusal."""

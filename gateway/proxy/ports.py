@@ -54,6 +54,9 @@ class Forward:
         `Gate.client_fields`, take the place of every field of that name from the client.
     answer_add: fields to add to the answer (Content-Security-Policy, say), in place of the
         upstream's fields of that name.
+    private: the answer is for who asked, so that no cache on its way may keep it for others; how
+        long the client's own may, stays as the upstream says.
+    doubt: called where the upstream refuses such a request (401, 403).
     watch: told of the answer.
     page_start: what an HTML page in the answer begins with, before what the upstream sends. Such a
         request goes on without the fields that ask for less than the whole page, plain.
@@ -62,6 +65,8 @@ class Forward:
     replace: Mapping[str, str | None] = field(default_factory=dict)
     add: tuple[Field, ...] = ()
     answer_add: tuple[Field, ...] = ()
+    private: bool = False
+    doubt: Callable[[], None] | None = None
     watch: Watch | None = None
     page_start: bytes = b""
 
@@ -128,6 +133,11 @@ class Inspect:
 Plan: TypeAlias = Forward | Answer | HandOver | Inspect
 
 
+Opens: TypeAlias = Callable[[str, str, Forward], Forward | None]
+"""Asked before each request with its method, its path and a way of `Gate.closed`: how it goes on
+with the credential it has, None where it has to be planned."""
+
+
 class Gate(Protocol):
     """Decides on requests and answers. Exceptions out of it become 500 `internal`, but a
     `gateway.core.errors.Refusal` out of any method becomes `refusal(facts, its slug)`."""
@@ -160,6 +170,15 @@ class Gate(Protocol):
         Returns:
             What is asked before each of them, and costs little; None where all are to be planned.
         """
+        ...
+
+    def closed(self, method: str, path: str) -> Forward | None:
+        """The way, all but what stands for a credential, of requests that go on with one and with
+        nothing else, whatever else the header and body say. As pure as `quick`."""
+        ...
+
+    def opens(self, facts: Facts) -> Opens | None:
+        """As `alike`, for requests by the ways of `closed`."""
         ...
 
     def sets_session(self, set_cookie: str) -> bool:

@@ -23,6 +23,7 @@ from gateway.proxy.splice import AVAILABLE, Mover, Outcome
 from gateway.proxy.upstream_pool import UpstreamConnection
 
 _COPIED: Final = 8192  # up to here a slice is cheaper than a view
+_NO: Final = frozenset({401, 403})
 
 
 class Relay:
@@ -123,9 +124,12 @@ class Relay:
             return
         if answer is None:
             self._head_bytes = data
-        elif answer.status == 408 and self._repeated():
             return
-        elif answer.cookies is not None:
+        if answer.status in _NO and self.route.doubt is not None:
+            self.route.doubt()
+        if answer.status == 408 and self._repeated():
+            return
+        if answer.cookies is not None:
             self._cookies(answer, data)
         else:
             self._begin(answer, data)

@@ -19,6 +19,9 @@ from gateway.proxy.http1.route import Rendered, Route
 from gateway.proxy.http1.syntax import without
 from gateway.proxy.ports import Answer
 
+_PRIVATE: Final = b"\nCache-Control: private"
+_CACHE: Final = re.compile(rb"(?i:\ncache-control):([^\r\n]*+)\r")
+_SHARED: Final = re.compile(rb"(?i:public|private|s-maxage|proxy-revalidate)")
 _COOKIE: Final = re.compile(rb"(?i:\ncookie):([^\r\n]*+)\r")
 
 
@@ -92,14 +95,23 @@ def answer_head(
     ours = route.answer
     end = ours.end
     if ours.names and ours.meets(block):
+        if route.private:
+            end = end.replace(_PRIVATE, _PRIVATE + _as_long(block), 1)
         block = without(block, ours.names)
     if close:
         block = without(block, {b"connection"})
     if chunked or close:
         coding = b"Transfer-Encoding: chunked\r\n" if chunked else b""
         last = b"Connection: close\r\n" if close else b""
-        end = b"\n%s%s%s\r\n" % (ours.block, coding, last)
+        end = b"%s%s%s\r\n" % (end[:-2], coding, last)
     return b"".join((b"HTTP/1.1 ", answer.status_line, block, end, body))
+
+
+def _as_long(block: bytes) -> bytes:
+    """What else the upstream says to caches that may be the client's own."""
+    said = b",".join(_CACHE.findall(block)).split(b",")
+    kept = [part.strip() for part in said if not _SHARED.match(part.strip())]
+    return b"".join(b", " + part for part in kept if part)
 
 
 def own_answer(answer: Answer, *, close: bool, bodiless: bool) -> bytes:

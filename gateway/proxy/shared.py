@@ -39,8 +39,8 @@ class Shared:
     """
 
     __slots__ = (
-        "_addresses", "_credential_cookies", "_routes", "answers", "authority", "bare", "base",
-        "descriptors", "gate", "limits", "log", "now", "pages", "peers", "pipes", "pool",
+        "_addresses", "_closed", "_credential_cookies", "_routes", "answers", "authority", "bare",
+        "base", "descriptors", "gate", "limits", "log", "now", "pages", "peers", "pipes", "pool",
         "requests", "room", "stopping", "trusted",
     )  # fmt: skip
 
@@ -77,6 +77,7 @@ class Shared:
         self.answers: Final = AnswerReader(limits.head)
         self._credential_cookies: Final = [name.encode() for name in credential_cookies]
         self._routes: dict[int, Route] = {}
+        self._closed: dict[bytes, tuple[str, Forward]] = {}
         self._addresses: dict[IPAddress | None, Rendered] = {}
 
     def quick(self, head: RequestHead) -> Route | None:
@@ -102,6 +103,25 @@ class Shared:
                 known.clear()  # filled by someone who asks for ever new paths
             known[head.line] = route.kind(head.kind)
         return route
+
+    def closed(self, head: RequestHead) -> tuple[str, Forward] | None:
+        """The path of a request and its way, if it is one of `Gate.closed`."""
+        known = self._closed.get(head.line)
+        if known is not None:
+            return known
+        try:
+            path = (head.parsed or parse_target(head.target.decode("latin-1"))).path
+        except Refusal:
+            return None
+        forward = self.gate.closed(head.method.decode("latin-1"), path)
+        if forward is None:
+            return None
+        # A query may hold a secret, and is not remembered.
+        if len(head.line) <= _MEMO_LINE and b"?" not in head.line:
+            if len(self._closed) >= _MEMO:
+                self._closed.clear()
+            self._closed[head.line] = path, forward
+        return path, forward
 
     def anonymous(self, said: Said) -> bool:
         """Whether the only cookies of a request mean nothing to the upstream.

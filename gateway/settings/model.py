@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 from gateway.core.http.responses import Response
 from gateway.core.login.models import Enrolment
@@ -32,6 +32,8 @@ from gateway.settings.nodes import Loc, Place
 from gateway.settings.problems import Problem
 from gateway.settings.publishers import PublisherModel
 from gateway.settings.rules import RuleModel, TestModel
+
+_REMEMBERED: Final = 3600  # seconds
 
 Filled: TypeAlias = Annotated[str, Written(".", "some text")]
 UrlPath: TypeAlias = Annotated[
@@ -111,6 +113,20 @@ class WebAuthnSettings(Section):
     origins: Annotated[tuple[OriginUrl, ...], OneOrMore()] = setting(
         "Origins keys may be used from, besides public_url, which names the RP.", ()
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstFactorSettings(Section):
+    remember: DurationOrOff = setting(
+        "How long a password that the index took for reading (policy authenticated) is not judged "
+        "again, at most 1h; off for never. Kept in memory only, as a keyed hash.",
+        "5m",
+    )
+
+    def problem(self) -> str:
+        if self.remember is not None and self.remember > _REMEMBERED:
+            return "remember over 1h; a changed password would go on for as long"
+        return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,6 +255,7 @@ class Configuration(Section):
     allow_open_default: bool = setting(
         "Allows `default: pass`, which leaves open what no rule names.", False
     )
+    first_factor: FirstFactorSettings = setting("What becomes of passwords.", {})
     second_factor: SecondFactorSettings = setting("What is asked of people.", {})
     tokens: TokenSettings = setting("API tokens.", {})
     publishers: tuple[PublisherModel, ...] = setting(

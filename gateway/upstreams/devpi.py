@@ -11,6 +11,7 @@ import base64
 import json
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote, unquote, unquote_to_bytes
 
@@ -61,6 +62,7 @@ _LISTINGS: Final[tuple[list[str], ...]] = ([], ["+simple"])
 _FRAME: Final = 5  # where "+d" stands in "/user/index/project/version/+d/…".split("/")
 # Styles and scripts of its pages, and its login page.
 _LOOKED_AT: Final = ("+static-", "+theme-static-", "+login", "favicon.ico")
+_REMEMBERED: Final = 256  # characters of a path
 _API_VERSION: Final = (("X-Devpi-Api-Version", "2"),)
 
 
@@ -133,6 +135,9 @@ class Devpi:
 
     def signed(self, secret: str) -> bool:
         return _TOKEN.fullmatch(secret) is not None
+
+    def hands_over(self, secret: str) -> bool:
+        return self.signed(secret) or _ACCESS_TOKEN.fullmatch(secret) is not None
 
     def acceptance_answer(self, credential: Credential, reply: UpstreamResponse) -> bool:
         if reply.status in (401, 403):
@@ -290,27 +295,10 @@ class Devpi:
         return f"/{quote(user)}/{quote(index)}/" if page == "+simple" else ""  # pip's address
 
     def act(self, facts: Facts) -> Act:
-        method, parts = facts.method.upper(), facts.path.strip("/").split("/")
-        owned = len(parts) > 1 and not parts[0].startswith("+") and not parts[1].startswith("+")
-        index = "/".join(parts[:2]) if owned else None
-        if method in ("GET", "HEAD", "OPTIONS"):
-            if parts[-1] == "+api" or parts[0].startswith(_LOOKED_AT):
-                return Act(Action.LOOK, index)
-            project = _project_read(parts[2:]) if owned else None
-            unclear = owned and project is None and parts[2:] not in _LISTINGS
-            return Act(Action.READ, index, project, unclear=unclear)
-        if owned and method in ("POST", "PUSH") and len(parts) == 2:
-            if facts.content_type in ("multipart/form-data", FORM):
-                return Act(Action.UPLOAD, index, by_form=True)
-            if facts.content_type == "text/xml":  # a search
-                return Act(Action.READ, index, by_xml=True)
-            return Act(Action.MANAGE, index, unclear=True)  # a push: its JSON names the project
-        project = _project_read(parts[2:]) if owned else None
-        if owned and method == "POST" and parts[2] == "+f":  # test results
-            return Act(Action.UPLOAD, index, project, unclear=project is None)
-        if not owned:
-            return Act(Action.ACCOUNT, index, unclear=True)
-        return Act(Action.MANAGE, index, unclear=project is None, managed=project)
+        method, path = facts.method.upper(), facts.path
+        posts = method in ("POST", "PUSH")
+        known = _act if len(path) <= _REMEMBERED else _act.__wrapped__
+        return known(method, path, facts.content_type if posts else "")
 
     def project_check(self, index: str | None, project: str) -> Call:
         return Call("GET", f"/{index}/{project}?ignore_bases=", _ACCEPT_JSON)
@@ -336,6 +324,31 @@ class Devpi:
     def refusal_fields(self) -> tuple[Field, ...]:
         # devpi-client warns of a reply without it.
         return _API_VERSION
+
+
+@lru_cache(maxsize=8192)
+def _act(method: str, path: str, content_type: str) -> Act:
+    parts = path.strip("/").split("/")
+    owned = len(parts) > 1 and not parts[0].startswith("+") and not parts[1].startswith("+")
+    index = "/".join(parts[:2]) if owned else None
+    if method in ("GET", "HEAD", "OPTIONS"):
+        if parts[-1] == "+api" or parts[0].startswith(_LOOKED_AT):
+            return Act(Action.LOOK, index)
+        project = _project_read(parts[2:]) if owned else None
+        unclear = owned and project is None and parts[2:] not in _LISTINGS
+        return Act(Action.READ, index, project, unclear=unclear)
+    if owned and method in ("POST", "PUSH") and len(parts) == 2:
+        if content_type in ("multipart/form-data", FORM):
+            return Act(Action.UPLOAD, index, by_form=True)
+        if content_type == "text/xml":  # a search
+            return Act(Action.READ, index, by_xml=True)
+        return Act(Action.MANAGE, index, unclear=True)  # a push: its JSON names the project
+    project = _project_read(parts[2:]) if owned else None
+    if owned and method == "POST" and parts[2] == "+f":  # test results
+        return Act(Action.UPLOAD, index, project, unclear=project is None)
+    if not owned:
+        return Act(Action.ACCOUNT, index, unclear=True)
+    return Act(Action.MANAGE, index, unclear=project is None, managed=project)
 
 
 def _by_token(value: str, place: str = "authorization") -> Carrier | None:

@@ -112,6 +112,9 @@ class Form:
     def signed(self, secret: str) -> bool:
         return False
 
+    def hands_over(self, secret: str) -> bool:
+        return False
+
     def acceptance_answer(self, credential: Credential, reply: UpstreamResponse) -> bool:
         return False
 

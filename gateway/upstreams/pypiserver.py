@@ -90,6 +90,9 @@ class Pypiserver:
     def signed(self, secret: str) -> bool:
         return False
 
+    def hands_over(self, secret: str) -> bool:
+        return False
+
     def acceptance_answer(self, credential: Credential, reply: UpstreamResponse) -> bool:
         return self.password_answer(credential, reply) is not None
 

@@ -30,7 +30,7 @@ ELSEWHERE = {
     "gateway.proxy.http1.response": {"_SET_COOKIE"},  # these two write anew what was judged
     "gateway.proxy.page_start": {"_LENGTH", "_HAS_DOCTYPE", "_HAS_NONE"},  # how a page is laid out
     "gateway.proxy.http1.route": {"_NAME", "_VALUE"},
-    "gateway.proxy.rewrite": {"_COOKIE"},
+    "gateway.proxy.rewrite": {"_CACHE", "_COOKIE", "_SHARED"},
     "gateway.proxy.http1.syntax": {"BARE", "TOKENS"},  # imported where they are used
 }
 

@@ -52,5 +52,6 @@ def test_the_package_that_is_built_there_is_whole(tmp_path: Path) -> None:
         for path in (ROOT / "gateway").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".po"
     }
-    tree |= {f"gateway/config/{path.name}" for path in (ROOT / "config").iterdir()}
+    shipped = (ROOT / "config").rglob("*.yaml")
+    tree |= {f"gateway/{path.relative_to(ROOT)}" for path in shipped}
     assert tree <= packed

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from gateway.core.errors import MESSAGES, Refusal, Slug
 from gateway.core.http.facts import Facts, Field, IPAddress
-from gateway.proxy.ports import Answer, Forward, HandOver, Plan
+from gateway.proxy.ports import Answer, Forward, HandOver, Opens, Plan
 
 FORWARD = Forward()
 
@@ -39,6 +39,12 @@ class PassGate:
 
     def alike(self, facts: Facts) -> Callable[[], bool] | None:
         return self.same
+
+    def closed(self, method: str, path: str) -> Forward | None:
+        return None
+
+    def opens(self, facts: Facts) -> Opens | None:
+        return None
 
     def sets_session(self, set_cookie: str) -> bool:
         return bool(self.session_cookie) and set_cookie.startswith(self.session_cookie)

@@ -18,6 +18,7 @@ from gateway.core.http.responses import Response
 from gateway.core.rules.rules import Policy
 from gateway.settings import (
     ConfigError,
+    Settings,
     from_data,
     load,
     loads,
@@ -28,6 +29,7 @@ from gateway.settings.amounts import parse_duration, parse_size, write_duration,
 from gateway.settings.model import Configuration
 from gateway.settings.nodes import read_document
 from gateway.settings.schema import json_schema
+from gateway.settings.shipped import shipped as shipped_text
 
 KINDS = ("devpi", "pypiserver")
 CONFIG = Path(__file__).parents[2] / "config"
@@ -121,6 +123,30 @@ def test_changes_need_more_than_a_password(kind: str) -> None:
     }
     assert passing == allowed[kind]
     assert settings.default == "second_factor"
+
+
+@pytest.fixture(params=KINDS)
+def closed(request: pytest.FixtureRequest) -> Settings:
+    """What `init --private` writes."""
+    return loads(shipped_text(request.param, private=True).encode(), base=CONFIG)
+
+
+def test_a_private_one_holds(closed: Settings) -> None:
+    assert not closed.warnings
+    assert run_tests(closed, reading_of(closed)) == []
+    named = {rule.name for rule in closed.rules if rule.policy != "deny"}
+    assert named <= {test.expect for test in closed.tests}
+
+
+def test_a_private_one_lets_nothing_be_read(closed: Settings) -> None:
+    """But for what a login needs."""
+    passing = {rule.name for rule in closed.rules if rule.policy is Policy.PASS}
+    allowed = {"devpi": {"login page", "logout", "look-ups", "styles"}, "pypiserver": set[str]()}
+    assert passing == allowed[closed.upstream.kind]
+    public = loads(shipped_text(closed.upstream.kind).encode(), base=CONFIG)
+    guarded = [rule for rule in public.rules if rule.policy not in (Policy.PASS, Policy.DENY)]
+    assert set(map(str, guarded)) <= set(map(str, closed.rules)), "changes as they were"
+    assert public.response is closed.response
 
 
 SHOWN = {

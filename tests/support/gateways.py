@@ -111,12 +111,19 @@ class Gateway:
 
 
 def configure(
-    place: Path, kind: str, upstream: str, *, workers: int = 1, **changes: Any
+    place: Path,
+    kind: str,
+    upstream: str,
+    *,
+    workers: int = 1,
+    private: bool = False,
+    **changes: Any,
 ) -> Gateway:
     """Write configuration and keys for a gateway on a free port.
 
     Args:
         upstream: its address.
+        private: by the rules of `init --private`.
         changes: further keys, their dots written as two underscores.
     """
     place.mkdir(parents=True, exist_ok=True)
@@ -130,7 +137,8 @@ def configure(
         "second_factor.issuer": "Test packages",
     }
     keys |= {name.replace("__", "."): value for name, value in changes.items()}
-    stage.write_configuration(gateway.config, kind, keys)
+    options = ("--private",) if private else ()
+    stage.write_configuration(gateway.config, kind, keys, *options)
     if keys["keys"] == KEYS:
         create_key_file(place / "gateway.keys", (("k1", os.urandom(32)),))
     else:

@@ -113,14 +113,16 @@ class DemoUser:
     recovery_codes: tuple[str, ...] = field(repr=False)
 
 
-def write_configuration(path: Path, kind: str, changes: Mapping[str, object]) -> None:
+def write_configuration(
+    path: Path, kind: str, changes: Mapping[str, object], *options: str
+) -> None:
     """The configuration `init` writes for a kind of index, with some keys changed.
 
-    changes: values by dotted key; None removes a key.
+    changes: values by dotted key; None removes a key. options: of `init`.
     """
     from ruamel.yaml import YAML
 
-    call("init", kind, "-o", str(path))
+    call("init", kind, *options, "-o", str(path))
     yaml = YAML()
     yaml.preserve_quotes = True
     data = yaml.load(path)

@@ -15,6 +15,8 @@ from typing import Final, TypeAlias
 IPAddress: TypeAlias = IPv4Address | IPv6Address
 Field: TypeAlias = tuple[str, str]
 
+_OF_PAGES: Final = ("text/html", "text/css", "image/")
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -68,6 +70,29 @@ class Facts:
         Accept does not tell: pip's contains text/html.
         """
         return self.first("sec-fetch-mode") == "navigate"
+
+    @property
+    def opened(self) -> bool:
+        """Whether a person opens it in a browser, be it one that sends no Fetch Metadata (any does
+        not over plain http to another host than localhost)."""
+        if self.first("sec-fetch-mode") is not None:
+            return self.navigates
+        return self._mozilla and "text/html" in self.joined("accept")
+
+    @property
+    def by_browser(self) -> bool:
+        """Whether a browser asks, for a page or for what belongs to one."""
+        if any(name.startswith("sec-fetch-") for name, _ in self.fields):
+            return True
+        if not self._mozilla:
+            return False
+        accepted = self.joined("accept")
+        return any(kind in accepted for kind in _OF_PAGES) or self.first("referer") is not None
+
+    @property
+    def _mozilla(self) -> bool:
+        """As all browsers say, and a few programs that then do not ask for pages (PowerShell)."""
+        return (self.first("user-agent") or "").startswith("Mozilla/")
 
     @property
     def safe(self) -> bool:

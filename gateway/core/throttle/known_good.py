@@ -37,7 +37,7 @@ class KnownGood:
 
     def right(self, mark: str, place: str, *, within: float = LIFE) -> bool:
         """Whether it was right a moment ago, and that may still be told apart here."""
-        return self._known(mark, True, within) and not self._exhausted(place)
+        return self._known(mark, True, within) and not self.exhausted(place)
 
     def wrong(self, mark: str) -> bool:
         """Whether it is counted already: trying it again tells nobody anything."""
@@ -63,7 +63,8 @@ class KnownGood:
         known = self._judged.get(mark)
         return known is not None and known[0] is right and 0 <= self._clock() - known[1] < within
 
-    def _exhausted(self, place: str) -> bool:
+    def exhausted(self, place: str) -> bool:
+        """Whether right ones are not told apart at that network any more."""
         if place not in self._missed:
             return False
         since, marks = self._missed[place]

@@ -20,7 +20,7 @@ from gateway.core.http.facts import IPAddress
 from gateway.core.store import Key, Put, Store, StoreUnavailable
 from gateway.core.throttle import guesses
 from gateway.core.throttle.guesses import Guesses
-from gateway.core.throttle.known_good import HALF_LIFE, LIFE, KnownGood
+from gateway.core.throttle.known_good import HALF_LIFE, KnownGood
 from gateway.core.throttle.limits import UNKNOWN, network
 from gateway.core.throttle.turns import NamedLocks
 from gateway.core.user_id import user_id
@@ -167,13 +167,6 @@ class Guessing:
         """Whether it is spared, and nothing is to be asked about it yet."""
         known = self.known
         return known.right(mark.full, mark.place, within=HALF_LIFE) or known.wrong(mark.full)
-
-    def known_right(
-        self, address: IPAddress | None, user: str, secret: str, *, within: float = LIFE
-    ) -> bool:
-        """Whether the upstream took this credential, from this network, so many seconds ago."""
-        mark = self.mark(address, user, secret)
-        return self.known.right(mark.full, mark.place, within=within)
 
     @property
     def away(self) -> bool:

@@ -58,6 +58,7 @@ class Tokens:
     ) -> None:
         self.limits: Final = limits
         self._store: Final = store
+        self._ring: Final = ring
         self._seals: Final = TokenSeals(ring)
         self._audit: Final = audit
         self._notifier: Final = notifier
@@ -65,6 +66,7 @@ class Tokens:
         self._random: Final = random
         self._records: Final = TokenRecords(store)
         self._known: Final[dict[str, tuple[float, Token]]] = {}
+        self._bearers: Final[dict[str, Bearer]] = {}  # by a keyed hash of the token
         self._touched: Final[dict[str, float]] = {}
 
     # -- making ---------------------------------------------------------------------------
@@ -215,7 +217,30 @@ class Tokens:
         except Refusal as refusal:
             await self.refused(token, refusal, origin)
             raise
+        self._remember(text, bearer)
         return bearer
+
+    def recalled(self, text: str) -> Bearer | None:
+        """The same within a minute of `verify`, and without the store; None where that has to be
+        asked."""
+        bearer = self._bearers.get(self._named(text))
+        return bearer if bearer is not None and self.still(bearer) else None
+
+    def still(self, bearer: Bearer) -> bool:
+        """Whether what was read of a token is not a minute old, and nothing has ended it here."""
+        token, now = bearer.token, self._clock()
+        read, known = self._known.get(f"{token.owner}/{token.id}", (0.0, None))
+        return known is token and 0 <= now - read < REMEMBERED and now < token.expires
+
+    def _named(self, text: str) -> str:
+        return self._ring.digest("token in use", text)
+
+    def _remember(self, text: str, bearer: Bearer) -> None:
+        name = self._named(text)
+        self._bearers.pop(name, None)
+        if len(self._bearers) >= _KNOWN:
+            del self._bearers[next(iter(self._bearers))]
+        self._bearers[name] = bearer
 
     def _taken_apart(self, text: str) -> tuple[Macaroon, Named]:
         try:
@@ -268,11 +293,16 @@ class Tokens:
         was sealed under a key that is gone."""
         return self._seals.credential(bearer.token, bearer.secret)
 
+    def noted(self, token: Token) -> bool:
+        """Whether its use was noted within a minute."""
+        last = self._touched.get(f"{token.owner}/{token.id}", -TOUCH)
+        return 0 <= self._clock() - last < TOUCH
+
     async def used(self, bearer: Bearer, origin: Origin) -> None:
         """Note a use; written once a minute."""
         token, now = bearer.token, self._clock()
         place = f"{token.owner}/{token.id}"
-        if 0 <= now - self._touched.get(place, -TOUCH) < TOUCH:
+        if self.noted(token):
             return
         before = await self._records.last_use(token.owner, token.id)
         if not 0 <= now - before.at < TOUCH:

@@ -26,6 +26,8 @@ _ASKS_FOR_LESS: Final = frozenset(
      "if-unmodified-since", "range"}
 )  # fmt: skip
 """Fields of a request that may be answered with a part of a page, or a packed one."""
+PRIVATE: Final = (("Cache-Control", "private"),)
+"""RFC 9111 section 5.2.2.7."""
 
 
 class Rendered:
@@ -87,13 +89,17 @@ class Rendered:
 class Route:
     """A `Forward`, rendered once. lasting: for many requests, whoever sends them."""
 
-    __slots__ = ("_kinds", "answer", "forward", "lasting", "outranks", "page_start", "request")
+    __slots__ = (
+        "_kinds", "answer", "doubt", "forward", "lasting", "outranks", "page_start", "private",
+        "request",
+    )  # fmt: skip
 
     def __init__(self, forward: Forward, *, lasting: bool = False) -> None:
         self._kinds: dict[tuple[bytes, bytes], RequestKind] = {}
         self.forward = forward
         self.lasting = lasting
         self.page_start = forward.page_start
+        self.doubt = forward.doubt
         absent = {*forward.replace, *(_ASKS_FOR_LESS if forward.page_start else ())}
         replaced = [
             (name, without_own_cookies(value) if name == "cookie" else value)
@@ -103,7 +109,8 @@ class Route:
         self.request = Rendered([*replaced, *forward.add], absent).beyond_hygiene()
         # Of what only the gateway says, the route's is said instead of the client's.
         self.outranks = {n.lower().encode() for n, _ in forward.add if dropped(n.lower())}
-        self.answer = Rendered(forward.answer_add)
+        self.private = forward.private
+        self.answer = Rendered([*forward.answer_add, *(PRIVATE if forward.private else ())])
 
     def kind(self, other: RequestKind) -> RequestKind:
         """The kind of lines that are like another's and go this way: one object for them all."""
