@@ -19,6 +19,7 @@ from playwright.async_api import Page, expect
 
 from gateway.cli.demo import stage
 from gateway.cli.demo.indexes import Package, script, write
+from gateway.client.login import LoginFailed, start
 from gateway.core.audit.events import Event
 from tests.conftest import PYPISERVER_USERS
 from tests.gate.served import Served
@@ -211,14 +212,15 @@ def test_over_plain_http(private: Served) -> None:
     assert client.post("/+auth/api/login", send={}, fields=foreign).slug == "cross_site"
 
 
-def test_what_no_login_is_sent_to(tmp_path: Path, pypiserver: Index) -> None:
-    machine = Machine(tmp_path / "home")
+def test_what_no_login_is_sent_to(pypiserver: Index) -> None:
     for url, why in (
         ("http://packages.example.org/simple/", "is not encrypted"),
         ("ftp://packages.example.org", "is no address of an index"),
+        ("https://", "is no address of an index"),
+        ("https://packages.example.org:x", "is no address"),
         (pypiserver.url, "is not behind an index-gateway"),
         ("http://localhost:1", "cannot be reached"),
     ):
-        process = machine.login(url)
-        assert why in process.communicate(timeout=60)[1], url
-        assert process.returncode == 1
+        with pytest.raises(LoginFailed) as caught:
+            start(url, ("read",), 1)
+        assert why in str(caught.value), url
