@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import io
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from babel.messages.catalog import Catalog
+from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
@@ -22,6 +23,7 @@ LOCALE: Final = ROOT / "gateway" / "locale"
 METHODS: Final = [("**.py", "python"), ("web/templates/**.html", "jinja2")]
 OPTIONS: Final = {"web/templates/**.html": {"trimmed": "true", "silent": "false"}}
 KEYWORDS: Final = {"_": None, "gettext": None, "ngettext": (1, 2), "plural": (1, 2)}
+_NO_DAY: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _MOVING: Final = (b'"POT-Creation-Date', b'"PO-Revision-Date', b'"Generated-By')
 
 
@@ -50,7 +52,9 @@ def written(catalogue: Catalog) -> bytes:
 
 
 def compiled(catalogue: Catalog) -> bytes:
+    """What gettext reads, the same for the same translations."""
     out = io.BytesIO()
+    catalogue.creation_date = catalogue.revision_date = _NO_DAY
     write_mo(out, catalogue)
     return out.getvalue()
 
@@ -69,21 +73,22 @@ def updated(path: Path, texts: Catalog) -> Catalog:
     return catalogue
 
 
+def translated(message: Message) -> bool:
+    """Whether each of its forms is."""
+    return all(message.string) if isinstance(message.string, tuple) else bool(message.string)
+
+
 def main() -> None:
     texts = template()
     for folder in sorted(LOCALE.glob("*/LC_MESSAGES")):
         path = folder / "gateway.po"
         catalogue = updated(path, texts)
-        missing = sum(1 for message in catalogue if message.id and not _translated(message.string))
+        missing = sum(bool(one.id) and not translated(one) for one in catalogue)
         path.write_bytes(written(catalogue))
         path.with_suffix(".mo").write_bytes(compiled(read(path)))
         sys.stdout.write(
             f"{folder.parent.name}: {len(catalogue)} texts, {missing} not translated\n"
         )
-
-
-def _translated(text: str | tuple[str, ...]) -> bool:
-    return all(text) if isinstance(text, tuple) else bool(text)
 
 
 if __name__ == "__main__":
