@@ -306,6 +306,11 @@ def test_a_token_on_one_connection_is_judged_each_time(
         assert get("/bearer/dev/+simple/other/") == 403, "not in its scope"
     closed.run(_revoked(closed, id))
     assert get("/bearer/dev/+simple/hello/") == 401
+    text, _ = closed.run(make())
+    for _ in range(4):
+        assert get("/bearer/dev/+simple/hello/") == 404
+    closed.offset += 86400
+    assert get("/bearer/dev/+simple/hello/") == 401, "its time is over"
     connection.close()
 
 
