@@ -306,6 +306,13 @@ def test_a_token_on_one_connection_is_judged_each_time(
         assert get("/bearer/dev/+simple/other/") == 403, "not in its scope"
     closed.run(_revoked(closed, id))
     assert get("/bearer/dev/+simple/hello/") == 401
+    text, id = closed.run(make())
+    for _ in range(4):
+        assert get("/bearer/dev/+simple/hello/") == 404
+    ended = tokens._records.change("bearer", id, lambda one: one.ended(closed.clock()))
+    assert closed.run(ended) is not None
+    closed.offset += 61
+    assert get("/bearer/dev/+simple/hello/") == 401, "another gateway revoked it"
     text, _ = closed.run(make())
     for _ in range(4):
         assert get("/bearer/dev/+simple/hello/") == 404
