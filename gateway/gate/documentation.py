@@ -23,6 +23,7 @@ from gateway.core.http.origin import origin_of
 from gateway.core.http.responses import FRAMED_BY_ITSELF, Response
 from gateway.core.rules.rules import Policy, Rule, RuleSet
 from gateway.core.upstream import Documenting, Upstream
+from gateway.gate.asked import asked_by_head
 from gateway.gate.replies import Replies
 from gateway.proxy.ports import Answer, Forward
 
@@ -74,9 +75,10 @@ class Documentation:
         """What to do with a request to that host. Raises Refusal."""
         if facts.method not in _READ:
             raise Refusal(Slug.DENIED)
-        matched = self._rules.match(facts)
+        about = asked_by_head(self._upstream.act(facts))
+        matched = self._rules.match(facts, asked=about)
         rule = matched.rule
-        open_to_all = rule is not None and rule.policy is Policy.PASS and not matched.needs_form
+        open_to_all = _open_to_all(rule, matched.policy) and not matched.needs_form
         if not open_to_all or not (_is(rule) or self._beside(facts)):
             return self._replies.see(self._public_url + facts.target)
         gone = ("cookie", *self._upstream.carrier_fields())
@@ -92,7 +94,7 @@ class Documentation:
         if not _is(rule) or facts.method not in _READ:
             return None
         assert rule is not None
-        if self._url and rule.policy is Policy.PASS:
+        if self._url and _open_to_all(rule, rule.policy):
             return self._replies.see(self._url + facts.target)
         unframed = self._kind.unframed(facts.target) if self._kind else None
         return None if unframed is None else self._replies.see(unframed)
@@ -142,6 +144,13 @@ def _sandbox() -> str:
     """What a page in a sandbox begins with; its doctype gives way to the page's own, see
     `gateway.proxy.page_start`."""
     return Path(__file__).with_name("sandbox.html").read_text("utf-8")
+
+
+def _open_to_all(rule: Rule | None, policy: Policy) -> bool:
+    """Whether it can be read where nobody says who they are."""
+    if rule is None or policy is not Policy.PASS:
+        return False
+    return rule.rights is None or not rule.rights.by_people
 
 
 def _is(rule: Rule | None) -> bool:

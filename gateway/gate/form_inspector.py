@@ -150,8 +150,9 @@ class FormInspector:
                 continue
             for end in range(1, len(value) + 1):
                 found[name] = value[:end]
-                rule = self._match(found).rule
-                if rule is None or rule.form is None or rule.policy is Policy.PASS:
+                matched = self._match(found)
+                rule = matched.rule
+                if rule is None or rule.form is None or matched.policy is Policy.PASS:
                     continue
                 if rule is not final.rule:
                     raise Refusal(

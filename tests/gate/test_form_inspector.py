@@ -6,9 +6,13 @@ import pytest
 
 from gateway.core.errors import Refusal
 from gateway.core.http.facts import Facts
+from gateway.core.permissions import Groups, Patterns, Permission
+from gateway.core.rules.rights import Claim
 from gateway.core.rules.rules import Policy, Rule, RuleSet
+from gateway.gate.asked import FormProject
 from gateway.gate.form_inspector import HOLD, FormInspector
 from gateway.proxy.ports import Answer, Forward, Plan
+from gateway.upstreams import UPSTREAMS, FormOptions
 
 TYPE = "multipart/form-data; boundary=xYzZY"
 FORWARD = Forward()
@@ -37,13 +41,16 @@ REST = Rule("rest", Policy.PASS)
 class Case:
     """One form before some rules; `asked` is what was decided."""
 
-    def __init__(self, *rules: Rule, content_type: str = TYPE) -> None:
+    def __init__(self, *rules: Rule, content_type: str = TYPE, claim: Claim | None = None) -> None:
         self.rules = RuleSet(rules)
         self.asked: list[tuple[str | None, Policy]] = []
         self.why = ""
         facts = Facts("POST", "/", "/", "", (("content-type", content_type),), None)
-        matched = self.rules.match(facts)
-        self.inspector = FormInspector(facts, matched, self.rules, self._decide, self._refuse)
+        matched = self.rules.match(facts, asked=claim)
+        project = FormProject(UPSTREAMS["pypiserver"](FormOptions()), claim) if claim else None
+        self.inspector = FormInspector(
+            *(facts, matched, self.rules, self._decide, self._refuse, None, claim, project)
+        )
 
     def _decide(self, facts: Facts, rule: Rule | None, policy: Policy) -> Plan:
         self.asked.append((rule.name if rule else None, policy))
@@ -85,6 +92,23 @@ def test_a_form_without_a_file_goes_on_whole() -> None:
     assert not case.asked
     assert case.inspector.finish() is FORWARD
     assert case.asked == [("deletion", Policy.SECOND_FACTOR)]
+
+
+def test_a_long_form_goes_on_only_with_the_project_that_decides() -> None:
+    owned = Rule(
+        "owned",
+        Policy.DENY,
+        rights=Permission(Groups(), projects=Patterns.of(["billing-*"])),
+    )
+    asked = Claim(pending=True)
+    case = Case(owned, REST, claim=asked)
+    assert case.feed(UPLOAD + LONG) == 0
+    assert case.why == "the field that decides comes too late"
+    for name, rule in (("pkg", "rest"), ("Billing_core", "owned")):
+        case = Case(owned, REST, claim=asked)
+        sent = UPLOAD + part("name", name) + LONG
+        assert case.feed(sent) == len(sent) - 2
+        assert [found for found, _ in case.asked] == [rule]
 
 
 def test_an_urlencoded_form_goes_on_whole() -> None:

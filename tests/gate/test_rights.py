@@ -347,6 +347,30 @@ def test_indexes_that_a_group_reads(before_devpi: Served, index: Recorder) -> No
     assert before_devpi.client().get("/dev/main/+simple/x/").status == 200
 
 
+def test_the_host_of_documentation_knows_nobody(serve: Serve, index: Recorder) -> None:
+    """No credential comes there, so what is for certain people is read at the index."""
+    paths = "/{user}/{index}/{project}/{version}/+doc/**"
+    docs = {"policy": "pass", "response": "documentation"}
+    mine = {"methods": ["GET"], "path": paths, "projects": "@release", "groups": "release"}
+    rules = [
+        docs | {"name": "private", "match": mine},
+        docs | {"name": "open", "match": {"methods": ["GET"], "path": paths}},
+    ]
+    url = "http://docs.example.net"
+    served = serve("devpi", index.url, groups=GROUPS, rules=rules, tests=[], documentation_url=url)
+    private, anybodys = (f"/prod/main/{name}/1.0/+doc/index.html" for name in ("billing-ui", "x"))
+    home = {"Host": "docs.example.net"}
+    assert served.client().get(anybodys, fields=home).status == 200
+    told = served.client().get(private, fields=home)
+    assert told.status == 303 and told.first("location").startswith(served.url)
+    index.seen.clear()
+    assert served.client().get(private).slug == "credential_required"
+    assert served.client().get(private, auth=BOB).slug == "not_permitted"
+    assert not index.seen
+    assert served.client().get(private, auth=ALICE).status == 200
+    assert served.client().get(anybodys).first("location").startswith(url)
+
+
 @pytest.mark.parametrize(
     "second",
     [

@@ -37,7 +37,34 @@ EVIDENCE = ("tests/core/test_evidence.py",)
 ARCHIVES = ("tests/core/http/test_zips.py",)
 RULES = ("tests/core/rules/test_rules.py",)
 
+RIGHTS = ("tests/core/test_permissions.py",)
+PROJECTS = ("tests/fuzz/test_project_forms.py",)
+
 MUTANTS = {
+    "rights: whom a rule is not for passes by the next": Mutant(
+        "gateway/core/rules/rules.py", "bar = bar or rule", "continue", RIGHTS
+    ),
+    "rights: one of several names is enough": Mutant(
+        "gateway/core/permissions.py",
+        "        return all(\n            one in self.ids or",
+        "        return any(\n            one in self.ids or",
+        RIGHTS,
+    ),
+    "rights: what is not certain is none": Mutant(
+        "gateway/core/permissions.py", "if asked.unclear:", "if False:", RIGHTS
+    ),
+    "rights: a file is of any project": Mutant(
+        "gateway/gate/asked.py",
+        "if project is None:\n            return",
+        "if True:\n            return",
+        PROJECTS,
+    ),
+    "rights: a later name counts": Mutant(
+        "gateway/gate/form_inspector.py",
+        "if needed or ",
+        "if ",
+        ("tests/gate/test_form_inspector.py",),
+    ),
     "canonical path: an encoded slash is no separator": Mutant(
         "gateway/core/http/path.py", r"\x7f-\x9f/\\#", r"\x7f-\x9f\\#", PATHS
     ),

@@ -175,6 +175,8 @@ class RuleSet:
                 continue
             standing = _standing(rule, asked)
             if standing is Standing.OPEN:
+                if form is not None:
+                    raise AssertionError("a form was read, but not for its project")
                 open_rules.append(rule)
             elif standing is Standing.BARRED:
                 bar = bar or rule
