@@ -72,5 +72,13 @@ def device_name(user_agent: str) -> str:
     return program or system or _("Unknown device")
 
 
+def device_again(name: str) -> str:
+    """A device as `device_name` said it when it was stored, for another language."""
+    program, on, system = name.partition(" on ")
+    if on:
+        return _("{program} on {system}", program=program, system=system)
+    return _("Unknown device") if name == "Unknown device" else name
+
+
 def _first(table: tuple[tuple[str, str], ...], text: str) -> str:
     return next((name for name, pattern in table if re.search(pattern, text)), "")

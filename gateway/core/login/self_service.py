@@ -18,7 +18,7 @@ from gateway.core.login.models import Caller, Enrolment, Held, Session
 from gateway.core.login.services import Services
 from gateway.core.notices.events import Notice
 from gateway.core.upstream import Issued
-from gateway.core.wording import device_name
+from gateway.core.wording import device_again, device_name
 
 __all__ = ["DeviceRow", "FactorRow", "Manage", "Overview", "SessionRow"]
 
@@ -44,7 +44,13 @@ class Manage:
             sessions=tuple(session_row(one, one.id == session.id) for one in sessions),
             devices=tuple(
                 DeviceRow(
-                    one.id, one.name, one.address, one.added, one.used, one.expires, one.id == here
+                    one.id,
+                    device_again(one.name),
+                    one.address,
+                    one.added,
+                    one.used,
+                    one.expires,
+                    one.id == here,
                 )
                 for one in devices
             ),
