@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 import io
 import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -199,7 +198,7 @@ async def _print_list(admin: Admin, as_json: bool) -> None:
     """Print everybody, page by page."""
     gc.disable()  # a fifth of the time of a long list; a page leaves no circles behind
     form = _JsonList() if as_json else _PeopleTable()
-    async for page in admin.people():
+    async for page in admin.people(logins=as_json):  # the table does not show them
         if page:
             click.echo(form.page(page))
     click.echo(form.end(), nl=False)
@@ -230,46 +229,42 @@ class _PeopleTable:
 
 
 class _JsonList:
-    """A list, one field a line: the quick encoder can do that."""
+    """A list, one field a line."""
 
     def __init__(self) -> None:
         self._before = "["
 
     def page(self, people: list[Person]) -> str:
         before, self._before = self._before, ","
-        return before + _ENCODE([_as_dict(person) for person in people])[1:-1]
+        return before + ",\n".join(map(_as_json, people))
 
     def end(self) -> str:
         return "]\n" if self._before == "," else "[]\n"
 
 
-_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",\n", ": ")).encode
+_TEXT = json.encoder.encode_basestring
+_NEXT = ",\n"
+
+
+def _as_json(person: Person) -> str:
+    """What `json.dumps` makes of `_as_dict`, in half of its time."""
+    factors = [
+        f'{{"kind": {_TEXT(one.kind)},\n"id": {_TEXT(one.id)},\n"name": {_TEXT(one.name)},\n'
+        f'"added": {one.added!r},\n"used": {one.used!r},\n'
+        f'"passkey": {"true" if one.passkey else "false"},\n"model": {_TEXT(one.model)}}}'
+        for one in person.factors
+    ]
+    return (
+        f'{{"id": {_TEXT(person.id)},\n"user": {_TEXT(person.user)},\n'
+        f'"factors": [{_NEXT.join(factors)}],\n"recovery_left": {person.recovery_left},\n'
+        f'"enrolled": {person.enrolled!r},\n"last_used": {person.last_used!r},\n'
+        f'"wrong_codes": {person.wrong_codes},\n"invited_until": {person.invited_until!r},\n'
+        f'"sessions": {person.sessions},\n"devices": {person.devices}}}'
+    )
 
 
 def _as_dict(person: Person) -> dict[str, object]:
-    """What `asdict` gives, which takes most of the time of a long list."""
-    return {
-        "id": person.id,
-        "user": person.user,
-        "factors": [
-            {
-                "kind": one.kind,
-                "id": one.id,
-                "name": one.name,
-                "added": one.added,
-                "used": one.used,
-                "passkey": one.passkey,
-            }
-            for one in person.factors
-        ],
-        "recovery_left": person.recovery_left,
-        "enrolled": person.enrolled,
-        "last_used": person.last_used,
-        "wrong_codes": person.wrong_codes,
-        "invited_until": person.invited_until,
-        "sessions": person.sessions,
-        "devices": person.devices,
-    }
+    return person._asdict() | {"factors": [one._asdict() for one in person.factors]}
 
 
 def _row(person: Person) -> tuple[str, ...]:
@@ -339,7 +334,7 @@ def unlocked(name: str, counts: int) -> str:
 
 
 def shown_json(person: Person) -> str:
-    return _json(asdict(person))
+    return _json(_as_dict(person))
 
 
 def enrolled_json(name: str, made: NewFactor) -> str:

@@ -10,22 +10,30 @@ Bringing what is sealed in accounts under the active key after a rotation.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, TypeVar
+from operator import attrgetter
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from gateway.core.accounts.factor import Adoptable, Factor, Issuable, Sealing
-from gateway.core.accounts.records import Account, Invitation, Recovery, load, usable_label
+from gateway.core.accounts.records import (
+    Account,
+    Invitation,
+    Recovery,
+    decoded,
+    load,
+    usable_label,
+)
 from gateway.core.accounts.repository import Accounts
 from gateway.core.audit.events import Event, Origin
 from gateway.core.crypto.signing import token
 from gateway.core.errors import Refusal, Slug
 from gateway.core.login.browser import invitation_digest
-from gateway.core.login.self_service import FactorRow, factor_rows
+from gateway.core.login.self_service import FactorRow
 from gateway.core.login.services import Services
 from gateway.core.notices.events import Notice
 from gateway.core.publishing.accounts import PublisherAccounts
-from gateway.core.store import PAGE
+from gateway.core.store import PAGE, ItemsOf, Record, StoreUnavailable
 from gateway.core.urls import INVITE
 from gateway.core.user_id import user_id as id_of
 
@@ -35,8 +43,7 @@ _AT_ONCE: Final = 64  # writes that share a transaction of SQLite
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(NamedTuple):
     """One account, as an administrator sees it.
 
     wrong_codes: in the last 30 days, from networks new to the person. invited_until: 0 for no
@@ -51,8 +58,8 @@ class Person:
     last_used: float
     wrong_codes: int
     invited_until: float
-    sessions: int
-    devices: int
+    sessions: int = 0
+    devices: int = 0
 
     @property
     def protected(self) -> bool:
@@ -88,17 +95,28 @@ class Admin:
     def __init__(self, parts: Services) -> None:
         self._services = parts
 
-    async def people(self) -> AsyncIterator[list[Person]]:
+    async def people(self, *, logins: bool = True) -> AsyncIterator[list[Person]]:
         """Everybody who logged in here or was invited, and was not removed since, by id.
 
-        In pages, so that the first come at once and no list of all is kept.
+        In pages, so that the first come at once and no list of all is kept; the next one is asked
+        for while one is worked on.
+
+        Args:
+            logins: count sessions and devices; else they are 0.
         """
-        async for ids in self._services.accounts.pages():
-            found = await self._services.accounts.many(ids)
-            yield await self._persons([one for one in found if one and not one.removed])
+        pages = self._services.accounts.pages()
+        ids: list[str] = await anext(pages, [])
+        asked = self._look(ids, logins=logins)
+        while ids:
+            seen, ids = await asked, await anext(pages, [])
+            if ids:
+                asked = self._look(ids, logins=logins)
+                await asyncio.sleep(0)  # so that the store begins
+            yield self._persons(seen)
 
     async def show(self, user: str) -> Person:
-        (person,) = await self._persons([await self._known(user)])
+        account = await self._known(user)
+        (person,) = self._persons(await self._look([account.id], logins=True))
         return person
 
     async def enrol(self, user: str, device: str = "phone") -> NewFactor:
@@ -228,28 +246,68 @@ class Admin:
     ) -> None:
         await self._services.audit.record(event, user_id, _ORIGIN, factor=factor, detail=detail)
 
-    async def _persons(self, accounts: Sequence[Account]) -> list[Person]:
-        """At most a page of accounts as an administrator sees them."""
-        epochs = {one.id: one.epoch for one in accounts}
-        tries = await self._services.throttle.tries_of(list(epochs))
-        sessions = await self._services.sessions.count_of(epochs)
-        devices = await self._services.devices.of_many(epochs)
-        now = self._services.clock()
+    def _look(self, ids: Sequence[str], *, logins: bool) -> Awaitable[_Seen]:
+        """Ask the store for at most a page of people."""
+        services = self._services
+
+        async def nothing() -> ItemsOf:
+            return {}
+
+        return asyncio.gather(
+            services.accounts.records(ids),
+            services.throttle.tries_of(ids),
+            services.sessions.stored(ids) if logins else nothing(),
+            services.devices.stored(ids) if logins else nothing(),
+        )
+
+    def _persons(self, seen: _Seen) -> list[Person]:
+        records, tries, sessions, devices = seen
+        epochs, now = dict[str, int](), self._services.clock()
+        try:
+            found = []
+            for one in decoded(record.value for record in records if record):
+                if not one["removed"]:
+                    found.append(_person(one, now, tries))
+                    epochs[one["id"]] = one["epoch"]
+        except (KeyError, TypeError) as broken:
+            raise StoreUnavailable("an account cannot be read") from broken
+        live = self._services.sessions.counted(sessions, epochs)
+        kept = self._services.devices.counted(devices, epochs)
+        if not (live or kept):
+            return found
         return [
-            Person(
-                id=one.id,
-                user=one.user,
-                factors=factor_rows(one),
-                recovery_left=len(one.recovery.codes),
-                enrolled=one.enrolled,
-                last_used=max((device.used for device in one.devices), default=0.0),
-                wrong_codes=tries.get(one.id, 0),
-                invited_until=invited_until(one, now),
-                sessions=sessions.get(one.id, 0),
-                devices=len(devices.get(one.id, ())),
-            )
-            for one in accounts
+            one._replace(sessions=live.get(one.id, 0), devices=kept.get(one.id, 0))
+            if one.id in live or one.id in kept
+            else one
+            for one in found
         ]
+
+
+_Seen: TypeAlias = tuple[list[Record | None], dict[str, int], ItemsOf, ItemsOf]
+
+
+def _person(account: Mapping[str, Any], now: float, tries: Mapping[str, int]) -> Person:
+    """From an account as it is stored: making all its parts would take most of a long list."""
+    id, invitation = account["id"], account["invitation"]
+    factors = [_factor("totp", one) for one in account["totp"]]
+    factors += [_factor("webauthn", one) for one in account["webauthn"]]
+    factors.sort(key=attrgetter("added"))
+    return Person(
+        id,
+        account["user"],
+        tuple(factors),
+        len(account["recovery"]["codes"]),
+        account["enrolled"],
+        max([one.used for one in factors], default=0.0),
+        tries.get(id, 0),
+        invitation["expires"] if invitation and invitation["expires"] > now else 0.0,
+    )
+
+
+def _factor(kind: str, device: Mapping[str, Any]) -> FactorRow:
+    id, name, added, used = device["id"], device["name"], device["added"], device["used"]
+    passkey, model = device.get("passkey", False), device.get("model", "")
+    return FactorRow(kind, id, name, added, used, passkey, model)
 
 
 def invited_until(account: Account, now: float) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
@@ -36,6 +36,10 @@ class Record:
 
     value: bytes
     version: int
+
+
+ItemsOf: TypeAlias = Mapping[str, Sequence[tuple[str, Record]]]
+"""What `Store.items_of` gives."""
 
 
 @dataclass(frozen=True, slots=True)

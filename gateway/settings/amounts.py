@@ -45,17 +45,9 @@ def parse_size(text: str) -> int:
 
 def write_duration(seconds: float) -> str:
     """The shortest text for a duration: `12h`, `90s`."""
+    amount = round(seconds * 1000)
     units = {unit: round(long * 1000) for unit, long in _SECONDS.items() if unit != "w"}
-    return _written(round(seconds * 1000), units)
-
-
-def write_size(size: int) -> str:
-    return _written(size, _BYTES)
-
-
-def _written(amount: int, units: dict[str, int]) -> str:
-    fitting = [(value, unit) for unit, value in units.items() if amount % value == 0]
-    value, unit = max(fitting)
+    value, unit = max((value, unit) for unit, value in units.items() if amount % value == 0)
     return f"{amount // value}{unit}"
 
 

@@ -15,8 +15,11 @@ import pytest
 
 from gateway.cli import keys as keys_command
 from gateway.cli import run
+from gateway.cli.users import _as_dict, _JsonList
 from gateway.core.accounts.repository import Accounts
+from gateway.core.administration import Person
 from gateway.core.crypto.keyring import KeyRing, parse_keys
+from gateway.core.login.self_service import FactorRow
 from gateway.keystore import KeySource
 
 CONFIG = """\
@@ -36,6 +39,27 @@ def config(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     assert run(["keys", "new", "-c", str(file)]) == 0
     capsys.readouterr()
     return file
+
+
+FACTORS = (
+    FactorRow("totp", "a1", "phone 📱", 1e9, 0.0),
+    FactorRow("webauthn", "b2", "\u2028", 1, 2.5, passkey=True, model="A key"),
+)
+PEOPLE = [
+    Person("zoë", 'Z"o\\ë\n', (), 0, 0.0, 0.0, 0, 1.5e9, 0, 0),
+    Person("bob", "Bob", FACTORS, 9, 1e9, 2.5, 3, 0.0, 2, 1),
+]
+
+
+def test_the_list_for_scripts_is_plain_json() -> None:
+    wanted = [_as_dict(person) for person in PEOPLE]
+    spelled = json.dumps(wanted, ensure_ascii=False, separators=(",\n", ": "))
+    form = _JsonList()
+    assert form.page(PEOPLE) + form.end() == spelled + "\n"
+    form = _JsonList()
+    pages = [form.page(PEOPLE[:1]), form.page(PEOPLE[1:]), form.end()]
+    assert json.loads("\n".join(pages)) == wanted
+    assert json.loads(_JsonList().end()) == []
 
 
 class Shell:

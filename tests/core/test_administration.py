@@ -16,7 +16,7 @@ from gateway.core.errors import Refusal
 from gateway.core.login.flow import SWEEP_EVERY
 from gateway.core.login.models import Enrolment
 from gateway.core.notices.events import Notice
-from gateway.core.store import Store
+from gateway.core.store import Key, Store, StoreUnavailable
 from gateway.core.throttle.limits import PERSON
 from gateway.factors import make_factors
 from tests.core.world import (
@@ -177,6 +177,43 @@ async def test_unlocking_lets_codes_through_again(world: World, admin: Admin) ->
     assert await admin.unlock("alice") > 0
     await world.login(alice, caller=elsewhere)
     assert Event.UNLOCKED in world.ledger.names()
+
+
+async def test_a_list_shows_what_is_shown_of_each(world: World, admin: Admin) -> None:
+    for name in ("alice", "bob"):
+        await world.login(await enrolled(world, name), remember=name == "bob")
+    await admin.invite("carol")
+    people = await people_of(admin)
+    assert people == [await admin.show(name) for name in ("alice", "bob", "carol")]
+    assert [one.sessions for one in people] == [2, 2, 0]
+    assert [one.devices for one in people] == [0, 1, 0]
+    short = [one async for page in admin.people(logins=False) for one in page]
+    assert short == [one._replace(sessions=0, devices=0) for one in people]
+
+
+async def enrolled(world: World, name: str) -> Person:
+    person = Person(name)
+    await world.enrol(person)
+    return person
+
+
+UNREADABLE = {
+    "of a newer version": b'{"v":2}',
+    "no object": b"[]",
+    "cut off": b'{"v":1,"id":"bob"',
+    "with a part missing": b'{"v":1,"id":"bob","removed":0.0}',
+}
+
+
+@pytest.mark.parametrize("value", UNREADABLE.values(), ids=UNREADABLE.keys())
+async def test_an_account_that_cannot_be_read_ends_the_list(
+    world: World, admin: Admin, value: bytes
+) -> None:
+    await admin.enrol("alice")
+    await world.store.put(Key("person", "", "bob"), b"")
+    await world.store.put(Key("user", "bob", ""), value)
+    with pytest.raises(StoreUnavailable):
+        await people_of(admin)
 
 
 async def test_everybody_known_is_listed(world: World, admin: Admin) -> None:

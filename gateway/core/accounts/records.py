@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, TypeAlias
 
@@ -177,6 +177,27 @@ def load(value: bytes) -> Account:
         return Account(**data)
     except (ValueError, TypeError, KeyError) as broken:
         raise StoreUnavailable("an account cannot be read") from broken
+
+
+def decoded(values: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    """Accounts as they are stored, for long lists: a fifth of what `load` takes.
+
+    For commands: a running gateway does without this library, and the memory it takes.
+
+    Raises:
+        StoreUnavailable: as `load`.
+    """
+    from pydantic_core import from_json
+
+    for value in values:
+        try:
+            found = from_json(value, cache_strings="keys")
+        except ValueError:
+            found = None
+        if not isinstance(found, dict) or found.get("v") != FORMAT:
+            load(value)  # says what is wrong
+            raise StoreUnavailable("an account cannot be read")
+        yield found
 
 
 def device_of(kind: str, data: dict[str, Any]) -> Device:

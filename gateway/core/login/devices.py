@@ -7,7 +7,7 @@ login there: what a sign-in by passkey alone goes on with.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,7 @@ from gateway.core.crypto.signing import Tickets, token
 from gateway.core.login.models import FlowLimits, Held
 from gateway.core.login.sealing import seal, unseal
 from gateway.core.login.sessions import CHANGED, LINGER, OVER
-from gateway.core.store import Key, Record, Store
+from gateway.core.store import ItemsOf, Key, Record, Store
 from gateway.core.wording import device_name
 
 _PURPOSE = "device"
@@ -120,12 +120,17 @@ class Devices:
         """The live devices of a person, last used first."""
         return self._live(user_id, epoch, await self._store.items("device", user_id))
 
-    async def of_many(self, epochs: Mapping[str, int]) -> dict[str, list[Remembered]]:
-        """The same of many people, whose epochs these are; those who have none are left out."""
-        found = await self._store.items_of("device", list(epochs))
-        return {id: self._live(id, epochs[id], items) for id, items in found.items()}
+    async def stored(self, ids: Sequence[str]) -> ItemsOf:
+        """What the store has of at most a page of people; `counted` tells how many are live."""
+        return await self._store.items_of("device", ids)
 
-    def _live(self, user_id: str, epoch: int, items: list[tuple[str, Record]]) -> list[Remembered]:
+    def counted(self, found: ItemsOf, epochs: Mapping[str, int]) -> dict[str, int]:
+        """How many are live, by people, whose epochs these are."""
+        return {id: len(self._live(id, epochs.get(id, -1), items)) for id, items in found.items()}
+
+    def _live(
+        self, user_id: str, epoch: int, items: Sequence[tuple[str, Record]]
+    ) -> list[Remembered]:
         found = []
         for name, record in items:
             data = json.loads(record.value)

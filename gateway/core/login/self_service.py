@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from gateway.core.accounts.records import Account, Device, Recovery, WebauthnKey, usable_label
 from gateway.core.audit.events import Event
@@ -199,8 +200,7 @@ def _with(account: Account, old: Device, new: Device | None) -> Account:
     return bare
 
 
-@dataclass(frozen=True, slots=True)
-class FactorRow:
+class FactorRow(NamedTuple):
     """kind: "totp" or "webauthn". used: 0 for never. passkey: can sign in without a name. model:
     what a key calls itself, "" where it does not."""
 

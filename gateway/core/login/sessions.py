@@ -11,7 +11,7 @@ ever it came (`sweep`).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
@@ -23,7 +23,7 @@ from gateway.core.crypto.signing import Tickets, token
 from gateway.core.errors import Refusal, Slug
 from gateway.core.login.models import BY_DEVICE, FlowLimits, Held, Session
 from gateway.core.login.sealing import seal, unseal
-from gateway.core.store import Key, Put, Record, Store
+from gateway.core.store import ItemsOf, Key, Put, Record, Store
 from gateway.core.upstream import Credential
 from gateway.core.wording import in_words
 
@@ -176,15 +176,18 @@ class Sessions:
         live = [one for one in found if one.epoch == epoch and self._in_time(one, now)]
         return sorted(live, key=lambda one: one.last_seen, reverse=True)
 
-    async def count_of(self, epochs: Mapping[str, int]) -> dict[str, int]:
-        """How many there are of many people, whose epochs these are; without those of none."""
-        found, now = await self._store.items_of("session", list(epochs)), self._clock()
-        counts = dict.fromkeys(found, 0)
+    async def stored(self, ids: Sequence[str]) -> ItemsOf:
+        """What the store has of at most a page of people; `counted` tells how many are live."""
+        return await self._store.items_of("session", ids)
+
+    def counted(self, found: ItemsOf, epochs: Mapping[str, int]) -> dict[str, int]:
+        """How many are live, by people, whose epochs these are."""
+        now, counts = self._clock(), dict.fromkeys(found, 0)
         for user_id, items in found.items():
             for _, record in items:
                 data = json.loads(record.value.decode())
                 live = now < self._expires(data["created"], data["seen"])
-                counts[user_id] += live and data["epoch"] == epochs[user_id]
+                counts[user_id] += live and data["epoch"] == epochs.get(user_id)
         return counts
 
     async def sweep(self, user_id: str, *, keep: str = "", epoch: int | None = None) -> None:

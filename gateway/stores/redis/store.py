@@ -71,7 +71,7 @@ class RedisStore:
         self._check_mark(mark)
         return list(map(self._record, raws))
 
-    async def _raws(self, places: Sequence[str]) -> list[object]:
+    async def _raws(self, places: Sequence[str]) -> Sequence[object]:
         if self._client.cluster:
             return await self._client.send_many(("GET", place) for place in places)
         return cast("list[object]", await self._client.send("MGET", *places))
@@ -163,25 +163,27 @@ class RedisStore:
         indexes = [shared(kind, owner, "i") for owner in owners]
         if self._client.cluster:
             found = await self._client.send_many(("ZRANGE", index, 0, -1) for index in indexes)
-            listed = list(zip(owners, found, strict=True))
+            keys = [
+                Key(kind, owner, name.decode())
+                for owner, names in zip(owners, found, strict=True)
+                for name in cast("list[bytes]", names)
+            ]
         else:
-            some = cast("list[object]", await self._client.run(scripts.NAMES, indexes))
-            places = cast("list[int]", some[::2])
-            listed = [(owners[at - 1], names) for at, names in zip(places, some[1::2], strict=True)]
-        return [
-            Key(kind, owner, name)
-            for owner, names in listed
-            for name in sorted(name.decode() for name in cast("list[bytes]", names))
-        ]
+            places, *all = cast("list[bytes]", await self._client.run(scripts.NAMES, indexes))
+            whose = [owners[int(place) - 1] for place in places.split()]
+            keys = [Key(kind, *one) for one in zip(whose, _unpacked(all), strict=True)]
+        if len({key.owner for key in keys}) < len(keys):
+            order = {owner: at for at, owner in enumerate(owners)}
+            keys.sort(key=lambda key: (order[key.owner], key.name))
+        return keys
 
     async def names(
         self, kind: str, owner: str, *, after: str | None = None, limit: int = PAGE
     ) -> list[str]:
-        index = shared(kind, owner, "i")
-        if await self._client.send("ZCOUNT", index, "-inf", "(inf") == 0:  # all in order, then
-            start = "-" if after is None else f"({after}"
-            found = await self._client.send("ZRANGEBYLEX", index, start, "+", "LIMIT", 0, limit)
-            return [name.decode() for name in cast("list[bytes]", found)]
+        index, start = shared(kind, owner, "i"), "-" if after is None else f"({after}"
+        page = await self._client.run(scripts.PAGE_OF_NAMES, [index], [start, str(limit)])
+        if page:
+            return _unpacked(page)
         now = repr(self._clock())
         found = await self._client.send("ZRANGEBYSCORE", index, f"({now}", "+inf")
         names = sorted(name.decode() for name in cast("list[bytes]", found))
@@ -288,6 +290,16 @@ def _judge(settings: Mapping[str, str]) -> list[str]:
             " used codes and throttles among them; set noeviction."
         )
     return found
+
+
+def _unpacked(found: object) -> list[str]:
+    """Names as scripts pack them."""
+    sizes, whole = cast("tuple[bytes, bytes]", found)
+    names, at = [], 0
+    for size in map(int, sizes.split()):
+        names.append(whole[at : at + size].decode())
+        at += size
+    return names
 
 
 def _entries(found: object) -> list[tuple[int, bytes]]:
