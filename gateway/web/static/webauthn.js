@@ -127,7 +127,7 @@ function prepare(form) {
             : says.dataset.unanswered;
       says.hidden = false;
       awaits.hidden = true;
-      button.textContent = button.dataset.again;
+      button.textContent = button.dataset.again ?? button.textContent;
       button.disabled = false;
       button.focus();
     });
