@@ -92,3 +92,11 @@ def test_a_language_is_read_and_falls_back_to_english(code: str) -> None:
 
 def test_the_settings_name_the_languages_there_are() -> None:
     assert set(json_schema()["properties"]["language"]["enum"]) == set(languages.NAMES)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_text_is_translated(code: str) -> None:
+    """Whoever adds a text runs `make messages` and translates it; until then it is English."""
+    catalogue = messages.updated(file(code), messages.template())
+    missing = [one.id for one in catalogue if one.id and not messages.translated(one)]
+    assert missing == [], "run `make messages` and translate these"
