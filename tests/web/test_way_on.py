@@ -272,3 +272,46 @@ async def test_the_last_factor_may_go_where_none_is_required(
     await give_key(world, alice.name)
     device = await browser.get(next(link for link in links if "/factor/" in link))
     assert "password alone" not in device.text
+
+
+# -- what people look for ----------------------------------------------------------------------
+
+
+async def test_the_overview_says_first_that_one_is_protected(
+    browser: Browser, alice: Person, world: World
+) -> None:
+    await browser.log_in(alice)
+    page = await browser.get("/+auth/")
+    headings = [e.text for e in page.markup.all("h2")]
+    assert headings[0] == "Your account is protected by a second factor"
+    assert "Add another device" in page.text
+    await give_key(world, "alice")
+    assert "There is nothing you have to do." in (await browser.get("/+auth/")).text
+
+
+async def test_who_has_lost_something_is_told_what_to_do(browser: Browser, alice: Person) -> None:
+    door = await browser.get("/+auth/login")
+    titles = [e.text for e in door.markup.all("summary")]
+    assert titles == ["Forgot password?", "Lost phone and codes?"]
+    asked = await browser.follow(await browser.give_password("alice"))
+    assert [e.text for e in asked.markup.all("summary")] == ["Lost phone and codes?"]
+
+
+async def test_no_page_is_heavy(pages: dict[str, Page], browser: Browser) -> None:
+    """All of it, scripts too; the first paint needs one request beside the page: the style."""
+    sizes: dict[str, int] = {}
+    for name, page in pages.items():
+        if not page.text.startswith("<!doctype"):
+            continue
+        links = [e.attributes for e in page.markup.all("link")]
+        styles = [one["href"] for one in links if one["rel"] == "stylesheet"]
+        scripts = page.markup.all("script")
+        assert len(styles) == 1, name
+        assert all("defer" in one.attributes for one in scripts), name
+        assert not page.markup.all("img"), name
+        total = len(page.text.encode())
+        for path in (*styles, *(one.attributes["src"] for one in scripts)):
+            if path not in sizes:
+                sizes[path] = len((await browser.get(path)).text.encode())
+            total += sizes[path]
+        assert total < 60 * 1024, (name, total)
