@@ -14,15 +14,25 @@ from gateway.core.accounts.records import dump, load
 from gateway.core.audit.trail import LOG, OF_USER
 from gateway.core.copying import Restoring
 
-BACK: Final = ("user", "person", "handle", "token", "token-owner", "token-use")
+BACK: Final = (
+    "user",
+    "person",
+    "handle",
+    "token",
+    "token-owner",
+    "token-use",
+    "publisher-account",
+    "index-token",
+)
 """Kinds of records that come back."""
 ENDED: Final = (
     "session", "device", "credential", "opaque", "traced", "pending", "enrolling", "approval",
-    "challenge",
+    "challenge", "grant",
 )  # fmt: skip
 """Kinds that end with a restore: logins, and what was begun."""
 LEFT: Final = (
-    "tries", "waits", "wasted", "changes", "codes", "guesses", "told", "audit-ration",
+    "tries", "waits", "wasted", "changes", "codes", "guesses", "told", "audit-ration", "identity",
+    "invitation", "grants",
     "notice", "notice-claim", "stranger", "check", "probe", "health",
 )  # fmt: skip
 """Kinds that stay as they are."""

@@ -12,6 +12,7 @@ from typing import Final
 from gateway.core.errors import Refusal, Slug
 from gateway.core.http import cookies
 from gateway.core.http.facts import Facts
+from gateway.core.http.origin import opened
 from gateway.core.phrases import Catalogue, _
 from gateway.core.urls import ENROL, LOGIN, OVERVIEW, login_for, own
 from gateway.web.context import Kit, error_fields, page_path, safe_next
@@ -83,8 +84,10 @@ def page(
     kit: Kit, facts: Facts | None, refusal: Refusal, language: Catalogue, way: Way = NOWHERE
 ) -> PageResponse:
     """The page for a refusal. facts: None where the request's head could not be read."""
+    # No form for what a page's script has fetched: it would read the form's token.
+    shown = facts is not None and opened(facts) and refusal.slug not in _LOGGED_OUT
     cookie = kit.jar.read(facts, cookies.SESSION) if facts is not None else ""
-    user = kit.flow.services.sessions.named(cookie) if refusal.slug not in _LOGGED_OUT else ""
+    user = kit.flow.services.sessions.named(cookie) if shown else ""
     body = render(
         "refusal.html",
         kit.config.base,

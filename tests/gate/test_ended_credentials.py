@@ -13,7 +13,7 @@ import pytest
 from gateway.core.administration import Admin
 from gateway.gate.ended import FRESH
 from tests.gate.recorder import Recorder
-from tests.gate.served import Served, hidden
+from tests.gate.served import Served
 from tests.gate.test_devpi_evidence import another_second, carried
 from tests.gate.test_devpi_login import form_login, json_login
 from tests.gate.test_form_upstream import RULES, app
@@ -21,6 +21,7 @@ from tests.gate.test_form_upstream import log_in as log_in_by_form
 from tests.gate.test_world_breaks import break_store
 from tests.support import servers
 from tests.support.http import Answer, Client
+from tests.support.pages import form
 
 Serve: TypeAlias = Callable[..., Served]
 Person: TypeAlias = Callable[[], tuple[str, str]]
@@ -43,14 +44,8 @@ def log_in(served: Served, user: str, password: str) -> Client:
 
 
 def send(served: Served, client: Client, page: str, action: str) -> Answer:
-    form = hidden_of(client.browse("GET", page), action)
-    return client.browse("POST", action, form=form, fields=served.ours())
-
-
-def hidden_of(page: Answer, action: str) -> dict[str, str]:
-    """The hidden fields of the form that is sent to an address."""
-    start = page.text.index(f'action="{action}"')
-    return hidden(Answer(page.status, page.fields, page.text[start:].encode()))
+    fields = form(client.browse("GET", page), action)
+    return client.browse("POST", action, form=fields, fields=served.ours())
 
 
 def only_index(client: Client) -> str:

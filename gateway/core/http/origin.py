@@ -75,9 +75,14 @@ def check_opened(facts: Facts, public_url: str, *, by_script: bool = False) -> N
     Raises:
         Refusal: `page_only`.
     """
+    if not opened(facts, by_script=by_script):
+        raise Refusal(Slug.PAGE_ONLY, page=public_url + OVERVIEW)
+
+
+def opened(facts: Facts, *, by_script: bool = False) -> bool:
+    """Whether a browser shows the answer to a person, as `check_opened` has it."""
     purpose = f"{facts.first('sec-purpose') or ''} {facts.first('purpose') or ''}"
     mode, destination = facts.first("sec-fetch-mode"), facts.first("sec-fetch-dest")
     silent = mode is None and destination is None
     fits = (mode, destination) in (_OPENED | _FETCHED if by_script else _OPENED)
-    if "prefetch" in purpose.lower() or not (silent or fits):
-        raise Refusal(Slug.PAGE_ONLY, page=public_url + OVERVIEW)
+    return "prefetch" not in purpose.lower() and (silent or fits)
