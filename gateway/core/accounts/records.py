@@ -11,10 +11,11 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 
 from gateway.core.errors import Refusal, Slug
+from gateway.core.plain import plain
 from gateway.core.store import StoreUnavailable
 
 FORMAT: Final = 1
@@ -151,7 +152,7 @@ class Account:
 def dump(account: Account) -> bytes:
     """The stored form; see the literal examples in tests/core/accounts/test_records.py."""
     return json.dumps(
-        {"v": FORMAT, **asdict(account)}, separators=(",", ":"), ensure_ascii=False
+        {"v": FORMAT, **plain(account)}, separators=(",", ":"), ensure_ascii=False
     ).encode()
 
 
