@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
-from functools import cache
-from typing import Any
+from typing import Any, Final
 
 
 def plain(record: object) -> dict[str, Any]:
@@ -17,12 +16,12 @@ def plain(record: object) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(one) for one in value]
-    names = _names(type(value))
+    names = _NAMES.get(type(value))
     if names is None:
-        return value
+        if not is_dataclass(value):
+            return value
+        names = _NAMES[type(value)] = tuple(one.name for one in fields(value))
     return {name: _plain(getattr(value, name)) for name in names}
 
 
-@cache
-def _names(kind: type[Any]) -> tuple[str, ...] | None:
-    return tuple(one.name for one in fields(kind)) if is_dataclass(kind) else None
+_NAMES: Final[dict[type[object], tuple[str, ...]]] = {}
