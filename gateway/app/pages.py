@@ -88,6 +88,7 @@ class LazyPages:
 
     def _made(self) -> Pages:
         if self._pages is None:
+            from gateway.gate.own_password import OwnPasswords
             from gateway.web.context import PagesConfig, TokensConfig
             from gateway.web.pages import Pages
 
@@ -101,6 +102,7 @@ class LazyPages:
                 checker=self._checker,
                 activity=self._parts.audit,
                 index_logins=self._parts.ended,
+                passwords=OwnPasswords(self._parts),
                 jar=self._jar,
                 keys=self._ring,
                 clock=self._clock,

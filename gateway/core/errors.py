@@ -44,6 +44,8 @@ class Slug(StrEnum):
     OTP_REQUIRED = "otp_required"
     OTP_INVALID = "otp_invalid"
     PASSWORD_INVALID = "password_invalid"  # noqa: S105
+    PASSWORD_UNUSABLE = "password_unusable"  # noqa: S105
+    PASSWORDS_DIFFER = "passwords_differ"
     NOT_ENROLLED = "not_enrolled"
     INVITE_REQUIRED = "invite_required"
     INVITE_INVALID = "invite_invalid"
@@ -329,6 +331,18 @@ MESSAGES: Final = MappingProxyType(
             _("Name or password not accepted"),
             _("The index did not accept this user name and password."),
             _("Check both and try again."),
+        ),
+        Slug.PASSWORD_UNUSABLE: Message(
+            400,
+            _("New password not accepted"),
+            _("A new password has 8 characters or more, and is not the old one."),
+            _("Choose another one."),
+        ),
+        Slug.PASSWORDS_DIFFER: Message(
+            400,
+            _("Not the same"),
+            _("The two new passwords are not the same."),
+            _("Type both again."),
         ),
         Slug.NOT_ENROLLED: Message(
             403,

@@ -359,6 +359,23 @@ class Addressing(Protocol):
 
 
 @runtime_checkable
+class ChangingPasswords(Protocol):
+    """A kind of index server at which people change their own passwords."""
+
+    def password_change(self, credential: Credential, new: str) -> Call:
+        """The call that gives the owner of a credential a new password."""
+        ...
+
+    def password_taken(self, reply: UpstreamResponse) -> bool:
+        """Whether it has the new password; False where it does not like it.
+
+        Raises:
+            Refusal: `upstream_broken` for an answer that says neither.
+        """
+        ...
+
+
+@runtime_checkable
 class Documenting(Protocol):
     """A kind of index server that serves uploaded documentation, in a frame of its own page."""
 

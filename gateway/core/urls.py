@@ -12,6 +12,7 @@ LOGOUT: Final = "/+auth/logout"
 VERIFY: Final = "/+auth/verify"
 CANCEL: Final = "/+auth/verify/cancel"
 ENROL: Final = "/+auth/enrol"
+PASSWORD: Final = "/+auth/password"  # noqa: S105 - a path
 STEP_UP: Final = "/+auth/confirm"
 APPROVE: Final = "/+auth/approve"
 INVITE: Final = "/+auth/invite"

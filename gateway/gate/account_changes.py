@@ -47,7 +47,7 @@ class Changes:
         if self._index_tokens.makes_one(facts):
             await self._index_tokens.made(reply, work.proof)
         if mailbox is not None and reply.status < 300:
-            await self._insist(
+            await insist(
                 lambda: parts.mailboxes.after(work.user, mailbox, caller),
                 f"the mail address of {work.user!r} changed, but nobody could be told",
             )
@@ -73,22 +73,23 @@ class Changes:
         Raises:
             StoreUnavailable: what the old password earned could not be ended.
         """
-        await self._insist(
+        await insist(
             lambda: self._parts.flow.at_once.password_changed(work.user, fresh, work.proof, caller),
             f"the password of {work.user!r} changed, but its sessions could not be ended",
         )
         self._parts.ended.forget()
         self._parts.readers.forget(work.user)
 
-    async def _insist(self, work: Callable[[], Awaitable[None]], otherwise: str) -> None:
-        """Raises StoreUnavailable in the end, with `otherwise` in the log."""
-        for pause in (*_RETRIES, None):
-            try:
-                await work()
-            except StoreUnavailable:
-                if pause is None:
-                    _log.critical(otherwise)
-                    raise
-                await asyncio.sleep(pause)
-            else:
-                return
+
+async def insist(work: Callable[[], Awaitable[None]], otherwise: str) -> None:
+    """Raises StoreUnavailable in the end, with `otherwise` in the log."""
+    for pause in (*_RETRIES, None):
+        try:
+            await work()
+        except StoreUnavailable:
+            if pause is None:
+                _log.critical(otherwise)
+                raise
+            await asyncio.sleep(pause)
+        else:
+            return

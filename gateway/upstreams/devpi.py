@@ -224,6 +224,18 @@ class Devpi:
         changed = answer is None or answer.get("type") == "userpassword"
         return changed, _proxy_auth(user, reply, "userpassword")
 
+    def password_change(self, credential: Credential, new: str) -> Call:
+        body = json.dumps({"password": new}).encode("ascii")
+        fields = (*_JSON, *self.present(credential))
+        return Call("PATCH", f"/{quote(credential.user, safe='')}", fields, body)
+
+    def password_taken(self, reply: UpstreamResponse) -> bool:
+        if reply.status == 400:
+            return False
+        if reply.status != 200 or (read_object(reply.body) or {}).get("type") != "userpassword":
+            raise Refusal(Slug.UPSTREAM_BROKEN)
+        return True
+
     def logs_out(self, method: str, path: str) -> bool:
         return method.upper() == "POST" and path == "/+logout"
 

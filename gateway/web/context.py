@@ -105,6 +105,7 @@ class Kit:
     checker: PasswordChecker
     activity: Activity
     index_logins: IndexLogins
+    passwords: PasswordChanges
     jar: cookies.Jar
     tokens: csrf.FormTokens
     config: PagesConfig
@@ -219,6 +220,24 @@ class PasswordChecker(Protocol):
 
     async def right(self, credential: Credential) -> Issued | None:
         """Whether a password is right; what to use from now on. Raises Refusal as `check`."""
+        ...
+
+
+class PasswordChanges(Protocol):
+    """Sets a person's own password at the index (`gateway.gate.own_password.OwnPasswords`)."""
+
+    def possible(self, session: Session, facts: Facts) -> bool:
+        """Whether the index takes a new password from its owner, and the rules let it through."""
+        ...
+
+    async def change(
+        self, session: Session, credential: Credential, new: str, facts: Facts, caller: Caller
+    ) -> None:
+        """Set it, and end what the old one earned.
+
+        Raises:
+            Refusal: `denied`, `password_unusable`, `upstream_…`.
+        """
         ...
 
 

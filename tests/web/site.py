@@ -16,7 +16,7 @@ from gateway.app.domain import jar_of
 from gateway.core.audit.trail import Trail
 from gateway.core.http.facts import Facts
 from gateway.core.http.path import parse_target
-from gateway.core.login.models import Held
+from gateway.core.login.models import Caller, Held, Session
 from gateway.core.upstream import Credential, Issued
 from gateway.core.urls import base_of
 from gateway.gate.ended import EndedCredentials
@@ -53,6 +53,22 @@ class Doorman:
         if self.failing is not None:
             raise self.failing
         return token_of(credential.user) if credential.secret == "right" else None
+
+
+@dataclass
+class NewPasswords:
+    """Stands for an index that takes new passwords. taken: who got which."""
+
+    allowed: bool = True
+    taken: list[tuple[str, str]] = field(default_factory=list)
+
+    def possible(self, session: Session, facts: Facts) -> bool:
+        return self.allowed
+
+    async def change(
+        self, session: Session, credential: Credential, new: str, facts: Facts, caller: Caller
+    ) -> None:
+        self.taken.append((session.user, new))
 
 
 @dataclass
@@ -104,6 +120,7 @@ class Site:
     world: World
     doorman: Doorman
     public: str
+    passwords: NewPasswords = field(default_factory=lambda: NewPasswords())
     found: dict[str, str] = field(default_factory=lambda: {"store": "ok", "index": "ok"})
 
     @property
@@ -129,6 +146,7 @@ class Site:
                 base=base_of(self.public),
                 refused=True,
             ),
+            passwords=self.passwords,
             jar=jar_of(self.world.ring, self.public),
             keys=self.world.ring,
             clock=self.world.clock,

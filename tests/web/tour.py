@@ -166,6 +166,11 @@ class Tour:
         await alice.post(place, {**form.fields, "number": asked.number})
         seen["was let in"] = await alice.get(place)
         seen["logged in already"] = await alice.get("/+auth/login?next=/simple/")
+        seen["password"] = door = await alice.get("/+auth/password")
+        seen["password refused"] = await alice.fill(door, "/+auth/password", old="right", new="x")
+        alice.site.passwords.allowed = False
+        seen["password of the administrator"] = await alice.get("/+auth/password")
+        alice.site.passwords.allowed = True
         seen["no such device"] = await alice.get("/+auth/factor/none")
         seen["log out"] = await alice.get("/+auth/logout")
         seen["nothing to approve"] = await alice.get("/+auth/approve/other")

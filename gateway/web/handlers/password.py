@@ -1,0 +1,89 @@
+"""A person's own password: changed here where the index lets people do so, else said who can."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway.core.errors import Refusal, Slug
+from gateway.core.http import cookies
+from gateway.core.login.models import Session
+from gateway.core.phrases import _
+from gateway.core.upstream import Credential
+from gateway.core.urls import LOGIN, PASSWORD
+from gateway.web.context import Ask, Kit
+from gateway.web.responses import PageResponse, see_other
+from gateway.web.responses import cookies as set_cookies
+
+_LEAST: Final = 8  # characters; NIST SP 800-63B section 5.1.1.2
+_AGAIN: Final = frozenset(
+    {Slug.FIELD_MISSING, Slug.PASSWORD_INVALID, Slug.PASSWORD_UNUSABLE, Slug.PASSWORDS_DIFFER}
+)
+
+
+async def show(kit: Kit, ask: Ask, session: Session) -> PageResponse:
+    """The form, or whom to ask."""
+    return await _form(kit, ask, session)
+
+
+async def submit(kit: Kit, ask: Ask, session: Session) -> PageResponse:
+    """Set the new password; every login ends with the old one, this session too."""
+    try:
+        new = _new(ask)
+        await kit.flow.services.throttle.change(session.user_id)
+        credential = await _checked(kit, ask, session)
+        await kit.passwords.change(session, credential, new, ask.facts, ask.caller)
+    except Refusal as refusal:
+        if refusal.slug in _AGAIN:
+            return await _form(kit, ask, session, refusal)
+        raise
+    gone = await kit.index_logins.gone(ask.facts)
+    return see_other(f"{LOGIN}?done=password", *set_cookies(*gone, kit.jar.clear(cookies.SESSION)))
+
+
+def _new(ask: Ask) -> str:
+    """Raises Refusal: `field_missing`, `password_unusable`, `passwords_differ`."""
+    old, new, again = (ask.form.get(name, "") for name in ("old", "new", "again"))
+    if not old or not new:
+        raise Refusal(Slug.FIELD_MISSING, what=_("The password"))
+    if len(new) < _LEAST or new == old:
+        raise Refusal(Slug.PASSWORD_UNUSABLE)
+    if new != again:
+        raise Refusal(Slug.PASSWORDS_DIFFER)
+    return new
+
+
+async def _checked(kit: Kit, ask: Ask, session: Session) -> Credential:
+    """What a login with the old password earns: a session alone must not set another.
+
+    Raises:
+        Refusal: `password_invalid`, `throttled`, `upstream_…`.
+    """
+    old = ask.form["old"]
+    async with await kit.flow.proofs.trying(session.user, old, ask.caller) as attempt:
+        held = await kit.checker.check(session.user, old, ask.facts)
+        if held is None or held.session is None:
+            await attempt.wrong()
+            raise Refusal(Slug.PASSWORD_INVALID)
+        await attempt.right()
+    return held.session
+
+
+async def _form(kit: Kit, ask: Ask, session: Session, error: Refusal | None = None) -> PageResponse:
+    sessions = (await kit.flow.manage.overview(session)).sessions
+    return kit.page(
+        ask,
+        "password.html",
+        session=session,
+        error=error,
+        wrong=_wrong(error),
+        here=PASSWORD,
+        ends=[one for one in sessions if not one.current],
+        possible=kit.passwords.possible(session, ask.facts),
+    )
+
+
+def _wrong(error: Refusal | None) -> str:
+    """The field a refusal is about."""
+    if error is None:
+        return ""
+    return "old" if error.slug in (Slug.PASSWORD_INVALID, Slug.FIELD_MISSING) else "new"
