@@ -36,6 +36,7 @@ demo:
 test:
 	@tools/install dev
 	@tools/test-servers
+	@tools/clients
 	@$(MAKE) --no-print-directory check
 	$(BIN)/python -m pytest $(PYTEST)
 	tools/elsewhere $(PYTEST)
@@ -46,6 +47,7 @@ quick: check
 test-long:
 	@tools/install dev
 	@tools/test-servers
+	@tools/clients
 	$(BIN)/python -m pytest $(PYTEST) --long
 
 mutants:

@@ -1,4 +1,5 @@
-"""Write the parts of the documentation that come from the code: keys, refusals, header fields.
+"""Write the parts of the documentation that come from the code: keys, refusals, header fields, and
+what clients are told about tokens.
 
     python tools/write_docs.py          writes them
     python tools/write_docs.py --check  says which are out of date, and fails
@@ -22,7 +23,9 @@ from gateway.core.http.headers import (
     IDENTITY_AND_ROUTE_PREFIXES,
     SINGLE,
 )
+from gateway.core.upstream import Addresses
 from gateway.settings.schema import json_schema
+from gateway.web.handlers.token_lines import Lines, read_lines, upload_lines
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -111,16 +114,36 @@ PARTS: dict[str, tuple[str, Callable[[], str]]] = {
 
 
 def filled(page: str) -> str:
-    """A page with its generated part made anew."""
-    mark, make = PARTS[page]
+    """A page with its generated parts made anew."""
     text = (DOCS / page).read_text("utf-8")
+    if page not in PARTS:
+        return CLIENT_PART.sub(lambda found: f"{found[1]}{_client(found)}{found[4]}", text)
+    mark, make = PARTS[page]
     pattern = re.compile(rf"(<!-- {mark}: .*? -->\n).*?(<!-- end -->)", re.DOTALL)
     assert pattern.search(text), f"{page} has no place for its {mark}"
     return pattern.sub(lambda found: f"{found[1]}\n{make()}\n\n{found[2]}", text)
 
 
+CLIENT_PART = re.compile(
+    r"(<!-- (upload|read) lines of (.+?): .*? -->\n).*?(<!-- end -->)", re.DOTALL
+)
+LANGUAGES = {"shell": "sh", "~/.pypirc": "ini", "pip.conf": "ini", "~/.netrc": "text"}
+
+
+def _client(part: re.Match[str]) -> str:
+    """The block that the page of a new token shows for a program."""
+    make = upload_lines if part[2] == "upload" else read_lines
+    places = Addresses("/alice/dev/", "/alice/dev/+simple/")
+    blocks = make("pypi-…", "https://packages.example.org", places)
+    lines: Lines = next(one for one in blocks if str(one.program) == part[3])
+    language = LANGUAGES.get(re.split(r"[, ]", lines.where)[0], "yml")
+    return f"\n```{language}\n{lines.text}\n```\n\n"
+
+
 def main() -> int:
-    stale = [page for page in PARTS if filled(page) != (DOCS / page).read_text("utf-8")]
+    clients = sorted(f"clients/{page.name}" for page in DOCS.glob("clients/*.md"))
+    pages = [*PARTS, *clients]
+    stale = [page for page in pages if filled(page) != (DOCS / page).read_text("utf-8")]
     if "--check" in sys.argv:
         for page in stale:
             print(f"docs/{page} is out of date: run python tools/write_docs.py", file=sys.stderr)

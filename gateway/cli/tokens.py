@@ -159,7 +159,9 @@ def show(config: Path, user: str, wanted: str, as_json: bool) -> int:
 @click.option("--all", "every", is_flag=True, help="All of this person's.")
 @_JSON
 def revoke(config: Path, user: str, wanted: str | None, every: bool, as_json: bool) -> int:
-    """End a token, by its name or id, at once."""
+    """End a token, by its name or id.
+
+    Uploads with it are refused at once; reading may go on for up to a minute."""
     if every == (wanted is not None):
         raise click.UsageError("Name one TOKEN, or give --all.")
     from gateway.core.audit.events import Origin

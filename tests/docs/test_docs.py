@@ -27,7 +27,7 @@ PAGES = [
     ROOT / "benchmarks" / "README.md",
     ROOT / "CHANGELOG.md",
     ROOT / "SECURITY.md",
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
 ]
 BASE = """\
 version: 1

@@ -1,6 +1,7 @@
 """What to write where, so that a program uses an API token: shown once, beside the token.
 
-docs/clients.md has the same lines, and a test runs them with the programs themselves.
+`make docs` writes the same lines into docs/clients/, and a test runs those pages with the programs
+themselves.
 """
 
 from __future__ import annotations
@@ -105,6 +106,11 @@ def read_lines(token: str, public_url: str, places: Addresses) -> tuple[Lines, .
                 POETRY_HTTP_BASIC_COMPANY_USERNAME="__token__",
                 POETRY_HTTP_BASIC_COMPANY_PASSWORD=token,
             ),
+        ),
+        Lines(
+            "pdm",
+            "shell",
+            _shell(PDM_PYPI_URL=url, PDM_PYPI_USERNAME="__token__", PDM_PYPI_PASSWORD=token),
         ),
         Lines(
             _("pip, uv, curl and others"),
