@@ -63,6 +63,11 @@ class Ask:
         found = parse_qs(self.facts.query.replace("+", "%2B")).get(name, [])
         return found[0] if len(found) == 1 else ""
 
+    def chosen(self, name: str) -> str:
+        """A field of a form sent by GET, without surrounding blanks, "" as in `asked`."""
+        found = parse_qs(self.facts.query).get(name, [])
+        return found[0].strip() if len(found) == 1 else ""
+
     def next(self) -> str:
         """The local target the browser goes to afterwards, "" if none (or none that is safe)."""
         return safe_next(self.asked("next") if self.facts.safe else self.form.get("next", ""))
@@ -97,6 +102,10 @@ def safe_next(target: str) -> str:
 _STEPS: Final = frozenset({LOGIN, LOGOUT, VERIFY, ENROL, STEP_UP})
 
 
+def unknown_country(address: str) -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Kit:
     """The services behind the pages."""
@@ -115,6 +124,8 @@ class Kit:
     """The keyed hash of a nonce for a purpose: this gateway has the keys."""
     ready: Callable[[], Awaitable[Mapping[str, str]]]
     """What is wrong with each part that is needed, "ok" for nothing."""
+    country: Callable[[str], str] = unknown_country
+    """The name of the country an address is in, "" where that is not known."""
 
     def cookie(self, ask: Ask, name: str) -> str:
         return self.jar.read(ask.facts, name)

@@ -7,6 +7,7 @@ Every word of a refusal but the button's comes from `gateway.core.errors`.
 
 from __future__ import annotations
 
+import logging
 from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -44,11 +45,14 @@ from gateway.web.context import (
     PasswordChecker,
     Route,
     allowed,
+    unknown_country,
 )
 from gateway.web.handlers import account, login
 from gateway.web.refusals import NOWHERE, Way, for_script, page
 from gateway.web.responses import PageResponse, see_other
 from gateway.web.responses import cookies as set_cookies
+
+_log = logging.getLogger("gateway.pages")
 
 _BODY_WITHIN: Final = 30.0  # seconds for a form to arrive
 
@@ -58,6 +62,7 @@ class Pages:
 
     Args:
         random: for the cookie that form tokens hold to before anybody has logged in.
+        country: see `Kit`.
     """
 
     def __init__(
@@ -74,6 +79,7 @@ class Pages:
         random: Random,
         config: PagesConfig,
         ready: Callable[[], Awaitable[Mapping[str, str]]],
+        country: Callable[[str], str] = unknown_country,
     ) -> None:
         self._kit = Kit(
             flow=flow,
@@ -88,6 +94,7 @@ class Pages:
             random=random,
             prove=keys.digest,
             ready=ready,
+            country=country,
         )
 
     async def handle(self, request: web.BaseRequest, facts: Facts) -> web.StreamResponse:
@@ -98,11 +105,10 @@ class Pages:
             reply = self._refused(facts, refusal)
         except StoreUnavailable as error:
             reply = self._refused(facts, refusal_for(error))
-        return web.Response(
-            status=reply.status,
-            body=reply.body,
-            headers=CIMultiDict(self._fields(facts, reply)),
-        )
+        headers = CIMultiDict(self._fields(facts, reply))
+        if reply.stream is not None and facts.method != "HEAD":
+            return await _sent(request, reply, headers)
+        return web.Response(status=reply.status, body=reply.body, headers=headers)
 
     def refusal(
         self, facts: Facts | None, refusal: Refusal
@@ -137,7 +143,7 @@ class Pages:
                 for name, value in fields
             )
         shown: tuple[Field, ...] = ()
-        if reply.body:
+        if reply.body or reply.stream:
             shown = (("content-type", reply.content_type),)
         if not reply.lasting:
             shown += (("vary", "Accept-Language"),)
@@ -261,6 +267,24 @@ class Pages:
         token = ask.form.get(csrf.FIELD, "")
         self._kit.tokens.check(token, bound_to, ask.facts.path)
         return replace(ask, bound_to=bound_to)
+
+
+async def _sent(
+    request: web.BaseRequest, reply: PageResponse, headers: CIMultiDict[str]
+) -> web.StreamResponse:
+    """Send a body as it is made. One that fails on the way is cut off, so that nobody takes it
+    for whole."""
+    assert reply.stream is not None
+    answer = web.StreamResponse(status=reply.status, headers=headers)
+    await answer.prepare(request)
+    try:
+        async for piece in reply.stream:
+            await answer.write(piece)
+    except (Refusal, StoreUnavailable) as error:
+        _log.warning("a download was cut off: %s", error)
+        if request.transport is not None:
+            request.transport.abort()
+    return answer
 
 
 def _static(facts: Facts, look: Appearance) -> PageResponse:

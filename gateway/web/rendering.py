@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 from gateway.core import urls
 from gateway.core.appearance import PLAIN, Appearance, style
@@ -59,7 +60,15 @@ def _environment() -> Environment:
     found.policies["ext.i18n.trimmed"] = True
     found.install_gettext_callables(_gettext, _ngettext)  # type: ignore[attr-defined]
     found.newstyle_gettext = True  # type: ignore[attr-defined]
-    found.filters.update(moment=moment, moment_iso=moment_iso, groups=groups)
+    found.filters.update(
+        moment=moment,
+        moment_iso=moment_iso,
+        clock_time=clock_time,
+        day=day,
+        groups=groups,
+        merged=lambda one, other: {**one, **other},
+        urlencode_all=lambda text: quote(text, safe=""),
+    )
     return found
 
 
@@ -219,9 +228,20 @@ def moment(when: float) -> Phrase:
     )
 
 
+def day(when: float) -> Phrase:
+    """A day in UTC: 22 November 2026."""
+    at = datetime.fromtimestamp(when, UTC)
+    return _("{day} {month} {year}", day=at.day, month=_MONTHS[at.month - 1], year=at.year)
+
+
 def moment_iso(when: float) -> str:
     """The same for the datetime attribute (HTML, valid global date and time string)."""
     return datetime.fromtimestamp(when, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def clock_time(when: float) -> str:
+    """The time of a day in UTC, under a heading that has the day."""
+    return datetime.fromtimestamp(when, UTC).strftime("%H:%M")
 
 
 def groups(text: str, size: int = 4) -> str:

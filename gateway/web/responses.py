@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from gateway.core.http.facts import Facts, Field
@@ -24,7 +25,8 @@ TIMES: Final = "times.js"
 
 @dataclass(frozen=True, slots=True)
 class PageResponse:
-    """One answer. `script`: the one its page runs; `lasting`: it may be cached for ever."""
+    """One answer. `script`: the one its page runs; `lasting`: it may be cached for ever;
+    `stream`: a body that is made as it is sent, instead of `body`."""
 
     status: int
     body: bytes = field(default=b"", repr=False)
@@ -32,17 +34,11 @@ class PageResponse:
     fields: tuple[Field, ...] = field(default=(), repr=False)
     script: str = ""
     lasting: bool = False
+    stream: AsyncIterator[bytes] | None = field(default=None, repr=False)
 
     def plus(self, *fields: Field) -> PageResponse:
         """The same answer with further header fields."""
-        return PageResponse(
-            self.status,
-            self.body,
-            self.content_type,
-            self.fields + fields,
-            self.script,
-            self.lasting,
-        )
+        return replace(self, fields=self.fields + fields)
 
 
 def see_other(target: str, *fields: Field) -> PageResponse:
@@ -52,6 +48,12 @@ def see_other(target: str, *fields: Field) -> PageResponse:
 
 def as_json(status: int, value: object) -> PageResponse:
     return PageResponse(status, json.dumps(value).encode(), "application/json")
+
+
+def download(name: str, content_type: str, stream: AsyncIterator[bytes]) -> PageResponse:
+    """A file to keep, made as it is sent. name: ASCII without quotation marks."""
+    kept = ("content-disposition", f'attachment; filename="{name}"')
+    return PageResponse(200, content_type=content_type, fields=(kept,), stream=stream)
 
 
 def cookies(*values: str) -> tuple[Field, ...]:

@@ -21,6 +21,7 @@ from gateway.web.handlers import (
     login,
     password,
     second_factor,
+    sessions,
     step_up,
     token_new,
     tokens,
@@ -72,14 +73,19 @@ ROUTES: Final[Mapping[str, Route]] = MappingProxyType(
         ),
         # -- a person's own account ---------------------------------------------------------
         urls.PREFIX: ForSession(get=account.overview),
-        account.ACTIVITY: ForSession(get=activity.show),
+        activity.ACTIVITY: ForSession(get=activity.show),
+        **{
+            f"{activity.ACTIVITY}.{name}": ForSession(get=activity.saved(name))
+            for name in activity.FILES
+        },
+        sessions.SESSIONS: ForSession(get=sessions.show),
         urls.STEP_UP: ForSession(get=step_up.show, post=step_up.submit),
         account.RENAME: ForSession(post=account.rename, fresh=SENT, back=account.back),
         account.REMOVE: ForSession(post=account.remove, fresh=SENT, back=account.back),
         enrolment.RECOVERY: ForSession(get=account.recovery_form, post=account.recovery),
         urls.PASSWORD: ForSession(get=password.show, post=password.submit, fresh=SEEN | SENT),
-        account.END_SESSION: ForSession(post=account.end_session),
-        account.END_OTHERS: ForSession(post=account.end_others),
+        sessions.END_SESSION: ForSession(post=sessions.end_session),
+        sessions.END_OTHERS: ForSession(post=sessions.end_others),
         account.FORGET: ForSession(post=account.forget),
         account.REMEMBER: ForSession(post=account.remember, fresh=SENT),
         # -- API tokens ---------------------------------------------------------------------

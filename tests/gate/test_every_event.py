@@ -226,7 +226,7 @@ def forget(it: Story) -> None:
 
 
 def end_one(it: Story) -> None:
-    page = it.page("/+auth/")
+    page = it.page("/+auth/sessions")
     assert it.send(page, "/+auth/sessions/end").status == 303
 
 

@@ -21,7 +21,7 @@ from gateway.core.upstream import Credential, Issued
 from gateway.core.urls import base_of
 from gateway.gate.ended import EndedCredentials
 from gateway.upstreams.devpi import Devpi
-from gateway.web.context import PagesConfig, TokensConfig
+from gateway.web.context import PagesConfig, TokensConfig, unknown_country
 from gateway.web.pages import Pages
 from tests.core.world import FIREFOX, Person, World, earned, token_of
 from tests.web.markup import Form, Markup
@@ -122,6 +122,7 @@ class Site:
     public: str
     passwords: NewPasswords = field(default_factory=lambda: NewPasswords())
     found: dict[str, str] = field(default_factory=lambda: {"store": "ok", "index": "ok"})
+    country: Callable[[str], str] = unknown_country
 
     @property
     def trail(self) -> Trail:
@@ -157,6 +158,7 @@ class Site:
                 tokens=TokensConfig(False, True, Devpi().addresses),
             ),
             ready=self.ready,
+            country=self.country,
         )
 
     def handler(self) -> Handler:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -11,10 +14,10 @@ from gateway.core.errors import Refusal, Slug
 from gateway.core.login.models import Enrolment
 from gateway.core.notices.events import Notice
 from gateway.core.throttle.limits import CHANGES
-from gateway.web.handlers.activity import WORDS
+from gateway.web.handlers.activity import PAGE, WORDS
 from tests.core.world import START, Person, World, caller, wrong_code
 from tests.web.conftest import NewBrowser
-from tests.web.site import Browser, Page
+from tests.web.site import Browser, Connect, Page, Site
 from tests.web.tour import command_line_login, give_key, phone_in
 
 SESSION, DEVICE = "ig-session", "ig-device"
@@ -318,9 +321,11 @@ async def test_sessions_are_ended_one_by_one_and_all_at_once(
     others = [new_browser(), new_browser(), new_browser()]
     for one in [*others, browser]:
         await one.log_in(alice)
-    page = await overview(browser)
+    page = await browser.get("/+auth/sessions")
     ends = [form for form in page.markup.forms if form.action == "/+auth/sessions/end"]
-    await browser.post("/+auth/sessions/end", ends[0].fields)
+    assert len(ends) == 4, "the present one is ended by logging out"
+    said = await browser.follow(await browser.post("/+auth/sessions/end", ends[0].fields))
+    assert "The session has ended." in said.text
     alive = [(await one.get("/+auth/")).status == 200 for one in others]
     assert alive.count(False) == 1
     await browser.fill(await overview(browser), "/+auth/sessions/end-others")
@@ -542,7 +547,7 @@ async def test_people_see_what_happened_to_them_and_to_nobody_else(
     await browser.log_in(alice)
     page = await browser.get("/+auth/activity")
     assert names(page) == [WORDS[Event.FACTOR_REFUSED]]
-    assert "Firefox on Linux, 192.0.2.10" in page.text
+    assert [e.text for e in page.markup.all("td")][2] == "Firefox on Linux192.0.2.10"
 
 
 async def test_ones_own_typo_is_not_marked(browser: Browser, alice: Person, world: World) -> None:
@@ -556,7 +561,7 @@ async def test_ones_own_typo_is_not_marked(browser: Browser, alice: Person, worl
     await trail.record(Event.FACTOR_REFUSED, "alice", mine, detail="step up")
     await browser.log_in(alice)
     page = await browser.get("/+auth/activity")
-    marked = [e.text for e in page.markup.all("p") if "worth a look" in e.text]
+    marked = [e.text for e in page.markup.all("td") if "worth a look" in e.text]
     assert [" ".join(text.split()) for text in marked] == [
         "Wrong second factor, on a session that was logged in worth a look",
         "Wrong passkey worth a look",
@@ -566,3 +571,57 @@ async def test_ones_own_typo_is_not_marked(browser: Browser, alice: Person, worl
 def test_every_event_of_a_person_has_words() -> None:
     machines = {Event.RETENTION, Event.KEYS_ROTATED, Event.STORE_RESTORED}
     assert set(WORDS) == set(Event) - machines
+
+
+async def test_activity_is_shown_by_days_in_pages_and_by_kind(
+    browser: Browser, alice: Person, world: World
+) -> None:
+    trail, mine = browser.site.trail, alice.caller.origin
+    for number in range(60):
+        await trail.record(Event.LOGIN, "alice", mine, factor=f"totp phone{number}")
+        world.clock.turn(3600)
+    await trail.record(Event.TOKEN_MADE, "alice", mine)
+    await browser.log_in(alice)
+    first = await browser.get("/+auth/activity")
+    assert len(names(first)) == PAGE
+    days = [e.text for e in first.markup.all("h2")]
+    assert days[:2] == ["17 January 2027", "16 January 2027"]
+    assert "Page 1 of 2" in first.text
+    second = await browser.get("/+auth/activity?page=2")
+    assert len(names(second)) == 11
+    assert len(names(await browser.get("/+auth/activity?page=99999"))) == 11
+    assert names(await browser.get("/+auth/activity?show=tokens")) == ["API token made"]
+    odd = await browser.get("/+auth/activity?show=%3Cb%3E&page=-1")
+    assert len(names(odd)) == PAGE
+
+
+async def test_activity_is_saved_as_csv_and_json(browser: Browser, alice: Person) -> None:
+    origin = replace(alice.caller.origin, user_agent='=cmd|" /C calc"!A0', path="/a;=1+1")
+    await browser.site.trail.record(Event.LOGIN, "alice", origin, factor="totp -phone")
+    await browser.site.trail.record(Event.LOGIN, "mallory", origin)
+    await browser.log_in(alice)
+    page = await browser.get("/+auth/activity.csv?show=logins")
+    assert page.headers["content-type"] == "text/csv; charset=utf-8"
+    assert page.headers["content-disposition"] == 'attachment; filename="activity.csv"'
+    heading, entry = csv.reader(page.text.splitlines())
+    assert (heading[3], entry[3]) == ("user", "alice")
+    assert entry[5] == '\'=cmd|" /C calc"!A0'
+    assert entry[7] == "/a;'=1+1"
+    (found,) = json.loads((await browser.get("/+auth/activity.json")).text)
+    assert found["user_agent"] == '=cmd|" /C calc"!A0', "as it is"
+    assert json.loads((await browser.get("/+auth/activity.json?show=tokens")).text) == []
+    assert (await browser.send("HEAD", "/+auth/activity.csv")).text == ""
+
+
+async def test_sessions_say_since_when_by_what_and_from_where(
+    site: Site, connect: Connect, alice: Person
+) -> None:
+    site.country = {"192.0.2.10": "Iceland"}.__getitem__
+    browser = Browser(site, await connect(site))
+    await browser.log_in(alice, remember=True)
+    await browser.give_password("alice")
+    page = await browser.get("/+auth/sessions")
+    facts = [e.text for e in page.markup.all("dd")]
+    assert facts[2:4] == ["remembered device", "192.0.2.10 (Iceland)"]
+    assert facts[6] == "authenticator app"
+    assert facts[0].endswith("UTC")

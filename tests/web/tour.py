@@ -150,6 +150,8 @@ class Tour:
         for event in WORDS:
             await alice.site.trail.record(event, "alice", origin, factor="totp phone")
         seen["activity"] = await alice.get("/+auth/activity")
+        seen["activity of a kind"] = await alice.get("/+auth/activity?show=alarming")
+        seen["sessions"] = await alice.get("/+auth/sessions?done=session")
         waiting, number = await command_line_login(self.world, "alice")
         seen["approve"] = approve = await alice.get(waiting)
         form = next(one for one in approve.markup.forms if "number" in one.fields)

@@ -123,7 +123,7 @@ def short(text: str) -> str:
 def _fields(entry: Entry) -> dict[str, object]:
     fields: dict[str, object] = {
         "n": entry.number,
-        "at": _timestamp(entry.time),
+        "at": timestamp(entry.time),
         "event": entry.event,
         "user": entry.user,
         "origin": plain(entry.origin),
@@ -136,7 +136,7 @@ def _fields(entry: Entry) -> dict[str, object]:
     return fields
 
 
-def _timestamp(seconds: float) -> str:
+def timestamp(seconds: float) -> str:
     """RFC 3339, in UTC with milliseconds."""
     moment = datetime.fromtimestamp(round(seconds, 3), UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

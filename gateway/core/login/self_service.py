@@ -215,12 +215,15 @@ class FactorRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
+    """factor: as in `Session`."""
+
     id: str
     device: str
     address: str
     created: float
     last_seen: float
     current: bool
+    factor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,5 +272,11 @@ def factor_rows(account: Account) -> tuple[FactorRow, ...]:
 
 def session_row(one: Session, current: bool) -> SessionRow:
     return SessionRow(
-        one.id, device_name(one.user_agent), one.address, one.created, one.last_seen, current
+        one.id,
+        device_name(one.user_agent),
+        one.address,
+        one.created,
+        one.last_seen,
+        current,
+        one.factor,
     )

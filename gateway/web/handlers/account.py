@@ -15,16 +15,15 @@ from gateway.core.urls import LOGIN, LOGOUT, OVERVIEW, PREFIX
 from gateway.core.wording import time_left
 from gateway.web.context import Ask, Kit, with_query
 from gateway.web.handlers import activity, enrolment, second_factor, tokens
+from gateway.web.handlers.activity import ACTIVITY
 from gateway.web.handlers.enrolment import RECOVERY
+from gateway.web.handlers.sessions import END_OTHERS, SESSIONS
 from gateway.web.responses import PageResponse, see_other
 from gateway.web.responses import cookies as set_cookies
 
-ACTIVITY: Final = f"{PREFIX}/activity"
 FACTOR: Final = f"{PREFIX}/factor"
 RENAME: Final = f"{PREFIX}/rename"
 REMOVE: Final = f"{PREFIX}/remove"
-END_SESSION: Final = f"{PREFIX}/sessions/end"
-END_OTHERS: Final = f"{PREFIX}/sessions/end-others"
 FORGET: Final = f"{PREFIX}/devices/forget"
 REMEMBER: Final = f"{PREFIX}/devices/remember"
 
@@ -32,7 +31,7 @@ WHERE: Final = {
     "ACTIVITY": ACTIVITY,
     "FACTOR": FACTOR,
     "RECOVERY": RECOVERY,
-    "END_SESSION": END_SESSION,
+    "SESSIONS": SESSIONS,
     "END_OTHERS": END_OTHERS,
     "FORGET": FORGET,
     "REMEMBER": REMEMBER,
@@ -46,8 +45,6 @@ DONE: Final = {
     "codes": _("Your new recovery codes are confirmed."),
     "renamed": _("The device has its new name."),
     "removed": _("The device is removed. Your other sessions were logged out."),
-    "session": _("The session has ended."),
-    "others": _("All other logins have ended, those of a command line too."),
     "forgotten": _("The device is no longer remembered."),
     "remembered": _("This device is remembered."),
     "already": _("You are logged in already."),
@@ -179,16 +176,6 @@ async def _recovery_form(
         here=RECOVERY,
         options=second_factor.STEP_UP_OPTIONS,
     )
-
-
-async def end_session(kit: Kit, ask: Ask, session: Session) -> PageResponse:
-    await kit.flow.manage.end_session(session, ask.value("id"), ask.caller)
-    return see_other(done("session"))
-
-
-async def end_others(kit: Kit, ask: Ask, session: Session) -> PageResponse:
-    await kit.flow.manage.end_others(session, ask.caller)
-    return see_other(done("others"))
 
 
 async def forget(kit: Kit, ask: Ask, session: Session) -> PageResponse:

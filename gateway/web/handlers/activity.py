@@ -1,22 +1,29 @@
-"""What happened on a person's account lately, in words."""
+"""What happened on a person's account lately, in words: a few lines, a page by days, a file."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from types import MappingProxyType
 from typing import Final
+from urllib.parse import urlencode
 
 from gateway.core.audit.entry import Entry
 from gateway.core.audit.events import Event
+from gateway.core.audit.export import as_csv, as_json
 from gateway.core.login.models import Session
 from gateway.core.login.sessions import CHANGED
 from gateway.core.phrases import _
+from gateway.core.urls import PREFIX
 from gateway.core.wording import device_name
 from gateway.web import rendering
-from gateway.web.context import Ask, Kit
-from gateway.web.responses import PageResponse
+from gateway.web.context import Ask, Kit, SessionHandler
+from gateway.web.responses import PageResponse, download
 
+ACTIVITY: Final = f"{PREFIX}/activity"
 SHOWN_DAYS: Final = 90
+PAGE: Final = 50
 _ON_OVERVIEW: Final = 5
 
 WORDS: Final = {
@@ -69,30 +76,130 @@ _ALARMING: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
+class Kind:
+    """One choice of the filter: its words and the events it shows."""
+
+    words: str
+    events: frozenset[str]
+
+
+def _kind(words: str, *events: Event) -> Kind:
+    return Kind(words, frozenset(map(str, events)))
+
+
+KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
+    {
+        "alarming": Kind(_("Worth a look"), frozenset(map(str, _ALARMING))),
+        "logins": _kind(
+            _("Logins"), Event.LOGIN, Event.LOGIN_WITHOUT_FACTOR, Event.STEP_UP, Event.SESSION_ENDED
+        ),
+        "factors": _kind(
+            _("Factors, codes and password"),
+            Event.ENROLLED,
+            Event.FACTOR_ADDED,
+            Event.FACTOR_RENAMED,
+            Event.FACTOR_REMOVED,
+            Event.RECOVERY_CODES_MADE,
+            Event.RECOVERY_CODE_USED,
+            Event.PASSWORD_CHANGED,
+            Event.DEVICE_REMEMBERED,
+            Event.DEVICE_FORGOTTEN,
+        ),
+        "changes": _kind(_("Changes of packages"), Event.GUARDED_ACT, Event.GUARDED_REFUSED),
+        "terminal": _kind(
+            _("Command line"), Event.COMMAND_LINE_APPROVED, Event.COMMAND_LINE_DENIED
+        ),
+        "tokens": _kind(
+            _("API tokens"),
+            Event.TOKEN_MADE,
+            Event.TOKEN_USED,
+            Event.TOKEN_REFUSED,
+            Event.TOKEN_REVOKED,
+            Event.TOKEN_NEEDS_RENEWAL,
+        ),
+        "admin": _kind(
+            _("By the administrator"), Event.INVITED, Event.RESET, Event.REMOVED, Event.UNLOCKED
+        ),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
 class ActivityRow:
-    """One entry as the pages show it. about: what it concerned, "" where there is no more."""
+    """One entry as the pages show it.
+
+    about: what it concerned, "" where there is no more. place: address and country. user: whose
+    it is. detail: what else was recorded.
+    """
 
     when: float
     what: str
-    about: str
-    where: str
+    act: str
+    factor: str
+    device: str
+    place: str
     alarming: bool
+    user: str
+    detail: str
+
+    @property
+    def about(self) -> str:
+        return self.act or self.factor
+
+    @property
+    def where(self) -> str:
+        if self.device and self.place:
+            return _("{device}, {address}", device=self.device, address=self.place)
+        return self.device or self.place
 
 
 async def show(kit: Kit, ask: Ask, session: Session) -> PageResponse:
-    """The last 90 days, newest first."""
+    """The last 90 days, newest first, by days; `?show=` chooses a kind, `?page=` goes on."""
+    kind = _chosen(ask)
+    found = _of_kind(await lines_of(kit, session), kind)
+    pages = max(1, -(-len(found) // PAGE))
+    page = min(pages, _number(ask.chosen("page")))
+    rows = [row for _, row in found[PAGE * (page - 1) : PAGE * page]]
     return kit.page(
         ask,
         "activity.html",
         session=session,
-        lines=await lines(kit, session),
-        days=SHOWN_DAYS,
+        days=by_days(rows),
+        shown_days=SHOWN_DAYS,
+        kinds={name: one.words for name, one in KINDS.items()},
+        kind=kind,
+        here=ACTIVITY,
+        count=len(found),
+        page=page,
+        pages=pages,
+        newer=_address(ACTIVITY, kind, page - 1) if page > 1 else "",
+        older=_address(ACTIVITY, kind, page + 1) if page < pages else "",
+        files=[(_FILE_NAMES[name], _address(f"{ACTIVITY}.{name}", kind)) for name in FILES],
     )
+
+
+def saved(name: str) -> SessionHandler:
+    """The same as a file, in the chosen kind. name: one of `FILES`."""
+    content_type, form = FILES[name]
+
+    async def answer(kit: Kit, ask: Ask, session: Session) -> PageResponse:
+        found = _of_kind(await lines_of(kit, session), _chosen(ask))
+        return download(f"activity.{name}", content_type, form(_at_once(e for e, _ in found)))
+
+    return answer
+
+
+FILES: Final = {
+    "csv": ("text/csv; charset=utf-8", as_csv),
+    "json": ("application/json", as_json),
+}
+"""The kinds of file: content type, and how entries are written."""
+_FILE_NAMES: Final = {"csv": _("CSV"), "json": _("JSON")}
 
 
 async def latest(kit: Kit, session: Session) -> list[ActivityRow]:
     """The newest few, for the overview."""
-    return (await lines(kit, session))[:_ON_OVERVIEW]
+    return [row for _, row in (await lines_of(kit, session))[:_ON_OVERVIEW]]
 
 
 _JUST: Final = 300.0  # seconds
@@ -116,10 +223,47 @@ async def ended(kit: Kit, session: Session) -> tuple[str, ...]:
     )
 
 
-async def lines(kit: Kit, session: Session) -> list[ActivityRow]:
+async def lines_of(kit: Kit, session: Session) -> list[tuple[Entry, ActivityRow]]:
     since = kit.clock() - SHOWN_DAYS * 86400
     found = await kit.activity.of_user(session.user_id, since)
-    return [_line(entry, own=_own_typo(entry, found)) for entry in found]
+    return [(entry, row_of(kit, entry, own=_own_typo(entry, found))) for entry in found]
+
+
+def by_days(rows: Iterable[ActivityRow]) -> list[tuple[str, list[ActivityRow]]]:
+    """The rows in their order, under the days (UTC) they are of."""
+    return [
+        (rendering.day(86400 * number), list(found))
+        for number, found in groupby(rows, lambda row: int(row.when // 86400))
+    ]
+
+
+async def _at_once(entries: Iterable[Entry]) -> AsyncIterator[list[Entry]]:
+    yield list(entries)
+
+
+def _chosen(ask: Ask) -> str:
+    kind = ask.chosen("show")
+    return kind if kind in KINDS else ""
+
+
+def _of_kind(
+    found: Sequence[tuple[Entry, ActivityRow]], kind: str
+) -> Sequence[tuple[Entry, ActivityRow]]:
+    if not kind:
+        return found
+    if kind == "alarming":
+        return [(entry, row) for entry, row in found if row.alarming]
+    return [(entry, row) for entry, row in found if entry.event in KINDS[kind].events]
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and 0 < len(text) < 6 else 1
+
+
+def _address(path: str, kind: str, page: int = 1) -> str:
+    said = {"show": kind, "page": "" if page == 1 else str(page)}
+    query = urlencode({name: value for name, value in said.items() if value})
+    return f"{path}?{query}" if query else path
 
 
 _SOON: Final = 900.0
@@ -142,31 +286,32 @@ def _own_typo(entry: Entry, found: Sequence[Entry]) -> bool:
     )
 
 
-def _line(entry: Entry, *, own: bool) -> ActivityRow:
+def row_of(kit: Kit, entry: Entry, *, own: bool = False) -> ActivityRow:
     """An event of a newer version of the gateway is shown by its name.
 
     Args:
         own: it was the person's own mistake.
     """
     origin = entry.origin
-    what: str
-    act = f"{origin.method} {origin.path}".strip() if entry.event.startswith("guarded_") else ""
-    device = device_name(origin.user_agent) if origin.user_agent else ""
     what = WORDS[Event(entry.event)] if entry.event in WORDS else entry.event
     if entry.event == Event.FACTOR_REFUSED:
         what = _WRONG.get(entry.detail, what)
     return ActivityRow(
         when=entry.time,
         what=what,
-        about=act or rendering.factor(entry.factor),
-        where=_where(device, origin.address),
+        act=f"{origin.method} {origin.path}".strip() if entry.event.startswith("guarded_") else "",
+        factor=rendering.factor(entry.factor),
+        device=device_name(origin.user_agent) if origin.user_agent else "",
+        place=place(kit, origin.address),
         alarming=entry.event in _ALARMING and not own,
+        user=entry.user,
+        detail=entry.detail,
     )
 
 
-def _where(device: str, address: str) -> str:
-    return (
-        _("{device}, {address}", device=device, address=address)
-        if device and address
-        else device or address
-    )
+def place(kit: Kit, address: str) -> str:
+    """An address, with its country where that is known."""
+    country = kit.country(address) if address else ""
+    if not country:
+        return address
+    return _("{address} ({country})", address=address, country=country)

@@ -1,0 +1,78 @@
+"""Entries of the trail for other programs: CSV that no spreadsheet takes for formulas, and JSON.
+
+Knows entries only.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator, Iterable
+from typing import Final
+
+from gateway.core.audit.entry import Entry, timestamp
+
+COLUMNS: Final = (
+    "number",
+    "at",
+    "event",
+    "user",
+    "address",
+    "user_agent",
+    "method",
+    "path",
+    "rule",
+    "factor",
+    "detail",
+)
+
+# What a spreadsheet takes for a formula at the beginning of a cell, full-width forms too. Where
+# its separator is another than the comma, a cell begins behind that: OWASP, "CSV injection".
+_STARTS_CELL: Final = re.compile(r"(^\s*|[;,|\t\r\n\"']\s*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])")
+
+
+def fields(entry: Entry) -> dict[str, object]:
+    """An entry by `COLUMNS`."""
+    origin = entry.origin
+    return {
+        "number": entry.number,
+        "at": timestamp(entry.time),
+        "event": entry.event,
+        "user": entry.user,
+        "address": origin.address,
+        "user_agent": origin.user_agent,
+        "method": origin.method,
+        "path": origin.path,
+        "rule": origin.rule,
+        "factor": entry.factor,
+        "detail": entry.detail,
+    }
+
+
+def csv_line(values: Iterable[object]) -> str:
+    """One line of CSV (RFC 4180), every cell in quotation marks."""
+    return ",".join(map(_cell, values)) + "\r\n"
+
+
+def _cell(value: object) -> str:
+    inert = _STARTS_CELL.sub(r"\1'", str(value))
+    line = "".join(char if char.isprintable() else " " for char in inert)
+    return '"' + line.replace('"', '""') + '"'
+
+
+async def as_csv(entries: AsyncIterator[list[Entry]]) -> AsyncIterator[bytes]:
+    """A file with a line of headings, page by page."""
+    yield csv_line(COLUMNS).encode()
+    async for page in entries:
+        yield "".join(csv_line(fields(entry).values()) for entry in page).encode()
+
+
+async def as_json(entries: AsyncIterator[list[Entry]]) -> AsyncIterator[bytes]:
+    """A list of objects, each on a line. One that was cut off is no JSON."""
+    before = "["
+    async for page in entries:
+        lines = [json.dumps(fields(entry), ensure_ascii=False) for entry in page]
+        if lines:
+            yield (before + "\n" + ",\n".join(lines)).encode()
+            before = ","
+    yield b"[]\n" if before == "[" else b"\n]\n"
