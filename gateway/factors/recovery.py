@@ -8,12 +8,11 @@ from dataclasses import replace
 from typing import Final
 
 from gateway.core.accounts.factor import Proof, WrongAnswer
-from gateway.core.accounts.records import Account
+from gateway.core.accounts.records import RECOVERY_CODES, Account
 from gateway.core.clock import Random
 from gateway.core.crypto.keyring import KeyRing
 from gateway.core.typed import recovery_code
 
-COUNT: Final = 10
 BYTES: Final = 10  # 80 bits: guessing is hopeless, so tries need not be counted per person
 _PURPOSE: Final = "recovery"
 
@@ -50,7 +49,9 @@ class RecoveryCodes:
 
     def issue(self, user_id: str, random: Random) -> tuple[str, ...]:
         """Ten codes in four groups of four: ABCD-EFGH-IJKL-MNOP (base32, RFC 4648 section 6)."""
-        return tuple(_grouped(base64.b32encode(random(BYTES)).decode()) for _ in range(COUNT))
+        return tuple(
+            _grouped(base64.b32encode(random(BYTES)).decode()) for _ in range(RECOVERY_CODES)
+        )
 
     def digests(self, user_id: str, codes: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(self._ring.digest(_PURPOSE, user_id, code.replace("-", "")) for code in codes)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from gateway.core.audit.events import Event
 from gateway.core.errors import Refusal, Slug
 from gateway.core.login.models import Enrolment
+from gateway.web.rendering import moment
 from tests.core.world import Person, World, caller
 from tests.web.conftest import NewBrowser
 from tests.web.site import Browser, Page
@@ -287,6 +291,27 @@ async def test_the_overview_says_first_that_one_is_protected(
     assert "Add another device" in page.text
     await give_key(world, "alice")
     assert "There is nothing you have to do." in (await browser.get("/+auth/")).text
+
+
+async def test_it_says_how_many_recovery_codes_are_used_and_when(
+    browser: Browser, alice: Person, world: World
+) -> None:
+    await browser.log_in(alice)
+    for path in ("/+auth/", "/+auth/recovery"):
+        assert not re.search(r"\d used", said(await browser.get(path)))
+    for number, sentence in enumerate(("1 used, ", "2 used, the last ")):
+        world.clock.turn(3600)
+        step_up = await browser.get("/+auth/confirm?use=recovery&next=/%2Bauth/")
+        code = alice.codes[number]
+        assert (await browser.fill(step_up, "/+auth/confirm", code=code)).status == 303
+        await browser.site.trail.record(Event.RECOVERY_CODE_USED, "alice", alice.caller.origin)
+        when = moment(world.clock())
+        for path in ("/+auth/", "/+auth/recovery"):
+            assert f"{sentence}{when}." in said(await browser.get(path)), path
+
+
+def said(page: Page) -> str:
+    return " ".join(" ".join(e.text for e in page.markup.all("p")).split())
 
 
 async def test_who_has_lost_something_is_told_what_to_do(browser: Browser, alice: Person) -> None:

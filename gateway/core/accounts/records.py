@@ -62,6 +62,10 @@ class WebauthnKey:
 Device: TypeAlias = TotpDevice | WebauthnKey
 
 
+RECOVERY_CODES: Final = 10
+"""How many are made at a time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Recovery:
     """codes: keyed hashes of the codes that are left. confirmed: the person has shown, or said,

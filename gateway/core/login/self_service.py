@@ -11,7 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from gateway.core.accounts.records import Account, Device, Recovery, WebauthnKey, usable_label
+from gateway.core.accounts.records import (
+    RECOVERY_CODES,
+    Account,
+    Device,
+    Recovery,
+    WebauthnKey,
+    usable_label,
+)
 from gateway.core.audit.events import Event
 from gateway.core.errors import Refusal, Slug
 from gateway.core.login.in_request import renewed
@@ -40,6 +47,7 @@ class Manage:
         return Overview(
             factors=factor_rows(account),
             recovery_left=len(account.recovery.codes),
+            recovery_used=_used(account),
             recovery_made=account.recovery.made,
             recovery_confirmed=account.recovery.confirmed,
             sessions=tuple(session_row(one, one.id == session.id) for one in sessions),
@@ -245,12 +253,19 @@ class Overview:
 
     factors: tuple[FactorRow, ...]
     recovery_left: int
+    recovery_used: int
     recovery_made: float
     recovery_confirmed: bool
     sessions: tuple[SessionRow, ...]
     devices: tuple[DeviceRow, ...]
     logins: int = 0
     required_from: float | None = None
+
+
+def _used(account: Account) -> int:
+    """How many of a person's recovery codes are gone."""
+    made = RECOVERY_CODES if account.recovery.made else 0
+    return max(0, made - len(account.recovery.codes))
 
 
 def factor_rows(account: Account) -> tuple[FactorRow, ...]:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from gateway.core.errors import Refusal, Slug
 from gateway.core.http import cookies
 from gateway.core.login.models import Enrolment, Session
-from gateway.core.login.self_service import FactorRow
+from gateway.core.login.self_service import FactorRow, Overview
 from gateway.core.phrases import _
 from gateway.core.urls import LOGIN, LOGOUT, OVERVIEW, PREFIX
 from gateway.core.wording import time_left
@@ -79,6 +79,7 @@ async def overview(kit: Kit, ask: Ask, session: Session) -> PageResponse:
         where=WHERE,
         add=enrolment.ADD,
         seen=seen,
+        code_used=await _code_used(kit, session, seen),
         unsaved=unsaved,
         begun=await kit.flow.unfinished.begun(session),
         next=ask.next(),
@@ -90,6 +91,13 @@ async def overview(kit: Kit, ask: Ask, session: Session) -> PageResponse:
         remembers=kit.flow.limits.remember > 0,
         remembered=any(row.current for row in seen.devices),
     )
+
+
+async def _code_used(kit: Kit, session: Session, seen: Overview) -> float:
+    """When a recovery code was last used, 0.0 where none was."""
+    if not seen.recovery_used:
+        return 0.0
+    return await activity.last_code_used(kit, session, seen.recovery_made)
 
 
 async def factor(kit: Kit, ask: Ask, session: Session) -> PageResponse:
@@ -165,6 +173,7 @@ async def _recovery_form(
     if not kinds:
         raise Refusal(Slug.NO_SUCH_FACTOR)
     choices = second_factor.choose(ask, kinds, error)
+    seen = await kit.flow.manage.overview(session)
     return kit.page(
         ask,
         "recovery.html",
@@ -172,7 +181,8 @@ async def _recovery_form(
         error=second_factor.for_kind(choices.kind, error),
         script=choices.script,
         choices=choices,
-        seen=await kit.flow.manage.overview(session),
+        seen=seen,
+        code_used=await _code_used(kit, session, seen),
         here=RECOVERY,
         options=second_factor.STEP_UP_OPTIONS,
     )

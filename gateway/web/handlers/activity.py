@@ -223,6 +223,12 @@ async def ended(kit: Kit, session: Session) -> tuple[str, ...]:
     )
 
 
+async def last_code_used(kit: Kit, session: Session, made: float) -> float:
+    """When one of the recovery codes made then was last used; 0.0 where the trail has lost it."""
+    found = await kit.activity.of_user(session.user_id, made)
+    return max((one.time for one in found if one.event == Event.RECOVERY_CODE_USED), default=0.0)
+
+
 async def lines_of(kit: Kit, session: Session) -> list[tuple[Entry, ActivityRow]]:
     since = kit.clock() - SHOWN_DAYS * 86400
     found = await kit.activity.of_user(session.user_id, since)
