@@ -189,11 +189,12 @@ def job(said: Any) -> tuple[dict[str, str], str]:
 
 
 def rows() -> Iterator[Any]:
-    """Each page with each index; the two slowest programs with one, unless --long is given."""
+    """Each page with each index; what is slow to start, or the same again, with one of them
+    unless --long is given."""
     for page in PAGES:
         yield pytest.param(page, "devpi", id=f"{page.stem}-devpi")
         if page.stem != "devpi-client":
-            marks = [pytest.mark.long] if page.stem in ("poetry", "pdm") else []
+            marks = [] if page.stem in ("pip", "uv", "twine", "curl") else [pytest.mark.long]
             yield pytest.param(page, "pypiserver", id=f"{page.stem}-pypiserver", marks=marks)
 
 
