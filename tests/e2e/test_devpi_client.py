@@ -11,6 +11,7 @@ import pytest
 from gateway.cli.demo.indexes import Package, write
 from gateway.core.errors import MESSAGES, Slug
 from tests.e2e.conftest import NewPerson, Person
+from tests.gate.test_devpi_evidence import another_second
 from tests.support.gateways import Gateway
 from tests.support.servers import Index
 
@@ -45,6 +46,7 @@ def test_a_day_with_devpi_client(before_devpi: Gateway, person: NewPerson) -> No
     token = devpi("token-create")
     assert token.code == 0, token.said
     assert "devpi-" in token.said
+    another_second()
     changed = devpi("user", "-m", alice.name, "password=another password")
     assert "user modified" in changed.said, changed.said
     # A changed password ends what the old one earned; devpi-client does not take up the token
@@ -62,6 +64,7 @@ def test_passwd_asks_twice_and_goes_through(before_devpi: Gateway, person: NewPe
     alice = person("alice")
     alice.devpi("use", before_devpi.url)
     alice.devpi("login", alice.name, "--password", alice.with_code())
+    another_second()  # else the token that comes with the change is the one that it ends
     done = alice.devpi.on_terminal("passwd", alice.name, answers=["a new one", "a new one"])
     assert "user modified" in done.said, done.said
     ended = alice.devpi("use")
