@@ -32,6 +32,7 @@ from gateway.settings.files import Source
 from gateway.settings.model import NoticeSettings
 from gateway.web import rendering
 from gateway.web.context import ForPending, ForSession, Open
+from gateway.web.handlers import activity
 from gateway.web.routes import ROUTES
 
 if TYPE_CHECKING:
@@ -41,8 +42,14 @@ if TYPE_CHECKING:
 
 SHOW: Final = "/+preview/"
 _REFUSAL: Final = "refusal"
-_ELSEWHERE: Final = (urls.VERIFY, f"{urls.ENROL}/recovery", urls.HEALTH, urls.READY)
-"""Shown in several states, or for programs."""
+_ELSEWHERE: Final = (
+    urls.VERIFY,
+    f"{urls.ENROL}/recovery",
+    urls.HEALTH,
+    urls.READY,
+    *(f"{activity.ACTIVITY}.{name}" for name in activity.FILES),
+)
+"""Shown in several states, for programs, or files and no pages."""
 _SAMPLES: Final = {
     "accepted": "application/x-www-form-urlencoded",
     "address": "https://packages.example.org/alex/dev/",
