@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,8 +18,6 @@ from gateway.cli.output import config_option
 
 if TYPE_CHECKING:
     from gateway.core.audit.trail import Trail
-
-_POLL: Final = 1.0
 
 
 class _Moment(click.ParamType[float]):
@@ -145,28 +143,15 @@ def verify(config: Path, known: tuple[int, str] | None) -> int:
 
 
 async def show_tail(trail: Trail, count: int, *, follow: bool = False) -> int:
+    from gateway.cli.feed import Wanted, pages
     from gateway.core.audit.trail import LOG
-    from gateway.core.store import StoreUnavailable
 
     last = await trail.store.last(LOG)
     after = 0 if last is None else max(0, last[0] - count)
-    away = False
-    while True:
-        try:
-            while page := await trail.store.read(LOG, after=after):
-                after = page[-1][0]
-                for _, raw in page:
-                    click.echo(as_line(raw))
-            away = False
-        except StoreUnavailable as error:
-            if not follow:
-                raise
-            if not away:
-                output.warning(f"The store cannot be reached, waiting for it: {error}")
-            away = True
-        if not follow:
-            return output.OK
-        await asyncio.sleep(_POLL)
+    async for lines, _ in pages(trail, after, Wanted(), follow=follow):
+        for line in lines:
+            click.echo(as_line(line.raw))
+    return output.OK
 
 
 async def show_verdict(trail: Trail, known: tuple[int, str] | None = None) -> int:

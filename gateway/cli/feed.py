@@ -135,7 +135,7 @@ async def feed(trail: Trail, sink: Sink, wanted: Wanted, cursor: Cursor, *, foll
     except ValueError as error:
         raise output.CommandFailed(f"{error}.", "Name another file.") from None
     await _look_back(trail, after)
-    async for lines, upto in _pages(trail, after, wanted, follow=follow):
+    async for lines, upto in pages(trail, after, wanted, follow=follow):
         wait = 1.0
         while lines:
             try:
@@ -168,7 +168,7 @@ async def _look_back(trail: Trail, after: int) -> None:
         output.warning(f"Entries {after + 1} to {first[0][0] - 1} were removed by retention.")
 
 
-async def _pages(
+async def pages(
     trail: Trail, after: int, wanted: Wanted, *, follow: bool
 ) -> AsyncIterator[tuple[Sequence[Line], int]]:
     """What is wanted of some entries, and the number up to which they were looked at."""
