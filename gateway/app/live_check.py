@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.app.domain import form_of, limits_of, ring_of, upstream_address
 from gateway.app.probe import WITHIN, exchange, reason, tls
-from gateway.core.accounts.factor import Sealing
 from gateway.core.accounts.repository import Accounts
 from gateway.core.crypto.keyring import SealBroken
 from gateway.core.crypto.liveness import PARAMETER, PURPOSE
@@ -238,20 +237,11 @@ async def _keys(settings: Settings) -> str:
         raise _Fault(error.text.rstrip("."), error.hint) from None
     if unwritable_store(settings.store) or unmade_store(settings.store) is not None:
         return f"{settings.keys} can be read; nothing is sealed yet"
-    sealing = [
-        factor
-        for factor in make_factors(ring, limits_of(settings)).values()
-        if isinstance(factor, Sealing)
-    ]
-    opened = 0
+    factors = make_factors(ring, limits_of(settings)).values()
     try:
         store = await open_store(settings.store, time.time)
         try:
-            accounts = Accounts(store)
-            first: list[str] = await anext(accounts.pages(_ACCOUNTS), [])
-            for account in await accounts.many(first):
-                if account is not None:
-                    opened += sum(factor.opened(account) for factor in sealing)
+            opened = await Accounts(store).opened(factors, _ACCOUNTS)
         finally:
             await store.close()
     except SealBroken:

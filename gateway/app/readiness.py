@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Final
 
 from gateway.app.probe import exchange
-from gateway.core.accounts.factor import Sealing
 from gateway.core.accounts.repository import Accounts
 from gateway.core.clock import Clock
 from gateway.core.crypto.keyring import SealBroken
@@ -94,14 +93,9 @@ class Readiness:
 
     async def _keys(self) -> str:
         services = self._services
-        sealing = [one for one in services.factors.values() if isinstance(one, Sealing)]
         try:
             services.ring.digest("ready", "")
-            accounts = Accounts(services.store)
-            first: list[str] = await anext(accounts.pages(_ACCOUNTS), [])
-            for account in filter(None, await accounts.many(first)):
-                for factor in sealing:
-                    factor.opened(account)
+            await Accounts(services.store).opened(services.factors.values(), _ACCOUNTS)
         except KeysUnusable:
             return "cannot be read"
         except SealBroken:

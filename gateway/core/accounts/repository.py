@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple, TypeVar
 
+from gateway.core.accounts.factor import Sealing
 from gateway.core.accounts.records import Account, dump, load
 from gateway.core.store import (
     PAGE,
@@ -122,6 +123,23 @@ class Accounts:
         while page:
             yield page
             page = await self._store.names("person", "", after=page[-1], limit=limit)
+
+    async def opened(self, factors: Iterable[object], most: int) -> int:
+        """How many sealed secrets the keys open, of the first people, at most so many.
+
+        Args:
+            factors: kinds of factor; those that seal nothing are passed over.
+
+        Raises:
+            SealBroken: none of the keys opens one. StoreUnavailable
+        """
+        sealing = [factor for factor in factors if isinstance(factor, Sealing)]
+        first: list[str] = await anext(self.pages(most), [])
+        return sum(
+            factor.opened(account)
+            for account in filter(None, await self.many(first))
+            for factor in sealing
+        )
 
     async def unlist(self, user_id: str, handle: str) -> None:
         """Leave a removed person out of the list, and their handle out of the index."""
