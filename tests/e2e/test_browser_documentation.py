@@ -67,9 +67,15 @@ def home(
     return gateway.url, f"{its_own}/{{}}/+d/"
 
 
-def shown(tab: Page) -> Page | Frame:
-    """The page of the documentation: in devpi-web's frame, or by itself."""
-    return next((frame for frame in tab.frames if "/+doc/" in frame.url), tab)
+async def shown(tab: Page) -> Frame:
+    """The page of the documentation: in devpi-web's frame, once that has come, or by itself."""
+    if "/+doc/" in tab.url:
+        return tab.main_frame
+    element = await tab.wait_for_selector("iframe")
+    frame = await element.content_frame() if element else None
+    assert frame
+    await frame.wait_for_url("**/+doc/**")
+    return frame
 
 
 async def test_documentation_is_read_as_before(
@@ -95,43 +101,45 @@ async def read(tab: Page, home: tuple[str, str], author: Person, builder: str) -
     await tab.goto(first)
     await expect(tab).to_have_url(f"{place}index.html")
     await expect(tab).to_have_title(re.compile("^Example|^example documentation"))
-    last = shown(tab).get_by_text("Paragraph 60 ", exact=False)
+    last = (await shown(tab)).get_by_text("Paragraph 60 ", exact=False)
     await last.scroll_into_view_if_needed()
     box = await last.bounding_box()
     assert box is not None and 0 <= box["y"] < VIEW[1], "the end of the page can be reached"
-    height = await shown(tab).evaluate("document.documentElement.scrollHeight")
+    height = await (await shown(tab)).evaluate("document.documentElement.scrollHeight")
     assert height > 2000
-    if shown(tab) is not tab.main_frame and shown(tab) is not tab:
+    if await shown(tab) is not tab.main_frame:
         assert await tab.locator("iframe").evaluate("one => one.clientHeight") == height
 
     if builder == "mkdocs":
-        loaded = await shown(tab).evaluate(
+        loaded = await (await shown(tab)).evaluate(
             """[...document.fonts].filter((one) => one.family.includes("FontAwesome")).at(-1)
                 .load().then((font) => font.status)"""
         )
         assert loaded == "loaded", "a web font"
-        await shown(tab).get_by_text("Search", exact=True).first.click()
-        await shown(tab).locator("#mkdocs-search-query").press_sequentially("quokka")
-        await expect(shown(tab).locator("#mkdocs-search-results article").first).to_be_visible()
+        await (await shown(tab)).get_by_text("Search", exact=True).first.click()
+        await (await shown(tab)).locator("#mkdocs-search-query").press_sequentially("quokka")
+        await expect(
+            (await shown(tab)).locator("#mkdocs-search-results article").first
+        ).to_be_visible()
     else:
         async with tab.expect_download() as download:
-            await shown(tab).get_by_role("link", name="notes.txt").click()
+            await (await shown(tab)).get_by_role("link", name="notes.txt").click()
         saved = await download.value
         assert saved.suggested_filename == "notes.txt"
         if place.endswith("/+doc/"):  # devpi-web's frame makes it a link to a page around the file
             assert (await saved.path()).read_text() == "notes\n"
-        await shown(tab).locator("input[name=q]:visible").first.fill("quokka")
+        await (await shown(tab)).locator("input[name=q]:visible").first.fill("quokka")
         await tab.keyboard.press("Enter")
         await tab.wait_for_url(re.compile(re.escape(f"{place}search.html?q=quokka")))
-        found = shown(tab).locator("#search-results li a")
+        found = (await shown(tab)).locator("#search-results li a")
         await expect(found).to_have_count(1)
         await found.click()
         await tab.wait_for_url(re.compile(re.escape(f"{place}usage.html")))
 
     await tab.goto(first)
-    await shown(tab).get_by_role("link", name=re.compile("usage", re.I)).first.click()
+    await (await shown(tab)).get_by_role("link", name=re.compile("usage", re.I)).first.click()
     await expect(tab).to_have_url(f"{place}usage.html")
-    await expect(shown(tab).get_by_text("quokka").first).to_be_visible()
+    await expect((await shown(tab)).get_by_text("quokka").first).to_be_visible()
 
 
 # -- a script in it -----------------------------------------------------------------------------
@@ -184,7 +192,7 @@ const send = (address, fields) => new Promise((done) => {
 
 async def attack(tab: Page, address: str) -> dict[str, str]:
     await tab.goto(address)
-    done = shown(tab).locator("html[data-said]")
+    done = (await shown(tab)).locator("html[data-said]")
     await done.wait_for(state="attached", timeout=20_000)
     said: dict[str, str] = await done.evaluate("one => JSON.parse(one.dataset.said)")
     return said
