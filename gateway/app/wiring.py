@@ -21,6 +21,7 @@ from gateway.app.pages import LazyPages
 from gateway.app.readiness import Readiness
 from gateway.core.audit.trail import Trail
 from gateway.core.clock import Clock, Random
+from gateway.core.counters import Counters
 from gateway.core.http.responses import fields_of_each
 from gateway.core.login.flow import Flow
 from gateway.core.login.services import assemble
@@ -78,11 +79,13 @@ async def build(
     random: Random = secrets.token_bytes,
     *,
     checker: PasswordChecker | None = None,
+    counters: Counters | None = None,
 ) -> GatewayWorker:
     """Make the gateway of a configuration. Nothing is connected yet, so it is quick.
 
     Args:
         checker: judges the passwords that pages are given, None for the index.
+        counters: where this process counts; it goes on in them after a reload.
     """
     ring = ring_of(settings)
     store = await open_store(settings.store, clock)
@@ -187,6 +190,7 @@ async def build(
             audience=settings.public_url.authority,
             service=service.user if service is not None else "",
         ),
+        counters=counters or Counters(),
     )
     gate = RuleGate(parts)
     pages.serve(parts, gate.holding)

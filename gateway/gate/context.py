@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from gateway.core.audit.trail import Trail
 from gateway.core.clock import Clock
+from gateway.core.counters import Counters
 from gateway.core.http.cookies import Jar
 from gateway.core.http.facts import Facts, Field
 from gateway.core.http.responses import Response
@@ -59,6 +60,7 @@ class GateContext:
     ended: EndedCredentials
     exchange: TokenExchange
     readers: Readers
+    counters: Counters
 
     def response_of(self, rule: Rule | None) -> Response:
         """How browsers are to treat the answer to a request that a rule decided on."""

@@ -1,0 +1,115 @@
+"""Numbers of one process that only grow: how often something happened, and how long it took.
+
+Plain additions in memory, so that counting costs next to nothing; who wants to see them takes a
+copy (`Counters.taken`). Labels are of few kinds, bounded by the configuration, and never name a
+person, an address or a project. Knows no clock.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+Labels: TypeAlias = tuple[str, ...]
+Taken: TypeAlias = dict[str, dict[Labels, list[float]]]
+"""By name and label values: one number for what is counted; for times, how many ended in each
+of `BOUNDS` and above, and the sum of seconds at the end."""
+
+BOUNDS: Final = (
+    0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
+    1.0, 2.5, 5.0, 10.0, 30.0,
+)  # fmt: skip
+"""Seconds, the upper ends of the ranges into which times are sorted."""
+
+
+class Counted(StrEnum):
+    """What is counted."""
+
+    REQUESTS = "requests"
+    REFUSALS = "refusals"
+    EVENTS = "events"
+    FACTORS = "factors"
+    UPLOADS_BY_PASSWORD = "uploads_by_password"  # noqa: S105 - the name of a number
+    STORE_FAILURES = "store_failures"
+    RELOADS = "reloads"
+
+
+class Timed(StrEnum):
+    """What is timed."""
+
+    GATEWAY = "gateway"
+    UPSTREAM = "upstream"
+    STORE = "store"
+
+
+LABELS: Final = MappingProxyType[Counted | Timed, Labels](
+    {
+        Counted.REQUESTS: ("rule", "verdict"),
+        Counted.REFUSALS: ("slug",),
+        Counted.EVENTS: ("event",),
+        Counted.FACTORS: ("factor", "outcome"),
+        Counted.UPLOADS_BY_PASSWORD: (),
+        Counted.STORE_FAILURES: (),
+        Counted.RELOADS: ("what", "outcome"),
+        Timed.GATEWAY: (),
+        Timed.UPSTREAM: (),
+        Timed.STORE: ("access",),
+    }
+)
+"""The names of the labels of each."""
+
+
+class Times:
+    """How long something took, sorted into ranges: `ended[n]` times up to `BOUNDS[n]`."""
+
+    __slots__ = ("ended", "seconds")
+
+    def __init__(self) -> None:
+        self.ended = [0] * (len(BOUNDS) + 1)
+        self.seconds = 0.0
+
+    def took(self, seconds: float) -> None:
+        self.ended[bisect_left(BOUNDS, seconds)] += 1
+        self.seconds += seconds
+
+
+class Counters:
+    """The numbers of one process. Used by one thread, that of its event loop."""
+
+    def __init__(self) -> None:
+        self._counts: Final = defaultdict[tuple[Counted, Labels], int](int)
+        self._times: Final = defaultdict[tuple[Timed, Labels], Times](Times)
+
+    def counted(self, what: Counted, *labels: str) -> None:
+        """One more. labels: the values of `LABELS[what]`."""
+        self._counts[what, labels] += 1
+
+    def times(self, what: Timed, *labels: str) -> Times:
+        """Where such times are noted; the same object each time."""
+        return self._times[what, labels]
+
+    def taken(self) -> Taken:
+        """All of them as they are now."""
+        found: Taken = {}
+        for (what, labels), count in self._counts.items():
+            found.setdefault(what, {})[labels] = [count]
+        for (timed, labels), times in self._times.items():
+            found.setdefault(timed, {})[labels] = [*times.ended, times.seconds]
+        return found
+
+
+def added(one: Taken, other: Mapping[str, Mapping[Labels, list[float]]]) -> None:
+    """Add another process's numbers to one's."""
+    for what, series in other.items():
+        here = one.setdefault(what, {})
+        for labels, numbers in series.items():
+            before = here.get(labels)
+            here[labels] = (
+                list(numbers)
+                if before is None
+                else [a + b for a, b in zip(before, numbers, strict=True)]
+            )
