@@ -17,6 +17,7 @@ from gateway.cli import output
 from gateway.cli.output import config_option
 
 if TYPE_CHECKING:
+    from gateway.core.audit.entry import Entry
     from gateway.core.audit.trail import Trail
 
 
@@ -188,11 +189,29 @@ def as_line(raw: bytes) -> str:
         words.append(f"with {entry.factor}")
     if origin.method:
         words.append(f"{origin.method} {origin.path}")
+    words += _about(entry)
     if origin.rule:
         words.append(f"[{origin.rule}]")
     if entry.detail:
         words.append(f"- {entry.detail}")
     return "".join(char if char.isprintable() else "?" for char in " ".join(words))
+
+
+def _about(entry: Entry) -> list[str]:
+    """The project and the files of an entry."""
+    transfer = entry.transfer
+    if transfer is None:
+        return [f"of {entry.project}"] if entry.project else []
+    words = [f"of {entry.project or '?'} {transfer.version}".rstrip()]
+    for file in transfer.files:
+        digest = f", sha256 {file.sha256[:16]}…" if file.sha256 else ", no sha256"
+        words.append(f"{file.name} ({_size(file.size)}{digest})")
+    answer = f"answered {transfer.status}" if transfer.status else "not answered"
+    return [*words, answer]
+
+
+def _size(count: int | None) -> str:
+    return "size not known" if count is None else f"{count} bytes"
 
 
 def _with_trail(config: Path, work: Callable[[Trail], Awaitable[int]]) -> int:

@@ -125,6 +125,11 @@ class Act:
     unclear: bool = False
     managed: str | None = None
 
+    @property
+    def named(self) -> str:
+        """The project that its head names, "" for none."""
+        return self.project or self.managed or ""
+
 
 class Addresses(NamedTuple):
     """Addresses of one index, as paths below the public one."""

@@ -66,6 +66,7 @@ class Guard:
             await self._parts.audit.record(
                 *(Event.GUARDED_ACT, proof.user_id, caller_of(facts, rule).origin),
                 factor=proof.factor,
+                project=self._parts.upstream.act(facts).named,
             )
         # One that may change a password, or makes a token, is watched.
         user = self._parts.upstream.changes_password(facts)
@@ -262,7 +263,9 @@ class Guard:
         if not who or facts.safe:
             return
         await self._parts.audit.record(
-            Event.GUARDED_REFUSED, who, caller_of(facts, rule).origin, detail=refusal.slug
+            *(Event.GUARDED_REFUSED, who, caller_of(facts, rule).origin),
+            detail=refusal.slug,
+            project=self._parts.upstream.act(facts).named,
         )
 
 

@@ -126,4 +126,5 @@ class RightsGate:
         await self._parts.audit.record(
             *(Event.GUARDED_REFUSED, min(asked.people), caller_of(facts, rule).origin),
             detail=Slug.NOT_PERMITTED,
+            project=asked.project or "",
         )

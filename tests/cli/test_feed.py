@@ -90,7 +90,11 @@ def test_entries_are_as_the_schema_says(place: Feed, capsys: pytest.CaptureFixtu
     assert schema["$id"].endswith(":1") and len(lines) == 3
     for line in lines:
         jsonschema.validate(json.loads(line), schema)
-    assert set(json.loads(lines[0])) == set(schema["properties"]) - {"trimmed"}
+    assert set(json.loads(lines[0])) == set(schema["properties"]) - {
+        "trimmed",
+        "project",
+        "transfer",
+    }
 
 
 def test_only_what_is_asked_for(place: Feed, capsys: pytest.CaptureFixture[str]) -> None:

@@ -69,6 +69,7 @@ class Ledger:
         *,
         factor: str = "",
         detail: str = "",
+        project: str = "",
         also: Sequence[tuple[Event, str]] = (),
         first: Sequence[StoreStep] = (),
         then: Sequence[Put] = (),

@@ -73,6 +73,7 @@ class Recorded:
         *,
         factor: str = "",
         detail: str = "",
+        project: str = "",
         also: Sequence[tuple[Event, str]] = (),
         first: Sequence[StoreStep] = (),
         then: Sequence[Put] = (),

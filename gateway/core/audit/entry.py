@@ -3,6 +3,8 @@
     {"at":"2026-01-02T03:04:05.678Z","detail":"","event":"login","factor":"totp phone",
      "mac":"…","n":7,"origin":{…},"prev":"…","user":"alice"}
 
+`project` and `transfer` stand only in entries that are about a project or about files.
+
 The keyed hash covers every other field, the number and the hash of the entry before among them.
 Keys are sorted, there is no white space, and everything is ASCII: one entry has one spelling.
 
@@ -23,6 +25,7 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from gateway.core.audit.events import Origin
+from gateway.core.audit.transfer import Transfer, read_transfer
 from gateway.core.crypto.keyring import KeyRing
 from gateway.core.plain import plain
 from gateway.core.store import Key, Put, Store, StoreUnavailable
@@ -52,7 +55,8 @@ class Trimmed:
 @dataclass(frozen=True, slots=True)
 class Entry:
     """time: seconds since the epoch. event: a value of `Event` (or of a later program's).
-    trimmed: only in entries of retention."""
+    trimmed: only in entries of retention. project: normalised, "" for none in particular.
+    transfer: of files that passed, None elsewhere."""
 
     number: int
     time: float
@@ -64,6 +68,8 @@ class Entry:
     prev: str
     mac: str
     trimmed: Trimmed | None = None
+    project: str = ""
+    transfer: Transfer | None = None
 
 
 def write(entry: Entry, ring: KeyRing) -> tuple[bytes, str]:
@@ -95,7 +101,7 @@ def parse(raw: bytes) -> Entry:
     """Read a stored entry without looking at its hash. Raises NotAuthentic."""
     try:
         fields = json.loads(raw)
-        trimmed = fields.get("trimmed")
+        trimmed, transfer = fields.get("trimmed"), fields.get("transfer")
         entry = Entry(
             number=fields["n"],
             time=datetime.fromisoformat(fields["at"]).timestamp(),
@@ -107,6 +113,8 @@ def parse(raw: bytes) -> Entry:
             prev=fields["prev"],
             mac=fields["mac"],
             trimmed=None if trimmed is None else Trimmed(trimmed["upto"], trimmed["mac"]),
+            project=fields.get("project", ""),
+            transfer=None if transfer is None else read_transfer(transfer),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise NotAuthentic("cannot be read") from None
@@ -133,6 +141,10 @@ def _fields(entry: Entry) -> dict[str, object]:
     }
     if entry.trimmed is not None:
         fields["trimmed"] = plain(entry.trimmed)
+    if entry.project:
+        fields["project"] = entry.project
+    if entry.transfer is not None:
+        fields["transfer"] = plain(entry.transfer)
     return fields
 
 

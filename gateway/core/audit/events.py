@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from gateway.core.audit.transfer import Transfer
 from gateway.core.store import Put, StoreStep
 
 
@@ -49,6 +50,10 @@ class Event(StrEnum):
     NOTICE_GIVEN_UP = "notice_given_up"
     NOT_RECORDED = "not_recorded"
     RETENTION = "retention"
+    UPLOAD = "upload"
+    UPLOAD_REFUSED = "upload_refused"
+    UPLOAD_FAILED = "upload_failed"
+    DOWNLOAD = "download"
     KEYS_ROTATED = "keys_rotated"
     STORE_RESTORED = "store_restored"
 
@@ -64,6 +69,23 @@ class Origin:
     rule: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """An event that is recorded some time after it happened, with others (`AuditSink.record`).
+
+    time: seconds since the epoch. project: normalised, "" for none in particular.
+    """
+
+    time: float
+    event: Event
+    user: str
+    origin: Origin
+    factor: str = ""
+    detail: str = ""
+    project: str = ""
+    transfer: Transfer | None = None
+
+
 class AuditSink(Protocol):
     """Where domain code reports events."""
 
@@ -75,6 +97,7 @@ class AuditSink(Protocol):
         *,
         factor: str = "",
         detail: str = "",
+        project: str = "",
         also: Sequence[tuple[Event, str]] = (),
         first: Sequence[StoreStep] = (),
         then: Sequence[Put] = (),
@@ -86,6 +109,7 @@ class AuditSink(Protocol):
             user: a user id.
             factor: the kind and name of the factor, where one was used.
             detail: a short sentence or slug; never anything secret.
+            project: the one that it is about, normalised; "" for none in particular.
             also: further entries of that moment, events with their factors.
             first: what must come to pass for it to be recorded: nothing is, where one of these
                 does not hold.

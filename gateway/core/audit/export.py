@@ -24,6 +24,14 @@ COLUMNS: Final = (
     "rule",
     "factor",
     "detail",
+    "project",
+    "version",
+    "index",
+    "token",
+    "status",
+    "files",
+    "size",
+    "sha256",
 )
 
 # What a spreadsheet takes for a formula at the beginning of a cell, full-width forms too. Where
@@ -32,8 +40,9 @@ _FORMULA: Final = re.compile(r"(?:^|(?<=[\s;,|\"']))(?=[=+\-@\uff1d\uff0b\uff0d\
 
 
 def fields(entry: Entry) -> dict[str, object]:
-    """An entry by `COLUMNS`."""
-    origin = entry.origin
+    """An entry by `COLUMNS`. What it says of several files stands there with a blank between."""
+    origin, transfer = entry.origin, entry.transfer
+    files = transfer.files if transfer else ()
     return {
         "number": entry.number,
         "at": timestamp(entry.time),
@@ -46,6 +55,14 @@ def fields(entry: Entry) -> dict[str, object]:
         "rule": origin.rule,
         "factor": entry.factor,
         "detail": entry.detail,
+        "project": entry.project,
+        "version": transfer.version if transfer else "",
+        "index": transfer.index if transfer else "",
+        "token": transfer.token if transfer else "",
+        "status": transfer.status if transfer else "",
+        "files": " ".join(one.name for one in files),
+        "size": " ".join("?" if one.size is None else str(one.size) for one in files),
+        "sha256": " ".join(one.sha256 or "?" for one in files),
     }
 
 

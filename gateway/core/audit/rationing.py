@@ -50,6 +50,8 @@ RATIONS: Final = MappingProxyType(
         Event.THROTTLED: _STRANGERS,
         Event.TOKEN_REFUSED: _STRANGERS,
         Event.PUBLISHER_REFUSED: _STRANGERS,
+        Event.UPLOAD_REFUSED: _STRANGERS,
+        Event.UPLOAD_FAILED: _STRANGERS,
         Event.LOGIN_WITHOUT_FACTOR: _PASSWORD,
         Event.SESSION_ENDED: _PASSWORD,
     }

@@ -14,6 +14,46 @@ events do not count."""
 
 _TEXT: Final = {"type": "string"}
 
+_FILE: Final = {
+    "type": "object",
+    "properties": {
+        "name": _TEXT,
+        "size": {
+            "type": ["integer", "null"],
+            "minimum": 0,
+            "description": "Bytes; null where nobody counted them.",
+        },
+        "sha256": _TEXT
+        | {
+            "pattern": "^([0-9a-f]{64})?$",
+            "description": "Of the bytes that passed; empty where not all of them were seen.",
+        },
+    },
+    "required": ["name", "size", "sha256"],
+}
+
+_TRANSFER: Final = {
+    "type": "object",
+    "description": "The files of an upload or a download.",
+    "properties": {
+        "action": _TEXT
+        | {
+            "description": "What kind it is: the ':action' of an upload's form, push, test_result "
+            "or download."
+        },
+        "index": _TEXT | {"description": "USER/INDEX at devpi, else empty."},
+        "version": _TEXT | {"description": "As the form or the file's name says."},
+        "status": {
+            "type": "integer",
+            "minimum": 0,
+            "description": "Of the index's answer; 0 where none came.",
+        },
+        "token": _TEXT | {"description": "The id of the token that came with it."},
+        "files": {"type": "array", "items": _FILE},
+    },
+    "required": ["action", "index", "version", "status", "token", "files"],
+}
+
 ENTRY: Final[Mapping[str, Any]] = MappingProxyType(
     {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -27,6 +67,9 @@ ENTRY: Final[Mapping[str, Any]] = MappingProxyType(
             "user": _TEXT | {"description": "The user id; empty where it is about nobody."},
             "factor": _TEXT | {"description": "Kind and name of the factor that was used."},
             "detail": _TEXT,
+            "project": _TEXT
+            | {"description": "Normalised (PEP 503); only where it is about one in particular."},
+            "transfer": _TRANSFER,
             "origin": {
                 "type": "object",
                 "properties": {

@@ -20,8 +20,8 @@ from typing import Final, NamedTuple
 
 from gateway.core.audit import entry as entries
 from gateway.core.audit.entry import START, Entry, Head, HeadSeen, NotAuthentic, Trimmed, short
-from gateway.core.audit.events import Event, Origin
-from gateway.core.audit.rationing import Rations
+from gateway.core.audit.events import Event, Happened, Origin
+from gateway.core.audit.rationing import RATIONS, Rations
 from gateway.core.clock import Clock
 from gateway.core.crypto.keyring import KeyRing
 from gateway.core.store import Append, Count, Key, Put, Store, StoreStep, StoreUnavailable
@@ -35,6 +35,7 @@ _TRIES: Final = 200
 _PAGE: Final = 500
 SHOWN: Final = 1000
 """A person's own entries that are kept for them; older ones are in the trail only."""
+_LATELY: Final = 10_000
 _PRUNE_EVERY: Final = 50
 _PRUNE_MOST: Final = 200
 
@@ -73,29 +74,46 @@ class Trail:
         *,
         factor: str = "",
         detail: str = "",
+        project: str = "",
         also: Sequence[tuple[Event, str]] = (),
         first: Sequence[StoreStep] = (),
         then: Sequence[Put] = (),
         last: Sequence[StoreStep] = (),
     ) -> list[int] | None:
         """See `AuditSink`. What is recorded beside an entry is not rationed."""
-        cut = Origin(*(short(getattr(origin, name)) for name in Origin.__slots__))
+        happened = Happened(self._clock(), event, user, origin, factor, detail, project)
         async with self._lock:
-            instead, counts = await self._rations.spent(event, user, origin, detail)
-            if instead is not None:
-                event, factor, detail = Event.NOT_RECORDED, "", instead
-            said = [] if instead == "" else [(event, factor, detail)]
-            said += [(event, factor, "") for event, factor in also]
-            now = self._clock()
-            blanks = [
-                Entry(0, now, str(event), short(user), cut, short(factor), short(detail), "", "")
-                for event, factor, detail in said
-            ]
-            if blanks:
-                return await self._append(blanks, first, [*counts, *then], last)
-            steps = [*first, *then, *last]
-            done = await self.store.transact(steps) if steps else []
-        return None if len(done) < len(first) else done[len(first) + len(then) :]
+            return await self._recorded(happened, also, first, then, last)
+
+    async def record_all(self, happened: Sequence[Happened]) -> None:
+        """Append entries, in one step those that are not rationed.
+
+        Raises:
+            StoreUnavailable: how many of them are recorded, nobody knows (`missing`).
+        """
+        free = [one for one in happened if one.event not in RATIONS]
+        async with self._lock:
+            if free:
+                await self._append([_blank(one) for one in free])
+            for one in happened:
+                if one.event in RATIONS:
+                    await self._recorded(one)
+
+    async def missing(self, happened: Sequence[Happened]) -> list[Happened]:
+        """Those of some entries, which were to be recorded lately, that are not in the trail.
+
+        Raises:
+            StoreUnavailable
+        """
+        last = await self.store.last(LOG)
+        after = 0 if last is None else max(0, last[0] - _LATELY)
+        there = set()
+        async for raw in self.lines(after=after):
+            try:
+                there.add(_identity(entries.parse(raw)))
+            except NotAuthentic:
+                continue
+        return [one for one in happened if _identity(_blank(one)) not in there]
 
     async def tidy(self) -> int:
         """Remove what is older than the retention, and say so in the chain.
@@ -175,6 +193,28 @@ class Trail:
                 if since is None or time >= since:
                     yield raw
 
+    async def _recorded(
+        self,
+        happened: Happened,
+        also: Sequence[tuple[Event, str]] = (),
+        first: Sequence[StoreStep] = (),
+        then: Sequence[Put] = (),
+        last: Sequence[StoreStep] = (),
+    ) -> list[int] | None:
+        """See `record`. Under the lock."""
+        one = happened
+        instead, counts = await self._rations.spent(one.event, one.user, one.origin, one.detail)
+        if instead is not None:
+            one = Happened(one.time, Event.NOT_RECORDED, one.user, one.origin, detail=instead)
+        said = [] if instead == "" else [one]
+        said += [Happened(one.time, event, one.user, one.origin, factor) for event, factor in also]
+        if said:
+            blanks = [_blank(each) for each in said]
+            return await self._append(blanks, first, [*counts, *then], last)
+        steps = [*first, *then, *last]
+        done = await self.store.transact(steps) if steps else []
+        return None if len(done) < len(first) else done[len(first) + len(then) :]
+
     async def _append(
         self,
         blanks: Sequence[Entry],
@@ -206,7 +246,8 @@ class Trail:
             raise StoreUnavailable("the audit log moves on faster than it can be written")
         if len(done) < len(steps):  # another gateway moved the head meanwhile
             await self.head.move(newest.number, newest.mac)
-        if any(entry.number % _PRUNE_EVERY == 0 for entry, _ in links) and newest.user:
+        copied = newest.user and newest.transfer is None
+        if copied and any(entry.number % _PRUNE_EVERY == 0 for entry, _ in links):
             await self._prune(newest.user)
         return done[len(steps) :]
 
@@ -247,10 +288,38 @@ class Trail:
 
 def _copy(entry: Entry, raw: bytes) -> tuple[Put, ...]:
     """The entry once more beside those of the same person."""
-    if not entry.user:
+    # Files may come by the thousand, and would bury what a person has to see.
+    if not entry.user or entry.transfer is not None:
         return ()
     key = Key(OF_USER, entry.user, f"{entry.number:012d}")
     return (Put(key, raw, expires=entry.time + SHOWN_FOR),)
+
+
+def _blank(happened: Happened) -> Entry:
+    """An entry that has no place in the chain yet; what others wrote is cut."""
+    one = happened
+    origin = Origin(*(short(getattr(one.origin, name)) for name in Origin.__slots__))
+    return Entry(
+        number=0,
+        time=one.time,
+        event=str(one.event),
+        user=short(one.user),
+        origin=origin,
+        factor=short(one.factor),
+        detail=short(one.detail),
+        prev="",
+        mac="",
+        project=short(one.project),
+        transfer=one.transfer,
+    )
+
+
+def _identity(entry: Entry) -> tuple[object, ...]:
+    """What an entry tells, wherever it stands; no two are alike to the millisecond, by and large,
+    and where they are one of them may stand for both."""
+    at = entries.timestamp(entry.time)
+    about = entry.event, entry.user, entry.origin, entry.factor, entry.detail, entry.project
+    return (at, *about, entry.transfer)
 
 
 def _numbered(blank: Entry, number: int, prev: str) -> Entry:
@@ -265,4 +334,6 @@ def _numbered(blank: Entry, number: int, prev: str) -> Entry:
         prev=prev,
         mac="",
         trimmed=blank.trimmed,
+        project=blank.project,
+        transfer=blank.transfer,
     )

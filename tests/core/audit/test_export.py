@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
 from gateway.core.audit.entry import Entry
 from gateway.core.audit.events import Origin
 from gateway.core.audit.export import COLUMNS, as_csv, as_json, csv_line
+from gateway.core.audit.transfer import Transfer, TransferredFile
 
 
 def entry(number: int, **values: str) -> Entry:
@@ -58,7 +60,19 @@ async def test_csv_has_a_line_for_each_entry() -> None:
     heading, first, second = csv.reader(written.splitlines())
     assert tuple(heading) == COLUMNS
     assert first[:4] == ["1", "2027-01-15T08:00:00.500Z", "login", "alice"]
-    assert second[-1] == 'say "x"'
+    assert second[COLUMNS.index("detail")] == 'say "x"'
+
+
+async def test_csv_tells_each_file_of_an_upload() -> None:
+    files = (TransferredFile("a.whl", 12, "ab" * 32), TransferredFile("a.whl.asc", None, ""))
+    upload = replace(
+        entry(1), project="a", transfer=Transfer("file_upload", "x/y", "1.0", 200, "t", files)
+    )
+    heading, line = csv.reader((await text(as_csv(pages([upload])))).splitlines())
+    found = dict(zip(heading, line, strict=True))
+    assert found["project"] == "a" and found["version"] == "1.0" and found["status"] == "200"
+    assert found["files"] == "a.whl a.whl.asc"
+    assert found["size"] == "12 ?" and found["sha256"] == f"{'ab' * 32} ?"
 
 
 async def test_json_is_a_list_and_one_cut_off_is_none() -> None:

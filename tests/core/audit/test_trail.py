@@ -10,12 +10,15 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from gateway.core.audit import entry as entries
 from gateway.core.audit.entry import HEAD, Head, HeadSeen, NotAuthentic
-from gateway.core.audit.events import Event, Origin
+from gateway.core.audit.events import Event, Happened, Origin
+from gateway.core.audit.schema import ENTRY
 from gateway.core.audit.trail import DAY, LOG, Trail
+from gateway.core.audit.transfer import Transfer, TransferredFile
 from gateway.core.audit.verify import verify
 from gateway.core.crypto.keyring import KeyRing
 from gateway.core.store import Key, Put
@@ -69,6 +72,63 @@ async def test_an_entry_is_stored_as_one_line_of_json(trail: Trail, clock: Clock
         b'"rule":"release deletion","user_agent":"Mozilla/5.0"},"prev":"","user":"zo\\u00eb"}'
     )
     assert mac == "030sTqVJbaPR_O7XYIXIixONig-1AYkGXg1wABPmoSs"
+
+
+UPLOAD = Happened(
+    1_767_322_800.5,
+    Event.UPLOAD,
+    "alice",
+    ORIGIN,
+    factor="token CI",
+    project="billing-api",
+    transfer=Transfer(
+        *("file_upload", "alice/dev", "1.0", 200, "tok1"),
+        files=(
+            TransferredFile("billing_api-1.0.tar.gz", 12, "ab" * 32),
+            TransferredFile('",n":1.asc', None, ""),
+        ),
+    ),
+)
+
+
+async def test_an_upload_is_one_line_and_read_as_it_was(trail: Trail, clock: Clock) -> None:
+    await trail.record(Event.GUARDED_ACT, "bob", ORIGIN, project="billing-api")
+    await trail.record_all([UPLOAD, replace(UPLOAD, user="bob", time=clock.now)])
+    deletion, first, second = [line async for line in trail.lines()]
+    assert json.loads(deletion)["project"] == "billing-api"
+    assert "transfer" not in json.loads(deletion)
+    found = entries.read(first, trail.ring)
+    assert (found.event, found.user, found.project) == ("upload", "alice", "billing-api")
+    assert (found.time, found.transfer) == (UPLOAD.time, UPLOAD.transfer)
+    assert json.loads(first)["transfer"] == {
+        "action": "file_upload",
+        "index": "alice/dev",
+        "version": "1.0",
+        "status": 200,
+        "token": "tok1",
+        "files": [
+            {"name": "billing_api-1.0.tar.gz", "size": 12, "sha256": "ab" * 32},
+            {"name": '",n":1.asc', "size": None, "sha256": ""},
+        ],
+    }
+    assert entries.read(second, trail.ring).user == "bob"
+    assert (await verify(trail)).sound
+    # Thousands of uploads bury nothing of what a person has to see.
+    assert await trail.of_user("alice", since=0) == []
+    for broken in (b'"index"', b'"files"', b'"sha256"'):
+        with pytest.raises(NotAuthentic):
+            entries.parse(first.replace(broken, b'"other"', 1))
+
+
+async def test_every_entry_fits_the_schema(trail: Trail) -> None:
+    await fill(trail, 1)
+    await trail.record_all([UPLOAD])
+    jsonschema.Draft202012Validator.check_schema(dict(ENTRY))
+    lines = [json.loads(line) async for line in trail.lines()]
+    assert len(lines) == 2
+    for line in lines:
+        jsonschema.validate(line, dict(ENTRY), jsonschema.Draft202012Validator)
+        assert set(line) <= set(ENTRY["properties"])
 
 
 async def test_a_chain_that_nobody_touched_is_sound(trail: Trail) -> None:
