@@ -14,9 +14,10 @@ import pytest
 
 from gateway.cli.demo.command import codes
 from gateway.cli.demo.indexes import Package, require, sdist, wheel, write
-from gateway.cli.demo.processes import Child, Children, free_port, listens
+from gateway.cli.demo.processes import Child, Children, listens
 from gateway.cli.output import CommandFailed
 from tests.support.gateways import command
+from tests.support.ports import free_port
 
 PACKAGE = Package("hello", "1.0", "Says hello.", padding=b"\0" * 100)
 

@@ -22,11 +22,12 @@ import pytest
 
 from gateway.app import live_check
 from gateway.cli.demo import indexes, proof
-from gateway.cli.demo.processes import Children, free_port
+from gateway.cli.demo.processes import Children
 from gateway.cli.demo.stage import Demo
 from gateway.cli.output import CommandFailed
 from gateway.settings import load
 from tests.support.gateways import Gateway, running
+from tests.support.ports import free_port
 from tests.support.servers import Index
 
 ALL = ["index", "passwords", "store", "keys", "public_url"]

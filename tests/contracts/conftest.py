@@ -15,27 +15,8 @@ import pytest
 
 from gateway.core.store import Store
 from gateway.stores import open_store
+from tests.support.ports import free_port
 from tests.support.servers import program
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def cluster_port() -> int:
-    """A free port whose cluster bus port, 10,000 above, is free too."""
-    for _ in range(50):
-        with socket.socket() as probe, socket.socket() as bus:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-            with contextlib.suppress(OSError, OverflowError):
-                bus.bind(("127.0.0.1", port + 10_000 if port < 55_000 else port - 10_000))
-                return port
-    raise RuntimeError("no free pair of ports")
-
 
 _LOCAL = ("--bind", "127.0.0.1", "--daemonize", "no")
 
@@ -142,8 +123,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     base = tmp_path_factory.mktemp("cluster")
     nodes = []
     for number in range(3):
-        port = cluster_port()
-        bus = port + 10_000 if port < 55_000 else port - 10_000
+        port, bus = free_port(), free_port()
         node = Server(
             base / str(number),
             *("--save", "", "--appendonly", "no", "--cluster-enabled", "yes"),

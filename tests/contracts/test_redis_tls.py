@@ -10,8 +10,9 @@ import pytest
 
 from gateway.core.store import Key, StoreUnavailable
 from gateway.stores import open_store
-from tests.contracts.conftest import Server, free_port
+from tests.contracts.conftest import Server
 from tests.support.certificates import certificate_for_localhost
+from tests.support.ports import free_port
 
 KEY = Key("kind", "alice", "name")
 

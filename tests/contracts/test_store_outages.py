@@ -23,7 +23,8 @@ from gateway.stores.address import RedisAddress
 from gateway.stores.redis.client import RedisClient
 from gateway.stores.redis.store import RedisStore
 from gateway.stores.sqlite.store import SqliteStore
-from tests.contracts.conftest import Clock, Server, free_port, sentinel_group, wait_for
+from tests.contracts.conftest import Clock, Server, sentinel_group, wait_for
+from tests.support.ports import free_port
 
 KEY = Key("kind", "alice", "name")
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.demo.processes import free_port
 from tests.support.clients import Done, run
 from tests.support.http import Client
+from tests.support.ports import free_port
 
 
 class Demo:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from gateway.cli.demo.indexes import write_htpasswd
-from gateway.cli.demo.processes import free_port
 from tests.support.gateways import Gateway, configure
+from tests.support.ports import free_port
 from tests.support.servers import Index
 
 

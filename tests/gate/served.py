@@ -16,7 +16,6 @@ import pyotp
 
 from gateway.app import listeners_of
 from gateway.app.wiring import GatewayWorker, build
-from gateway.cli.demo.processes import free_port
 from gateway.core.administration import Admin
 from gateway.keystore import create_key_file
 from gateway.serving.server import Serving, work
@@ -24,6 +23,7 @@ from gateway.serving.sockets import tls_context
 from gateway.settings import Settings
 from tests.gate.yaml_config import shipped
 from tests.support.http import Answer, Client
+from tests.support.ports import free_port
 
 T = TypeVar("T")
 

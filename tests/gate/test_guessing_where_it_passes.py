@@ -20,7 +20,7 @@ import pytest
 
 from gateway.cli.demo import indexes
 from gateway.cli.demo.indexes import Package, write
-from gateway.cli.demo.processes import Children, free_port
+from gateway.cli.demo.processes import Children
 from gateway.core.http.facts import Facts
 from gateway.core.throttle.known_good import HALF_LIFE
 from gateway.core.throttle.limits import PASSWORDS_BY_NETWORK
@@ -30,6 +30,7 @@ from tests.gate.recorder import Recorder, Seen
 from tests.gate.served import Served
 from tests.support import servers
 from tests.support.http import Answer, Client, basic
+from tests.support.ports import free_port
 
 LIMIT = PASSWORDS_BY_NETWORK[0].limit
 WINDOW = PASSWORDS_BY_NETWORK[0].window

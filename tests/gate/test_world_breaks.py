@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import pytest
 
-from gateway.cli.demo.processes import free_port
 from gateway.core.store import Store, StoreUnavailable
 from tests.gate.served import Served
 from tests.gate.test_devpi_evidence import carried, patch
 from tests.gate.test_devpi_login import json_login
 from tests.support import servers
+from tests.support.ports import free_port
 
 Serve = Callable[..., Served]
+
+
+_numbers = count()
 
 
 def break_store(served: Served) -> None:
@@ -33,7 +37,7 @@ def break_store(served: Served) -> None:
 @pytest.fixture
 def broken(devpi: Served, devpi_server: servers.Index) -> tuple[Served, str, str, str]:
     """A gateway that loses its store after a login: itself, user, password, token."""
-    user = f"broken{free_port()}"
+    user = f"broken{next(_numbers)}"
     password = devpi_server.person(user)
     devpi.enrol(user)
     token = devpi.login(user, password)

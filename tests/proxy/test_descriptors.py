@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.demo.processes import free_port
 from gateway.proxy.descriptors import backlog, kept
 from tests.serving.test_server import BODY, gateway
 from tests.serving.test_server import index as index  # a fixture
 from tests.support.certificates import certificate_for_localhost
+from tests.support.ports import free_port
 
 GET = b"GET /%d HTTP/1.1\r\nHost: index\r\n\r\n"
 WAITING = {

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests.serving.test_server import certificate as certificate
-from tests.serving.test_server import free_port, gateway
+from tests.serving.test_server import gateway
 from tests.support.memory import MIB, Memory
+from tests.support.ports import free_port
 
 SIZE, WARM = 256 * MIB, 64 * MIB
 PIECE = os.urandom(MIB)

@@ -26,6 +26,7 @@ from tests.proxy.closing import ask
 from tests.proxy.conversation import talk
 from tests.support.certificates import certificate_for_localhost
 from tests.support.memory import children_of
+from tests.support.ports import free_port
 
 BODY = os.urandom(2_000_000)
 BEGUN, GO = threading.Event(), threading.Event()
@@ -109,12 +110,6 @@ def answered(port: int) -> Iterator[list[bytes]]:
     GO.set()
     client.join()
     assert len(got) == 1
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def get(port: int, path: str) -> bytes:

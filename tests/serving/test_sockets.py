@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from gateway.cli.demo.processes import free_port
 from gateway.serving.sockets import Listener, ListenError
+from tests.support.ports import free_port
 
 LOCAL_V6 = any(found[0] == socket.AF_INET6 for found in socket.getaddrinfo("localhost", 1))
 """Whether this machine gives that name to its IPv6 loopback, too."""

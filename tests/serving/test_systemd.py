@@ -13,8 +13,9 @@ import pytest
 
 from gateway.serving import systemd
 from gateway.serving.systemd import Heartbeats
-from tests.serving.test_server import eventually, free_port, gateway, get, index
+from tests.serving.test_server import eventually, gateway, get, index
 from tests.support.memory import children_of
+from tests.support.ports import free_port
 
 __all__ = ["index"]  # a fixture
 

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from gateway.cli.demo import stage
-from gateway.cli.demo.processes import Child, free_port
+from gateway.cli.demo.processes import Child
 from gateway.core.urls import HEALTH
 from gateway.keystore import create_key_file
 from tests.support.codes import Authenticator
 from tests.support.http import Client
+from tests.support.ports import free_port
 
 KEYS = "file:gateway.keys"
 

@@ -10,9 +10,10 @@ from email.message import EmailMessage
 from email.policy import SMTPUTF8
 from pathlib import Path
 
-from gateway.cli.demo.processes import Child, free_port
+from gateway.cli.demo.processes import Child
 from tests.support.certificates import certificate_for_localhost
 from tests.support.mail_server import FAULTS
+from tests.support.ports import free_port
 from tests.support.servers import wait_for
 
 PROGRAM = Path(__file__).with_name("mail_server.py")

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from gateway.cli.demo import indexes
 from gateway.cli.demo.indexes import Package, write
-from gateway.cli.demo.processes import Child, Children, free_port
+from gateway.cli.demo.processes import Child, Children
 from tests.support.http import Client
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parent.parent.parent
 ROOT_PASSWORD = "root password"

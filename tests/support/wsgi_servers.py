@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gateway.cli.demo.processes import Children, free_port
+from gateway.cli.demo.processes import Children
+from tests.support.ports import free_port
 from tests.support.servers import Index, wait_for
 
 # What `--server` is called, and what has to be done before pypiserver is imported. `auto` takes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Literal
@@ -13,6 +12,7 @@ from pytest_aiohttp import AiohttpRawServer
 
 from gateway.core.login.models import FlowLimits
 from tests.core.world import Person, Phone, World, make_world
+from tests.support.ports import free_port
 from tests.web import chrome
 from tests.web.chrome import Authenticators, Watch, press
 from tests.web.site import Doorman, Site
@@ -23,10 +23,7 @@ from tests.web.tour import command_line_login
 @pytest.fixture
 def limits() -> FlowLimits:
     """WebAuthn wants the address that the browser really uses."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    return FlowLimits(public_url=f"http://localhost:{port}", issuer="Example packages")
+    return FlowLimits(public_url=f"http://localhost:{free_port()}", issuer="Example packages")
 
 
 @pytest.fixture
