@@ -7,6 +7,8 @@ PYTEST ?= -n 3 --dist loadfile --no-loadscope-reorder
 FUZZ ?=
 FUZZ_SECONDS ?= 3600
 BIN := .venv/bin
+# Some containers set it: every test process would compile all it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test quick test-long mutants fuzz check bench screenshots docs messages wheel lock clean
