@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 from gateway.core.errors import Refusal, Slug
 from gateway.core.http.facts import Facts
 from gateway.core.http.headers import CREDENTIALS
-from gateway.core.tokens.macaroon import looks_like
+from gateway.core.tokens.macaroon import PREFIX, looks_like
 from gateway.core.upstream import Carrier, Credential
 
 _BASIC: Final = re.compile(r"[Bb][Aa][Ss][Ii][Cc] ([A-Za-z0-9+/]++={0,2}+)")
@@ -151,6 +151,7 @@ def replace_cookie(facts: Facts, name: str, value: str) -> str:
 
 TOKEN_USER: Final = "__token__"  # noqa: S105 - the name that PyPI's clients send
 _TOKEN_SCHEME: Final = re.compile(r"(?:bearer|token) +(.+)", re.IGNORECASE)
+_AROUND: Final = " \t\r\n\"'"
 _ANY_BASIC: Final = re.compile(r"basic +([A-Za-z0-9+/=_-]+)", re.IGNORECASE)
 
 
@@ -180,8 +181,13 @@ def token_fields(facts: Facts) -> tuple[TokenField, ...]:
 
 def _ours(user: str, secret: str) -> bool:
     """Whether it is meant for one of ours: whatever comes by the name of all tokens is, but for
-    what devpi-tokens makes."""
-    return looks_like(secret) or (user == TOKEN_USER and not secret.startswith("devpi-"))
+    what devpi-tokens makes; and without a name (Bearer, say) what begins like one, be it cut off
+    or in quotes. By a person's name only a whole one is: anything else may be a password."""
+    if looks_like(secret):
+        return True
+    if user == TOKEN_USER:
+        return not secret.startswith("devpi-")
+    return not user and secret.strip(_AROUND).startswith(PREFIX)
 
 
 def _pair(name: str, value: str) -> tuple[str, str] | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import pymacaroons
@@ -37,6 +38,9 @@ class Owner:
         return make(self.served, self.user, self.password, name, **scope).text
 
 
+_number = count()
+
+
 @pytest.fixture(params=["devpi", "pypiserver"])
 def owner(request: pytest.FixtureRequest) -> Owner:
     if request.param == "pypiserver":
@@ -44,7 +48,8 @@ def owner(request: pytest.FixtureRequest) -> Owner:
         return Owner(served, "alice", PYPISERVER_USERS["alice"], "/", "/simple/")
     served = request.getfixturevalue("devpi")
     index: servers.Index = request.getfixturevalue("devpi_server")
-    return Owner(served, "broken", index.person("broken"), "/broken/dev/", "/broken/dev/+simple/")
+    user = f"broken{next(_number)}"
+    return Owner(served, user, index.person(user), f"/{user}/dev/", f"/{user}/dev/+simple/")
 
 
 def revoked(owner: Owner) -> str:
@@ -129,3 +134,33 @@ def test_each_kind_of_broken_token_has_its_sentence(owner: Owner) -> None:
         assert sentence.startswith(known), (name, line)
         assert (b"WWW-Authenticate: Basic" in head) == (message.status == 401), name
         assert text not in head.decode() + body.decode(), name
+
+
+SHORT = "pypi-AgEIcHlwaS5vcmc"
+CARRIED: Mapping[str, tuple[dict[str, str], Slug | None]] = {
+    "Bearer": ({"Authorization": f"Bearer {SHORT}"}, Slug.TOKEN_UNREADABLE),
+    "token": ({"Authorization": f"token {SHORT}"}, Slug.TOKEN_UNREADABLE),
+    "Bearer, in quotes": ({"Authorization": f'Bearer "{SHORT}"'}, Slug.TOKEN_UNREADABLE),
+    "Bearer, prefix only": ({"Authorization": "Bearer pypi-"}, Slug.TOKEN_UNREADABLE),
+    ":TOKEN": ({"Authorization": basic("", SHORT)}, Slug.TOKEN_UNREADABLE),
+    "X-Devpi-Auth :TOKEN": (
+        {"X-Devpi-Auth": basic("", SHORT).partition(" ")[2]},
+        Slug.TOKEN_UNREADABLE,
+    ),
+    # Whose these are, the index says.
+    "Bearer of devpi-tokens": ({"Authorization": "Bearer devpi-AgEIcHlwaS5vcmc"}, None),
+    "Bearer of something else": ({"Authorization": "Bearer eyJhbGciOiJIUzI1NiJ9.e30.x"}, None),
+    "a password that begins like one": ({"Authorization": basic("alice", SHORT)}, None),
+}
+
+
+def test_what_is_too_short_for_a_token_has_its_sentence_too(owner: Owner) -> None:
+    for name, (fields, slug) in CARRIED.items():
+        body = uploads.form({":action": "file_upload", "name": "foo"}, ("foo-1.0.tar.gz", b"x"))
+        kind = f"multipart/form-data; boundary={uploads._BOUNDARY}"
+        answer = owner.served.client().post(
+            owner.upload, body=body, fields={"Content-Type": kind, **fields}
+        )
+        assert answer.status in (401, 403), (name, answer.text)
+        assert slug is None or answer.json["slug"] == slug, (name, answer.text)
+        assert slug is not None or "slug" not in answer.text, (name, answer.text)
