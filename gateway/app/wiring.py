@@ -27,7 +27,8 @@ from gateway.core.login.flow import Flow
 from gateway.core.login.services import assemble
 from gateway.core.publishing.exchange import TokenExchange
 from gateway.core.store import Store
-from gateway.core.urls import OIDC, base_of
+from gateway.core.tokens.leaks import LeakReports
+from gateway.core.urls import LEAKS, OIDC, base_of
 from gateway.factors import make_factors
 from gateway.gate.context import GateContext
 from gateway.gate.documentation import Documentation
@@ -191,6 +192,9 @@ async def build(
             service=service.user if service is not None else "",
         ),
         counters=counters or Counters(),
+        leaks=LeakReports(
+            [one.reporter() for one in settings.tokens.reporters], domain.tokens, audit
+        ),
     )
     gate = RuleGate(parts)
     pages.serve(parts, gate.holding)
@@ -211,7 +215,8 @@ async def build(
 
 def _base(public_url: str, *, keeps: bool) -> Base | None:
     path = base_of(public_url)
-    return Base(path.encode("ascii"), keeps, f"{OIDC}/".encode("ascii")) if path else None
+    rooted = (f"{OIDC}/".encode("ascii"), f"{LEAKS} ".encode("ascii"))
+    return Base(path.encode("ascii"), keeps, rooted) if path else None
 
 
 def _limits(settings: Settings) -> Limits:

@@ -88,6 +88,7 @@ class Slug(StrEnum):
     TOKEN_NO_LOGIN = "token_no_login"  # noqa: S105
     TOKEN_REQUEST = "token_request"  # noqa: S105
     NO_SUCH_TOKEN = "no_such_token"  # noqa: S105
+    LEAK_REPORT = "leak_report"
     LOGIN_BY_PASSWORD = "login_by_password"  # noqa: S105
     OIDC_OFF = "oidc_off"
     OIDC_PAYLOAD = "oidc_payload"
@@ -597,6 +598,12 @@ MESSAGES: Final = MappingProxyType(
             _("See what there is: index-gateway token list"),
             other=_("There is no such token among yours: it has ended long ago, or is not yours."),
             other_field="own",
+        ),
+        Slug.LEAK_REPORT: Message(
+            400,
+            _("Report not accepted"),
+            _("This report of leaked tokens is not accepted: {why}."),
+            _("See docs/tokens.md for its form and its signature."),
         ),
         Slug.LOGIN_BY_PASSWORD: Message(
             409,

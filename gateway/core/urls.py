@@ -1,4 +1,5 @@
-"""The gateway's own addresses, once. Everything under `PREFIX` and `OIDC` is answered here."""
+"""The gateway's own addresses, once. Everything under `PREFIX` and `OIDC`, and `LEAKS`, is answered
+here."""
 
 from __future__ import annotations
 
@@ -25,6 +26,7 @@ BURN: Final = "/+auth/api/tokens/burn"
 OIDC: Final = "/_/oidc"
 OIDC_AUDIENCE: Final = "/_/oidc/audience"
 OIDC_MINT: Final = frozenset({"/_/oidc/mint-token", "/_/oidc/github/mint-token"})
+LEAKS: Final = "/_/secrets/disclose-token"
 HEALTH: Final = "/+auth/health"
 READY: Final = "/+auth/ready"
 LANGUAGE: Final = "/+auth/language"
@@ -53,7 +55,7 @@ def without_base(base: str, target: str) -> str:
 
 def own(path: str) -> bool:
     """Whether a canonical path is one of the gateway's own."""
-    return path == PREFIX or path.startswith((PREFIX + "/", OIDC + "/"))
+    return path in (PREFIX, LEAKS) or path.startswith((PREFIX + "/", OIDC + "/"))
 
 
 def overview_for(target: str) -> str:

@@ -15,6 +15,7 @@ from gateway.core.login.flow import Flow
 from gateway.core.login.models import Session, Verified
 from gateway.core.publishing.exchange import TokenExchange
 from gateway.core.rules.rules import Rule, RuleSet
+from gateway.core.tokens.leaks import LeakReports
 from gateway.core.tokens.tokens import Tokens
 from gateway.core.upstream import Upstream
 from gateway.gate.documentation import Documentation
@@ -59,6 +60,7 @@ class GateContext:
     token_credentials: TokenCredentials
     ended: EndedCredentials
     exchange: TokenExchange
+    leaks: LeakReports
     readers: Readers
     counters: Counters
 

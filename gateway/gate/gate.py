@@ -28,6 +28,7 @@ from gateway.gate.asked import FormProject
 from gateway.gate.context import ApiWork, GateContext, LoginWork
 from gateway.gate.form_inspector import FormDemand, FormInspector
 from gateway.gate.held_answers import Holding
+from gateway.gate.leak_api import LeakApi
 from gateway.gate.login_api import LoginApi
 from gateway.gate.oidc_api import OidcApi
 from gateway.gate.only_published import Both, OnlyPublished, PushInspector
@@ -45,6 +46,9 @@ from gateway.upstreams.carriers import TokenField, token_fields
 _HANDED: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # Written by whoever may upload.
 _UPLOADED: Final = frozenset({Response.INERT, Response.DOCUMENTATION})
+
+
+_APIS: Final = (TokenApi, LoginApi, OidcApi, LeakApi)
 
 
 class RuleGate:
@@ -131,7 +135,7 @@ class RuleGate:
         if facts.method != facts.method.upper():  # some servers fold it, others do not
             raise Refusal(Slug.BAD_REQUEST, why=_("its method is not in capitals"))
         if own(facts.path):
-            api = any(one.serves(facts.path) for one in (TokenApi, LoginApi, OidcApi))
+            api = any(one.serves(facts.path) for one in _APIS)
             return self._hand_over(facts, ApiWork() if api else None)
         tokens = token_fields(facts)
         if tokens:

@@ -17,6 +17,7 @@ from gateway.core.http.facts import Facts
 from gateway.gate.account_changes import Changes
 from gateway.gate.context import ApiWork, GateContext, GuardedWork, LoginWork
 from gateway.gate.gate import MAX_GUARDED_BODY
+from gateway.gate.leak_api import MAX_REPORT, LeakApi
 from gateway.gate.login_api import LoginApi
 from gateway.gate.login_route import Logins
 from gateway.gate.oidc_api import OidcApi
@@ -48,6 +49,7 @@ class Handler:
         self._token_api: Final = TokenApi(parts)
         self._login_api: Final = LoginApi(parts)
         self._oidc_api: Final = OidcApi(parts)
+        self._leak_api: Final = LeakApi(parts)
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.transport is None:  # the client left before its turn came
@@ -68,6 +70,10 @@ class Handler:
 
     async def _work(self, request: web.BaseRequest, plan: HandOver) -> Answer:
         work = plan.context
+        if isinstance(work, ApiWork) and LeakApi.serves(plan.facts.path):
+            self._leak_api.expect(plan.facts)
+            report = await read_body(request, plan.facts, MAX_REPORT)
+            return await self._leak_api.answer(plan.facts, report)
         if isinstance(work, ApiWork):
             body = await read_body(request, plan.facts, MAX_BODY)
             if LoginApi.serves(plan.facts.path):

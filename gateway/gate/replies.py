@@ -131,6 +131,10 @@ class Replies:
         body = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
         return Answer(status, (("Content-Type", "application/json"), *self._shield), body.encode())
 
+    def nothing(self) -> Answer:
+        """What was asked is done, and there is nothing to say of it."""
+        return Answer(204, self._shield, b"")
+
     def see(self, location: str, *cookies: str) -> Answer:
         """Lead a browser on (RFC 9110 section 15.4.4)."""
         fields: list[Field] = [("Location", below(self._base, location)), *self._shield]

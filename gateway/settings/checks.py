@@ -91,6 +91,7 @@ def check_settings(document: Document, settings: Settings) -> None:
         )
     _check_addresses(document, settings)
     _check_publishers(document, settings)
+    _check_reporters(document, settings)
     _check_rights(document, settings)
     _check_pushes(document, settings)
     for network in settings.trusted_proxies:
@@ -148,6 +149,23 @@ def _check_publishers(document: Document, settings: Settings) -> None:
         elif upstream.service_account is None and not one.user:
             account = " or upstream.service_account" if upstream.kind == "pypiserver" else ""
             add("nobody in whose name it uploads", f"user{account}")
+
+
+def _check_reporters(document: Document, settings: Settings) -> None:
+    named: dict[str, str] = {}
+    seen: set[str] = set()
+    for number, one in enumerate(settings.tokens.reporters):
+        at: Loc = ("tokens", "reporters", number)
+        who = f"reporter {number + 1} {one.name!r}"
+        if one.name in seen:
+            found = "a name that another reporter has"
+            document.problem(document.place((*at, "name")), found, "each name once", who)
+        seen.add(one.name)
+        for id in one.keys:
+            if id in named:
+                found = f"the key {id!r} of {named[id]!r} again"
+                document.problem(document.place((*at, "keys", id)), found, "each key once", who)
+            named.setdefault(id, one.name)
 
 
 def _same_jobs(one: PublisherModel, other: PublisherModel) -> bool:

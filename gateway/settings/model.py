@@ -31,6 +31,7 @@ from gateway.settings.groups import GroupModel, GroupName
 from gateway.settings.nodes import Loc, Place
 from gateway.settings.problems import Problem
 from gateway.settings.publishers import PublisherModel
+from gateway.settings.reporters import ReporterModel
 from gateway.settings.rules import RuleModel, TestModel
 
 _REMEMBERED: Final = 3600  # seconds
@@ -162,6 +163,12 @@ class TokenSettings(Section):
         "Whether a token may be given the scope manage: deletions and index settings, without a "
         "second factor.",
         False,
+    )
+    reporters: tuple[ReporterModel, ...] = setting(
+        "Who may report leaked tokens, as GitHub's secret scanning does: a token that is reported "
+        "is revoked.",
+        (),
+        strict=False,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,13 +14,16 @@ from gateway.cli.demo.indexes import Package, wheel, write
 from gateway.cli.demo.processes import Children
 from gateway.core.urls import HEALTH, LOGIN, OVERVIEW, VERIFY
 from tests.conftest import PYPISERVER_USERS
+from tests.support import reports
 from tests.support.clients import DevpiClient, pip, twine
 from tests.support.gateways import Gateway, configure
 from tests.support.pages import form
+from tests.support.reports import Scanner
 from tests.support.servers import Index
 from tests.support.wsgi_servers import start_pypiserver_on
 
 HELLO = Package("hello", "1.0")
+SCANNER = Scanner()
 
 
 @dataclass
@@ -35,6 +39,8 @@ class Below(Gateway):
 def below(place: Path, kind: str, upstream: str, base: str) -> Iterator[Below]:
     made = configure(place, kind, upstream)
     text = made.config.read_text()
+    reporter = json.dumps([{"name": "our scanner", "keys": {SCANNER.id: SCANNER.pem}}])
+    text += f"\ntokens: {{reporters: {reporter}}}\n"
     made.config.write_text(text.replace(made.url, f"{made.url}{base}/"))
     assert f"{made.url}{base}/" in made.config.read_text()
     gateway = Below(made.place, made.port, kind, ready_path=base + HEALTH, base=base)
@@ -159,11 +165,21 @@ def test_explain_takes_the_whole_address(devpi: Below) -> None:
     assert "rule: login" in said
 
 
-def test_trusted_publishing_is_at_the_root_of_the_host(pypi: Below) -> None:
+def test_trusted_publishing_and_reports_are_at_the_root_of_the_host(pypi: Below) -> None:
     """Its clients drop the path of an index."""
     for at in ("/_/oidc/audience", f"{pypi.base}/_/oidc/audience"):
         told = pypi.client().get(at)
         assert told.status == 403
         assert told.json == {"message": "Trusted publishing functionality not enabled"}
-    for at in ("/_/oidc", "/_/other", "/_/oidcx/audience", "/x/_/oidc/audience"):
+    for at in (reports.PATH, f"{pypi.base}{reports.PATH}"):
+        body, fields = SCANNER.report()
+        assert pypi.client().post(at, body=body, fields=fields).status == 204, at
+    for at in (
+        f"{reports.PATH}x",
+        f"{reports.PATH}/",
+        "/_/oidc",
+        "/_/other",
+        "/_/oidcx/audience",
+        "/x/_/oidc/audience",
+    ):
         assert pypi.client().get(at).slug == "not_here", at

@@ -32,11 +32,12 @@ from tests.gate.served import Served
 from tests.gate.test_devpi_evidence import another_second
 from tests.gate.yaml_config import by_session
 from tests.support import issuer as issuers
-from tests.support import servers, uploads
+from tests.support import reports, servers, uploads
 from tests.support.gateways import command
 from tests.support.http import Answer, Client
 from tests.support.issuer import Issuer
 from tests.support.pages import form
+from tests.support.reports import Scanner
 from tests.support.traces import Traces
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -44,6 +45,7 @@ DEVPI_CLIENT = "devpi-client/7.3.0 (py3.11; linux)"
 TWINE = "twine/7.0.0"
 UV = "uv/0.13.9"
 DAY = 86400
+SCANNER = Scanner()
 NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 LATER = "2999-01-01"
 OF_FILES = {Event.UPLOAD, Event.UPLOAD_REFUSED, Event.UPLOAD_FAILED, Event.DOWNLOAD}
@@ -297,6 +299,19 @@ def revoke_token(it: Story) -> None:
     assert it.served.run(tokens.revoke(it.user, it.token.token.id, here))
 
 
+def leak(it: Story) -> None:
+    tokens, here = it.served.running.parts.tokens, Origin("127.0.0.1", FIREFOX, "POST", "/+auth/x")
+    held = Credential(it.user, it.password)
+    made = it.served.run(tokens.make(it.user, "cd", scope_of(["upload"]), DAY, held, here))
+    it.traces.add("token", made.text)
+    body, fields = SCANNER.report(reports.record(made.text, "https://example.org/" + made.text))
+    for sent, status in ((body + b" ", 400), (body, 204)):
+        told = it.served.client().call(
+            "POST", reports.PATH, body=sent, fields={**fields, "User-Agent": FIREFOX}
+        )
+        assert told.status == status, told.text
+
+
 def job(it: Story) -> None:
     claims = issuers.github(
         it.served.clock(), f"localhost:{it.served.port}", event_name="workflow_run"
@@ -373,6 +388,7 @@ class Chapter:
 E = Event
 VERIFY, PAGE = "/+auth/verify", "/+auth"
 CLI = "index-gateway"
+NOBODYS = {E.KEYS_ROTATED, E.LEAK_REPORT_REFUSED}
 KEY = "webauthn laptop"
 GONE = "a factor or the password changed"
 CHAPTERS = [
@@ -516,6 +532,15 @@ CHAPTERS = [
         ((E.TOKEN_REVOKED, "token ci", ": revoked", "/+auth/x", ""),),
     ),
     Chapter(
+        "a leak",
+        leak,
+        (
+            (E.TOKEN_MADE, "token cd", "", "/+auth/x", ""),
+            (E.LEAK_REPORT_REFUSED, "", "not the signature of our scanner", reports.PATH, ""),
+            (E.TOKEN_LEAKED, "token cd", "https://example.org/pypi-...", reports.PATH, ""),
+        ),
+    ),
+    Chapter(
         "a job",
         job,
         ((E.PUBLISHER_REFUSED, "", "releases: event_name differ", "/_/oidc/mint-token", ""),),
@@ -624,6 +649,8 @@ def story(
             "user": user,
         }
     ]
+    reporter = {"name": "our scanner", "keys": {SCANNER.id: SCANNER.pem}}
+    changes["tokens.reporters"] = [reporter]
     changes["notices.webhook"] = {"url": told.url, "key": f"file:{tmp_path}/webhook.key"}
     rules = by_session("devpi", "account")  # a browser stands for whoever acts
     served = serve("devpi", devpi_server.url, rules=rules, **changes)
@@ -658,7 +685,7 @@ def test_every_event_is_recorded_with_all_that_is_known(
         )
         for entry, (event, _, detail, path, rule) in zip(found, chapter.entries, strict=True):
             origin, place = entry["origin"], (chapter.name, entry)
-            assert entry["user"] == ("" if event is E.KEYS_ROTATED else story.user), place
+            assert entry["user"] == ("" if event in NOBODYS else story.user), place
             assert detail in entry["detail"], place
             assert origin["path"].startswith(path.format(user=story.user)), place
             assert origin["rule"] == rule, place

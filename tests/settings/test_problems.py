@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from gateway.app.domain import reading_of
 from gateway.settings import ConfigError, Problem, loads, run_tests
 from gateway.settings.schema import json_schema
+from tests.support.reports import Scanner
 
 HEAD = """\
 version: 1
@@ -71,6 +73,8 @@ RULE = "rules:\n  - name: a\n    match: {path: /a}\n    policy: pass\n"
 
 OIDC = "  - {name: a, kind: oidc, issuer: https://ci.example.org, claims: {sub: b}, user: c,\n     "
 PUBLISHERS = HEAD + "publishers:\n" + OIDC
+
+PEM = json.dumps(Scanner().pem)
 
 MISTAKES: dict[str, tuple[str | bytes, list[str]]] = {
     "unknown key": (
@@ -143,6 +147,30 @@ MISTAKES: dict[str, tuple[str | bytes, list[str]]] = {
             "+4:5: publisher 2 'a': a name that another publisher has; each name once",
             "+6:5: publisher 3 'b': it never decides, because it is for the jobs of 'a'; "
             "one publisher with the projects of both",
+        ],
+    ),
+    "keys of reporters": (
+        HEAD + "tokens:\n  reporters:\n    - name: a\n      keys:\n"
+        "        one: s3cret\n        two: file:there/is/none\n        t h: |\n"
+        "          -----BEGIN PRIVATE KEY-----\n        four: |\n          -----BEGIN\n"
+        "    - {name: a, keys: {}}\n",
+        [
+            "+5:14: one: 's3cret'; a public key in PEM, or file:PATH with one",
+            "+6:14: two: /etc/ig/there/is/none cannot be read (No such file or directory); "
+            "a public key in PEM, or file:PATH with one",
+            "+7:14: [key]: 't h'; the name that reports give the key, without blanks",
+            "+7:14: t h: a private key, which nobody else may have; "
+            "a public key of the curve P-256 in PEM",
+            "+9:15: four: no key that can be read; a public key of the curve P-256 in PEM",
+            "+11:23: keys: an empty mapping; at least one entry, or leave the key out",
+        ],
+    ),
+    "the same key of two reporters": (
+        HEAD + f"tokens:\n  reporters:\n    - name: a\n      keys: {{one: {PEM}}}\n"
+        f"    - name: a\n      keys: {{one: {PEM}}}\n",
+        [
+            "+5:13: reporter 2 'a': a name that another reporter has; each name once",
+            "+6:19: reporter 2 'a': the key 'one' of 'a' again; each key once",
         ],
     ),
     "unknown key in a rule": (

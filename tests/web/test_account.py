@@ -570,6 +570,7 @@ async def test_ones_own_typo_is_not_marked(browser: Browser, alice: Person, worl
 
 def test_every_event_of_a_person_has_words() -> None:
     machines = {Event.RETENTION, Event.KEYS_ROTATED, Event.STORE_RESTORED}
+    machines |= {Event.LEAK_REPORT_REFUSED}  # about nobody
     files = {Event.UPLOAD, Event.UPLOAD_REFUSED, Event.UPLOAD_FAILED, Event.DOWNLOAD}
     assert set(WORDS) == set(Event) - machines - files
 

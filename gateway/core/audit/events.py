@@ -45,7 +45,9 @@ class Event(StrEnum):
     TOKEN_REFUSED = "token_refused"  # noqa: S105
     TOKEN_REVOKED = "token_revoked"  # noqa: S105
     TOKEN_NEEDS_RENEWAL = "token_needs_renewal"  # noqa: S105
+    TOKEN_LEAKED = "token_leaked"  # noqa: S105
     TOKEN_KEPT = "token_kept"  # noqa: S105
+    LEAK_REPORT_REFUSED = "leak_report_refused"
     PUBLISHER_REFUSED = "publisher_refused"
     NOTICE_GIVEN_UP = "notice_given_up"
     NOT_RECORDED = "not_recorded"

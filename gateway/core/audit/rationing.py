@@ -52,6 +52,7 @@ RATIONS: Final = MappingProxyType(
         Event.PUBLISHER_REFUSED: _STRANGERS,
         Event.UPLOAD_REFUSED: _STRANGERS,
         Event.UPLOAD_FAILED: _STRANGERS,
+        Event.LEAK_REPORT_REFUSED: _STRANGERS,
         Event.LOGIN_WITHOUT_FACTOR: _PASSWORD,
         Event.SESSION_ENDED: _PASSWORD,
     }

@@ -25,6 +25,7 @@ class Notice(StrEnum):
     TOKENS_LEFT = "tokens_left"
     TOKEN_NEEDS_RENEWAL = "token_needs_renewal"  # noqa: S105
     TOKEN_BURNT = "token_burnt"  # noqa: S105
+    TOKEN_LEAKED = "token_leaked"  # noqa: S105
     REVOKED_TOKEN_TRIED = "revoked_token_tried"  # noqa: S105
     GRANT_DENIED = "grant_denied"
     PUBLISHER_USED = "publisher_used"

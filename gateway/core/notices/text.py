@@ -45,6 +45,11 @@ _DECIDE: Final = _(
     "If that was you: say of each whether you keep or end it at\n{tokens}\n"
     "One that stands for the old password cannot be used any more."
 )
+_REPLACE: Final = _(
+    "If you put it there: make a new one at {tokens}\n"
+    "and keep it where nobody else reads it. The address where it was found, and what was done\n"
+    "with it, are listed at {overview}"
+)
 _ASKED: Final = _(
     "If you asked for it: nothing but an invitation lets you in now. Where you got none,\n"
     "or it is too old, ask the administrator for one."
@@ -139,6 +144,14 @@ _WORDS: Final = MappingProxyType(
                 "{overview}; ask the administrator of the index."
             ),
         ),
+        Notice.TOKEN_LEAKED: _Words(
+            _("An API token was found in the open, and revoked"),
+            _("One of your API tokens was found where others can read it, and was revoked at once"),
+            _(
+                "Somebody else made it readable: look at what was uploaded with it, and tell the\n"
+                "administrator of the index."
+            ),
+        ),
         Notice.REVOKED_TOKEN_TRIED: _Words(
             _("A revoked API token was tried"),
             _("Somebody tried to use an API token of yours that is revoked, and was refused"),
@@ -196,6 +209,7 @@ _WORDS: Final = MappingProxyType(
 
 _YOURS: Final = MappingProxyType(
     {
+        Notice.TOKEN_LEAKED: _REPLACE,
         Notice.RESET: _ASKED,
         Notice.TOKENS_LEFT: _DECIDE,
         Notice.TOKEN_NEEDS_RENEWAL: _DECIDE,

@@ -353,13 +353,21 @@ class Tokens:
 
     # -- ending ---------------------------------------------------------------------------
 
-    async def revoke(self, owner: str, id: str, origin: Origin, *, why: str = "revoked") -> bool:
-        """End one token; True if this call did it."""
+    async def revoke(
+        self,
+        owner: str,
+        id: str,
+        origin: Origin,
+        *,
+        why: str = "revoked",
+        event: Event = Event.TOKEN_REVOKED,
+    ) -> bool:
+        """End one token; True if this call did it. why, event: for the trail."""
         now = self._clock()
         changed = await self._change(owner, id, lambda one: one.ended(now))
         if changed is None or changed[0].revoked:
             return False
-        await self._record(Event.TOKEN_REVOKED, changed[1], origin, f"{id}: {why}")
+        await self._record(event, changed[1], origin, f"{id}: {why}")
         return True
 
     async def revoke_all(
@@ -372,12 +380,40 @@ class Tokens:
 
     async def burn(self, text: str, origin: Origin) -> Token:
         """A token revokes itself, a narrowed or expired one too. Raises Refusal as `verify`."""
+        token = await self._whole(text)
+        if await self.revoke(token.owner, token.id, origin, why="revoked by itself"):
+            await self._notifier.notify(Notice.TOKEN_BURNT, token.owner, origin, detail=token.name)
+        return token
+
+    async def leaked(self, text: str, origin: Origin, *, by: str, source: str, place: str) -> bool:
+        """End a token that somebody found in the open, or the one it was narrowed from, and tell
+        its owner; True if this call did it.
+
+        Args:
+            by: who says so. source, place: where, "" where that is not told.
+        """
+        try:
+            token = await self._whole(text)
+        except Refusal:
+            return False
+        found = f", found in {source}" if source else ""
+        why = f"reported by {by}{found}{f', at {place}' if place else ''}"
+        ended = await self.revoke(token.owner, token.id, origin, why=why, event=Event.TOKEN_LEAKED)
+        if ended:
+            told = ", ".join(one for one in (token.name, by, place) if one)
+            await self._notifier.notify(Notice.TOKEN_LEAKED, token.owner, origin, detail=told)
+        return ended
+
+    async def _whole(self, text: str) -> Token:
+        """The token that a text is, or was narrowed from, ended or not.
+
+        Raises:
+            Refusal: `token_unreadable`, `token_elsewhere`, `token_unknown`.
+        """
         read, which = self._taken_apart(text)
         token = await self._read(which, remembered=False)
         if token is None or not macaroon.signed_by(read, self._key(token, which)):
             raise Refusal(Slug.TOKEN_UNKNOWN)
-        if await self.revoke(token.owner, token.id, origin, why="revoked by itself"):
-            await self._notifier.notify(Notice.TOKEN_BURNT, token.owner, origin, detail=token.name)
         return token
 
     async def password_changed(self, owner: str, origin: Origin) -> tuple[Token, ...]:

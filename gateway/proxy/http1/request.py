@@ -115,16 +115,16 @@ class BasedHead(RequestHead):
 
 class Base(NamedTuple):
     """The path of the public address. keeps: the upstream gets it, and takes it off itself.
-    rooted: how the paths begin that are at the root of the host all the same, "" for none."""
+    rooted: how what follows the method begins where it is at the root of the host all the same."""
 
     path: bytes
     keeps: bool
-    rooted: bytes = b""
+    rooted: tuple[bytes, ...] = ()
 
     def off(self, head: RequestHead) -> RequestHead | None:
         """The head without it; None for one that asks for something else on this host."""
         at = len(head.kind.method) + 1
-        if self.rooted and head.line.startswith(self.rooted, at):
+        if head.line.startswith(self.rooted, at):
             return head
         end = at + len(self.path)
         if head.line[at:end] != self.path or head.line[end : end + 1] != b"/":

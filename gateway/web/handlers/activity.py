@@ -55,6 +55,7 @@ WORDS: Final = {
     Event.TOKEN_REFUSED: _("API token refused"),
     Event.TOKEN_REVOKED: _("API token revoked"),
     Event.TOKEN_NEEDS_RENEWAL: _("API token that the index no longer accepts"),
+    Event.TOKEN_LEAKED: _("API token found in the open, and revoked"),
     Event.TOKEN_KEPT: _("API token kept after a changed password"),
     Event.PUBLISHER_REFUSED: _("Job of a trusted publisher refused"),
     Event.NOTICE_GIVEN_UP: _("A notice could not be delivered"),
@@ -70,6 +71,7 @@ _ALARMING: Final = frozenset(
         Event.GUARDED_REFUSED,
         Event.TOKEN_REFUSED,
         Event.PUBLISHER_REFUSED,
+        Event.TOKEN_LEAKED,
         Event.NOT_RECORDED,
     }
 )
@@ -115,6 +117,7 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
             Event.TOKEN_USED,
             Event.TOKEN_REFUSED,
             Event.TOKEN_REVOKED,
+            Event.TOKEN_LEAKED,
             Event.TOKEN_NEEDS_RENEWAL,
         ),
         "admin": _kind(
