@@ -27,7 +27,7 @@ BACK: Final = (
 """Kinds of records that come back."""
 ENDED: Final = (
     "session", "device", "credential", "opaque", "traced", "pending", "enrolling", "approval",
-    "challenge", "grant",
+    "challenge", "grant", "reading-pass",
 )  # fmt: skip
 """Kinds that end with a restore: logins, and what was begun."""
 LEFT: Final = (

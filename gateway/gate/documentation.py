@@ -3,7 +3,8 @@
 With a host of its own (`documentation_url`) it is served there as the index has it, frame and all,
 without any credential, and that host serves nothing else. Without one a browser gives every page
 an origin of its own (a sandbox, see `gateway.core.http.responses`). A page that frames such a page
-cannot look into it, so the reader is led to what the frame would hold.
+cannot look into it, so the reader is led to what the frame would hold. What takes a login is in
+`gateway.gate.reading`.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from gateway.proxy.ports import Answer, Forward
 MARK: Final = "ig-doc"
 """The query parameter in which scripts of documentation show where they are from."""
 
-_READ: Final = frozenset({"GET", "HEAD"})
+READ_METHODS: Final = frozenset({"GET", "HEAD"})
 _DAY: Final = 24 * 3600
 
 
@@ -43,6 +44,7 @@ class Documentation:
 
     Attributes:
         origin: of that host, "" without one.
+        url: its address, with the path.
     """
 
     def __init__(
@@ -63,7 +65,7 @@ class Documentation:
         self._ring: Final = ring
         self._clock: Final = clock
         self._public_url: Final = public_url
-        self._url: Final = url
+        self.url: Final = url
         self.origin: Final = origin_of(url) if url else ""
         self._authority: Final = self.origin.partition("//")[2]
 
@@ -73,43 +75,56 @@ class Documentation:
 
     def at_home(self, facts: Facts) -> Forward | Answer:
         """What to do with a request to that host. Raises Refusal."""
-        if facts.method not in _READ:
+        if facts.method not in READ_METHODS:
             raise Refusal(Slug.DENIED)
         about = asked_by_head(self._upstream.act(facts))
         matched = self._rules.match(facts, asked=about)
         rule = matched.rule
         open_to_all = _open_to_all(rule, matched.policy) and not matched.needs_form
-        if not open_to_all or not (_is(rule) or self._beside(facts)):
+        if not open_to_all or not (_is(rule) or self.beside(facts.path)):
             return self._replies.see(self._public_url + facts.target)
         gone = ("cookie", *self._upstream.carrier_fields())
         return Forward(
             dict.fromkeys(gone),
-            self._upstream.own_fields(self._url, facts.client),
+            self._upstream.own_fields(self.url, facts.client),
             FRAMED_BY_ITSELF,
         )
 
     def elsewhere(self, facts: Facts, rule: Rule | None) -> Answer | None:
         """Where documentation that was asked for at the index itself is to be read, if not
         there."""
-        if not _is(rule) or facts.method not in _READ:
+        if not _is(rule) or facts.method not in READ_METHODS:
             return None
         assert rule is not None
-        if self._url and _open_to_all(rule, rule.policy):
-            return self._replies.see(self._url + facts.target)
-        unframed = self._kind.unframed(facts.target) if self._kind else None
-        return None if unframed is None else self._replies.see(unframed)
+        if self.url and _open_to_all(rule, rule.policy):
+            return self._replies.see(self.url + facts.target)
+        unframed = self.unframed(facts.target)
+        return None if unframed == facts.target else self._replies.see(unframed)
 
-    def here(self, facts: Facts, base: Forward) -> Forward:
+    def unframed(self, target: str) -> str:
+        """The target of what a page shows in its frame, or the same."""
+        found = self._kind.unframed(target) if self._kind else None
+        return target if found is None else found
+
+    def whole(self, path: str) -> str | None:
+        """Which documentation a canonical path is a page or a file of, framed or not."""
+        return self._kind.documentation_of(self.unframed(path)) if self._kind else None
+
+    def here(self, facts: Facts, base: Forward, *, shown: bool = False) -> Forward:
         """The way of sandboxed documentation.
 
         Browsers ask for fonts and data with CORS, and the origin of a sandbox is "null", as any
         page can make it: so the answer is open to who shows that a page of this documentation
         asks. Its style sheets have their address as Referer, which no page can write; its scripts
         have a mark (`sandbox.html`).
+
+        Args:
+            shown: the address has shown it already.
         """
         whole = self._kind.documentation_of(facts.path) if self._kind else None
         added = [*base.answer_add, ("Vary", "Accept, Origin, Referer")]
-        if facts.first("origin") == "null" and whole and self._asked_by(whole, facts):
+        asked = facts.first("origin") == "null" and whole is not None
+        if asked and (shown or self._asked_by(whole or "", facts)):
             added.append(("Access-Control-Allow-Origin", "null"))
         start = b""
         if whole and "text/html" in facts.joined("accept"):
@@ -135,8 +150,9 @@ class Documentation:
             for mark in self._ring.digests("documentation", whole, str(day))
         ]
 
-    def _beside(self, facts: Facts) -> bool:
-        return self._kind is not None and self._kind.beside_documentation(facts.path)
+    def beside(self, path: str) -> bool:
+        """Whether the page with the frame needs what is at a canonical path."""
+        return self._kind is not None and self._kind.beside_documentation(path)
 
 
 @cache

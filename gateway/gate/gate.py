@@ -34,6 +34,7 @@ from gateway.gate.oidc_api import OidcApi
 from gateway.gate.only_published import Both, OnlyPublished, PushInspector
 from gateway.gate.policies import GUARDED, Guard
 from gateway.gate.presented import Presented
+from gateway.gate.reading import ReadingAlong
 from gateway.gate.replies import has_body
 from gateway.gate.rights import RightsGate
 from gateway.gate.token_api import TokenApi
@@ -58,6 +59,7 @@ class RuleGate:
         self._parts: Final = parts
         self._guard: Final = Guard(parts)
         self._rights: Final = RightsGate(parts, self._guard)
+        self._reading: Final = ReadingAlong(parts, self._guard, self._rights)
         self._tokens: Final = TokenGate(parts)
         self.holding: Final = Holding(parts)
         self.presented: Final = Presented(parts)
@@ -130,6 +132,8 @@ class RuleGate:
         return lambda method, path, base: known(base) if lasting() else None
 
     def _plan(self, facts: Facts) -> Plan | Awaitable[Plan]:
+        if ReadingAlong.serves(facts.path):
+            return self._parts.replies.worded(facts, self._reading.plan(facts))
         if self._parts.documentation.hosts(facts):
             return self._parts.documentation.at_home(facts)
         if facts.method != facts.method.upper():  # some servers fold it, others do not
@@ -273,6 +277,9 @@ class RuleGate:
         if policy is Policy.DENY:
             return self.refusal(facts, Slug.DENIED)
         if rule is not None and rule.response is Response.DOCUMENTATION:
+            lead = self._reading.lead(facts, rule, policy, base) if token is None else None
+            if lead is not None:
+                return self._parts.replies.worded(facts, lead)
             elsewhere = self._parts.documentation.elsewhere(facts, rule)
             if elsewhere is not None:
                 return elsewhere

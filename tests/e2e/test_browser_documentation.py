@@ -30,14 +30,28 @@ def with_host(
     tmp_path_factory: pytest.TempPathFactory, devpi_server: Index
 ) -> Iterator[tuple[Gateway, str]]:
     """A gateway with a host of its own for documentation, and that host's address."""
-    gateway = configure(tmp_path_factory.mktemp("gateway"), "devpi", devpi_server.url)
-    its_own = f"http://127.0.0.1:{gateway.port}"
+    place = tmp_path_factory.mktemp("gateway")
+    yield from started(configure(place, "devpi", devpi_server.url), own_host=True)
+
+
+@pytest.fixture(scope="session", params=["sandbox", "own host"])
+def closed(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, devpi_server: Index
+) -> Iterator[tuple[Gateway, str]]:
+    """A gateway before a private index, and where its documentation is read."""
+    place = tmp_path_factory.mktemp("gateway")
+    gateway = configure(place, "devpi", devpi_server.url, private=True)
+    yield from started(gateway, own_host=request.param == "own host")
+
+
+def started(gateway: Gateway, *, own_host: bool) -> Iterator[tuple[Gateway, str]]:
+    its_own = f"http://127.0.0.1:{gateway.port}" if own_host else gateway.url
     said = gateway.config.read_text("utf-8")
-    written = f"documentation_url: {its_own}"
-    assert "# documentation_url: https://docs.example.net" in said
-    gateway.config.write_text(
-        said.replace("# documentation_url: https://docs.example.net", written), "utf-8"
-    )
+    written = "# documentation_url: https://docs.example.net"
+    assert written in said
+    if own_host:
+        changed = said.replace(written, f"documentation_url: {its_own}")
+        gateway.config.write_text(changed, "utf-8")
     try:
         yield gateway.start(), its_own
     finally:
@@ -60,11 +74,11 @@ def home(
 ) -> tuple[str, str]:
     """Where the reader begins, and where they read then."""
     if request.param == "straight":
-        return devpi_server.url, f"{devpi_server.url}/{{}}/+d/"
+        return devpi_server.url, f"{re.escape(devpi_server.url)}/{{}}/\\+d/"
     if request.param == "sandbox":
-        return before_devpi.url, f"{before_devpi.url}/{{}}/+doc/"
+        return before_devpi.url, f"{re.escape(before_devpi.url)}/{{}}/\\+doc/"
     gateway, its_own = request.getfixturevalue("with_host")
-    return gateway.url, f"{its_own}/{{}}/+d/"
+    return gateway.url, f"{re.escape(its_own)}/{{}}/\\+d/"
 
 
 async def shown(tab: Page) -> Frame:
@@ -91,15 +105,39 @@ async def test_documentation_is_read_as_before(
         assert watch.said == [], builder
 
 
+PASS = r"/\+auth/read/[A-Za-z0-9_-]{{32}}/"
+
+
+async def test_private_documentation_is_read_as_before(
+    tab: Page, closed: tuple[Gateway, str], author: Person
+) -> None:
+    """At the other host one of them is enough: it has no sandbox, as before."""
+    gateway, place = closed
+    builders = BUILDERS if place == gateway.url else BUILDERS[1:2]
+    phone = gateway.users.get(author.name) or gateway.enrol(author.name)
+    kind = "+doc" if place == gateway.url else "+d"
+    home = (gateway.url, f"{re.escape(place)}{PASS}{{}}/{re.escape(kind)}/")
+    await log_in(tab, gateway, author, phone.code())
+    watch = Watch()
+    watch.on(tab)
+    await tab.set_viewport_size({"width": VIEW[0], "height": VIEW[1]})
+    for builder in builders:
+        await read(tab, home, author, builder)
+        assert watch.said == [], builder
+
+
 async def read(tab: Page, home: tuple[str, str], author: Person, builder: str) -> None:
-    """Read one manual as a person does."""
+    """Read one manual as a person does. home: where to begin, and the pattern of where it is."""
     release = f"{author.index}/{builder}/1.0"
-    begin, place = home[0], home[1].format(release)
+    begin, place = home[0], home[1].format(re.escape(release))
     first = f"{begin}/{release}/+d/index.html"
+
+    def at(page: str) -> re.Pattern[str]:
+        return re.compile(f"^{place}{re.escape(page)}$")
 
     await tab.goto(f"{begin}/{author.index}/{builder}/1.0")
     await tab.goto(first)
-    await expect(tab).to_have_url(f"{place}index.html")
+    await expect(tab).to_have_url(at("index.html"))
     await expect(tab).to_have_title(re.compile("^Example|^example documentation"))
     last = (await shown(tab)).get_by_text("Paragraph 60 ", exact=False)
     await last.scroll_into_view_if_needed()
@@ -126,19 +164,19 @@ async def read(tab: Page, home: tuple[str, str], author: Person, builder: str) -
             await (await shown(tab)).get_by_role("link", name="notes.txt").click()
         saved = await download.value
         assert saved.suggested_filename == "notes.txt"
-        if place.endswith("/+doc/"):  # devpi-web's frame makes it a link to a page around the file
+        if "+doc" in tab.url:  # devpi-web's frame makes it a link to a page around the file
             assert (await saved.path()).read_text() == "notes\n"
         await (await shown(tab)).locator("input[name=q]:visible").first.fill("quokka")
         await tab.keyboard.press("Enter")
-        await tab.wait_for_url(re.compile(re.escape(f"{place}search.html?q=quokka")))
+        await tab.wait_for_url(re.compile(f"^{place}search.html\\?q=quokka"))
         found = (await shown(tab)).locator("#search-results li a")
         await expect(found).to_have_count(1)
         await found.click()
-        await tab.wait_for_url(re.compile(re.escape(f"{place}usage.html")))
+        await tab.wait_for_url(re.compile(f"^{place}usage.html"))
 
     await tab.goto(first)
     await (await shown(tab)).get_by_role("link", name=re.compile("usage", re.I)).first.click()
-    await expect(tab).to_have_url(f"{place}usage.html")
+    await expect(tab).to_have_url(at("usage.html"))
     await expect((await shown(tab)).get_by_text("quokka").first).to_be_visible()
 
 
@@ -185,9 +223,25 @@ const send = (address, fields) => new Promise((done) => {
   });
   await attempt("cookies", () => document.cookie);
   await attempt("service worker", () => navigator.serviceWorker.register("worker.js"));
+  /* more */
   document.documentElement.dataset.said = JSON.stringify(said);
 })();
 </script>"""
+
+# At a private index: other documentation that its reader may read.
+MORE = """
+  const other = "/OTHER/usage.html";
+  const beside = location.pathname.replace(/^(\\/\\+auth\\/read\\/[^/]+).*/, "$1") + other;
+  for (const address of [home + other, beside]) {
+    await attempt("read " + address, async () => (await fetch(address, mine)).text());
+    await attempt("frame " + address, async () => {
+      const frame = document.querySelector("iframe");
+      frame.src = address;
+      await new Promise((done) => { frame.onload = done; setTimeout(done, 800); });
+      return frame.contentDocument.body.innerText;
+    });
+  }
+"""
 
 
 async def attack(tab: Page, address: str) -> dict[str, str]:
@@ -219,12 +273,43 @@ async def test_a_script_in_documentation_does_nothing_as_its_reader(
     person: NewPerson,
 ) -> None:
     reader = person("reader", Package("hello", "1.0"))
-    gateway, its_own = before_devpi, ""
-    if kind == "own host":
-        gateway, its_own = request.getfixturevalue("with_host")
-        gateway.enrol(reader.name)
+    if kind == "sandbox":
+        await attacked(tab, devpi_server, before_devpi, "", reader)
+        return
+    gateway, its_own = request.getfixturevalue("with_host")
+    gateway.enrol(reader.name)
+    await attacked(tab, devpi_server, gateway, its_own, reader)
+
+
+async def test_nor_in_private_documentation(
+    tab: Page,
+    devpi_server: Index,
+    closed: tuple[Gateway, str],
+    author: Person,
+    person: NewPerson,
+) -> None:
+    """Neither does it read other documentation that its reader may read."""
+    gateway, place = closed
+    reader = person("reader", Package("hello", "1.0"), enrolled=False)
+    gateway.enrol(reader.name)
+    more = MORE.replace("OTHER", f"{author.index}/furo/1.0/+doc")
+    its_own = "" if place == gateway.url else place
+    said = await attacked(tab, devpi_server, gateway, its_own, reader, more)
+    others = [text for name, text in said.items() if "furo" in name]
+    assert len(others) == 4
+    assert all(text.startswith("blocked:") for text in others), said
+
+
+async def attacked(
+    tab: Page, devpi_server: Index, gateway: Gateway, its_own: str, reader: Person, more: str = ""
+) -> dict[str, str]:
+    """Read a page that attacks, logged in, with a login of one's own that waits for approval.
+
+    its_own: where documentation is read, "" for a sandbox.
+    """
     phone = gateway.users[reader.name]
-    page = ATTACKS.replace("RELEASE", f"{reader.index}/hello/1.0").replace("INDEX", reader.index)
+    page = ATTACKS.replace("/* more */", more)
+    page = page.replace("RELEASE", f"{reader.index}/hello/1.0").replace("INDEX", reader.index)
     page = page.replace("USER", reader.name).replace("HOME", gateway.url)
     await log_in(tab, gateway, reader, phone.code())
     kept = {str(one["name"]): one for one in await tab.context.cookies()}
@@ -256,9 +341,11 @@ async def test_a_script_in_documentation_does_nothing_as_its_reader(
         assert said["cookies"].startswith("blocked:")
         assert said["service worker"].startswith("blocked:")
     after = {str(one["name"]): one.get("value") for one in await tab.context.cookies()}
+    after.pop("ig-reading", None)  # of the documentation's own host
     assert after == {name: one.get("value") for name, one in kept.items()}
     await tab.goto(f"{gateway.url}/{reader.name}/+tokens")
     await expect(tab).to_have_url(f"{gateway.url}/{reader.name}/+tokens")  # still logged in
+    return said
 
 
 async def test_the_attacks_work_where_nothing_is_in_their_way(

@@ -19,6 +19,7 @@ from gateway.core.login.index_tokens import IndexTokens
 from gateway.core.login.invitations import Invitations
 from gateway.core.login.models import FlowLimits, Session
 from gateway.core.login.pending import PendingLogins
+from gateway.core.login.reading import ReadingPasses
 from gateway.core.login.sessions import LINGER, Sessions
 from gateway.core.login.verification import Proofs
 from gateway.core.notices.events import Notifier
@@ -52,6 +53,7 @@ class Services:
     tokens: Tokens
     drafts: Drafts
     invitations: Invitations
+    reading: ReadingPasses
 
     async def reachable(self) -> None:
         """Touch the store, as a health check wants it.
@@ -127,4 +129,5 @@ def assemble(
         tokens=Tokens(store, ring, audit, notifier, clock, random, limits.tokens),
         drafts=Drafts(store, ring, clock, limits.enrolling),
         invitations=Invitations(store, ring),
+        reading=ReadingPasses(store, ring, clock),
     )
