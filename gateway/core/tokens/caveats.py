@@ -64,7 +64,7 @@ class Caveat(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Times:
+class Validity:
     """PyPI's tag 0."""
 
     expires: int
@@ -218,7 +218,7 @@ def _texts(value: Any) -> tuple[str, ...]:
 
 # Of what stands behind the fields it knows PyPI takes no notice, so it is the same here.
 def _times(expires: Any, not_before: Any, *_more: Any) -> Caveat:
-    return Times(_whole(expires), _whole(not_before))
+    return Validity(_whole(expires), _whole(not_before))
 
 
 def _names(names: Any, *_more: Any) -> Caveat:
