@@ -81,7 +81,12 @@ def queue_of(
     wanted = settings.notices
     named = (("mail", wanted.smtp), ("webhook", wanted.webhook))
     return NoticeQueue(
-        store, clock, random, channels=tuple(name for name, channel in named if channel), ring=ring
+        store,
+        clock,
+        random,
+        channels=tuple(name for name, channel in named if channel),
+        ring=ring,
+        reports_to=settings.appearance.look().contact_mail,
     )
 
 

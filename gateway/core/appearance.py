@@ -31,6 +31,7 @@ class Appearance:
 
     accent, accent_dark: of links and buttons, "#rrggbb", on light and on dark grounds.
     help, policy: addresses. contact: an address, a mail address or a sentence.
+    password: where people change their password, if not at the index.
     note: a sentence on the login page and on refusals.
     """
 
@@ -41,6 +42,7 @@ class Appearance:
     help: str = ""
     contact: str = ""
     policy: str = ""
+    password: str = ""
     note: str = ""
 
     @property
@@ -48,7 +50,14 @@ class Appearance:
         """The address behind the contact, "" where it is a sentence."""
         if self.contact.startswith(("https://", "http://")):
             return self.contact
-        return f"mailto:{self.contact}" if "@" in self.contact and " " not in self.contact else ""
+        return f"mailto:{self.contact_mail}" if self.contact_mail else ""
+
+    @property
+    def contact_mail(self) -> str:
+        """The contact where it is a mail address, else ""."""
+        if self.contact.startswith(("https://", "http://")):
+            return ""
+        return self.contact if "@" in self.contact and " " not in self.contact else ""
 
 
 PLAIN: Final = Appearance()

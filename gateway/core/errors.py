@@ -67,6 +67,7 @@ class Slug(StrEnum):
     KEY_KNOWN = "key_known"
     APPROVAL_GONE = "approval_gone"
     APPROVAL_DENIED = "approval_denied"
+    APPROVAL_REPORTED = "approval_reported"
     NUMBER_UNREADABLE = "number_unreadable"
     UNUSABLE_LABEL = "unusable_label"
     NAME_TAKEN = "name_taken"
@@ -481,6 +482,12 @@ MESSAGES: Final = MappingProxyType(
                 "If it was your own, start it again; if not, somebody knows your password: change "
                 "it."
             ),
+        ),
+        Slug.APPROVAL_REPORTED: Message(
+            403,
+            _("Login denied and reported"),
+            _("This command-line login was denied, and reported to the administrator."),
+            _("Somebody else knows your password: change it now."),
         ),
         Slug.NUMBER_UNREADABLE: Message(
             400,

@@ -98,6 +98,11 @@ class AppearanceSettings(Section):
         None,
     )
     policy: Link | None = setting("The policy or privacy notice, linked at the foot.", None)
+    password: Link | None = setting(
+        "Where people change their password if the index does not keep it (LDAP at devpi, say): "
+        "the page for it then leads there.",
+        None,
+    )
     note: Sentence | None = setting("A sentence on the login page and on refusals.", None)
 
     def problem(self) -> str:
@@ -115,5 +120,6 @@ class AppearanceSettings(Section):
             help=self.help or "",
             contact=self.contact or "",
             policy=self.policy or "",
+            password=self.password or "",
             note=self.note or "",
         )

@@ -28,7 +28,7 @@ from gateway.core.upstream import Addresses, Credential, Issued
 from gateway.core.urls import ENROL, LOGIN, LOGOUT, STEP_UP, VERIFY, base_of
 from gateway.web import csrf
 from gateway.web.rendering import render, with_script
-from gateway.web.responses import FIELDS, TIMES, PageResponse, see_other
+from gateway.web.responses import COUNTDOWN, FIELDS, TIMES, PageResponse, see_other
 from gateway.web.responses import cookies as set_cookies
 
 
@@ -171,7 +171,7 @@ class Kit:
             token_field=csrf.FIELD,
             **values,
         )
-        for also, mark in ((FIELDS, b" data-shows"), (FIELDS, b" data-copies"), (TIMES, b"<time ")):
+        for also, mark in _ALSO:
             if mark in body:
                 body = with_script(body, self.config.base, self.config.look, also)
                 script = script or also
@@ -201,6 +201,15 @@ class Kit:
                 self.jar.clear(cookies.PENDING),
             ),
         )
+
+
+_ALSO: Final = (
+    (FIELDS, b" data-shows"),
+    (FIELDS, b" data-copies"),
+    (TIMES, b"<time "),
+    (COUNTDOWN, b" data-seconds"),
+)
+"""The scripts that a page runs besides its own, by what it has in it."""
 
 
 def error_fields(error: Refusal | None) -> tuple[Field, ...]:

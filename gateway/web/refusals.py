@@ -14,7 +14,7 @@ from gateway.core.http import cookies
 from gateway.core.http.facts import Facts
 from gateway.core.http.origin import opened
 from gateway.core.phrases import Catalogue, _
-from gateway.core.urls import ENROL, LOGIN, OVERVIEW, login_for, own
+from gateway.core.urls import ENROL, LOGIN, OVERVIEW, PASSWORD, login_for, own
 from gateway.web.context import Kit, error_fields, page_path, safe_next
 from gateway.web.csrf import FIELD
 from gateway.web.rendering import render
@@ -128,6 +128,8 @@ def _act(facts: Facts | None, slug: Slug, way: Way) -> NextStep | None:
         return NextStep(_("Log in"), LOGIN)
     if slug == Slug.NOT_ENROLLED:
         return NextStep(_("Set up a second factor"), ENROL)
+    if slug in (Slug.APPROVAL_DENIED, Slug.APPROVAL_REPORTED):
+        return NextStep(_("Change password"), PASSWORD)
     if slug in _OVERVIEW:
         return NextStep(_("Security overview"), OVERVIEW)
     if slug in _START_AGAIN and way.back and not seen:

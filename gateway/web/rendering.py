@@ -64,6 +64,7 @@ def _environment() -> Environment:
         moment=moment,
         moment_iso=moment_iso,
         clock_time=clock_time,
+        clock_seconds=clock_seconds,
         day=day,
         groups=groups,
         merged=lambda one, other: {**one, **other},
@@ -242,6 +243,11 @@ def moment_iso(when: float) -> str:
 def clock_time(when: float) -> str:
     """The time of a day in UTC, under a heading that has the day."""
     return datetime.fromtimestamp(when, UTC).strftime("%H:%M")
+
+
+def clock_seconds(when: float) -> str:
+    """The same to the second, for what is over in a minute or two."""
+    return datetime.fromtimestamp(when, UTC).strftime("%H:%M:%S")
 
 
 def groups(text: str, size: int = 4) -> str:

@@ -16,11 +16,13 @@ from gateway.core.http.responses import forms_lead_to
 
 HTML: Final = "text/html; charset=utf-8"
 
-# The scripts; a page runs one of the first two at most, and what its fields and times need.
+# The scripts; a page runs one of the first two at most, and what its fields, times and
+# countdowns need.
 WEBAUTHN: Final = "webauthn.js"
 CODES: Final = "codes.js"  # copies what a page shows once
 FIELDS: Final = "fields.js"
 TIMES: Final = "times.js"
+COUNTDOWN: Final = "countdown.js"
 
 
 @dataclass(frozen=True, slots=True)

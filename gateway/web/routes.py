@@ -83,7 +83,7 @@ ROUTES: Final[Mapping[str, Route]] = MappingProxyType(
         account.RENAME: ForSession(post=account.rename, fresh=SENT, back=account.back),
         account.REMOVE: ForSession(post=account.remove, fresh=SENT, back=account.back),
         enrolment.RECOVERY: ForSession(get=account.recovery_form, post=account.recovery),
-        urls.PASSWORD: ForSession(get=password.show, post=password.submit, fresh=SEEN | SENT),
+        urls.PASSWORD: ForSession(get=password.show, post=password.submit),
         sessions.END_SESSION: ForSession(post=sessions.end_session),
         sessions.END_OTHERS: ForSession(post=sessions.end_others),
         account.FORGET: ForSession(post=account.forget),

@@ -196,11 +196,15 @@ def approve(it: Story) -> None:
     assert it.send(it.page(path[0]), path[0], number=number[1]).status == 303
 
 
-def deny(it: Story) -> None:
-    told = it.devpi(it.password)
+def deny(it: Story, *, how: str = "yes", agent: str = DEVPI_CLIENT) -> None:
+    told = it.devpi(it.password, **{"User-Agent": agent})
     path = re.search(r"/\+auth/approve/[\w-]+", told.text)
     assert path, told.text
-    assert it.send(it.page(path[0]), path[0], deny="yes").status == 403
+    assert it.send(it.page(path[0]), path[0], deny=how).status == 403
+
+
+def report(it: Story) -> None:
+    deny(it, how="report", agent="devpi-client/7.2.0")
 
 
 def command_line(it: Story, password: str) -> None:
@@ -434,6 +438,11 @@ CHAPTERS = [
         "denying a command line",
         deny,
         ((E.COMMAND_LINE_DENIED, "", "devpi-client", "/+auth/approve", ""),),
+    ),
+    Chapter(
+        "reporting a command line",
+        report,
+        ((E.COMMAND_LINE_REPORTED, "", "devpi-client", "/+auth/approve", ""),),
     ),
     Chapter(
         "a login of devpi-client",

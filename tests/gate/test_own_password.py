@@ -71,10 +71,10 @@ def test_a_new_password_at_devpi(
     another_second()
 
     told = send(devpi, browser, **right)
-    assert (told.status, told.first("location")) == (303, "/+auth/login?done=password"), told.text
+    assert told.status == 200, told.text
     another_second()
-    door = browser.browse("GET", told.first("location"))
-    assert "Your password is changed" in door.text
+    assert "Your password is changed" in told.text
+    assert "Logged out:" in told.text and "<li>" in told.text
     assert (at_index(devpi_server, user, old), at_index(devpi_server, user, NEW)) == (401, 200)
     for one in (browser, other):
         assert one.browse("GET", "/+auth/").status == 303
@@ -84,7 +84,7 @@ def test_a_new_password_at_devpi(
 
     overview = devpi.browse_in(user, NEW).browse("GET", "/+auth/")
     assert "what about your API token?" in overview.text
-    pages += [told, door, overview]
+    pages += [told, overview]
     for secret in (old, NEW, "not this one", "wholly other words"):
         assert not any(secret in one.text for one in pages), secret
         assert not any(secret in str(one.fields) for one in pages), secret
@@ -127,6 +127,7 @@ def test_a_rule_that_denies_it_at_devpi_denies_it_here(
 
 def test_pypiserver_keeps_passwords_with_its_administrator(simple: Served) -> None:
     browser = simple.browse_in("alice", PYPISERVER_USERS["alice"])
+    simple.offset += 3600
     page = browser.browse("GET", PLACE)
     assert "Passwords of this index are kept by its administrator" in page.text
     assert 'type="password"' not in page.text

@@ -477,20 +477,61 @@ async def test_what_is_no_number_of_two_digits_denies_nothing(
     assert (await send_number(browser, page, path, number)).goes_to == path
 
 
-@pytest.mark.parametrize("how", ["another number", "denied"])
+async def test_logins_that_wait_stand_on_the_overview(
+    browser: Browser, alice: Person, world: World
+) -> None:
+    await browser.log_in(alice)
+    path, number = await command_line_login(world, "alice")
+    page = await browser.get("/+auth/")
+    assert "A command-line login waits for you" in page.text
+    assert path in [a.attributes["href"] for a in page.markup.all("a")]
+    shown = " ".join(e.text for e in page.markup.all("main")).replace("192.0.2.10", "")
+    assert re.search(rf"(?<![0-9]){number}(?![0-9])", shown) is None, "it must not show it"
+    timer = next(e for e in page.markup.elements if "data-seconds" in e.attributes)
+    assert timer.attributes["data-seconds"] == "120"
+    assert timer.text.strip() == "2 minutes, until 08:03:00 UTC", "without a script"
+    await send_number(browser, await browser.get(path), path, number)
+    assert "waits for you" not in (await browser.get("/+auth/")).text, "approved"
+    world.clock.turn(300)
+    await command_line_login(world, "alice")
+    world.clock.turn(121)
+    assert "waits for you" not in (await browser.get("/+auth/")).text, "too late"
+
+
+DENIALS = {
+    "denied": ("yes", Slug.APPROVAL_DENIED, Event.COMMAND_LINE_DENIED, Notice.LOGIN_DENIED),
+    "reported": (
+        "report",
+        Slug.APPROVAL_REPORTED,
+        Event.COMMAND_LINE_REPORTED,
+        Notice.LOGIN_REPORTED,
+    ),
+    "another number": (
+        "",
+        Slug.APPROVAL_DENIED,
+        Event.COMMAND_LINE_DENIED,
+        Notice.LOGIN_DENIED,
+    ),
+}
+
+
+@pytest.mark.parametrize("how", DENIALS)
 async def test_a_login_is_denied(browser: Browser, alice: Person, world: World, how: str) -> None:
     await browser.log_in(alice)
     path, number = await command_line_login(world, "alice")
     page = await browser.get(path)
-    if how == "denied":
-        form = next(one for one in page.markup.forms if "deny" in one.fields)
-        page = await browser.post(path, form.fields)
+    deny, slug, event, notice = DENIALS[how]
+    if deny:
+        form = next(one for one in reversed(page.markup.forms) if one.action == path)
+        page = await browser.post(path, {**form.fields, "deny": deny})
     else:
         page = await send_number(browser, page, path, str(10 + (int(number) - 9) % 90))
-    assert (page.status, page.reason) == (403, "approval_denied")
+    assert (page.status, page.reason) == (403, slug)
+    links = [a.attributes["href"] for a in page.markup.all("a")]
+    assert "/+auth/password" in links, "told where to change the password"
     assert (await browser.get(path)).reason == "approval_gone"
-    assert Event.COMMAND_LINE_DENIED in world.ledger.names()
-    assert world.ledger.notices[-1] == (Notice.LOGIN_DENIED, "alice")
+    assert event in world.ledger.names()
+    assert world.ledger.notices[-1] == (notice, "alice")
 
 
 async def test_a_command_line_login_is_approved_once(

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 
 import pytest
 
-from gateway.web.responses import CODES, FIELDS, TIMES, WEBAUTHN, policy
+from gateway.web.responses import CODES, COUNTDOWN, FIELDS, TIMES, WEBAUTHN, policy
 from gateway.web.routes import ROUTES, WITH_TAIL
 from tests.core.world import Person
 from tests.support.pages import SHIELD
 from tests.web.site import Browser, Page, Site
 
-SCRIPTS = (WEBAUTHN, CODES, FIELDS, TIMES)
+SCRIPTS = (WEBAUTHN, CODES, FIELDS, TIMES, COUNTDOWN)
 """The strictest need of a page first: the policy follows from that."""
 
 
@@ -70,6 +70,7 @@ def assert_shielded(page: Page, name: str) -> None:
     assert (TIMES in names) == ("<time " in page.text), name
     fields = any(mark in page.text for mark in (" data-shows", " data-copies"))
     assert (FIELDS in names) == fields, name
+    assert (COUNTDOWN in names) == (" data-seconds" in page.text), name
 
 
 async def test_every_state_of_every_page_has_the_headers(pages: Mapping[str, Page]) -> None:

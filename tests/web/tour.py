@@ -43,10 +43,10 @@ def phone_in(offer: Page) -> Phone:
     return Phone(next(link for link in links if link.startswith("otpauth:")))
 
 
-async def command_line_login(world: World, user: str) -> tuple[str, str]:
+async def command_line_login(world: World, user: str, agent: str = DEVPI_CLIENT) -> tuple[str, str]:
     """A login without a code that now waits for approval; the address and number it names."""
     try:
-        await world.flow.at_once.prove(user, None, (token_of(user),), caller(agent=DEVPI_CLIENT))
+        await world.flow.at_once.prove(user, None, (token_of(user),), caller(agent=agent))
     except Refusal as refusal:
         path = "/+auth/approve" + refusal.detail["approve"].partition("/+auth/approve")[2]
         return path, refusal.detail["number"]
@@ -156,6 +156,7 @@ class Tour:
         seen["approve"] = approve = await alice.get(waiting)
         form = next(one for one in approve.markup.forms if "number" in one.fields)
         seen["approve refused"] = await alice.post(waiting, {**form.fields, "number": "x"})
+        seen["overview, a login waits"] = await alice.get("/+auth/")
         await alice.post(waiting, {**form.fields, "number": number})
         seen["approved"] = await alice.get(waiting)
         actions = (Action.UPLOAD, Action.READ)
@@ -173,9 +174,20 @@ class Tour:
         alice.site.passwords.allowed = False
         seen["password of the administrator"] = await alice.get("/+auth/password")
         alice.site.passwords.allowed = True
+        seen["password changed"] = await self._password_changed()
         seen["no such device"] = await alice.get("/+auth/factor/none")
+        denied, _number = await command_line_login(self.world, "alice", "devpi-client/7")
+        form = (await alice.get(denied)).markup.forms[-1]
+        seen["reported"] = await alice.post(denied, {**form.fields, "deny": "report"})
         seen["log out"] = await alice.get("/+auth/logout")
         seen["nothing to approve"] = await alice.get("/+auth/approve/other")
+
+    async def _password_changed(self) -> Page:
+        """The page alone: what stands for the index here ends nobody's sessions."""
+        own = Browser(self.alice.site, self.alice.http, dict(self.alice.cookies))
+        door = await own.get("/+auth/password")
+        typed = {"old": "right", "new": "wholly new", "again": "wholly new"}
+        return await own.fill(door, "/+auth/password", **typed)
 
     async def _changes(self) -> None:
         alice, seen = self.alice, self.seen

@@ -38,6 +38,7 @@ class Event(StrEnum):
     DEVICE_FORGOTTEN = "device_forgotten"
     COMMAND_LINE_APPROVED = "command_line_approved"
     COMMAND_LINE_DENIED = "command_line_denied"
+    COMMAND_LINE_REPORTED = "command_line_reported"
     GUARDED_ACT = "guarded_act"
     GUARDED_REFUSED = "guarded_refused"
     TOKEN_MADE = "token_made"  # noqa: S105 - names of events, all of these

@@ -86,12 +86,15 @@ class Approvals:
         found = await self._find(user_id, id)
         if found is None:
             return None
-        data = json.loads(found[1].value)
-        if data.pop("denied"):
-            return None
-        data.pop("epoch")
-        data.pop("number")
-        return Waiting(user_id=user_id, **data)
+        return _waiting(user_id, json.loads(found[1].value))
+
+    async def waiting(self, user_id: str) -> tuple[Waiting, ...]:
+        """A person's logins that nobody has said anything to yet, the one that ends first first."""
+        records = [record for _, record in await self._store.items("approval", user_id)]
+        found = [_waiting(user_id, json.loads(record.value)) for record in records]
+        now = self._clock()
+        waits = [one for one in found if one and not one.approved and one.expires > now]
+        return tuple(sorted(waits, key=lambda one: one.expires))
 
     async def answer(self, user_id: str, id: str, number: str) -> Answered:
         """Approve with the number that the command line was given; any other denies.
@@ -142,6 +145,14 @@ class Approvals:
         place = str(caller.address or "")
         client = self._ring.digest("approval", user_id, place, caller.origin.user_agent)
         return Key("approval", user_id, client)
+
+
+def _waiting(user_id: str, data: dict[str, Any]) -> Waiting | None:
+    """None for one that was denied."""
+    if data["denied"]:
+        return None
+    shown = ("id", "address", "user_agent", "expires", "approved")
+    return Waiting(user_id=user_id, **{name: data[name] for name in shown})
 
 
 def _asked(data: dict[str, Any]) -> Asked:

@@ -21,15 +21,23 @@ class Approving:
         """The command-line login that an approval address names, if it is this person's."""
         return await self._services.approvals.find(session.user_id, id)
 
-    async def approve(self, session: Session, id: str, number: str, caller: Caller) -> None:
+    async def all_waiting(self, session: Session) -> tuple[Waiting, ...]:
+        """This person's command-line logins that wait now, the one that waits longest first."""
+        return await self._services.approvals.waiting(session.user_id)
+
+    async def approve(
+        self, session: Session, id: str, number: str, caller: Caller, *, report: bool = False
+    ) -> None:
         """Let the next try by the same client pass, once, within two minutes.
 
         Args:
             number: the two digits that the command line shows; "" says that it is not the
                 person's own login. A wrong one denies, and the person is told.
+            report: with number "": the administrator is told, too.
 
         Raises:
-            Refusal: `step_up_required`, `approval_gone` (no such login waits), `approval_denied`.
+            Refusal: `step_up_required`, `approval_gone` (no such login waits), `approval_denied`,
+                `approval_reported`.
         """
         self._services.sessions.check_fresh(session)
         waiting = await self.waiting(session, id)
@@ -39,11 +47,18 @@ class Approving:
         if answered is Answered.GONE:
             raise Refusal(Slug.APPROVAL_GONE)
         client = f"{device_name(waiting.user_agent)} from {waiting.address or 'no address'}"
-        denied = answered is Answered.DENIED
-        event = Event.COMMAND_LINE_DENIED if denied else Event.COMMAND_LINE_APPROVED
+        if answered is Answered.APPROVED:
+            await self._record(Event.COMMAND_LINE_APPROVED, session, caller, client)
+            return
+        event = Event.COMMAND_LINE_REPORTED if report else Event.COMMAND_LINE_DENIED
+        await self._record(event, session, caller, client)
+        await self._services.notifier.notify(
+            Notice.LOGIN_REPORTED if report else Notice.LOGIN_DENIED,
+            session.user_id,
+            caller.origin,
+            detail=client,
+        )
+        raise Refusal(Slug.APPROVAL_REPORTED if report else Slug.APPROVAL_DENIED)
+
+    async def _record(self, event: Event, session: Session, caller: Caller, client: str) -> None:
         await self._services.audit.record(event, session.user_id, caller.origin, detail=client)
-        if denied:
-            await self._services.notifier.notify(
-                Notice.LOGIN_DENIED, session.user_id, caller.origin, detail=client
-            )
-            raise Refusal(Slug.APPROVAL_DENIED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from gateway.core.accounts.records import Account
 from gateway.core.audit.events import Event, Origin
@@ -13,11 +14,17 @@ from gateway.core.login.drafts import codes_of
 from gateway.core.login.models import Caller, Pending, Session, Verified
 from gateway.core.login.services import Services
 from gateway.core.login.verification import Proved
+from gateway.core.phrases import _
 from gateway.core.store import StoreStep
 from gateway.core.throttle.passwords import Guess
 from gateway.core.upstream import Issued
-from gateway.core.urls import APPROVE, ENROL
+from gateway.core.urls import APPROVE, ENROL, LOGIN
 from gateway.core.user_id import user_id as id_of
+
+_FIRST_TIME: Final = _(
+    "Type it after the password and a comma: PASSWORD,123456. Or log in at {login} in a browser, "
+    "then try again here: you are told how to approve it there."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +90,8 @@ class AtOnce:
                 write.
 
         Raises:
-            Refusal: `otp_required` (with {approve} where it can be approved in a browser),
+            Refusal: `otp_required` (with {approve} where it can be approved in a browser, and
+                else how to get that far),
                 `otp_invalid`, `not_enrolled`, `invite_required`, `throttled`.
         """
         user_id = id_of(user)
@@ -118,7 +126,8 @@ class AtOnce:
         """The refusal for a missing code; it names a way by browser where there is one."""
         sessions = await self._services.sessions.of(account.id)
         if not any(session.factor for session in sessions):
-            return Refusal(Slug.OTP_REQUIRED)
+            login = self._services.limits.public_url + LOGIN
+            return Refusal(Slug.OTP_REQUIRED, fix=_FIRST_TIME, login=login)
         try:
             await self._services.throttle.begin(account.id, caller.address)
         except Refusal:

@@ -19,6 +19,7 @@ class Notice(StrEnum):
     WRONG_STEP_UP = "wrong_step_up"
     NEW_DEVICE = "new_device"
     LOGIN_DENIED = "login_denied"
+    LOGIN_REPORTED = "login_reported"
     RESET = "reset"
     ADDRESS_CHANGED = "address_changed"
     TOKEN_MADE = "token_made"  # noqa: S105 - names of notices, all of these

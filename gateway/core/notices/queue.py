@@ -81,6 +81,8 @@ class NoticeQueue:
         channels: names of the ways of delivery; a notice is queued once for each.
         queued: called after something was queued, to wake a courier of this process.
         ring: seals links; without one a notice goes without its link.
+        reports_to: the mail address of an administrator, who gets what people report besides;
+            "" for none.
     """
 
     def __init__(
@@ -92,7 +94,9 @@ class NoticeQueue:
         channels: tuple[str, ...] = (),
         queued: Callable[[], None] | None = None,
         ring: KeyRing | None = None,
+        reports_to: str = "",
     ) -> None:
+        self._reports_to: Final = reports_to
         self._store: Final = store
         self._clock: Final = clock
         self._random: Final = random
@@ -132,6 +136,9 @@ class NoticeQueue:
             link=link,
         )
         letters = [replace(letter, channel=channel) for channel in self.channels]
+        if notice is Notice.LOGIN_REPORTED and self._reports_to and "mail" in self.channels:
+            id, to = self._random(16).hex(), self._reports_to
+            letters.append(replace(letter, channel="mail", id=id, address=to))
         await asyncio.gather(*(self._put(letter, if_version=0) for letter in letters))
         if self.queued is not None:
             self.queued()

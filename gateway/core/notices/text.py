@@ -50,6 +50,16 @@ _REPLACE: Final = _(
     "and keep it where nobody else reads it. The address where it was found, and what was done\n"
     "with it, are listed at {overview}"
 )
+_CHANGE: Final = _(
+    "If that was you: somebody else knows your password. Change it now, at\n{overview}"
+)
+_REPORT: Final = _(
+    "{user} denied a command-line login that gave their right password, and reported it"
+)
+_REPORTED: Final = _(
+    "Somebody else knows that password. See that it is changed; the trail of {user} tells the rest:"
+    "\nindex-gateway audit export --user {user}"
+)
 _ASKED: Final = _(
     "If you asked for it: nothing but an invitation lets you in now. Where you got none,\n"
     "or it is too old, ask the administrator for one."
@@ -108,6 +118,14 @@ _WORDS: Final = MappingProxyType(
                 "Somebody may know your password. Change it, look at what is listed at\n"
                 "{overview} and tell the administrator of the index."
             ),
+        ),
+        Notice.LOGIN_REPORTED: _Words(
+            _("A command-line login was reported"),
+            _(
+                "A command line gave your right password; its login was denied in your browser\n"
+                "and reported to the administrator"
+            ),
+            _LOOK,
         ),
         Notice.ADDRESS_CHANGED: _Words(
             _("The mail address of your account was changed"),
@@ -211,6 +229,7 @@ _YOURS: Final = MappingProxyType(
     {
         Notice.TOKEN_LEAKED: _REPLACE,
         Notice.RESET: _ASKED,
+        Notice.LOGIN_REPORTED: _CHANGE,
         Notice.TOKENS_LEFT: _DECIDE,
         Notice.TOKEN_NEEDS_RENEWAL: _DECIDE,
     }
@@ -226,6 +245,8 @@ def subject(letter: Letter, catalogue: Catalogue = ENGLISH) -> str:
 def text(letter: Letter, public_url: str, *, link: str = "", catalogue: Catalogue = ENGLISH) -> str:
     """The whole notice, plain text, lines ended by LF. link: see `Notifier.notify`; only where
     nobody but the person reads it."""
+    if letter.notice is Notice.LOGIN_REPORTED and letter.address:
+        return _report(letter, public_url, catalogue)
     words = _WORDS[letter.notice]
     places = {"overview": public_url + OVERVIEW, "tokens": public_url + TOKENS}
     parts = [
@@ -238,6 +259,17 @@ def text(letter: Letter, public_url: str, *, link: str = "", catalogue: Catalogu
         _("If it wasn't you:\n{otherwise}", otherwise=words.otherwise.filled(**places)),
     ]
     return "\n\n".join(say(part, catalogue) for part in parts if part) + "\n"
+
+
+def _report(letter: Letter, public_url: str, catalogue: Catalogue) -> str:
+    """What an administrator is told of a report, by mail."""
+    user = _plain(letter.user)
+    parts = [
+        _happened(_REPORT.filled(user=_inert(user)), letter.detail),
+        _circumstances(letter, public_url, catalogue),
+        _REPORTED.filled(user=user),
+    ]
+    return "\n\n".join(say(part, catalogue) for part in parts) + "\n"
 
 
 def _happened(happened: Phrase, detail: str) -> Phrase:

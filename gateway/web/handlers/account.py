@@ -8,11 +8,11 @@ from urllib.parse import quote
 
 from gateway.core.errors import Refusal, Slug
 from gateway.core.http import cookies
-from gateway.core.login.models import Enrolment, Session
+from gateway.core.login.models import Enrolment, Session, Waiting
 from gateway.core.login.self_service import FactorRow, Overview
 from gateway.core.phrases import _
 from gateway.core.urls import LOGIN, LOGOUT, OVERVIEW, PREFIX
-from gateway.core.wording import time_left
+from gateway.core.wording import device_name, time_left
 from gateway.web.context import Ask, Kit, with_query
 from gateway.web.handlers import activity, enrolment, second_factor, tokens
 from gateway.web.handlers.activity import ACTIVITY
@@ -75,6 +75,7 @@ async def overview(kit: Kit, ask: Ask, session: Session) -> PageResponse:
         "overview.html",
         session=session,
         api_tokens=api_tokens,
+        waiting=[_waiting(kit, one) for one in await kit.flow.approving.all_waiting(session)],
         new_token=tokens.NEW,
         where=WHERE,
         add=enrolment.ADD,
@@ -91,6 +92,18 @@ async def overview(kit: Kit, ask: Ask, session: Session) -> PageResponse:
         remembers=kit.flow.limits.remember > 0,
         remembered=any(row.current for row in seen.devices),
     )
+
+
+def _waiting(kit: Kit, one: Waiting) -> dict[str, object]:
+    left = max(0.0, one.expires - kit.clock())
+    return {
+        "id": one.id,
+        "client": device_name(one.user_agent),
+        "address": one.address,
+        "left": time_left(left),
+        "seconds": int(left),
+        "expires": one.expires,
+    }
 
 
 async def _code_used(kit: Kit, session: Session, seen: Overview) -> float:

@@ -24,7 +24,7 @@ from gateway.web.responses import PageResponse, download
 ACTIVITY: Final = f"{PREFIX}/activity"
 SHOWN_DAYS: Final = 90
 PAGE: Final = 50
-_ON_OVERVIEW: Final = 5
+_ON_OVERVIEW: Final = 4
 
 WORDS: Final = {
     Event.LOGIN: _("Logged in"),
@@ -48,6 +48,7 @@ WORDS: Final = {
     Event.DEVICE_FORGOTTEN: _("Device no longer remembered"),
     Event.COMMAND_LINE_APPROVED: _("Command-line login approved"),
     Event.COMMAND_LINE_DENIED: _("Command-line login denied"),
+    Event.COMMAND_LINE_REPORTED: _("Command-line login denied and reported"),
     Event.GUARDED_ACT: _("Change made with the second factor"),
     Event.GUARDED_REFUSED: _("Change refused for want of a second factor"),
     Event.TOKEN_MADE: _("API token made"),
@@ -66,6 +67,7 @@ WORDS: Final = {
 _ALARMING: Final = frozenset(
     {
         Event.COMMAND_LINE_DENIED,
+        Event.COMMAND_LINE_REPORTED,
         Event.FACTOR_REFUSED,
         Event.THROTTLED,
         Event.GUARDED_REFUSED,
@@ -109,7 +111,10 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         ),
         "changes": _kind(_("Changes of packages"), Event.GUARDED_ACT, Event.GUARDED_REFUSED),
         "terminal": _kind(
-            _("Command line"), Event.COMMAND_LINE_APPROVED, Event.COMMAND_LINE_DENIED
+            _("Command line"),
+            Event.COMMAND_LINE_APPROVED,
+            Event.COMMAND_LINE_DENIED,
+            Event.COMMAND_LINE_REPORTED,
         ),
         "tokens": _kind(
             _("API tokens"),
@@ -151,9 +156,7 @@ class ActivityRow:
 
     @property
     def where(self) -> str:
-        if self.device and self.place:
-            return _("{device}, {address}", device=self.device, address=self.place)
-        return self.device or self.place
+        return where(self.device, self.place)
 
 
 async def show(kit: Kit, ask: Ask, session: Session) -> PageResponse:
@@ -219,7 +222,7 @@ async def ended(kit: Kit, session: Session) -> tuple[str, ...]:
         return ()
     return tuple(
         dict.fromkeys(
-            ", ".join(filter(None, (device_name(one.origin.user_agent), one.origin.address)))
+            row_of(kit, one).where
             for one in found
             if one.event == Event.SESSION_ENDED and one.detail == CHANGED and one.time >= changed
         )
@@ -316,6 +319,13 @@ def row_of(kit: Kit, entry: Entry, *, own: bool = False) -> ActivityRow:
         user=entry.user,
         detail=entry.detail,
     )
+
+
+def where(device: str, place: str) -> str:
+    """A device and its place, as far as each is known."""
+    if device and place:
+        return _("{device}, {address}", device=device, address=place)
+    return device or place
 
 
 def place(kit: Kit, address: str) -> str:

@@ -27,10 +27,12 @@ async def submit(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     here = f"{APPROVE}/{ask.tail}"
     if (await _waiting(kit, ask, session)).approved:
         return see_other(here)
-    number = "" if ask.value("deny") == "yes" else plain(ask.value("number"))
-    if ask.value("deny") != "yes" and not _NUMBER.fullmatch(number):
+    denied = ask.value("deny") in ("yes", "report")
+    number = "" if denied else plain(ask.value("number"))
+    if not denied and not _NUMBER.fullmatch(number):
         return await _form(kit, ask, session, Refusal(Slug.NUMBER_UNREADABLE))
-    await kit.flow.approving.approve(session, ask.tail, number, ask.caller)
+    report = ask.value("deny") == "report"
+    await kit.flow.approving.approve(session, ask.tail, number, ask.caller, report=report)
     return see_other(here)
 
 
@@ -44,6 +46,7 @@ async def _form(kit: Kit, ask: Ask, session: Session, error: Refusal | None = No
         waiting=waiting,
         client=wording.device_name(waiting.user_agent),
         left=time_left(waiting.expires - kit.clock()),
+        seconds=max(0, int(waiting.expires - kit.clock())),
         here=f"{APPROVE}/{ask.tail}",
     )
 

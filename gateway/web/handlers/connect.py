@@ -54,6 +54,7 @@ async def _form(kit: Kit, ask: Ask, session: Session, error: Refusal | None = No
         uploads=Action.UPLOAD in waiting.actions,
         lives=in_words(waiting.lifetime),
         left=time_left(waiting.expires - kit.clock()),
+        seconds=max(0, int(waiting.expires - kit.clock())),
         here=f"{CONNECT}/{ask.tail}",
     )
 

@@ -20,9 +20,6 @@ from gateway.web.responses import cookies as set_cookies
 
 _DONE: Final = {
     "cancelled": _("The set-up was cancelled. Nothing has changed."),
-    "password": _(
-        "Your password is changed, and all your logins have ended. Log in with the new one."
-    ),
 }
 PASSKEY: Final = f"{PREFIX}/passkey"
 PASSKEY_OPTIONS: Final = f"{PREFIX}/webauthn/login"

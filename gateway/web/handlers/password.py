@@ -9,9 +9,11 @@ from gateway.core.http import cookies
 from gateway.core.login.models import Session
 from gateway.core.phrases import _
 from gateway.core.upstream import Credential
-from gateway.core.urls import LOGIN, PASSWORD
+from gateway.core.urls import PASSWORD
 from gateway.web.context import Ask, Kit
-from gateway.web.responses import PageResponse, see_other
+from gateway.web.handlers.activity import place, where
+from gateway.web.handlers.sessions import SESSIONS
+from gateway.web.responses import PageResponse
 from gateway.web.responses import cookies as set_cookies
 
 _LEAST: Final = 8  # characters; NIST SP 800-63B section 5.1.1.2
@@ -21,12 +23,18 @@ _AGAIN: Final = frozenset(
 
 
 async def show(kit: Kit, ask: Ask, session: Session) -> PageResponse:
-    """The form, or whom to ask."""
+    """The form, or where and by whom passwords are kept; only the form takes a recent factor."""
+    if _possible(kit, ask, session):
+        kit.flow.services.sessions.check_fresh(session)
     return await _form(kit, ask, session)
 
 
 async def submit(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     """Set the new password; every login ends with the old one, this session too."""
+    if not _possible(kit, ask, session):
+        raise Refusal(Slug.DENIED)
+    kit.flow.services.sessions.check_fresh(session)
+    ends = await _ends(kit, session)
     try:
         new = _new(ask)
         await kit.flow.services.throttle.change(session.user_id)
@@ -37,7 +45,18 @@ async def submit(kit: Kit, ask: Ask, session: Session) -> PageResponse:
             return await _form(kit, ask, session, refusal)
         raise
     gone = await kit.index_logins.gone(ask.facts)
-    return see_other(f"{LOGIN}?done=password", *set_cookies(*gone, kit.jar.clear(cookies.SESSION)))
+    page = kit.page(ask, "password_changed.html", ends=ends)
+    return page.plus(*set_cookies(*gone, kit.jar.clear(cookies.SESSION)))
+
+
+def _possible(kit: Kit, ask: Ask, session: Session) -> bool:
+    return not kit.config.look.password and kit.passwords.possible(session, ask.facts)
+
+
+async def _ends(kit: Kit, session: Session) -> list[str]:
+    """The sessions that a change ends beside this one, by their devices."""
+    sessions = (await kit.flow.manage.overview(session)).sessions
+    return [where(one.device, place(kit, one.address)) for one in sessions if not one.current]
 
 
 def _new(ask: Ask) -> str:
@@ -69,7 +88,6 @@ async def _checked(kit: Kit, ask: Ask, session: Session) -> Credential:
 
 
 async def _form(kit: Kit, ask: Ask, session: Session, error: Refusal | None = None) -> PageResponse:
-    sessions = (await kit.flow.manage.overview(session)).sessions
     return kit.page(
         ask,
         "password.html",
@@ -77,8 +95,9 @@ async def _form(kit: Kit, ask: Ask, session: Session, error: Refusal | None = No
         error=error,
         wrong=_wrong(error),
         here=PASSWORD,
-        ends=[one for one in sessions if not one.current],
-        possible=kit.passwords.possible(session, ask.facts),
+        sessions=SESSIONS,
+        ends=await _ends(kit, session),
+        possible=_possible(kit, ask, session),
     )
 
 

@@ -290,7 +290,8 @@ async def test_without_a_browser_session_there_is_nothing_to_approve(world: Worl
     await world.flow.earned.end(passed.session_cookie, caller())
     refused = await refusal(world, "alice", None)
     assert refused.slug == "otp_required"
-    assert "approve" not in refused.text
+    assert "/+auth/approve" not in refused.text
+    assert "PASSWORD,123456. Or log in at https://packages.example.org/+auth/login " in refused.text
 
 
 OTHERS = [

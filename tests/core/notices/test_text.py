@@ -56,3 +56,13 @@ def test_the_only_address_in_it_is_ours(named: str, shown: str) -> None:
 def test_a_reset_by_the_administrator_names_the_command_line() -> None:
     letter = Letter("id", "mail", Notice.RESET, "alice", Origin(), "lost phone", 0.0)
     assert "From:  the command line of the gateway" in text(letter, INDEX)
+
+
+def test_a_report_to_the_administrator_says_whose_password_it_is_about() -> None:
+    origin = Origin("192.0.2.7", "Firefox/140.0 Linux")
+    letter = Letter("id", "mail", Notice.LOGIN_REPORTED, "alice", origin, "devpi-client", 0.0)
+    person, admin = text(letter, INDEX), text(replace(letter, address="root@example.org"), INDEX)
+    assert "Change it now, at\nhttps://packages.example.org/+auth/" in person
+    assert admin.startswith("alice denied a command-line login that gave their right password")
+    assert "index-gateway audit export --user alice" in admin
+    assert "index-gateway" not in person, "commands are for administrators"
