@@ -30,14 +30,17 @@ from gateway.core.store import Store
 from gateway.core.tokens.leaks import LeakReports
 from gateway.core.urls import LEAKS, OIDC, base_of
 from gateway.factors import make_factors
+from gateway.gate.asking import Askers
 from gateway.gate.context import GateContext
 from gateway.gate.documentation import Documentation
 from gateway.gate.ended import EndedCredentials
 from gateway.gate.first_factor import Passwords
 from gateway.gate.gate import RuleGate
+from gateway.gate.late_entries import LateEntries
 from gateway.gate.readers import Readers
 from gateway.gate.replies import Replies
 from gateway.gate.token_credentials import TokenCredentials
+from gateway.gate.transfers import Transfers
 from gateway.issuers.discovery import Discovery
 from gateway.issuers.keys import PublishedKeys
 from gateway.proxy.forwarder import Forwarder
@@ -68,6 +71,7 @@ class GatewayWorker:
 
     async def close(self) -> None:
         await self.pages.close()
+        await self.parts.transfers.late.close()
         await self.issuers.close()
         await self.chores.close()
         await self.calls.close()
@@ -142,6 +146,7 @@ async def build(
     )
     issuers = PublishedKeys(Discovery(), clock)
     service = service_of(settings)
+    late = LateEntries(audit, clock)
     parts = GateContext(
         upstream=upstream,
         rules=rules,
@@ -161,6 +166,11 @@ async def build(
         treatments=fields_of_each(documentation.origin),
         acts_by_session=settings.upstream.acts_by_session,
         tokens=domain.tokens,
+        transfers=Transfers(
+            *(upstream, Askers(upstream, flow.earned, jar, ring, clock), late, clock),
+            uploads=settings.audit.uploads,
+            downloads=settings.audit.downloads,
+        ),
         readers=Readers(
             upstream,
             passwords,

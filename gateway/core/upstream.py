@@ -381,6 +381,15 @@ class ChangingPasswords(Protocol):
 
 
 @runtime_checkable
+class Filing(Protocol):
+    """A kind of index server at whose addresses files can be told from pages."""
+
+    def file_at(self, path: str) -> str:
+        """The name of the file at a canonical path, "" where none is."""
+        ...
+
+
+@runtime_checkable
 class Documenting(Protocol):
     """A kind of index server that serves uploaded documentation, in a frame of its own page."""
 

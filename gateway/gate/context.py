@@ -25,6 +25,7 @@ from gateway.gate.mail_address import Mailboxes
 from gateway.gate.readers import Readers
 from gateway.gate.replies import Replies
 from gateway.gate.token_credentials import TokenCredentials
+from gateway.gate.transfers import Transfers
 from gateway.proxy.ports import Forward
 from gateway.upstreams.client import Calls
 
@@ -63,6 +64,7 @@ class GateContext:
     leaks: LeakReports
     readers: Readers
     counters: Counters
+    transfers: Transfers
 
     def response_of(self, rule: Rule | None) -> Response:
         """How browsers are to treat the answer to a request that a rule decided on."""

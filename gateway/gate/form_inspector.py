@@ -45,12 +45,22 @@ class FormDemand(Protocol):
         ...
 
 
+class FormNote(FileObserver, Protocol):
+    """Is shown a form, and refuses nothing."""
+
+    def reads(self, judge: FormJudge) -> None:
+        """Who reads it."""
+        ...
+
+
 class FormInspector:
     """An `Inspector` (see gateway.proxy.ports) over the form rules that may fit a request.
 
     Args:
         asked: who asks for what; changed here where the form tells the project.
         project: looks for that, and is needed where `matched.needs_project`.
+        note: is shown what the form holds.
+        noted: fields that are kept for it.
 
     Raises:
         Refusal: `unreadable_form` for a body that is no plain form.
@@ -68,6 +78,8 @@ class FormInspector:
         demand: FormDemand | None = None,
         asked: Claim | None = None,
         project: FormProject | None = None,
+        note: FormNote | None = None,
+        noted: frozenset[str] = frozenset(),
     ) -> None:
         self._facts: Final = facts
         self._rules: Final = rules
@@ -83,8 +95,11 @@ class FormInspector:
             facts.first("content-type") or "",
             facts.joined("content-encoding"),
             matched.form_names | (demand.names if demand else frozenset()),
-            Looking(looking, self._archives) if looking else self._archives,
+            Looking(looking, [one for one in (self._archives, note) if one is not None]),
+            noted if note is not None else (),
         )
+        if note is not None:
+            note.reads(self._judge)
         self._seen = 0
         self._going = False
 
@@ -165,26 +180,29 @@ class FormInspector:
 
 
 class Looking:
-    """A `FileObserver` that shows the head of each file to others before one looks at it."""
+    """A `FileObserver` that shows the head of each file to some before others look at it."""
 
     def __init__(
-        self, others: Sequence[FormDemand | FormProject], then: FileObserver | None
+        self, first: Sequence[FormDemand | FormProject], then: Sequence[FileObserver]
     ) -> None:
-        self._others: Final = others
+        self._first: Final = first
         self._then: Final = then
 
     def begins(self, part: FilePart) -> None:
-        for one in self._others:
+        for one in self._first:
             one.begins(part)
-        if self._then is not None:
-            self._then.begins(part)
+        for other in self._then:
+            other.begins(part)
 
     def content(self, data: bytes) -> int:
-        return 0 if self._then is None else self._then.content(data)
+        kept = 0
+        for one in self._then:
+            kept = max(kept, one.content(data))
+        return kept
 
     def ends(self) -> None:
-        if self._then is not None:
-            self._then.ends()
+        for one in self._then:
+            one.ends()
 
 
 class Archives:

@@ -31,14 +31,16 @@ from gateway.gate.held_answers import Holding
 from gateway.gate.leak_api import LeakApi
 from gateway.gate.login_api import LoginApi
 from gateway.gate.oidc_api import OidcApi
-from gateway.gate.only_published import Both, OnlyPublished, PushInspector
+from gateway.gate.only_published import Both, OnlyPublished
 from gateway.gate.policies import GUARDED, Guard
 from gateway.gate.presented import Presented
+from gateway.gate.push_inspector import PushInspector, pushes
 from gateway.gate.reading import ReadingAlong
 from gateway.gate.replies import has_body
 from gateway.gate.rights import RightsGate
 from gateway.gate.token_api import TokenApi
 from gateway.gate.token_request import TokenGate, TokenRequest
+from gateway.gate.transfers import NOTED, Upload, noting
 from gateway.gate.xml_body import XmlInspector, called_xml
 from gateway.proxy.ports import Answer, Forward, HandOver, Inspect, Opens, Plan
 from gateway.upstreams.carriers import TokenField, token_fields
@@ -75,6 +77,8 @@ class RuleGate:
     def quick(self, method: str, path: str) -> Forward | None:
         if own(path) or self._parts.upstream.logs_out(method, path):
             return None
+        if self._parts.transfers.concerns(method, path):
+            return None
         if self._only.active and method not in ("GET", "HEAD"):
             return None
         candidates = self._parts.rules.candidates(method, path)
@@ -107,6 +111,8 @@ class RuleGate:
 
     def closed(self, method: str, path: str) -> Forward | None:
         if own(path) or self._parts.upstream.logs_out(method, path):
+            return None
+        if self._parts.transfers.concerns(method, path):
             return None
         candidates = self._parts.rules.candidates(method, path)
         if not candidates or candidates[0].conditional:
@@ -200,24 +206,52 @@ class RuleGate:
         if taken_in(facts) and self._parts.response_of(matched.rule) in _UPLOADED:
             raise Refusal(Slug.NOT_PART_OF_A_PAGE)
         parts = self._parts
+        upload = parts.transfers.upload(facts, token)
         if matched.needs_form or demand is not None:
             refuse = partial(self._refuse_form, token=token)
             project = FormProject(parts.upstream, asked) if asked is not None else None
 
             def decided(facts: Facts, rule: Rule | None, policy: Policy) -> Plan | Awaitable[Plan]:
-                return self.decide(facts, rule, policy, token, inspector.asked)
+                plan = self.decide(facts, rule, policy, token, inspector.asked)
+                if upload is None:
+                    return plan
+                upload.by(rule)
+                return noting(plan, upload)
 
             inspector = FormInspector(
-                facts, matched, parts.rules, decided, refuse, demand, asked, project
+                *(facts, matched, parts.rules, decided, refuse, demand, asked, project),
+                note=upload,
+                noted=NOTED,
             )
             return Inspect(inspector)
-        decide = partial(self.decide, facts, matched.rule, matched.policy, token, asked)
-        if self._only.active and self._only.pushes(facts):
+        decide = self._noted(facts, matched, token, asked, upload)
+        pushed = upload.pushed if upload is not None and upload.pushes else None
+        barred = self._only.active and pushes(parts.upstream, facts)
+        by_xml = called_xml(facts, matched) or (token is not None and token.by_xml)
+        if barred or (pushed is not None and not by_xml):
             refused = partial(self._refuse_form, facts, token=token)
-            return Inspect(PushInspector(facts, self._only, decide, refused))
-        if called_xml(facts, matched) or (token is not None and token.by_xml):
+            checks = [self._only.check_push] if barred else []
+            told = {} if pushed is None else {"told": pushed}
+            return Inspect(PushInspector(facts, checks, decide, refused, **told))
+        if by_xml:
             return Inspect(XmlInspector(facts, decide, parts.replies.refusal))
         return decide()
+
+    def _noted(
+        self,
+        facts: Facts,
+        matched: Matched,
+        token: TokenRequest | None,
+        asked: Claim | None,
+        upload: Upload | None,
+    ) -> Callable[[], Plan | Awaitable[Plan]]:
+        """What a policy means for a request, with a note of what it transfers."""
+        decide = partial(self.decide, facts, matched.rule, matched.policy, token, asked)
+        note = upload or self._parts.transfers.download(facts, token)
+        if note is None:
+            return decide
+        note.by(matched.rule)
+        return lambda: noting(decide(), note)
 
     def _refuse_form(
         self, facts: Facts, refusal: Refusal, token: TokenRequest | None

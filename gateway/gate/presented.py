@@ -232,5 +232,5 @@ class Watching:
         self._presented = presented
         self._attempts = attempts
 
-    def answered(self, status: int | None) -> None:
+    def answered(self, status: int | None, length: int | None = None) -> None:
         self._presented.answered(self._attempts, status)

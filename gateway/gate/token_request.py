@@ -109,6 +109,15 @@ class TokenRequest:
         """The id of the person whom the token stands for."""
         return self._bearer.token.owner
 
+    @property
+    def name(self) -> str:
+        """What its owner calls the token."""
+        return self._bearer.token.name
+
+    @property
+    def id(self) -> str:
+        return self._bearer.token.id
+
     async def credential(self, rule: Rule | None) -> Credential:
         """What stands for it at the index.
 

@@ -37,8 +37,13 @@ from gateway.core.http.facts import Facts, Field, IPAddress
 class Watch(Protocol):
     """Wants to know how the upstream answered one request."""
 
-    def answered(self, status: int | None) -> None:
-        """Called once: the status of its answer, None where there was none. Never raises."""
+    def answered(self, status: int | None, length: int | None = None) -> None:
+        """Called once, at the head of its answer. Never raises.
+
+        Args:
+            status: None where there was no answer.
+            length: of its body in bytes, None where it does not say.
+        """
         ...
 
 

@@ -23,22 +23,22 @@ class Watched(Exchange):
         self.plain = False  # else the answer might pass unread
 
     def _begin(self, answer: AnswerHead, data: bytes) -> None:
-        self._tell(answer.status)
+        self._tell(answer.status, answer.length)
         super()._begin(answer, data)
 
     def _cookies(self, answer: AnswerHead, data: bytes) -> None:
-        self._tell(answer.status)
+        self._tell(answer.status, answer.length)
         super()._cookies(answer, data)
 
     def stop(self) -> None:
         self._tell(None)
         super().stop()
 
-    def _tell(self, status: int | None) -> None:
+    def _tell(self, status: int | None, length: int | None = None) -> None:
         watch = self.route.forward.watch
         if watch is not None and not self._told:
             self._told = True
-            watch.answered(status)
+            watch.answered(status, length)
 
 
 def exchange_for(client: Downstream, head: RequestHead, route: Route) -> Exchange:

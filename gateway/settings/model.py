@@ -227,6 +227,14 @@ class NoticeSettings(Section):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditSettings(Section):
     retention: DurationOrOff = setting("How long entries are kept; off for ever.", "400d")
+    uploads: bool = setting(
+        "Whether uploads are recorded: who, project, version, files with their SHA-256, answer.",
+        True,
+    )
+    downloads: bool = setting(
+        "Whether downloads of files are recorded, too: who, file, size, answer.",
+        False,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -59,6 +59,7 @@ _BEARER: Final = re.compile(r"[Bb]earer (devpi-[A-Za-z0-9_-]+)")
 _ACCESS_TOKEN: Final = re.compile(r"devpi-[A-Za-z0-9_-]+", re.ASCII)
 # Below an index: what is about none of its projects in particular.
 _LISTINGS: Final[tuple[list[str], ...]] = ([], ["+simple"])
+_FILE_PARTS: Final = 4  # in "/user/index/+f/…".split("/"), before the file
 _FRAME: Final = 5  # where "+d" stands in "/user/index/project/version/+d/…".split("/")
 # Styles and scripts of its pages, and its login page.
 _LOOKED_AT: Final = ("+static-", "+theme-static-", "+login", "favicon.ico")
@@ -328,6 +329,11 @@ class Devpi:
 
     def file_project(self, filename: str) -> str | None:
         return None
+
+    def file_at(self, path: str) -> str:
+        parts = path.split("/")
+        there = len(parts) > _FILE_PARTS and parts[3] in ("+f", "+e")
+        return "" if not there or parts[-1].endswith(".metadata") else parts[-1]
 
     def addresses(self, index: str) -> Addresses:
         place = f"/{quote(index)}/"

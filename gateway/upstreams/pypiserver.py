@@ -169,6 +169,9 @@ class Pypiserver:
             name = _VERSION.split(stem)[0]
         return normalised(name)
 
+    def file_at(self, path: str) -> str:
+        return path.rpartition("/")[2] if path.startswith("/packages/") else ""
+
     def addresses(self, index: str) -> Addresses:
         return Addresses("/", "/simple/")
 

@@ -30,6 +30,10 @@ class Judge(Protocol):
 
     def found(self, name: str, value: bytes) -> None: ...
 
+    def passed_over(self, name: str, value: bytes) -> None:
+        """A field that is not looked at."""
+        ...
+
     def begins(self, head: PartHead) -> bool:
         """The head of a part is complete: whether its value is looked at."""
         ...
@@ -73,6 +77,8 @@ class Urlencoded:
                 raise unreadable(_("a name is not UTF-8")) from None
             if self._judge.wanted(read):
                 self._judge.found(read, _unescaped(raw_value))
+            else:
+                self._judge.passed_over(read, _unescaped(raw_value))
 
 
 def _unescaped(text: str) -> bytes:

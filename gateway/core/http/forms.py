@@ -28,6 +28,9 @@ _URLENCODED: Final = re.compile(
 )
 
 
+NOTED_LIMIT: Final = 256
+
+
 class FilePart(NamedTuple):
     """A part that is a file: the name of its field, and what it calls the file."""
 
@@ -78,8 +81,11 @@ class FormJudge:
         content_encoding: its Content-Encoding, "" for none.
         names: the fields to look at.
         observer: is shown the files.
+        noted: fields whose values are only kept, whatever they are.
 
     fields: what was found so far. files: the file parts whose heads have come, in order.
+    noted: the values of those fields as far as they have come, the first `NOTED_LIMIT` bytes of
+    each; where one is there twice, both, with a line feed between.
     complete: the form has ended well.
 
     A caller that goes on with a body although a field is missing calls `release` first: such a
@@ -96,7 +102,11 @@ class FormJudge:
         content_encoding: str,
         names: Collection[str],
         observer: FileObserver | None = None,
+        noted: Collection[str] = (),
     ) -> None:
+        self.noted: Final[dict[str, bytes]] = {}
+        self._noted: Final = frozenset(noted)
+        self._noting = ""
         self.fields: Final[dict[str, str]] = {}
         self.files: Final[list[FilePart]] = []
         self.complete = False
@@ -185,12 +195,25 @@ class FormJudge:
             self._observed = self._observer
             if self._observed is not None:
                 self._observed.begins(part)
+        elif head.name in self._noted:
+            self._noting = head.name
+            self.passed_over(head.name, b"")
         return False
 
+    def passed_over(self, name: str, value: bytes) -> None:
+        if name in self._noted:
+            before = self.noted.get(name)
+            kept = value[:NOTED_LIMIT]
+            self.noted[name] = kept if before is None else before[:NOTED_LIMIT] + b"\n" + kept
+
     def content(self, data: bytes) -> int:
+        if self._noting:
+            kept = self.noted[self._noting]
+            self.noted[self._noting] = kept + data[: max(0, 2 * NOTED_LIMIT - len(kept))]
         return 0 if self._observed is None else self._observed.content(data)
 
     def ends(self) -> None:
+        self._noting = ""
         observed, self._observed = self._observed, None
         if observed is not None:
             observed.ends()

@@ -15,6 +15,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?", re.ASCI
 _SEPARATORS: Final = re.compile(r"[-_.]+")
 _PATTERN: Final = re.compile(r"[a-z0-9*?-]+", re.ASCII)
 _VERSION: Final = re.compile(r"-(?=[0-9])")
+_ENDS: Final = (".tar.gz", ".tar.bz2", ".tar.xz", ".tgz", ".zip")  # of a source distribution
 _WHEEL_PARTS: Final = (5, 6)  # PEP 427: with a build tag six
 
 
@@ -76,6 +77,18 @@ def projects_of(filename: str) -> tuple[str, ...]:
         found = wheel_project(filename)
         return (found,) if found else ()
     return _before_versions(filename)
+
+
+def version_in(filename: str) -> str:
+    """The version that a file's name tells, "" where it tells none for certain."""
+    name = filename.removesuffix(".asc")
+    if name.lower().endswith(".whl"):
+        return name.split("-")[1] if wheel_project(name) else ""
+    hyphens = list(_VERSION.finditer(name))
+    if len(hyphens) != 1:
+        return ""
+    rest = name[hyphens[0].end() :]
+    return next((rest[: -len(end)] for end in _ENDS if rest.lower().endswith(end)), "")
 
 
 def _before_versions(filename: str) -> tuple[str, ...]:
