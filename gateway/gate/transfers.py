@@ -181,7 +181,7 @@ class Upload(_Note):
     # -- the answer ---------------------------------------------------------------------------
 
     def answered(self, status: int | None, length: int | None = None) -> None:
-        fields = _Fields(self._judge)
+        fields = _NotedFields(self._judge)
         action = self._action or fields.one(":action")
         if action in _NO_UPLOADS:
             return
@@ -277,7 +277,7 @@ def _watched(plan: Plan, note: Upload | Download) -> Plan:
     return replace(plan, watch=note if plan.watch is None else Watches(plan.watch, note))
 
 
-class _Fields:
+class _NotedFields:
     """What was noted of a form."""
 
     def __init__(self, judge: FormJudge | None) -> None:
