@@ -18,7 +18,7 @@ from gateway.core.crypto.keyring import KeyRing
 from gateway.core.crypto.signing import signed
 from gateway.core.http.cookies import Jar
 from gateway.core.login.models import FlowLimits
-from gateway.core.upstream import Credential
+from gateway.core.upstream import Credential, TokenMaking
 from gateway.core.urls import base_of
 from gateway.keystore import KeySource
 from gateway.upstreams import FormOptions
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from gateway.core.notices.queue import NoticeQueue
     from gateway.core.rules.explain import Reading
     from gateway.core.store import Store
+    from gateway.core.tokens.tokens import Tokens
+    from gateway.core.upstream import Upstream
+    from gateway.gate.scoped_tokens import ScopedTokens
     from gateway.proxy.upstream_pool import UpstreamAddress
     from gateway.settings import Settings
 
@@ -132,6 +135,18 @@ def service_of(settings: Settings) -> Credential | None:
         return Credential(wanted.user, wanted.password.read())
     except KeyError:
         raise OSError(ENOENT, "is not set", str(wanted.password)) from None
+
+
+def scoped_of(
+    settings: Settings, upstream: Upstream, calls: Calls, tokens: Tokens
+) -> ScopedTokens | None:
+    """What makes the tokens of the index's own that API tokens stand for, where that is wanted."""
+    from gateway.gate.scoped_tokens import ScopedTokens
+
+    if not settings.upstream.devpi_tokens or not isinstance(upstream, TokenMaking):
+        return None
+    fields = upstream.own_fields(str(settings.public_url), None)
+    return ScopedTokens(upstream, calls, fields, tokens)
 
 
 def calls_to(settings: Settings, *, longest: int = MAX_ANSWER) -> Calls:

@@ -41,6 +41,7 @@ from gateway.proxy.upstream_pool import UpstreamAddress
 from gateway.settings.files import unmade_store, unwritable_store
 from gateway.stores import BadStoreAddress, open_store
 from gateway.upstreams import UPSTREAMS
+from gateway.upstreams.bodies import read_object
 
 if TYPE_CHECKING:
     from gateway.core.upstream import Upstream
@@ -81,6 +82,7 @@ async def look(settings: Settings) -> list[Finding]:
         "keys": _keys,
         "public_url": _public_url,
         **({"publishers": _publishers} if settings.publishers else {}),
+        **({"devpi_tokens": _devpi_tokens} if settings.upstream.devpi_tokens else {}),
     }
     return await asyncio.gather(*(_looked(settings, *each) for each in looks.items()))
 
@@ -148,6 +150,20 @@ _ASKS_NOT: Final = {
     "devpi": "See that upstream.url leads to devpi-server itself.",
     "form": "See that upstream.form names its login form, its fields and its session cookie.",
 }
+
+
+async def _devpi_tokens(settings: Settings) -> str:
+    call = Call("GET", "/+status", (("accept", "application/json"),))
+    head, body = await _asked(settings, call)
+    result = (read_object(body) or {}).get("result")
+    versions = result.get("versioninfo") if isinstance(result, dict) else None
+    version = versions.get("devpi-tokens") if isinstance(versions, dict) else None
+    if head.status != 200 or not isinstance(version, str):
+        raise _Fault(
+            "devpi has no plugin devpi-tokens, so nobody can make an API token",
+            "Install devpi-tokens beside devpi-server, or leave upstream.devpi_tokens out.",
+        )
+    return f"devpi has devpi-tokens {version}"
 
 
 def _upstream(settings: Settings) -> Upstream:

@@ -95,7 +95,10 @@ class LazyPages:
             assert self._parts is not None
             limits, upstream = self._limits, self._parts.upstream
             tokens = TokensConfig(
-                self._parts.token_credentials.by_service, upstream.indexed, upstream.addresses
+                self._parts.token_credentials.by_service,
+                upstream.indexed,
+                upstream.addresses,
+                self._parts.scoped,
             )
             self._pages = Pages(
                 flow=self._flow,

@@ -1,12 +1,15 @@
-"""Whether the password that a token is to stand for is right: for commands, which have no gate."""
+"""What a token stands for at the index, for commands, which have no gate: whether the password is
+right, and a token of the index's own in its place."""
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from time import time
 from typing import TYPE_CHECKING
 
-from gateway.app.domain import calls_to, form_of
+from gateway.app.domain import calls_to, form_of, scoped_of
 from gateway.core.errors import Refusal, Slug
 from gateway.core.phrases import _
 from gateway.core.upstream import Credential
@@ -14,6 +17,8 @@ from gateway.gate.first_factor import Passwords
 from gateway.upstreams import UPSTREAMS
 
 if TYPE_CHECKING:
+    from gateway.core.tokens.tokens import Tokens
+    from gateway.gate.scoped_tokens import ScopedTokens
     from gateway.settings import Settings
 
 
@@ -37,3 +42,14 @@ async def proven(settings: Settings, user: str, password: str) -> Credential:
     finally:
         await calls.close()
     return credential
+
+
+@asynccontextmanager
+async def scoped_by(settings: Settings, tokens: Tokens) -> AsyncIterator[ScopedTokens | None]:
+    """What makes tokens of the index's own, where those are to be held."""
+    calls = calls_to(settings)
+    try:
+        upstream = UPSTREAMS[settings.upstream.kind](form_of(settings))
+        yield scoped_of(settings, upstream, calls, tokens)
+    finally:
+        await calls.close()

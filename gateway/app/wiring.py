@@ -14,6 +14,7 @@ from gateway.app.domain import (
     jar_of,
     limits_of,
     ring_of,
+    scoped_of,
     service_of,
     upstream_address,
 )
@@ -187,8 +188,9 @@ async def build(
             refused=settings.ended_credentials == "refuse",
         ),
         token_credentials=TokenCredentials(
-            passwords, domain.tokens, clock, service, upstream.signed
+            passwords, domain.tokens, clock, service, upstream.hands_over
         ),
+        scoped=scoped_of(settings, upstream, calls, domain.tokens),
         exchange=TokenExchange(
             [one.publisher() for one in settings.publishers],
             issuers,

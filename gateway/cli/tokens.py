@@ -98,22 +98,21 @@ async def _made(
     config: Path, user: str, password: str, name: str, scope: Scope, lifetime: float
 ) -> NewToken:
     from gateway.app.domain import open_domain
-    from gateway.app.token_owner import proven
+    from gateway.app.token_owner import proven, scoped_by
     from gateway.core.audit.events import Origin
     from gateway.settings import load
 
     settings = load(config)
     credential = await proven(settings, user, password) if password else None
-    async with open_domain(settings) as parts:
-        return await parts.tokens.make(
-            user,
-            name,
-            scope,
-            lifetime,
-            credential,
-            Origin(user_agent=_AGENT),
+    async with open_domain(settings) as parts, scoped_by(settings, parts.tokens) as scoped:
+        made = await parts.tokens.make(
+            *(user, name, scope, lifetime, credential, Origin(user_agent=_AGENT)),
             made_by="administrator",
+            scoped=scoped,
         )
+        if scoped is not None:
+            await scoped.give_back(made.token.owner, credential)
+        return made
 
 
 @token.command("list")

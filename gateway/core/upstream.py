@@ -329,6 +329,19 @@ class TokenName(NamedTuple):
     id: str
 
 
+@dataclass(frozen=True, slots=True)
+class TokenGrant:
+    """What such a token is to be good for. Empty: everywhere, for all of them.
+
+    projects: names, no patterns. expires: seconds since the epoch.
+    """
+
+    actions: tuple[Action, ...]
+    indexes: tuple[str, ...]
+    projects: tuple[str, ...]
+    expires: int
+
+
 @runtime_checkable
 class TokenMaking(Protocol):
     """A kind of index server that makes API tokens of its own."""
@@ -343,6 +356,22 @@ class TokenMaking(Protocol):
 
     def token_name(self, secret: str) -> TokenName | None:
         """Which of them a secret says it is, narrowed or not; None for what is none."""
+        ...
+
+    def making_call(self, credential: Credential, grant: TokenGrant) -> Call:
+        """The call that makes one for the owner of a credential."""
+        ...
+
+    def making_answer(self, reply: UpstreamResponse) -> str | None:
+        """Read that answer: the token; None where none was made."""
+        ...
+
+    def ending_call(self, credential: Credential, id: str) -> Call:
+        """The call that deletes one of the owner of a credential."""
+        ...
+
+    def ending_answer(self, reply: UpstreamResponse) -> bool:
+        """Whether it is gone now."""
         ...
 
 

@@ -24,6 +24,7 @@ from gateway.gate.first_factor import Passwords
 from gateway.gate.mail_address import Mailboxes
 from gateway.gate.readers import Readers
 from gateway.gate.replies import Replies
+from gateway.gate.scoped_tokens import ScopedTokens
 from gateway.gate.token_credentials import TokenCredentials
 from gateway.gate.transfers import Transfers
 from gateway.proxy.ports import Forward
@@ -37,6 +38,7 @@ class GateContext:
     public_url: without a trailing slash. max_age: seconds; how old a second factor may be where
     a rule does not say. acts_by_session: the same for `Rule.session`. login_body: bytes of a login
     at most.
+    scoped: makes what API tokens stand for, where that is not the password.
     response: how browsers are to treat answers where a rule does not say.
     """
 
@@ -59,6 +61,7 @@ class GateContext:
     acts_by_session: bool
     tokens: Tokens
     token_credentials: TokenCredentials
+    scoped: ScopedTokens | None
     ended: EndedCredentials
     exchange: TokenExchange
     leaks: LeakReports

@@ -60,8 +60,11 @@ class TokenApi:
         await parts.flow.at_once.prove(wish.user, code or None, (), caller)
         held = None if parts.token_credentials.by_service else Credential(wish.user, password)
         made = await parts.tokens.make(
-            wish.user, wish.name, wish.scope, wish.lifetime, held, caller.origin
+            *(wish.user, wish.name, wish.scope, wish.lifetime, held, caller.origin),
+            scoped=parts.scoped,
         )
+        if parts.scoped is not None:
+            await parts.scoped.give_back(made.token.owner, held)
         return parts.replies.data(201, told_new(made, parts.clock()))
 
     async def _right(self, wish: TokenWish, caller: Caller) -> tuple[str, str]:

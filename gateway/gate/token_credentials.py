@@ -36,7 +36,7 @@ class TokenCredentials:
     """One for a process.
 
     Args:
-        signed: whether a secret is a login of the index's own (`Upstream.signed`).
+        hands_over: whether a secret is a token of the index's own (`Upstream.hands_over`).
         service: the account that stands for every token, where the configuration names one.
     """
 
@@ -46,9 +46,9 @@ class TokenCredentials:
         tokens: Tokens,
         clock: Clock,
         service: Credential | None,
-        signed: Callable[[str], bool],
+        hands_over: Callable[[str], bool],
     ) -> None:
-        self._signed: Final = signed
+        self._hands_over: Final = hands_over
         self._passwords: Final = passwords
         self._tokens: Final = tokens
         self._clock: Final = clock
@@ -107,7 +107,8 @@ class TokenCredentials:
         return _Said(issued.credential, now + lives, token.credential)
 
     async def _issued(self, held: Credential) -> Issued | None:
-        """What to use for it. A login of the index's own (a browser's) is used as it is."""
-        if not self._signed(held.secret):
+        """What to use for it. A token of the index's own (of a browser's login, of devpi-tokens) is
+        used as it is."""
+        if not self._hands_over(held.secret):
             return await self._passwords.right(held)
         return Issued(held, None) if await self._passwords.accepted(held) else None

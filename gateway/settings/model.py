@@ -88,6 +88,11 @@ class UpstreamSettings(Section):
         "password sealed in each.",
         None,
     )
+    devpi_tokens: bool = setting(
+        "With devpi and its plugin devpi-tokens: an API token stands for a token of devpi-tokens "
+        "with the same scope, instead of the password.",
+        False,
+    )
 
     @property
     def acts_by_session(self) -> bool:
@@ -100,6 +105,8 @@ class UpstreamSettings(Section):
             return "only one of kind form and the section form; both or neither"
         if self.service_account is not None and self.kind != "pypiserver":
             return f"a service_account with kind {self.kind}; only with pypiserver"
+        if self.devpi_tokens and self.kind != "devpi":
+            return f"devpi_tokens with kind {self.kind}; only with devpi"
         return ""
 
 

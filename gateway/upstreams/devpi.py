@@ -30,6 +30,7 @@ from gateway.core.upstream import (
     Carrier,
     Credential,
     Issued,
+    TokenGrant,
     TokenName,
     UpstreamResponse,
 )
@@ -64,6 +65,15 @@ _FRAME: Final = 5  # where "+d" stands in "/user/index/project/version/+d/…".s
 # Styles and scripts of its pages, and its login page.
 _LOOKED_AT: Final = ("+static-", "+theme-static-", "+login", "favicon.ico")
 _REMEMBERED: Final = 256  # characters of a path
+# devpi's permissions behind what an API token may do.
+_RIGHTS: Final = {
+    Action.READ: ("pkg_read",),
+    Action.UPLOAD: ("upload", "toxresult_upload"),
+    Action.MANAGE: (
+        *("del_entry", "del_project", "del_verdata", "index_create", "index_delete"),
+        *("index_modify", "pkg_read", "upload"),  # the last two: a push
+    ),
+}
 _API_VERSION: Final = (("X-Devpi-Api-Version", "2"),)
 
 
@@ -254,6 +264,32 @@ class Devpi:
 
     def token_name(self, secret: str) -> TokenName | None:
         return _token_name(secret, exact=True)
+
+    def making_call(self, credential: Credential, grant: TokenGrant) -> Call:
+        allowed = {right for action in grant.actions for right in _RIGHTS.get(action, ())}
+        wanted: dict[str, object] = {
+            "allowed": sorted(allowed),
+            "expires": grant.expires,
+        }
+        for name, limits in (("indexes", grant.indexes), ("projects", grant.projects)):
+            if limits:
+                wanted[name] = list(limits)
+        target = f"/{quote(credential.user, safe='')}/+token-create"
+        fields = (*_JSON, *self.present(credential))
+        return Call("POST", target, fields, json.dumps(wanted).encode("ascii"))
+
+    def making_answer(self, reply: UpstreamResponse) -> str | None:
+        if self.token_made(reply) is None:
+            return None
+        result = (read_object(reply.body) or {}).get("result")
+        return text_of(result.get("token")) if isinstance(result, dict) else None
+
+    def ending_call(self, credential: Credential, id: str) -> Call:
+        target = f"/{quote(credential.user, safe='')}/+tokens/{quote(id, safe='')}"
+        return Call("DELETE", target, (*_ACCEPT_JSON, *self.present(credential)))
+
+    def ending_answer(self, reply: UpstreamResponse) -> bool:
+        return reply.status in (200, 404)
 
     def unframed(self, target: str) -> str | None:
         """`…/{version}/+d/FILE` frames `…/{version}/+doc/FILE` (devpi-web)."""

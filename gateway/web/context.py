@@ -24,6 +24,7 @@ from gateway.core.http.path import local_path, parse_target
 from gateway.core.login.flow import Flow
 from gateway.core.login.models import Caller, Held, Passed, Pending, Session, Step, caller_of
 from gateway.core.phrases import ENGLISH, Catalogue
+from gateway.core.tokens.models import ScopedHolding
 from gateway.core.upstream import Addresses, Credential, Issued
 from gateway.core.urls import ENROL, LOGIN, LOGOUT, STEP_UP, VERIFY, base_of
 from gateway.web import csrf
@@ -261,6 +262,14 @@ class PasswordChanges(Protocol):
         ...
 
 
+class ReturnableHolding(ScopedHolding, Protocol):
+    """Makes what a token stands for at the index (`gateway.gate.scoped_tokens.ScopedTokens`)."""
+
+    async def give_back(self, owner: str, credential: Credential | None) -> None:
+        """Let the index delete what ended tokens of a person stood for; never fails."""
+        ...
+
+
 class IndexLogins(Protocol):
     """The index's own cookies in the browser that asks (`gateway.gate.ended.EndedCredentials`)."""
 
@@ -286,12 +295,13 @@ class TokensConfig:
     """What the pages of API tokens have to know of the index.
 
     by_service: an account of the configuration stands for every token. indexed, addresses: see
-    `Upstream`.
+    `Upstream`. scoped: makes what a token stands for, None where that is the password.
     """
 
     by_service: bool
     indexed: bool
     addresses: Callable[[str], Addresses]
+    scoped: ReturnableHolding | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
 
 from gateway.core.tokens.caveats import Caveat, Use
-from gateway.core.tokens.records import LastUse, Token
+from gateway.core.tokens.records import LastUse, Scope, Token
+from gateway.core.upstream import Credential
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,25 @@ class NewToken:
 
     token: Token
     text: str = field(repr=False)
+
+
+class HeldToken(NamedTuple):
+    """A token of the index's own, which an API token stands for. id: its name there."""
+
+    credential: Credential
+    id: str
+
+
+class ScopedHolding(Protocol):
+    """Makes such a token (`gateway.gate.scoped_tokens`)."""
+
+    async def make(self, credential: Credential, scope: Scope, expires: float) -> HeldToken:
+        """One that may do the same as the API token, in the name of whose credential it is.
+
+        Raises:
+            Refusal: `token_request`, `upstream_…`.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,6 +140,8 @@ class Token:
         holds none (a service account stands for it) and for one that was revoked.
     refused: since when the index refuses its credential; 0 for not.
     undecided: since when its owner has to say what becomes of it after a changed password.
+    index_token: the name, at the index, of the token of its own that is held; "" for none. Kept
+        until the index has deleted it.
     made_by: "" for the owner, "administrator", or what minted it for some hours at most: "login",
         "publisher NAME".
     """
@@ -157,6 +159,7 @@ class Token:
     refused: float = 0.0
     undecided: float = 0.0
     made_by: str = ""
+    index_token: str = ""
 
     @property
     def minted(self) -> bool:

@@ -24,7 +24,7 @@ from gateway.core.store import Key, Store
 from gateway.core.tokens import macaroon
 from gateway.core.tokens.caveats import parse
 from gateway.core.tokens.macaroon import Macaroon, NoToken
-from gateway.core.tokens.models import Bearer, Listed, NewToken, TokenLimits
+from gateway.core.tokens.models import Bearer, Listed, NewToken, ScopedHolding, TokenLimits
 from gateway.core.tokens.records import BY_LOGIN, LastUse, Scope, Token, refused
 from gateway.core.tokens.repository import TokenRecords
 from gateway.core.tokens.sealing import Named, TokenSeals, named, new_identifier
@@ -81,20 +81,30 @@ class Tokens:
         origin: Origin,
         *,
         made_by: str = "",
+        scoped: ScopedHolding | None = None,
     ) -> NewToken:
         """A new token. Whoever asks has shown the password and a factor, or is an administrator.
 
         Args:
             user: the name as the index has it.
             credential: what it stands for at the index; None where a service account does.
+            scoped: makes a token of the index's own to be held in its place.
 
         Raises:
-            Refusal: `token_request`, `unusable_name`.
+            Refusal: `token_request`, `unusable_name`, `upstream_…`.
         """
         label = await self.usable_name(id_of(user), name)
         self.check_lifetime(lifetime)
         self.check_scope(scope)
-        made = await self._new(user, label, scope, lifetime, credential, origin, made_by=made_by)
+        index_token = ""
+        if scoped is not None and credential is not None:
+            held = await scoped.make(credential, scope, self._clock() + lifetime)
+            credential, index_token = held
+        made = await self._new(
+            *(user, label, scope, lifetime, credential, origin),
+            made_by=made_by,
+            index_token=index_token,
+        )
         await self._notifier.notify(Notice.TOKEN_MADE, made.token.owner, origin, detail=label)
         return made
 
@@ -132,6 +142,7 @@ class Tokens:
         *,
         made_by: str,
         said: str = "",
+        index_token: str = "",
     ) -> NewToken:
         owner, now = id_of(user), self._clock()
         identifier, which = new_identifier(user, self._random)
@@ -146,6 +157,7 @@ class Tokens:
             created=float(created),
             expires=float(expires),
             made_by=made_by,
+            index_token=index_token,
         )
         token = self._seals.sealed(token, which.secret, key, credential)
         await self._records.add(token)
@@ -445,6 +457,17 @@ class Tokens:
             return False
         await self._record(Event.TOKEN_KEPT, changed[1], origin, id)
         return True
+
+    async def left_at_index(self, owner: str) -> list[Token]:
+        """Those of a person that have ended, while the index still has what they stood for."""
+        now = self._clock()
+        return [
+            one for one in await self._records.of(owner) if one.index_token and not one.live(now)
+        ]
+
+    async def gone_at_index(self, token: Token) -> None:
+        """The index has it no more."""
+        await self._changed(token, lambda one: replace(one, index_token=""))
 
     # -- looking --------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from gateway.core.tokens.records import LastUse, Scope, refused, scope_of
 from gateway.core.upstream import Action, Credential
 from gateway.web.context import Ask, Kit, with_query
 from gateway.web.handlers.token_lines import lines_for
-from gateway.web.handlers.tokens import NEW, WHERE, config_of, row_of
+from gateway.web.handlers.tokens import NEW, WHERE, config_of, give_back, row_of
 from gateway.web.responses import CODES, PageResponse
 
 _DAY: Final = 86400
@@ -105,11 +105,15 @@ async def make(kit: Kit, ask: Ask, session: Session) -> PageResponse:
         return _form(kit, ask, session, typed, wrong)
     held = None if config.by_service else Credential(session.user, password)
     try:
-        made = await tokens.make(session.user, typed.name, scope, lifetime, held, ask.caller.origin)
+        made = await tokens.make(
+            *(session.user, typed.name, scope, lifetime, held, ask.caller.origin),
+            scoped=config.scoped,
+        )
     except Refusal as refusal:
         if refusal.slug == Slug.TOKEN_REQUEST:  # another tab was faster
             return _form(kit, ask, session, typed, _Wrong("name", refusal))
         raise
+    await give_back(kit, session, held)
     index = made.token.scope.indexes[0] if made.token.scope.indexes else f"{session.user}/INDEX"
     places = config.addresses(index if config.indexed else "")
     return kit.page(

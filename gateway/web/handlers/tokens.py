@@ -16,7 +16,7 @@ from gateway.core.phrases import _
 from gateway.core.tokens.messages import state_of
 from gateway.core.tokens.models import Listed
 from gateway.core.tokens.records import Scope
-from gateway.core.upstream import Action
+from gateway.core.upstream import Action, Credential
 from gateway.core.urls import PREFIX, TOKENS
 from gateway.core.wording import device_name
 from gateway.web.context import Ask, Kit, TokensConfig
@@ -82,6 +82,7 @@ class TokenRow:
     expires: float
     revoked: float
     by_administrator: bool
+    by_index_token: bool
     used: float
     used_from: str
 
@@ -101,6 +102,7 @@ def row_of(listed: Listed, now: float) -> TokenRow:
         expires=token.expires,
         revoked=token.revoked,
         by_administrator=token.made_by == "administrator",
+        by_index_token=bool(token.index_token),
         used=use.at,
         used_from=_from(use.address, device_name(use.client) if use.client else ""),
     )
@@ -143,6 +145,7 @@ def back(ask: Ask) -> str:
 async def show(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     config = config_of(kit)
     found = await rows(kit, session)
+    left = [row for row in found if row.undecided]
     return kit.page(
         ask,
         "tokens.html",
@@ -150,8 +153,8 @@ async def show(kit: Kit, ask: Ask, session: Session) -> PageResponse:
         where=WHERE,
         live=[row for row in found if row.live],
         ended=[row for row in found if not row.live],
-        left=[row for row in found if row.undecided],
-        by_service=config.by_service,
+        left=left,
+        by_service=config.by_service or all(row.by_index_token for row in left),
         said=_DONE.get(ask.asked("done"), ""),
     )
 
@@ -159,13 +162,14 @@ async def show(kit: Kit, ask: Ask, session: Session) -> PageResponse:
 async def one(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     """All about one token, and the way to end it."""
     row = await _row(kit, session, ask.tail)
-    by_service = config_of(kit).by_service
+    by_service = config_of(kit).by_service or row.by_index_token
     return kit.page(ask, "token.html", session=session, where=WHERE, row=row, by_service=by_service)
 
 
 async def revoke(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     row = await _row(kit, session, ask.value("id"))
     await kit.flow.tokens.revoke(session.user_id, row.id, ask.caller.origin)
+    await give_back(kit, session)
     return _done("revoked")
 
 
@@ -184,6 +188,7 @@ async def revoke_all_form(kit: Kit, ask: Ask, session: Session) -> PageResponse:
 async def revoke_all(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     config_of(kit)
     await kit.flow.tokens.revoke_all(session.user_id, ask.caller.origin)
+    await give_back(kit, session)
     return _done("all")
 
 
@@ -202,7 +207,15 @@ async def revoke_left(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     for row in await rows(kit, session):
         if row.undecided:
             await kit.flow.tokens.revoke(session.user_id, row.id, ask.caller.origin)
+    await give_back(kit, session)
     return _done("ended")
+
+
+async def give_back(kit: Kit, session: Session, credential: Credential | None = None) -> None:
+    """Where the index has tokens of its own for these, those that have ended go."""
+    scoped = config_of(kit).scoped
+    if scoped is not None:
+        await scoped.give_back(session.user_id, credential or session.upstream)
 
 
 async def _row(kit: Kit, session: Session, id: str) -> TokenRow:
