@@ -11,7 +11,7 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick test-long mutants fuzz check bench screenshots docs messages wheel lock clean
+.PHONY: help demo test quick test-long mutants fuzz check bench screenshots docs messages wheel image packages lock clean
 
 help:
 	@echo 'make demo                   try it at http://localhost:8080 (pypiserver)'
@@ -28,6 +28,8 @@ help:
 	@echo 'make docs                   write the parts of docs/ that come from the code'
 	@echo 'make messages              take texts for people out of the code, compile translations'
 	@echo 'make wheel                  build the wheels (gateway, devpi-client-otp) into dist'
+	@echo 'make image                  build the container image without an engine, as root'
+	@echo 'make packages               build and run the image and what docs/deployment.md ships, as root'
 	@echo 'make lock                   pin the dependencies anew (UPGRADE=1 for newer versions)'
 	@echo 'make clean                  remove .venv and everything that was built'
 
@@ -89,6 +91,15 @@ wheel:
 	@tools/install run
 	@rm -rf build/lib build/bdist.* # what was deleted since would go along
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist . ./plugins/devpi-client-otp
+
+image:
+	tools/image build/index-gateway.tar
+
+packages:
+	@tools/install dev
+	@tools/clients packagers
+	@tools/packagers
+	$(BIN)/python -m pytest --packages tests/deploy
 
 lock:
 	@tools/install dev

@@ -26,6 +26,7 @@ PYPISERVER_USERS = {name: f"password of {name}" for name in ("alice", "bob", "ca
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--screenshots", metavar="FOLDER", help="where `make screenshots` puts them")
     parser.addoption("--long", action="store_true", help="all that `make test` leaves out")
+    parser.addoption("--packages", action="store_true", help="image and deployment, as root")
     parser.addoption("--quick", action="store_true", help="only tests that start no server")
 
 
@@ -45,6 +46,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         item
         for item in items
         if (item.get_closest_marker("long") and not config.getoption("--long"))
+        or (item.get_closest_marker("packages") and not config.getoption("--packages"))
         or (item.get_closest_marker("server") and config.getoption("--quick"))
     ]
     if left_out:

@@ -47,11 +47,19 @@ _STORE_OF_A_SERVICE: Final = "store: sqlite:/var/lib/index-gateway/state.db"
 )
 @click.option("--private", is_flag=True, help="Reading takes a login, too.")
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
-def init(kind: str, target: Path, private: bool, force: bool) -> int:
+@click.option("--listen", metavar="ADDRESS", help="Where it accepts connections, as 0.0.0.0:8080.")
+@click.option("--public-url", metavar="URL", help="The address people use.")
+@click.option("--upstream", "url", metavar="URL", help="The index, as http://devpi:3141.")
+@click.option("--store", metavar="ADDRESS", help="As sqlite:state.db or redis://redis:6379/0.")
+@click.option("--keys", metavar="PLACE", help="As file:gateway.keys or env:GATEWAY_KEYS.")
+def init(kind: str, target: Path, private: bool, force: bool, **values: str | None) -> int:
     """Write a commented configuration for an index server."""
-    from gateway.settings.shipped import shipped
+    from gateway.settings import loads
+    from gateway.settings.shipped import shipped, with_values
 
-    text = shipped(kind, private=private)
+    said = {key: value for key, value in values.items() if value is not None}
+    text = with_values(shipped(kind, private=private), said)
+    loads(text.encode(), file="what was said")
     if str(target) == "-":
         click.echo(text, nl=False)
         return output.OK
@@ -66,7 +74,10 @@ def init(kind: str, target: Path, private: bool, force: bool) -> int:
             f"{target} is there already.", "Name another file with -o, or add --force."
         ) from None
     click.echo(str(target))
-    output.hint("Look at public_url, upstream.url and store in it, then:")
+    names = {"public_url": "public_url", "url": "upstream.url", "store": "store"}
+    if left := [name for key, name in names.items() if key not in said]:
+        *most, last = left
+        output.hint(f"Look at {', '.join(most)}{' and ' * bool(most)}{last} in it, then:")
     output.hint(f"  index-gateway keys new -c {target}")
     output.hint(f"  index-gateway check -c {target}")
     output.hint(f"  index-gateway serve -c {target}")

@@ -85,6 +85,37 @@ def test_init_writes_to_stdout(says: Says, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_init_takes_what_differs_from_place_to_place(says: Says, tmp_path: Path) -> None:
+    status, _, err = says(
+        *("init", "devpi", "--private", "--listen", "[::]:8080", "--store", "redis://redis:6379/0"),
+        *("--public-url", "https://packages.example.org", "--upstream", "http://devpi:3141"),
+        *("--keys", "env:GATEWAY_KEYS"),
+    )
+    assert status == 0
+    assert err.splitlines()[0] == "hint:   index-gateway keys new -c gateway.yaml"
+    written = (tmp_path / "gateway.yaml").read_text()
+    for line in (
+        "listen: '[::]:8080'",
+        "public_url: https://packages.example.org",
+        "  url: http://devpi:3141",
+        "store: redis://redis:6379/0",
+        "keys: env:GATEWAY_KEYS",
+    ):
+        assert written.splitlines().count(line) == 1, line
+
+
+@pytest.mark.parametrize(
+    "said", [("--listen", "nowhere"), ("--upstream", "'"), ("--keys", "a: b"), ("--store", "\n")]
+)
+def test_init_writes_nothing_that_check_would_refuse(
+    says: Says, tmp_path: Path, said: tuple[str, str]
+) -> None:
+    status, out, err = says("init", "devpi", *said)
+    assert (status, out) == (1, "")
+    assert err.startswith("index-gateway: error: what was said:"), err
+    assert not list(tmp_path.iterdir())
+
+
 def test_init_knows_its_kinds(says: Says) -> None:
     status, out, err = says("init", "pypi")
     assert (status, out) == (2, "")

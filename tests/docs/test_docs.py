@@ -114,8 +114,9 @@ def links(page: Path) -> list[str]:
 
 def commands(page: Path) -> list[str]:
     """What stands behind `index-gateway` on a page."""
+    lines = re.sub(r"\\\n *", "", "\n".join(blocks(page, r"\w+")))
     return [
-        *re.findall(r"^(?:\$ )?index-gateway ([^#\n]+)", "\n".join(blocks(page, r"\w+")), re.M),
+        *re.findall(r"^(?:\$ )?index-gateway ([^#\n|]+)", lines, re.M),
         *re.findall(r"`index-gateway ([^`…]+)`", page.read_text("utf-8")),
     ]
 

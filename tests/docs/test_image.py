@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -9,23 +10,24 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
-
-
-def copied() -> list[str]:
-    """What the build stage of the Dockerfile copies out of the context."""
-    build, _ = (ROOT / "Dockerfile").read_text("utf-8").split("\nFROM python:3.13-slim\n")
-    lines = [line.split() for line in build.splitlines() if line.startswith("COPY ")]
-    return [source for words in lines for source in words[1:-1]]
+SCRIPT = ROOT / "tools/image-root"
 
 
 def let_in() -> list[str]:
+    """What an engine gets to see of the tree."""
     lines = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
     assert "*" in lines, "everything else stays out"
     return [line[1:] for line in lines if line.startswith("!")]
 
 
-def test_what_is_copied_is_let_in() -> None:
-    assert set(copied()) == set(let_in())
+def copied() -> list[str]:
+    """What the package is built from there."""
+    (line,) = re.findall(r"^cp -r (.+) \"\$work/src\"$", SCRIPT.read_text("utf-8"), re.M)
+    return str(line).split()
+
+
+def test_what_the_image_is_made_of_is_let_in() -> None:
+    assert set(let_in()) == {*copied(), "requirements/run.txt", "tools/image-root"}
 
 
 def test_the_package_that_is_built_there_is_whole(tmp_path: Path) -> None:
