@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import hypothesis
 import pytest
+import pytest_asyncio
 
 from gateway.cli.demo.processes import Children
 from tests.support import gateways, servers, starting
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
 
 # How long an example takes tells how busy the machine is.
 hypothesis.settings.register_profile(
     "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("untimed")
+# Whether something fails is all that is asked where code is broken on purpose.
+_SEARCH = (hypothesis.Phase.explicit, hypothesis.Phase.reuse, hypothesis.Phase.generate)
+hypothesis.settings.register_profile(
+    "unshrunk", hypothesis.settings.get_profile("untimed"), phases=_SEARCH
+)
 
 StartGateway: TypeAlias = Callable[..., gateways.Gateway]
 
@@ -42,6 +51,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if starting.starts(item):
             item.add_marker("server")
+        if "chromium_process" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
     left_out = [
         item
         for item in items
@@ -110,6 +121,26 @@ def pypiserver(tmp_path_factory: pytest.TempPathFactory, children: Children) -> 
 def redis_port(tmp_path_factory: pytest.TempPathFactory, children: Children) -> int:
     """A Redis server of our own; tests use databases or keys that do not meet."""
     return servers.start_redis(children, tmp_path_factory.mktemp("redis"))
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def chromium_process() -> AsyncIterator[Browser]:
+    """Chromium, in the one event loop that all tests with pages run in.
+
+    What awaits something for such a test has `@pytest_asyncio.fixture(loop_scope="session")`.
+    """
+    from tests.web import chrome
+
+    async with chrome.launched() as browser:
+        yield browser
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def chromium(chromium_process: Browser) -> AsyncIterator[Browser]:
+    """What a test opens in it is closed with the test."""
+    yield chromium_process
+    for context in chromium_process.contexts:
+        await context.close()
 
 
 @pytest.fixture

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
-from playwright.async_api import Page
+import pytest_asyncio
+from playwright.async_api import Browser, Page
 
 from gateway.cli.demo.indexes import Package
 from tests.support.clients import DevpiClient
 from tests.support.codes import Authenticator
 from tests.support.gateways import Gateway, running
 from tests.support.servers import Index
-from tests.web import chrome
 
 
 @pytest.fixture(scope="session")
@@ -73,9 +73,8 @@ def person(
     return new
 
 
-@pytest.fixture
-async def tab() -> AsyncIterator[Page]:
-    async with chrome.launched() as browser:
-        context = await browser.new_context()
-        context.set_default_timeout(15_000)
-        yield await context.new_page()
+@pytest_asyncio.fixture(loop_scope="session")
+async def tab(chromium: Browser) -> Page:
+    context = await chromium.new_context()
+    context.set_default_timeout(15_000)
+    return await context.new_page()

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 
-import pytest
 from playwright.async_api import Browser, Page, expect
 
 from gateway.core.errors import MESSAGES, Slug
@@ -32,12 +30,6 @@ def address_in(done: Done, gateway: Gateway) -> tuple[str, str]:
 
 
 # -- in a real browser ---------------------------------------------------------------------------
-
-
-@pytest.fixture
-async def chromium() -> AsyncIterator[Browser]:
-    async with chrome.launched() as browser:
-        yield browser
 
 
 async def log_in(tab: Page, alice: Person) -> None:

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, expect
+import pytest_asyncio
+from playwright.async_api import Browser, Page, expect
 
 from gateway.core.administration import Admin
 from tests.gate.recorder import Recorder, Seen
 from tests.gate.served import Served
-from tests.web import chrome
 from tests.web.chrome import press
 
 Serve = Callable[..., Served]
@@ -85,26 +85,25 @@ def served(serve: Serve, upstream: Recorder) -> Served:
     return gateway
 
 
-@pytest.fixture
-async def scene(served: Served, upstream: Recorder) -> AsyncIterator[Scene]:
-    async with chrome.launched() as browser:
-        context = await browser.new_context()
-        context.set_default_timeout(15_000)
-        tab = await context.new_page()
-        await tab.goto(f"{served.url}/+auth/login")
-        await tab.get_by_label("User name").fill("alice")
-        await tab.get_by_label("Password").fill("right")
-        await press(tab, "Continue")
-        await tab.get_by_label("One-time code").fill(served.code("alice"))
-        await press(tab, "Log in")
-        await expect(tab.get_by_role("heading", name="Security", exact=True)).to_be_visible()
-        made = Scene(served, upstream, tab)
-        before = served.run(Admin(served.running.parts.flow.services).show("alice"))
-        yield made
-        after = served.run(Admin(served.running.parts.flow.services).show("alice"))
-        assert (after.factors, after.recovery_left) == (before.factors, before.recovery_left)
-        await tab.goto(f"{served.url}/+auth/")
-        await expect(tab.get_by_role("heading", name="Security", exact=True)).to_be_visible()
+@pytest_asyncio.fixture(loop_scope="session")
+async def scene(served: Served, upstream: Recorder, chromium: Browser) -> AsyncIterator[Scene]:
+    context = await chromium.new_context()
+    context.set_default_timeout(15_000)
+    tab = await context.new_page()
+    await tab.goto(f"{served.url}/+auth/login")
+    await tab.get_by_label("User name").fill("alice")
+    await tab.get_by_label("Password").fill("right")
+    await press(tab, "Continue")
+    await tab.get_by_label("One-time code").fill(served.code("alice"))
+    await press(tab, "Log in")
+    await expect(tab.get_by_role("heading", name="Security", exact=True)).to_be_visible()
+    made = Scene(served, upstream, tab)
+    before = served.run(Admin(served.running.parts.flow.services).show("alice"))
+    yield made
+    after = served.run(Admin(served.running.parts.flow.services).show("alice"))
+    assert (after.factors, after.recovery_left) == (before.factors, before.recovery_left)
+    await tab.goto(f"{served.url}/+auth/")
+    await expect(tab.get_by_role("heading", name="Security", exact=True)).to_be_visible()
 
 
 FETCH = """async ([paths]) => {

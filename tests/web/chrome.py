@@ -90,7 +90,8 @@ class Watch:
 
 async def axe(page: Page) -> list[str]:
     """What axe-core finds serious or critical; also what does not fit into the width."""
-    await page.evaluate(AXE.read_text("utf-8") + ";0")
+    if await page.evaluate("typeof axe") == "undefined":
+        await page.evaluate(AXE.read_text("utf-8") + ";0")
     found = await page.evaluate(
         """async () => (await axe.run(document, {resultTypes: ["violations"]})).violations
             .map((v) => `${v.impact}: ${v.id}: ${v.nodes.map((n) => n.html).join(" ")}`)"""
