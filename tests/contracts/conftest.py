@@ -39,7 +39,7 @@ class Server:
                 stdout=log,
                 stderr=log,
             )
-        wait_for(lambda: self.command("PING") is not None)
+        wait_for(lambda: not (self.command("PING") or "-LOADING").startswith("-LOADING"))
 
     def command(self, *words: str) -> str | None:
         return self.ask(self.port, *words)

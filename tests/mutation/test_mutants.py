@@ -36,6 +36,7 @@ def copy(tmp_path: Path) -> Path:
 def run(place: Path, *tests: str, within: float = 110) -> subprocess.CompletedProcess[str]:
     """Run tests in a copy, up to the first that fails."""
     argv = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+    argv += ["--hypothesis-profile", "unshrunk"]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     environment = {**kept, "PYTHONPATH": str(place), "HYPOTHESIS_STORAGE_DIRECTORY": str(place)}
     return subprocess.run(

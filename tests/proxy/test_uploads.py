@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -191,14 +192,15 @@ async def test_a_client_that_stops_sending_is_408() -> None:
 
 
 async def test_nobody_is_slow_while_the_gateway_itself_stands_still() -> None:
-    async with talk(limits=QUICK) as t:
+    limits = replace(QUICK, stall=1.5, answer=1.5)
+    async with talk(limits=limits) as t:
         client, upstream = await t.asked(post(10), b"12345")
         assert await upstream.get(5) == b"12345"
-        time.sleep(2 * QUICK.stall)
-        await asyncio.sleep(QUICK.stall / 4)
+        time.sleep(1.2 * limits.stall)
+        await asyncio.sleep(2 * limits.tick)
         client.send(b"67890")
         assert await upstream.get(5) == b"67890"
-        time.sleep(2 * QUICK.answer)
+        time.sleep(1.2 * limits.answer)
         upstream.send(OK)
         assert (await client.answer())[0] == 200
 
