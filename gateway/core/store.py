@@ -101,10 +101,11 @@ class Store(Protocol):
     is never returned, whether or not the backend has removed it yet. Every method raises
     `StoreUnavailable` when the backend fails, and returns only after an acknowledged write.
 
-    What a call costs, beside the bytes it moves: "a step" is one round trip to Redis, or one
-    turn of SQLite's reading thread, which waits for no write; "a write" is one round trip, or a
-    share in SQLite's next transaction and its fsync. Nothing but `ending` looks at more records
-    than it was asked for.
+    What a call costs, beside the bytes it moves: "a step" is one round trip to Redis, or a read of
+    SQLite, which waits for no write: by the event loop itself where only a few rows are looked at
+    (`get`, `get_many` of fewer than 20, `transact` and `count` that write nothing, `last`), else by
+    its reading thread; "a write" is one round trip, or a share in SQLite's next transaction and its
+    fsync. Nothing but `ending` looks at more records than it was asked for.
     """
 
     async def get(self, key: Key) -> Record | None:

@@ -174,6 +174,36 @@ class DatabaseFile:
         return None if row is None else int(row[0])
 
 
+class HeldConnection:
+    """A connection that is kept as long as the path names the file it was made to."""
+
+    def __init__(self, file: DatabaseFile, *, writes: bool) -> None:
+        self._file: Final = file
+        self._writes: Final = writes
+        self._connection: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
+
+    def get(self) -> sqlite3.Connection:
+        """Raises StoreUnavailable, sqlite3.Error, OSError."""
+        connection = self.present()
+        if connection is None:
+            self._connection = connection = self._file.connect(writes=self._writes)
+            self._identity = self._file.identity()
+        return connection
+
+    def present(self) -> sqlite3.Connection | None:
+        """It, if there is one, and to the right file. Raises OSError."""
+        if self._connection is not None and self._file.identity() != self._identity:
+            self.drop()
+        return self._connection
+
+    def drop(self) -> None:
+        if self._connection is not None:
+            connection, self._connection, self._identity = self._connection, None, None
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
+
+
 def opened(path: Path) -> sqlite3.Connection:
     """A connection that only reads. Raises sqlite3.Error."""
     return sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=10)

@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias, TypeVar, cast
 
 from gateway.core.store import StoreUnavailable
-from gateway.stores.sqlite.file import DatabaseFile
+from gateway.stores.sqlite.file import DatabaseFile, HeldConnection
 
 T = TypeVar("T")
 Job: TypeAlias = Callable[[sqlite3.Connection], T]
 
 _BATCH: Final = 64
 _CHORE_EVERY: Final = 30.0
+_STUCK: Final = 0.1  # seconds that a transaction rarely takes
 
 
 @dataclass(slots=True)
@@ -71,9 +72,9 @@ class Lane:
         self._chore_due = time.monotonic()
         self._queue: Final[queue.SimpleQueue[_Task | None]] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._connection: sqlite3.Connection | None = None
-        self._identity: tuple[int, int] | None = None
+        self._held: Final = HeldConnection(file, writes=writes)
         self._closed = False
+        self._began: float | None = None  # when what it is doing now was begun
 
     async def run(self, job: Job[T]) -> T:
         """Run a job in the lane's thread.
@@ -96,6 +97,12 @@ class Lane:
         finally:
             limit.cancel()
 
+    @property
+    def stuck(self) -> bool:
+        """Whether it waits for a disk or a lock that does not come."""
+        began = self._began
+        return began is not None and time.monotonic() - began > _STUCK
+
     async def close(self) -> None:
         """Finish what is queued, then close the connection."""
         self._closed = True
@@ -112,12 +119,14 @@ class Lane:
             # A caller that gave up was told "unavailable": do not act behind its back.
             tasks = [task for task in tasks if not task.future.done()]
             if tasks:
+                self._began = time.monotonic()
                 self._carry_out(tasks)
+                self._began = None
             for task in tasks:
                 task.settle()
             if going and self._chore is not None and time.monotonic() >= self._chore_due:
                 self._do_chore(self._chore)
-        self._drop()
+        self._held.drop()
 
     def _take(self, tasks: list[_Task]) -> bool:
         """Wait for work; False when the lane is to end after it."""
@@ -148,7 +157,7 @@ class Lane:
                 self._carry_out([task])
 
     def _attempt(self, jobs: list[Job[object]]) -> list[object]:
-        connection = self._connect()
+        connection = self._held.get()
         try:
             if not self._writes:
                 return [job(connection) for job in jobs]
@@ -158,7 +167,7 @@ class Lane:
         except sqlite3.Error:
             # After an I/O error nothing is known of the connection's state; a fresh one
             # recovers from the log, and an unfinished transaction is undone.
-            self._drop()
+            self._held.drop()
             raise
         except BaseException:
             if connection.in_transaction:
@@ -166,24 +175,9 @@ class Lane:
             raise
         return results
 
-    def _connect(self) -> sqlite3.Connection:
-        identity = self._file.identity() if self._connection is not None else None
-        if identity != self._identity:
-            self._drop()
-        if self._connection is None:
-            self._connection = self._file.connect(writes=self._writes)
-            self._identity = self._file.identity()
-        return self._connection
-
     def _do_chore(self, chore: Job[bool]) -> None:
         try:
             more = bool(self._attempt([chore])[0])
         except (sqlite3.Error, OSError, StoreUnavailable):
             more = False
         self._chore_due = time.monotonic() + (0.0 if more else _CHORE_EVERY)
-
-    def _drop(self) -> None:
-        if self._connection is not None:
-            connection, self._connection, self._identity = self._connection, None, None
-            with contextlib.suppress(sqlite3.Error):
-                connection.close()

@@ -1,7 +1,8 @@
 """The store in one SQLite file, for the workers of one machine.
 
-Knows rows and statements; threads are in `lane`, the file in `file`. Reads go over a
-connection of their own: in WAL mode they never wait for a write's fsync.
+Knows rows and statements; threads are in `lane`, the file in `file`. Reads go over connections of
+their own: in WAL mode they never wait for a write's fsync. What looks at a few rows only is read by
+the event loop itself (`inline`).
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from gateway.core.store import (
     Append,
     Count,
     Delete,
-    Expect,
     Key,
     Put,
     Record,
@@ -32,8 +32,9 @@ from gateway.core.store import (
 from gateway.stores.address import read_sqlite
 from gateway.stores.sqlite import copying
 from gateway.stores.sqlite.file import DatabaseFile, snapshot
+from gateway.stores.sqlite.inline import InlineReads
 from gateway.stores.sqlite.lane import Job, Lane, T
-from gateway.stores.window import bucket_end
+from gateway.stores.sqlite.steps import carry_out
 
 _SWEEP: Final = 200
 _GET: Final = """SELECT value, version FROM records
@@ -41,9 +42,6 @@ _GET: Final = """SELECT value, version FROM records
 _OF_MANY: Final = """SELECT owner, value, version FROM records
  WHERE kind = ? AND owner IN ({}) AND name = ? AND (expires IS NULL OR expires > ?)"""
 _FEW: Final = 20  # records that are as quickly read one by one
-_DELETE: Final = """DELETE FROM records
- WHERE kind = ? AND owner = ? AND name = ? AND (expires IS NULL OR expires > ?)
- AND (?5 IS NULL OR version = ?5)"""
 _ITEMS: Final = """SELECT name, value, version FROM records
  WHERE kind = ? AND owner = ? AND (expires IS NULL OR expires > ?) ORDER BY name"""
 _ITEMS_OF: Final = """SELECT owner, name, value, version FROM records
@@ -53,10 +51,6 @@ _NAMES: Final = """SELECT name FROM records WHERE kind = ? AND owner = ? AND nam
 _ENDING: Final = """SELECT DISTINCT expires, owner FROM records
  WHERE kind = ?1 AND expires > ?2 AND (expires, owner) > (?3, ?4) AND expires <= ?5
  ORDER BY expires, owner LIMIT ?6"""
-_COUNT: Final = """INSERT INTO counts VALUES (?, ?, ?, ?, ?, ?)
- ON CONFLICT DO UPDATE SET events = events + excluded.events"""
-_COUNTED: Final = """SELECT coalesce(sum(events), 0) FROM counts
- WHERE kind = ? AND owner = ? AND name = ? AND until > ?"""
 _SWEEPS: Final = (
     """DELETE FROM records WHERE (kind, owner, name) IN
  (SELECT kind, owner, name FROM records WHERE expires <= ? LIMIT ?)""",
@@ -89,6 +83,13 @@ class SqliteStore:
         limit = self._patience * 2 + 1
         self._reading = Lane(file, writes=False, limit=limit)
         self._writing = Lane(file, writes=True, limit=limit, chore=self._sweep)
+        self._inline = InlineReads(file, self._reading, self._writing)
+
+    async def _look(self, job: Job[T]) -> T:
+        """Read a few rows."""
+        if self._pid != os.getpid():
+            self._start()
+        return await self._inline.run(job)
 
     async def _read(self, job: Job[T]) -> T:
         # A connection must not cross a fork (sqlite.org/howtocorrupt, 2.6).
@@ -102,7 +103,7 @@ class SqliteStore:
         return await self._writing.run(job)
 
     async def get(self, key: Key) -> Record | None:
-        return await self._read(lambda db: _get(db, key, self._clock()))
+        return await self._look(lambda db: _get(db, key, self._clock()))
 
     async def get_many(self, keys: Sequence[Key]) -> list[Record | None]:
         def job(db: sqlite3.Connection) -> list[Record | None]:
@@ -115,20 +116,13 @@ class SqliteStore:
             found = {owner: Record(value, version) for owner, value, version in rows}
             return [found.get(owner) for owner in owners]
 
-        return await self._read(job)
+        return await (self._look(job) if len(keys) < _FEW else self._read(job))
 
     async def transact(self, steps: Sequence[StoreStep]) -> list[int]:
         def job(db: sqlite3.Connection) -> list[int]:
-            now = self._clock()
-            done: list[int] = []
-            for step in steps:
-                found = _step(db, step, now)
-                if found is None:
-                    break
-                done.append(found)
-            return done
+            return carry_out(db, steps, self._clock())
 
-        return await (self._write(job) if any(map(writes, steps)) else self._read(job))
+        return await (self._write(job) if any(map(writes, steps)) else self._look(job))
 
     async def put(
         self,
@@ -138,12 +132,10 @@ class SqliteStore:
         expires: float | None = None,
         if_version: int | None = None,
     ) -> int | None:
-        step = Put(key, value, expires, if_version)
-        return await self._write(lambda db: _put(db, step, self._clock()))
+        return next(iter(await self.transact([Put(key, value, expires, if_version)])), None)
 
     async def delete(self, key: Key, *, if_version: int | None = None) -> bool:
-        step = Delete(key, if_version)
-        return await self._write(lambda db: _delete(db, step, self._clock())) is not None
+        return bool(await self.transact([Delete(key, if_version)]))
 
     async def claim(self, key: Key, *, expires: float) -> bool:
         return await self.put(key, b"", expires=expires, if_version=0) is not None
@@ -197,8 +189,7 @@ class SqliteStore:
         return total
 
     async def append(self, log: str, entry: bytes, *, after: int | None = None) -> int | None:
-        step = Append(log, entry, after)
-        return await self._write(lambda db: _append(db, step))
+        return next(iter(await self.transact([Append(log, entry, after)])), None)
 
     async def read(self, log: str, *, after: int = 0, limit: int = 1000) -> list[tuple[int, bytes]]:
         def job(db: sqlite3.Connection) -> list[tuple[int, bytes]]:
@@ -218,7 +209,7 @@ class SqliteStore:
             ).fetchone()
             return None if row is None else (row[0], row[1])
 
-        return await self._read(job)
+        return await self._look(job)
 
     async def trim(self, log: str, *, upto: int) -> None:
         def job(db: sqlite3.Connection) -> None:
@@ -268,6 +259,7 @@ class SqliteStore:
 
     async def close(self) -> None:
         if self._pid == os.getpid():
+            self._inline.close()
             await self._reading.close()
             await self._writing.close()
 
@@ -277,68 +269,6 @@ class SqliteStore:
         return _SWEEP in [db.execute(sweep, (now, _SWEEP)).rowcount for sweep in _SWEEPS]
 
 
-def _step(db: sqlite3.Connection, step: StoreStep, now: float) -> int | None:
-    """What a step gives, None where it does not hold."""
-    match step:
-        case Put():
-            return _put(db, step, now)
-        case Delete():
-            return _delete(db, step, now)
-        case Expect():
-            return step.version if _version(db, step.key, now) == step.version else None
-        case Count():
-            return _count(db, step, now)
-        case Append():
-            return _append(db, step)
-
-
 def _get(db: sqlite3.Connection, key: Key, now: float) -> Record | None:
     row = db.execute(_GET, (*key, now)).fetchone()
     return None if row is None else Record(row[0], row[1])
-
-
-def _version(db: sqlite3.Connection, key: Key, now: float) -> int:
-    found = _get(db, key, now)
-    return 0 if found is None else found.version
-
-
-def _put(db: sqlite3.Connection, step: Put, now: float) -> int | None:
-    if step.if_version is not None and step.if_version != _version(db, step.key, now):
-        return None
-    version = _next_version(db)
-    db.execute(
-        "INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?, ?)",
-        (*step.key, step.value, version, step.expires),
-    )
-    return version
-
-
-def _delete(db: sqlite3.Connection, step: Delete, now: float) -> int | None:
-    done = db.execute(_DELETE, (*step.key, now, step.if_version))
-    return 1 if done.rowcount == 1 else None
-
-
-def _count(db: sqlite3.Connection, step: Count, now: float) -> int:
-    if step.add:
-        until = bucket_end(now, step.window)
-        db.execute(_COUNT, (*step.key, until, step.add, until + step.window))
-    (total,) = db.execute(_COUNTED, (*step.key, now - step.window)).fetchone()
-    return int(total)
-
-
-def _append(db: sqlite3.Connection, step: Append) -> int | None:
-    row = db.execute("SELECT last FROM logs WHERE log = ?", (step.log,)).fetchone()
-    last = 0 if row is None else int(row[0])
-    if step.after is not None and step.after != last:
-        return None
-    db.execute("INSERT OR REPLACE INTO logs VALUES (?, ?)", (step.log, last + 1))
-    db.execute("INSERT INTO entries VALUES (?, ?, ?)", (step.log, last + 1, step.entry))
-    return last + 1
-
-
-def _next_version(db: sqlite3.Connection) -> int:
-    """One sequence for all records, so a key deleted and made again never repeats one."""
-    (number,) = db.execute(
-        "UPDATE meta SET number = number + 1 WHERE name = 'version' RETURNING number"
-    ).fetchone()
-    return int(number)
