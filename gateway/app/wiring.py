@@ -37,6 +37,7 @@ from gateway.gate.documentation import Documentation
 from gateway.gate.ended import EndedCredentials
 from gateway.gate.first_factor import Passwords
 from gateway.gate.gate import RuleGate
+from gateway.gate.kept_calls import KeptCalls
 from gateway.gate.late_entries import LateEntries
 from gateway.gate.readers import Readers
 from gateway.gate.replies import Replies
@@ -47,6 +48,7 @@ from gateway.issuers.keys import PublishedKeys
 from gateway.proxy.forwarder import Forwarder
 from gateway.proxy.http1.request import Base
 from gateway.proxy.limits import Limits
+from gateway.proxy.questions import Questions
 from gateway.stores import open_store
 from gateway.stores.address import read_sqlite
 from gateway.upstreams import UPSTREAMS
@@ -113,9 +115,10 @@ async def build(
     flow = Flow(domain)
     public_url = limits.public_url
     jar = jar_of(ring, public_url)
+    questions = Questions()
     passwords = Passwords(
         upstream,
-        calls,
+        KeptCalls(questions),
         upstream.own_fields(public_url, None),
         clock=clock,
         random=random,
@@ -221,6 +224,7 @@ async def build(
         base=_base(public_url, keeps=upstream.cuts_base),
         watched_hosts=watched_hosts,
     )
+    questions.go_through(forwarder.shared)
     chores.start(flow.sweep)
     return GatewayWorker(forwarder, store, calls, pages, parts, chores, issuers)
 

@@ -75,6 +75,21 @@ class UpstreamResponse:
         return [value for key, value in self.fields if key == name]
 
 
+class Asking(Protocol):
+    """Who carries calls to the upstream."""
+
+    async def ask(self, call: Call, fields: tuple[Field, ...] = ()) -> UpstreamResponse:
+        """Send a call and read the whole answer. Never follows a redirect.
+
+        Args:
+            fields: more header fields; one that the call names itself is left out.
+
+        Raises:
+            Refusal: `upstream_unreachable`, `upstream_timeout`, `upstream_broken`.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """A login as the client sent it to the upstream's own login route.
@@ -150,6 +165,9 @@ class Upstream(Protocol):
     takes_tokens: bool
     """Whether a name and password in each request are all it needs, so that an API token can
     stand for them."""
+    logs_in: bool
+    """Whether anybody logs in there, so that a request may carry what a login has handed out; else
+    each has the password itself."""
     indexed: bool
     """Whether it holds many indexes, each "user/name"."""
     session_cookies: frozenset[str]

@@ -9,8 +9,7 @@ from gateway.core.clock import Clock, Random
 from gateway.core.errors import Refusal, Slug
 from gateway.core.http.facts import Facts, Field
 from gateway.core.login.models import Held
-from gateway.core.upstream import Credential, Issued, Upstream
-from gateway.upstreams.client import Calls
+from gateway.core.upstream import Asking, Credential, Issued, Upstream
 
 PROBE_EVERY: Final = 600.0
 """Seconds for which an upstream that refused a made-up password is believed to check them."""
@@ -21,12 +20,15 @@ class Passwords:
 
     An upstream that accepts every password (pypiserver whose -a lacks `update`, say) would make
     the first factor worthless, so a made-up one must be refused before a right one counts.
+
+    Args:
+        calls: carry what is asked here, which may be asked twice.
     """
 
     def __init__(
         self,
         upstream: Upstream,
-        calls: Calls,
+        calls: Asking,
         fields: tuple[Field, ...],
         *,
         clock: Clock,

@@ -120,7 +120,7 @@ class Forwarder:
     def _open(self) -> int:
         """Descriptors of connections and what belongs to them."""
         lines = len(self.clients) + len(self._greetings) + len(self.shared.pool.open)
-        return lines + self.shared.pipes.open
+        return lines + len(self.shared.asking.open) + self.shared.pipes.open
 
     def _close_one(self) -> None:
         """Close the client's connection that has waited longest, for others to come."""
@@ -158,6 +158,7 @@ class Forwarder:
         for client in list(self.clients):
             client.sweep(now)
         shared.pool.sweep(now - shared.limits.pool_idle)
+        shared.asking.sweep(now - shared.limits.pool_idle)
 
     async def stop(self) -> None:
         """Stop gracefully: idle connections close now, transfers finish within `limits.drain`,
@@ -177,6 +178,7 @@ class Forwarder:
                 for client in list(self.clients):
                     client.leave()
         shared.pool.close()
+        shared.asking.close()
         shared.pipes.close()
         if self._timer is not None:
             self._timer.cancel()

@@ -32,6 +32,7 @@ _MEMO_LINE: Final = 256
 class Shared:
     """Arguments as for `Forwarder`. Attributes:
 
+    pool: connections for what clients send. asking: those for the gateway's own questions.
     bare: the way of what goes on as it came. stopping: no other requests are taken.
     now: seconds in which peers were heard, as of the last tick: exact enough for timeouts.
     requests, answers: read heads, and remember what comes again. `requests.known` are the kinds of
@@ -39,9 +40,9 @@ class Shared:
     """
 
     __slots__ = (
-        "_addresses", "_closed", "_credential_cookies", "_routes", "answers", "authority", "bare",
-        "base", "descriptors", "gate", "limits", "log", "now", "pages", "peers", "pipes", "pool",
-        "requests", "room", "stopping", "trusted",
+        "_addresses", "_closed", "_credential_cookies", "_routes", "answers", "asking", "authority",
+        "bare", "base", "descriptors", "gate", "limits", "log", "now", "pages", "peers", "pipes",
+        "pool", "requests", "room", "stopping", "trusted",
     )  # fmt: skip
 
     def __init__(
@@ -68,6 +69,7 @@ class Shared:
         self.descriptors: Final = descriptors
         self.peers: Final = Peers(trusted, stranger)
         self.pool: Final = Pool(upstream, limits.pool, descriptors)
+        self.asking: Final = Pool(upstream, limits.pool, descriptors)
         self.pipes: Final = Pipes(descriptors)
         self.room: Final = Room(limits.held)
         self.bare: Final = Route(Forward())

@@ -65,14 +65,7 @@ class Calls:
         self._client: aiohttp.ClientSession | None = None
 
     async def ask(self, call: Call, fields: tuple[Field, ...] = ()) -> UpstreamResponse:
-        """Send a call and read the whole answer. Never follows a redirect.
-
-        Args:
-            fields: more header fields; one that the call names itself is left out.
-
-        Raises:
-            Refusal: `upstream_unreachable`, `upstream_timeout`, `upstream_broken`.
-        """
+        """See `gateway.core.upstream.Asking`."""
         import aiohttp
 
         try:
