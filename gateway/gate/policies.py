@@ -184,6 +184,7 @@ class Guard:
         site = site_of(facts, parts.public_url)
         by_itself = remembered(facts, site)
         carriers = []
+        verify = verify and parts.upstream.logs_in
         for carrier in parts.upstream.carriers(facts):
             known = None
             if verify and carrier.credential is not None:

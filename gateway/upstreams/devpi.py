@@ -84,6 +84,7 @@ class Devpi:
     cuts_base: bool = True
     tells_anyway: bool = True
     takes_tokens: bool = True
+    logs_in: bool = True
     indexed: bool = True
     session_cookies: frozenset[str] = frozenset({COOKIE})
 

@@ -59,6 +59,7 @@ class Form:
     cuts_base: bool = False
     tells_anyway: bool = False
     takes_tokens: bool = False
+    logs_in: bool = True
     indexed: bool = False
 
     def __init__(self, options: FormOptions) -> None:

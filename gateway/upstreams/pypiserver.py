@@ -42,6 +42,7 @@ class Pypiserver:
     cuts_base: bool = False
     tells_anyway: bool = False
     takes_tokens: bool = True
+    logs_in: bool = False
     indexed: bool = False
     session_cookies: frozenset[str] = frozenset()
 

@@ -111,4 +111,4 @@ def test_a_deletion_at_pypiserver(
     )
     assert told.status == 404, told
     # The password's try; the code, the entries of login and act, and the end of the try.
-    assert store.taken() == (7, 2)
+    assert store.taken() == (6, 2)
