@@ -14,14 +14,22 @@ def plain(record: object) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_plain(one) for one in value]
-    names = _NAMES.get(type(value))
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if kind is tuple:
+        return [one if type(one) in _PLAIN else _plain(one) for one in value]
+    names = _NAMES.get(kind)
     if names is None:
         if not is_dataclass(value):
             return value
-        names = _NAMES[type(value)] = tuple(one.name for one in fields(value))
-    return {name: _plain(getattr(value, name)) for name in names}
+        names = _NAMES[kind] = tuple(one.name for one in fields(value))
+    found = {}
+    for name in names:
+        one = getattr(value, name)
+        found[name] = one if type(one) in _PLAIN else _plain(one)
+    return found
 
 
+_PLAIN: Final = frozenset({str, int, float, bool, type(None)})
 _NAMES: Final[dict[type[object], tuple[str, ...]]] = {}

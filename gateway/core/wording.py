@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from gateway.core.phrases import Phrase, _, plural
 
+_USUAL: Final = 256  # characters of a User-Agent that is worth remembering
 _UNITS: Final = (86400, 3600, 60, 1)
 
 
@@ -66,7 +68,8 @@ _SYSTEMS: Final = (
 
 def device_name(user_agent: str) -> str:
     """ "Firefox on Linux", as far as the header tells; "Unknown device" where it does not."""
-    program, system = _first(_PROGRAMS, user_agent), _first(_SYSTEMS, user_agent)
+    read = _read if len(user_agent) <= _USUAL else _read.__wrapped__
+    program, system = read(user_agent)
     if program and system:
         return _("{program} on {system}", program=program, system=system)
     return program or system or _("Unknown device")
@@ -78,6 +81,11 @@ def device_again(name: str) -> str:
     if on:
         return _("{program} on {system}", program=program, system=system)
     return _("Unknown device") if name == "Unknown device" else name
+
+
+@lru_cache(maxsize=256)
+def _read(user_agent: str) -> tuple[str, str]:
+    return _first(_PROGRAMS, user_agent), _first(_SYSTEMS, user_agent)
 
 
 def _first(table: tuple[tuple[str, str], ...], text: str) -> str:

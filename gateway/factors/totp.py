@@ -127,13 +127,24 @@ def otpauth(issuer: str, user: str, secret: str) -> str:
     return f"otpauth://totp/{label}?secret={secret}&issuer={quote(issuer, safe='')}"
 
 
+class _OnceDecoded(pyotp.TOTP):
+    """It would decode the secret again for each step."""
+
+    _decoded: bytes | None = None
+
+    def byte_secret(self) -> bytes:
+        if self._decoded is None:
+            self._decoded = super().byte_secret()
+        return self._decoded
+
+
 def _identity(account: Account, device: str) -> str:
     return f"{device}/{account.id}"  # the device id has no slash
 
 
 def _find(secret: str, code: str, now: float, reach: int) -> int | None:
     """The time step nearest to now, within `reach`, whose code this is."""
-    totp = pyotp.TOTP(secret)
+    totp = _OnceDecoded(secret)
     present = int(now) // STEP
     found = None
     for away in sorted(range(-reach, reach + 1), key=abs):

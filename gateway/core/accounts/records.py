@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 
@@ -155,9 +155,12 @@ class Account:
 
 def dump(account: Account) -> bytes:
     """The stored form; see the literal examples in tests/core/accounts/test_records.py."""
-    return json.dumps(
-        {"v": FORMAT, **plain(account)}, separators=(",", ":"), ensure_ascii=False
-    ).encode()
+    return _encoded({"v": FORMAT, **plain(account)}).encode()
+
+
+_encoded: Final[Callable[[dict[str, Any]], str]] = json.JSONEncoder(
+    separators=(",", ":"), ensure_ascii=False
+).encode
 
 
 def load(value: bytes) -> Account:

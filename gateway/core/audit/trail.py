@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 from typing import Final, NamedTuple
 
 from gateway.core.audit import entry as entries
@@ -46,6 +45,14 @@ class _End(NamedTuple):
     number: int
     mac: str
     head: HeadSeen | None
+
+
+class _Link(NamedTuple):
+    """An entry (without its hash), how it is stored, and its hash."""
+
+    entry: Entry
+    raw: bytes
+    mac: str
 
 
 class Trail:
@@ -229,11 +236,11 @@ class Trail:
             seen = None if attempt % 2 else await self.head.seen()
             end = _End(seen.number, seen.mac, seen) if seen else await self._last()
             links = self._linked(blanks, end)
-            newest = links[-1][0]
+            newest, _, mac = links[-1]
             steps = [*first]
-            for entry, raw in links:
+            for entry, raw, _ in links:
                 steps += [Append(LOG, raw, after=entry.number - 1), *_copy(entry, raw)]
-            steps += [*then, *self.head.moved(end.head, newest.number, newest.mac)]
+            steps += [*then, *self.head.moved(end.head, newest.number, mac)]
             done = await self.store.transact([*steps, *last])
             if len(done) < len(first):
                 return None
@@ -245,20 +252,20 @@ class Trail:
         else:
             raise StoreUnavailable("the audit log moves on faster than it can be written")
         if len(done) < len(steps):  # another gateway moved the head meanwhile
-            await self.head.move(newest.number, newest.mac)
+            await self.head.move(newest.number, mac)
         copied = newest.user and newest.transfer is None
-        if copied and any(entry.number % _PRUNE_EVERY == 0 for entry, _ in links):
+        if copied and any(one.entry.number % _PRUNE_EVERY == 0 for one in links):
             await self._prune(newest.user)
         return done[len(steps) :]
 
-    def _linked(self, blanks: Sequence[Entry], end: _End) -> list[tuple[Entry, bytes]]:
-        """The entries that follow an end, and how they are stored."""
-        found, number, mac = list[tuple[Entry, bytes]](), end.number, end.mac
+    def _linked(self, blanks: Sequence[Entry], end: _End) -> list[_Link]:
+        """The entries that follow an end."""
+        found, number, mac = list[_Link](), end.number, end.mac
         for blank in blanks:
             number += 1
             numbered = _numbered(blank, number, mac)
             raw, mac = entries.write(numbered, self.ring)
-            found.append((replace(numbered, mac=mac), raw))
+            found.append(_Link(numbered, raw, mac))
         return found
 
     async def _last(self) -> _End:

@@ -98,6 +98,7 @@ class KeyRing:
         self._keys = keys if callable(keys) else lambda: keys
         self._random = random
         self._derived: dict[tuple[bytes, str], bytes] = {}
+        self._macs: dict[tuple[bytes, str], hmac.HMAC] = {}
 
     @property
     def active(self) -> str:
@@ -148,9 +149,13 @@ class KeyRing:
         return [self._key(root, "sign:" + purpose, b"") for _, root in reversed(self._keys())]
 
     def _digest(self, root: bytes, purpose: str, parts: tuple[str, ...]) -> str:
-        key = self._key(root, "digest:" + purpose, b"")
-        mac = hmac.digest(key, _framed(*parts), "sha256")
-        return base64.urlsafe_b64encode(mac).decode().rstrip("=")
+        begun = self._macs.get((root, purpose))
+        if begun is None:
+            key = self._key(root, "digest:" + purpose, b"")
+            begun = self._macs[root, purpose] = hmac.new(key, digestmod="sha256")
+        mac = begun.copy()  # the key has gone into it: half of the work
+        mac.update(_framed(*parts))
+        return base64.urlsafe_b64encode(mac.digest()).decode().rstrip("=")
 
     def _key(self, root: bytes, label: str, extra: bytes) -> bytes:
         if extra:  # lives in one cookie: not worth remembering, nor wise
@@ -169,8 +174,11 @@ def _hkdf(secret: bytes, salt: bytes, label: str) -> bytes:
 
 def _framed(*parts: str) -> bytes:
     """Parts with their lengths, so that no two lists of parts give the same bytes."""
-    encoded = (part.encode("utf-8", "surrogatepass") for part in parts)
-    return b"".join(len(part).to_bytes(4, "big") + part for part in encoded)
+    framed = []
+    for part in parts:
+        encoded = part.encode("utf-8", "surrogatepass")
+        framed += [len(encoded).to_bytes(4, "big"), encoded]
+    return b"".join(framed)
 
 
 def _bound(purpose: str, identity: str, key_id: str) -> bytes:

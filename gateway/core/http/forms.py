@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection
+from functools import lru_cache
 from typing import Final, NamedTuple, Protocol
 from urllib.parse import unquote_to_bytes
 
@@ -221,6 +222,11 @@ class FormJudge:
 
 def _folded(name: str) -> str:
     """What a forgiving parser might take a name for: no blanks, quotes, escapes, case, width."""
+    return _fold(name) if len(name) <= VALUE_LIMIT else _fold.__wrapped__(name)
+
+
+@lru_cache(maxsize=1024)
+def _fold(name: str) -> str:
     text = unquote_to_bytes(name).decode("utf-8", "replace")
     text = unicodedata.normalize("NFKC", text).casefold()
     return "".join(char for char in text if char.isprintable() and char not in " '\"\\[]+*")

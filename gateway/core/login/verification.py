@@ -165,7 +165,8 @@ class Proofs:
         """
         user_id = stored.account.id
         for _ in range(_ROUNDS):
-            known = self._network(user_id, caller) in stored.account.known
+            place = self._network(user_id, caller)
+            known = place in stored.account.known
             counters: tuple[Counter, ...] = ()
             if factor.guessable:
                 counters = self._throttle.counters(user_id, caller.address, known=known)
@@ -184,7 +185,7 @@ class Proofs:
                     else:  # judged first: who has a right one is never held back
                         await self._throttle.wasted(user_id)
                     raise
-                changed, fresh = self.seen(changed, caller)
+                changed, fresh = self._seen(changed, caller, place)
                 proved = Proved(factor.kind, f"{factor.kind} {proof.name}".strip(), changed)
                 steps = [*counts.unchanged(), *self._accounts.writing(stored, changed)]
                 if await effect(proved, steps):
@@ -247,7 +248,9 @@ class Proofs:
 
     def seen(self, account: Account, caller: Caller) -> tuple[Account, bool]:
         """The account with this network and device among those known; whether it is new."""
-        place = self._network(account.id, caller)
+        return self._seen(account, caller, self._network(account.id, caller))
+
+    def _seen(self, account: Account, caller: Caller, place: str) -> tuple[Account, bool]:
         known = tuple(dict.fromkeys(([place] if place else []) + list(account.known)))
         agents, fresh = self._agents(account, caller)
         language = caller.language or account.language

@@ -115,6 +115,8 @@ class RuleSet:
         }
         self._by_rights: Final = any(rule.rights is not None for rule in self.rules)
         named = {method for rule in self.rules for method in rule.methods or ()}
+        self._asked: tuple[str, str] | None = None
+        self._found: tuple[Rule, ...] = ()
         self._others: Final = _Table(self, None)
         self._tables: Final = {method: _Table(self, method) for method in named}
 
@@ -124,7 +126,11 @@ class RuleSet:
 
         The method is compared in upper case: bottle folds it, so `post` may mean POST there.
         """
-        return self._tables.get(method.upper(), self._others).find(path)
+        asked = method, path
+        if asked != self._asked:  # several parts ask about one request, one after another
+            self._found = self._tables.get(method.upper(), self._others).find(path)
+            self._asked = asked
+        return self._found
 
     def by_rights(self, method: str, path: str) -> bool:
         """Whether it may matter who asks for what."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from gateway.core.throttle.limits import (
     PASSWORDS_BY_NETWORK,
@@ -49,7 +49,10 @@ def load(value: bytes, now: float) -> Guesses:
 
 
 def dump(guesses: Guesses) -> bytes:
-    return json.dumps(guesses, separators=(",", ":")).encode()
+    return _encoded(guesses).encode()
+
+
+_encoded: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def delay(guesses: Guesses, who: str, now: float) -> float:

@@ -16,7 +16,7 @@ known from.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import IPv6Address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_network
 from math import ceil
 from typing import Final, NamedTuple
 
@@ -107,7 +107,9 @@ def region(address: IPAddress | None) -> str:
         return ""
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     plain = mapped or address
-    return str(ip_network((plain, 16 if plain.version == 4 else 32), strict=False))
+    if isinstance(plain, IPv4Address):
+        return f"{IPv4Address(int(plain) & 0xFFFF0000)}/16"
+    return str(ip_network((plain, 32), strict=False))
 
 
 def throttled(seconds: float) -> Refusal:
