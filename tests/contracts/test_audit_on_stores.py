@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import secrets
 import subprocess
@@ -156,19 +155,22 @@ async def test_a_person_with_many_entries_keeps_the_newest(
 
 WRITER = """
 import asyncio, secrets, sys, time
+from pathlib import Path
 from gateway.core.audit.events import Event, Origin
 from gateway.core.audit.trail import Trail
 from gateway.core.crypto.keyring import KeyRing
 from gateway.stores import open_store
 
-async def main(url, user, count):
+async def main(url, user, count, seen):
     store = await open_store(url, time.time)
     trail = Trail(store, KeyRing((("old", b"o" * 32),), secrets.token_bytes), time.time)
     for number in range(count):
+        while number == count // 2 and not Path(seen).exists():
+            await asyncio.sleep(0.01)
         await trail.record(Event.LOGIN, user, Origin(), detail=str(number))
     await store.close()
 
-asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]))
 """
 
 
@@ -182,8 +184,9 @@ async def test_gateways_writing_at_once_and_somebody_exporting(
         server = request.getfixturevalue("redis_server")
         server.command("FLUSHALL")
         url = f"redis://127.0.0.1:{server.port}/0"
+    seen = tmp_path / "seen"  # half of it is written when somebody has read some of it
     writers = [
-        subprocess.Popen([sys.executable, "-c", WRITER, url, f"user{number}", "60"])
+        subprocess.Popen([sys.executable, "-c", WRITER, url, f"user{number}", "60", str(seen)])
         for number in range(3)
     ]
     store = await open_store(url, time.time)
@@ -192,7 +195,8 @@ async def test_gateways_writing_at_once_and_somebody_exporting(
     while any(writer.poll() is None for writer in writers):
         exports.append([line async for line in trail.lines()])
         assert (await verify(trail)).sound
-        await asyncio.sleep(0.05)
+        if exports[-1]:
+            seen.touch()
     assert [writer.returncode for writer in writers] == [0, 0, 0]
     whole = [line async for line in trail.lines()]
     for export in exports:
