@@ -132,7 +132,7 @@ UPLOADS = {
 }
 
 
-@pytest.mark.parametrize("kind", UPLOADS)
+@pytest.mark.parametrize("kind", ["devpi", pytest.param("pypiserver", marks=pytest.mark.long)])
 def test_an_upload_of_two_gigabytes(kind: str, sink: Sink, tmp_path: Path) -> None:
     sink.done.clear()
     length = len(ACTION) + SIZE + len(END)

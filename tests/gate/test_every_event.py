@@ -33,7 +33,7 @@ from tests.gate.test_devpi_evidence import another_second
 from tests.gate.yaml_config import by_session
 from tests.support import issuer as issuers
 from tests.support import reports, servers, uploads
-from tests.support.gateways import command
+from tests.support.gateways import in_process
 from tests.support.http import Answer, Client
 from tests.support.issuer import Issuer
 from tests.support.pages import form
@@ -121,7 +121,7 @@ class Story:
 
     def run(self, *words: str) -> str:
         config = self.served.place / "gateway.yaml"
-        return command(*words[:2], "-c", str(config), *words[2:]).stdout
+        return in_process(*words[:2], "-c", str(config), *words[2:])
 
     # -- what was written ------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from tests.serving.test_server import gateway
 from tests.support.memory import MIB, Memory
 from tests.support.ports import free_port
 
-SIZE, WARM = 256 * MIB, 64 * MIB
+SIZE, WARM = 96 * MIB, 32 * MIB
 PIECE = os.urandom(MIB)
 SLOWLY = 0.5  # seconds that a reader takes its time at first
 H = b"Host: index\r\n"

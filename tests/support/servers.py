@@ -6,12 +6,15 @@ import shutil
 import socket
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from gateway.cli.demo import indexes
 from gateway.cli.demo.indexes import Package, write
 from gateway.cli.demo.processes import Child, Children
+from tests.support import uploads
 from tests.support.http import Client
 from tests.support.ports import free_port
 
@@ -76,9 +79,29 @@ class Index:
         self.root().add_user(name, password, email=f"{name}@example.org")
         indexes.DevpiServer(self.port, name, password).add_index(f"{name}/dev")
         if projects:
-            paths = [path for p in projects for path in write(self.place / name, p)]
-            indexes.upload(f"{self.url}/{name}/dev/", name, password, paths)
+            self.upload(name, password, projects)
         return password
+
+    def upload(self, name: str, password: str, projects: Iterable[Package]) -> None:
+        """Wheel and sdist of each, with the fields that twine sends."""
+        for project in projects:
+            fields = {
+                ":action": "file_upload",
+                "protocol_version": "1",
+                "metadata_version": "2.1",
+                "name": project.name,
+                "version": project.version,
+                "summary": project.summary,
+            }
+            for path in write(self.place / name, project):
+                wheel = path.suffix == ".whl"
+                kind = {
+                    "filetype": "bdist_wheel" if wheel else "sdist",
+                    "pyversion": "py3" if wheel else "source",
+                    "sha256_digest": sha256(path.read_bytes()).hexdigest(),
+                }
+                content = path.name, path.read_bytes()
+                uploads.post(self.port, f"/{name}/dev/", (name, password), fields | kind, content)
 
     def holds(self, user: str) -> object:
         """What devpi knows of a user: account, indexes, projects, tokens aside."""
@@ -158,7 +181,7 @@ def start_redis(children: Children, place: Path, *options: str) -> int:
     return port
 
 
-def wait_for(port: int, child: Child, within: float = 20) -> None:
+def wait_for(port: int, child: Child, within: float = 60) -> None:
     """Wait until something accepts connections on a loopback port."""
     end = time.monotonic() + within
     while True:

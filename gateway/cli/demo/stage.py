@@ -116,13 +116,18 @@ class DemoUser:
 def write_configuration(
     path: Path, kind: str, changes: Mapping[str, object], *options: str
 ) -> None:
-    """The configuration `init` writes for a kind of index, with some keys changed.
+    """The configuration `init` writes for a kind of index, with some keys changed (`change`).
 
-    changes: values by dotted key; None removes a key. options: of `init`.
+    options: of `init`.
     """
+    call("init", kind, *options, "-o", str(path))
+    change(path, changes)
+
+
+def change(path: Path, changes: Mapping[str, object]) -> None:
+    """Change keys of a configuration: values by dotted key; None removes a key."""
     from ruamel.yaml import YAML
 
-    call("init", kind, *options, "-o", str(path))
     yaml = YAML()
     yaml.preserve_quotes = True
     data = yaml.load(path)
