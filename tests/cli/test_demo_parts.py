@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from gateway.cli.demo.processes import Child, Children, listens
 from gateway.cli.output import CommandFailed
 from tests.support.gateways import command
 from tests.support.ports import free_port
+from tests.support.waiting import eventually
 
 PACKAGE = Package("hello", "1.0", "Says hello.", padding=b"\0" * 100)
 
@@ -51,10 +51,8 @@ def test_children_stop_together_and_take_theirs_along(tmp_path: Path) -> None:
     script = "trap '' TERM; sleep 60 & echo $! > %s; wait; wait" % (tmp_path / "pid")
     with Children() as children:
         child = children.start("shell", ["sh", "-c", script], tmp_path / "log")
-        for _ in range(200):
-            if (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip():
-                break
-            time.sleep(0.02)
+        number = tmp_path / "pid"
+        assert eventually(lambda: number.exists() and number.read_text().strip())
         child.stop(within=0.2)
     grandchild = int((tmp_path / "pid").read_text())
     assert not _alive(child.process.pid)
@@ -111,14 +109,9 @@ def test_codes_are_those_of_rfc_6238() -> None:
     assert shown(2000000000) == ("279037", 10)
 
 
-def _ends(process_id: int, within: float = 60) -> bool:
+def _ends(process_id: int) -> bool:
     """Whether it is gone, or goes in a moment: a killed process dies when it next runs."""
-    end = time.monotonic() + within
-    while _alive(process_id):
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
+    return eventually(lambda: not _alive(process_id))
 
 
 def _alive(process_id: int) -> bool:

@@ -29,6 +29,7 @@ from gateway.keystore import create_key_file
 from gateway.notify.signed_post import ID, SIGNATURE, signature
 from gateway.stores import open_store
 from tests.cli.test_audit import CONFIG
+from tests.support.waiting import eventually
 
 ORIGIN = Origin("192.0.2.7", 'Mozilla/5.0 "]\\', "POST", "/", "uploads")
 
@@ -71,15 +72,6 @@ def place(tmp_path: Path) -> Feed:
 
 def numbers(text: str) -> list[int]:
     return [json.loads(line)["n"] for line in text.splitlines()]
-
-
-def eventually(true: Callable[[], bool], seconds: float = 60) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if true():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def test_entries_are_as_the_schema_says(place: Feed, capsys: pytest.CaptureFixture[str]) -> None:

@@ -141,12 +141,11 @@ async def read(tab: Page, home: tuple[str, str], author: Person, builder: str) -
     await expect(tab).to_have_title(re.compile("^Example|^example documentation"))
     last = (await shown(tab)).get_by_text("Paragraph 60 ", exact=False)
     await last.scroll_into_view_if_needed()
-    box = await last.bounding_box()
-    assert box is not None and 0 <= box["y"] < VIEW[1], "the end of the page can be reached"
+    await expect(last).to_be_in_viewport()  # the end of the page can be reached
     height = await (await shown(tab)).evaluate("document.documentElement.scrollHeight")
     assert height > 2000
     if await shown(tab) is not tab.main_frame:
-        assert await tab.locator("iframe").evaluate("one => one.clientHeight") == height
+        await expect(tab.locator("iframe")).to_have_js_property("clientHeight", height)
 
     if builder == "mkdocs":
         loaded = await (await shown(tab)).evaluate(
@@ -218,7 +217,7 @@ const send = (address, fields) => new Promise((done) => {
   await attempt("frame", async () => {
     const frame = document.querySelector("iframe");
     frame.src = home + "/+auth/";
-    await new Promise((done) => { frame.onload = done; setTimeout(done, 800); });
+    await new Promise((done) => { frame.onload = done; setTimeout(done, 15000); });
     return frame.contentDocument.body.innerText;
   });
   await attempt("cookies", () => document.cookie);
@@ -237,7 +236,7 @@ MORE = """
     await attempt("frame " + address, async () => {
       const frame = document.querySelector("iframe");
       frame.src = address;
-      await new Promise((done) => { frame.onload = done; setTimeout(done, 800); });
+      await new Promise((done) => { frame.onload = done; setTimeout(done, 15000); });
       return frame.contentDocument.body.innerText;
     });
   }

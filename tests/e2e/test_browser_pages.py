@@ -6,6 +6,7 @@ the worst page it can.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from playwright.async_api import Page, expect
@@ -68,7 +69,8 @@ async def test_devpis_pages_look_and_work_as_before(
     for shown in (True, False):
         await tab.locator(".help a").nth(0 if shown else 1).click()
         await expect(tab.locator(".query_doc")).to_be_visible(visible=shown)
-    assert await tab.locator(".timestamp").first.get_attribute("title"), "made by its script"
+    stamp = tab.locator(".timestamp").first
+    await expect(stamp).to_have_attribute("title", re.compile("."))  # made by its script
     async with tab.expect_download() as download:
         await tab.get_by_role("link", name="hello-1.0.tar.gz").click()
     assert (await download.value).suggested_filename == "hello-1.0.tar.gz"
@@ -101,11 +103,18 @@ async def test_names_and_links_of_projects_run_nothing_at_devpi(
     for home, taken in ((devpi_server.url, True), (before_devpi.url, False)):
         await tab.goto(f"{home}/{ann.index}/+simple/hello/")
         await tab.wait_for_load_state("networkidle")
-        assert (await tab.title() == "taken") is taken, home
+        await expect_taken(tab, taken)
         await tab.goto(f"{home}/{ann.index}/hello/1.1")
         await tab.get_by_role("link", name="Homepage").click()
         await tab.wait_for_timeout(200)
-        assert (await tab.title() == "taken") is taken, home
+        await expect_taken(tab, taken)
+
+
+async def expect_taken(tab: Page, taken: bool) -> None:
+    if taken:
+        await expect(tab).to_have_title("taken")
+    else:
+        assert await tab.title() != "taken"
 
 
 # -- the worst page -----------------------------------------------------------------------------

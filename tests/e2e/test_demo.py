@@ -16,6 +16,7 @@ import pytest
 from tests.support.clients import Done, run
 from tests.support.http import Client
 from tests.support.ports import free_port
+from tests.support.waiting import eventually
 
 
 class Demo:
@@ -67,17 +68,12 @@ class Demo:
 
     def end(self, number: int) -> int:
         self.process.send_signal(number)
-        return self.process.wait(30)
+        return self.process.wait(60)
 
     def nothing_is_left(self) -> bool:
         """No file and no process of it is there any more (waits a moment for the kernel)."""
         marks = (str(self.temporary).encode(), f"TMPDIR={self.temporary}".encode())
-        end = time.monotonic() + 5
-        while time.monotonic() < end:
-            if not any(self.temporary.iterdir()) and not processes_with(marks):
-                return True
-            time.sleep(0.1)
-        return False
+        return eventually(lambda: not any(self.temporary.iterdir()) and not processes_with(marks))
 
 
 def processes_with(marks: tuple[bytes, ...]) -> list[int]:
@@ -184,7 +180,7 @@ def test_an_index_that_dies_ends_the_demo(tmp_path: Path) -> None:
     demo.wait_for("/+auth/login\n")
     [index] = [p for p in processes_with((b"pypi-server",)) if parent(p) == demo.process.pid]
     os.kill(index, signal.SIGKILL)
-    assert demo.process.wait(30) == 1
+    assert demo.process.wait(60) == 1
     assert "pypiserver ended by itself" in demo.said
     assert demo.nothing_is_left()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from tests.support.gateways import Gateway
 from tests.support.mail import MailServer, content, make_certificate
 from tests.support.servers import Index
 from tests.support.traces import Traces
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -40,13 +41,6 @@ def gateway(start_gateway: StartGateway, devpi_server: Index, mail: MailServer) 
     return started.start({"SSL_CERT_FILE": str(mail.certificate.pem)})
 
 
-def eventually(true: Callable[[], bool], within: float = 40) -> None:
-    end = time.monotonic() + within
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.1)
-
-
 def wrong_login(gateway: Gateway, user: str, password: str, code: str) -> None:
     told = gateway.client().post("/+login", send={"user": user, "password": f"{password},{code}"})
     assert told.slug == "otp_invalid", told.text
@@ -58,18 +52,18 @@ def test_a_notice_outlives_mail_server_and_gateway_and_comes_once(
     alice = person("alice", enrolled=False)
     phone = gateway.enrol(alice.name)
     wrong_login(gateway, alice.name, alice.password, phone.wrong())
-    eventually(lambda: "not delivered" in gateway.logged())
+    assert eventually(lambda: "not delivered" in gateway.logged())
     assert gateway.child is not None
     gateway.child.kill()
     gateway.child.process.wait()
     mail.fail("held")
     mail.start()
     gateway.start({"SSL_CERT_FILE": str(mail.certificate.pem)})
-    eventually(lambda: any(command.startswith("DATA") for command in mail.commands))
+    assert eventually(lambda: any(command.startswith("DATA") for command in mail.commands))
     wrong_login(gateway, alice.name, alice.password, phone.wrong())
     assert not mail.got, "nobody waits for the mail server"
     mail.fail("tarpit")
-    eventually(lambda: len(mail.got) == 1)
+    assert eventually(lambda: len(mail.got) == 1)
     time.sleep(1)
     (got,) = mail.got
     assert got["X-Recipients"] == f"{alice.name}@example.org"
@@ -94,7 +88,7 @@ def test_a_thief_who_changes_the_address_first_is_told_of(
         given = alice.name, f"{alice.password},{phone.code()}"
         told = gateway.client().call("PATCH", f"/{alice.name}", send=change, auth=given)
         assert told.status == 200, told.text
-    eventually(lambda: bool(mail.got))
+    assert eventually(lambda: bool(mail.got))
     (got,) = mail.got
     assert got["To"] == f"{alice.name}@example.org"
     assert got["Subject"] == "The mail address of your account was changed"

@@ -24,6 +24,7 @@ from gateway.settings import Settings
 from tests.gate.yaml_config import shipped
 from tests.support.http import Answer, Client
 from tests.support.ports import free_port
+from tests.support.waiting import PATIENCE
 
 T = TypeVar("T")
 
@@ -65,18 +66,18 @@ class Served:
 
     def start(self) -> Served:
         self._thread.start()
-        assert self._ready.wait(20)
+        assert self._ready.wait(PATIENCE)
         return self
 
     def stop(self) -> None:
         os.close(self._alive)
-        self._thread.join(20)
+        self._thread.join(PATIENCE)
         os.close(self._parent)
         assert not self._thread.is_alive()
 
     def run(self, awaited: Coroutine[Any, Any, T]) -> T:
         """Run something in the gateway's own loop."""
-        return asyncio.run_coroutine_threadsafe(awaited, self._loop).result(20)
+        return asyncio.run_coroutine_threadsafe(awaited, self._loop).result(PATIENCE)
 
     def _main(self) -> None:
         asyncio.set_event_loop(self._loop)

@@ -134,12 +134,12 @@ async def test_what_a_script_fetches_is_refused(scene: Scene) -> None:
     assert not any("form_token" in text for _, _, text in found)
 
 
-FRAME = """async ([tag, path]) => {
+FRAME = """async ([tag, path, patience]) => {
   const frame = document.createElement(tag);
   frame[tag === "object" ? "data" : "src"] = path;
   const loaded = new Promise((done) => { frame.onload = frame.onerror = done; });
   document.body.append(frame);
-  await Promise.race([loaded, new Promise((done) => setTimeout(done, 1500))]);
+  await Promise.race([loaded, new Promise((done) => setTimeout(done, patience))]);
   try { return frame.contentDocument.documentElement.outerHTML; } catch (error) { return ""; }
 }"""
 
@@ -148,12 +148,12 @@ FRAME = """async ([tag, path]) => {
 async def test_no_page_of_ours_is_in_a_frame(scene: Scene, tag: str) -> None:
     await scene.open("/evil")
     if tag in ("iframe", "object"):
-        assert MARK in await scene.run(FRAME, tag, "/other")
+        assert MARK in await scene.run(FRAME, tag, "/other", 15_000)
     for path in OWN:
-        assert "form_token" not in await scene.run(FRAME, tag, path), path
+        assert "form_token" not in await scene.run(FRAME, tag, path, 1500), path
 
 
-OPEN = """async ([path, how]) => {
+OPEN = """async ([path, how, rounds]) => {
   let opened;
   if (how === "open") opened = window.open(path);
   if (how === "later") {
@@ -167,7 +167,7 @@ OPEN = """async ([path, how]) => {
     form.action = path; form.method = "get"; form.target = "named";
     document.body.append(form); form.submit();
   }
-  for (let round = 0; round < 12; round += 1) {
+  for (let round = 0; round < rounds; round += 1) {
     await new Promise((done) => setTimeout(done, 100));
     try {
       const text = opened.document.documentElement.outerHTML;
@@ -186,9 +186,9 @@ async def test_a_window_that_a_script_opens_is_cut_off_from_it(
 ) -> None:
     await scene.open(page)
     if page == "/evil":
-        assert MARK in await scene.run(OPEN, "/last", how), "a page of the index can be read so"
+        assert MARK in await scene.run(OPEN, "/last", how, 150), "a page can be read so"
     for path in OWN[:2]:
-        assert await scene.run(OPEN, path, how) == "", path
+        assert await scene.run(OPEN, path, how, 12) == "", path
 
 
 async def test_a_window_that_was_opened_is_cut_off_from_ours(scene: Scene) -> None:

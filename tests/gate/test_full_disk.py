@@ -13,6 +13,7 @@ from tests.support.gateways import Gateway
 from tests.support.http import Answer
 from tests.support.pages import form, log_in, send
 from tests.support.servers import Index
+from tests.support.waiting import PATIENCE
 
 PASSWORD = PYPISERVER_USERS["alice"]
 REMOVAL = {":action": "remove_pkg", "name": "nothing", "version": "1"}
@@ -60,7 +61,7 @@ def test_a_full_disk_closes_what_is_guarded_and_loses_nothing(
     assert gateway.client().get("/simple/while-full/").status == 200
 
     leave_room(gateway, resource.RLIM_INFINITY)
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE
     while (told := remove(gateway, code)).status == 503:
         assert time.monotonic() < end, gateway.logged()
         time.sleep(0.1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from tests.gate.test_devpi_evidence import carried, patch
 from tests.gate.test_devpi_login import json_login
 from tests.support import servers
 from tests.support.http import Answer
+from tests.support.waiting import eventually
 
 Serve = Callable[..., Served]
 
@@ -41,11 +41,8 @@ def closed(served: Served, user: str, password: str, token: str) -> None:
     assert served.client().get(f"/{user}/dev/+simple/").status == 200
 
 
-def said(caplog: pytest.LogCaptureFixture, words: str, within: float = 5.0) -> int:
-    end = time.monotonic() + within
-    while words not in caplog.text:
-        assert time.monotonic() < end, caplog.text
-        time.sleep(0.02)
+def said(caplog: pytest.LogCaptureFixture, words: str) -> int:
+    assert eventually(lambda: words in caplog.text), caplog.text
     return caplog.text.count(words)
 
 

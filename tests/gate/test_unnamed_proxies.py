@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from tests.gate.recorder import Recorder
 from tests.gate.served import Served
 from tests.support.gateways import configure
 from tests.support.servers import Index
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -60,13 +60,8 @@ def test_it_is_said_once(
 
 
 def wait_for_strangers(served: Served) -> list[str]:
-    end = time.monotonic() + 10
-    while time.monotonic() < end:
-        found = served.run(noted(served.running.store))
-        if found:
-            return found
-        time.sleep(0.02)
-    return []
+    assert eventually(lambda: served.run(noted(served.running.store)))
+    return served.run(noted(served.running.store))
 
 
 def test_check_says_what_the_gateway_has_seen(tmp_path: Path, pypiserver: Index) -> None:
@@ -76,9 +71,7 @@ def test_check_says_what_the_gateway_has_seen(tmp_path: Path, pypiserver: Index)
         seen = "127.0.0.1 sends X-Forwarded-For or Forwarded and is not named here"
         assert seen not in gateway.command("check").stderr
         gateway.client().get("/simple/", fields={"X-Forwarded-For": "192.0.2.1"})
-        end = time.monotonic() + 10
-        while seen not in gateway.command("check").stderr:
-            assert time.monotonic() < end
+        assert eventually(lambda: seen in gateway.command("check").stderr)
         assert "trusted_proxies: [127.0.0.1]" in gateway.logged()
         text = gateway.config.read_text("utf-8")
         assert "trusted_proxies: []" in text

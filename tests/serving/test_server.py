@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -27,6 +27,7 @@ from tests.proxy.conversation import talk
 from tests.support.certificates import certificate_for_localhost
 from tests.support.memory import children_of
 from tests.support.ports import free_port
+from tests.support.waiting import eventually
 
 BODY = os.urandom(2_000_000)
 BEGUN, GO = threading.Event(), threading.Event()
@@ -119,15 +120,6 @@ def get(port: int, path: str) -> bytes:
         return connection.getresponse().read()
     finally:
         connection.close()
-
-
-def eventually(true: Callable[[], bool], seconds: float = 60) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if true():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 @pytest.fixture(scope="module")

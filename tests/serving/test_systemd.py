@@ -13,9 +13,10 @@ import pytest
 
 from gateway.serving import systemd
 from gateway.serving.systemd import Heartbeats
-from tests.serving.test_server import eventually, gateway, get, index
+from tests.serving.test_server import gateway, get, index
 from tests.support.memory import children_of
 from tests.support.ports import free_port
+from tests.support.waiting import eventually
 
 __all__ = ["index"]  # a fixture
 
