@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
 from gateway import languages
@@ -20,6 +20,7 @@ from gateway.core.login.flow import SWEEP_EVERY
 from gateway.core.notices.queue import NoticeQueue
 from gateway.core.phrases import Catalogue
 from gateway.core.store import Store, StoreUnavailable
+from gateway.core.tokens.raw_uploads import RawUploadLedger
 from gateway.core.unnamed_proxies import note
 from gateway.core.upstream import Addressing, Upstream
 from gateway.gate.mail_address import AddressOf, Mailboxes
@@ -59,11 +60,13 @@ class Chores:
         self._clock: Final = clock
         self._tasks: list[asyncio.Task[None]] = []
 
-    def start(self, sweep: Callable[[], Awaitable[None]]) -> None:
-        """Begin, in the running loop. sweep: `Flow.sweep`."""
+    def start(self, sweep: Callable[[], Awaitable[None]], tried: Iterable[str] = ()) -> None:
+        """Begin, in the running loop. sweep: `Flow.sweep`. tried: the rules that are not
+        enforced yet, by name."""
         loop = asyncio.get_running_loop()
         tidy = _every(TIDY_EVERY, self._trail.tidy)
-        work = (self._look(), tidy, _every(SWEEP_EVERY, sweep))
+        counts = self._counts(tuple(tried))
+        work = (self._look(), tidy, _every(SWEEP_EVERY, sweep), counts)
         self._tasks += [loop.create_task(one) for one in work]
         if self._channels:
             from gateway.notify.courier import Courier
@@ -76,6 +79,14 @@ class Chores:
         task = asyncio.get_running_loop().create_task(self._note(peer))
         self._tasks.append(task)
         task.add_done_callback(self._done)
+
+    async def _counts(self, tried: tuple[str, ...]) -> None:
+        ledger = RawUploadLedger(self._store, self._trail, self._clock)
+        try:
+            await ledger.begin(tried)
+        except StoreUnavailable as error:
+            refusal_for(error)
+        await _every(TIDY_EVERY, ledger.close_days)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         with contextlib.suppress(ValueError):  # `close` has taken it

@@ -39,6 +39,7 @@ from gateway.gate.first_factor import Passwords
 from gateway.gate.gate import RuleGate
 from gateway.gate.kept_calls import KeptCalls
 from gateway.gate.late_entries import LateEntries
+from gateway.gate.raw_uploads import RawUploads
 from gateway.gate.readers import Readers
 from gateway.gate.replies import Replies
 from gateway.gate.token_credentials import TokenCredentials
@@ -71,11 +72,13 @@ class GatewayWorker:
     parts: GateContext
     chores: Chores
     issuers: PublishedKeys
+    raw_uploads: RawUploads
 
     async def close(self) -> None:
         await self.pages.close()
         await self.parts.transfers.late.close()
         await self.issuers.close()
+        await self.raw_uploads.close()
         await self.chores.close()
         await self.calls.close()
         await self.store.close()
@@ -225,8 +228,8 @@ async def build(
         watched_hosts=watched_hosts,
     )
     questions.go_through(forwarder.shared)
-    chores.start(flow.sweep)
-    return GatewayWorker(forwarder, store, calls, pages, parts, chores, issuers)
+    chores.start(flow.sweep, [rule.name for rule in rules.rules if rule.tried])
+    return GatewayWorker(forwarder, store, calls, pages, parts, chores, issuers, gate.raw_uploads)
 
 
 def _base(public_url: str, *, keeps: bool) -> Base | None:

@@ -13,6 +13,7 @@ import click
 
 from gateway.cli import interpreter, output
 from gateway.cli import live as cli_live
+from gateway.cli import uploads as cli_uploads
 from gateway.cli.output import WRITABLE, config_option
 
 if TYPE_CHECKING:
@@ -98,10 +99,23 @@ def init(kind: str, target: Path, private: bool, force: bool, **values: str | No
     is_flag=True,
     help="See that what it names works: index, passwords, store, keys, public address.",
 )
-@click.option("--json", "as_json", is_flag=True, help="With --live: what was found, as JSON.")
+@click.option(
+    "--uploads",
+    is_flag=True,
+    help="Who uploads with a password, where a rule with policy token is not enforced yet.",
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="With --live or --uploads: what was found, as JSON."
+)
 @click.option("--quiet", is_flag=True, help="With --live: tell only what does not work.")
 def check(
-    config: Path, who: bool, users: Path | None, live: bool, as_json: bool, quiet: bool
+    config: Path,
+    who: bool,
+    users: Path | None,
+    live: bool,
+    uploads: bool,
+    as_json: bool,
+    quiet: bool,
 ) -> int:
     """Validate a configuration, run its tests and look at its store.
 
@@ -110,11 +124,16 @@ def check(
 
     With --who it fails where somebody is refused today, or where the index server, which knows
     its users, did not tell them.
+
+    With --uploads it fails where an upload of the last 30 days would be refused, or where none is
+    counted.
     """
     if users and not who:
         raise click.UsageError("--users goes with --who.")
-    if (as_json or quiet) and not live:
-        raise click.UsageError("--json and --quiet go with --live.")
+    if quiet and not live:
+        raise click.UsageError("--quiet goes with --live.")
+    if as_json and live == uploads:
+        raise click.UsageError("--json goes with either --live or --uploads.")
     from gateway.app.domain import reading_of
     from gateway.settings import ConfigError, load, run_tests
 
@@ -126,6 +145,8 @@ def check(
     failed = run_tests(settings, reading_of(settings))
     if failed:
         raise ConfigError(tuple(failed))
+    if as_json and uploads:
+        return cli_uploads.look(settings, as_json=True)
     if as_json or quiet:
         return cli_live.look(settings, json=as_json, quiet=quiet)
     _look_at_keys(settings)
@@ -137,7 +158,8 @@ def check(
         f"{settings.public_url} -> {settings.upstream.kind} at {settings.upstream.url}"
     )
     works = cli_live.look(settings) if live else output.OK
-    return max(works, _look_at_people(settings, users) if who else output.OK)
+    lacking = _look_at_people(settings, users) if who else output.OK
+    return max(works, lacking, cli_uploads.look(settings, as_json=False) if uploads else output.OK)
 
 
 def _look_at_publishers(config: Path, settings: Settings) -> None:

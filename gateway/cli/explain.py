@@ -134,7 +134,8 @@ def _told(settings: Settings, verdict: Explanation) -> list[str]:
     rule, policy = verdict.matched.rule, verdict.matched.policy
     lines = [f"path: {verdict.path}"]
     lines.append(f"rule: {rule.name} ({rule.position})" if rule else "rule: none")
-    lines.append(f"policy: {policy}")
+    tried = rule is not None and rule.tried
+    lines.append(f"policy: {'token (not enforced)' if tried else policy}")
     if verdict.barred is not None:
         assert rule is not None
         message = MESSAGES[verdict.barred]
@@ -150,6 +151,8 @@ def _told(settings: Settings, verdict: Explanation) -> list[str]:
         session = acts or not verdict.changes
         if policy is Policy.PASS and rule and rule.rights and rule.rights.by_people:
             lines.append("needs: the name in every credential; the upstream judges the password")
+        elif tried:
+            lines.append("needs: nothing yet; uploads without a token are counted")
         else:
             lines.append(f"needs: {_needs(settings, policy, age, session=session)}")
         begins = getattr(rule.rights, "newcomers", None) if rule else None

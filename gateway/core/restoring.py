@@ -32,7 +32,7 @@ ENDED: Final = (
 """Kinds that end with a restore: logins, and what was begun."""
 LEFT: Final = (
     "tries", "waits", "wasted", "changes", "codes", "guesses", "told", "audit-ration", "identity",
-    "invitation", "grants",
+    "invitation", "grants", "raw-upload", "raw-uploads", "raw-upload-since",
     "notice", "notice-claim", "stranger", "check", "probe", "health",
 )  # fmt: skip
 """Kinds that stay as they are."""

@@ -35,11 +35,13 @@ from gateway.gate.only_published import Both, OnlyPublished
 from gateway.gate.policies import GUARDED, Guard
 from gateway.gate.presented import Presented
 from gateway.gate.push_inspector import PushInspector, pushes
+from gateway.gate.raw_uploads import RawUploads
 from gateway.gate.reading import ReadingAlong
 from gateway.gate.replies import has_body
 from gateway.gate.rights import RightsGate
 from gateway.gate.token_api import TokenApi
 from gateway.gate.token_request import TokenGate, TokenRequest
+from gateway.gate.token_upload import ACTION
 from gateway.gate.transfers import NOTED, Upload, noting
 from gateway.gate.xml_body import XmlInspector, called_xml
 from gateway.proxy.ports import Answer, Forward, HandOver, Inspect, Opens, Plan
@@ -65,6 +67,7 @@ class RuleGate:
         self._tokens: Final = TokenGate(parts)
         self.holding: Final = Holding(parts)
         self.presented: Final = Presented(parts)
+        self.raw_uploads: Final = RawUploads(parts, self._guard)
         self._only: Final = OnlyPublished(parts.upstream, parts.exchange.publishers)
         self._ways: Final = {
             (response, private): Forward(answer_add=fields, private=private)
@@ -89,6 +92,8 @@ class RuleGate:
         if first.conditional or first.policy is not Policy.PASS:
             return None
         if first.response is Response.DOCUMENTATION:  # the header tells how it is read
+            return None
+        if first.tried and method not in ("GET", "HEAD"):
             return None
         return self._base(first, first.policy)
 
@@ -212,7 +217,8 @@ class RuleGate:
             project = FormProject(parts.upstream, asked) if asked is not None else None
 
             def decided(facts: Facts, rule: Rule | None, policy: Policy) -> Plan | Awaitable[Plan]:
-                plan = self.decide(facts, rule, policy, token, inspector.asked)
+                action = inspector.fields.get(ACTION, "")
+                plan = self.decide(facts, rule, policy, token, inspector.asked, action)
                 if upload is None:
                     return plan
                 upload.by(rule)
@@ -267,8 +273,22 @@ class RuleGate:
         policy: Policy,
         token: TokenRequest | None = None,
         asked: Claim | None = None,
+        action: str = "",
     ) -> Plan | Awaitable[Plan]:
-        """What a policy means for a request."""
+        """What a policy means for a request. action: of its form, where that was read."""
+        plan = self._decided(facts, rule, policy, token, asked)
+        if rule is None or not rule.tried or token is not None:
+            return plan
+        return self.raw_uploads.watched(plan, facts, rule, action)
+
+    def _decided(
+        self,
+        facts: Facts,
+        rule: Rule | None,
+        policy: Policy,
+        token: TokenRequest | None,
+        asked: Claim | None,
+    ) -> Plan | Awaitable[Plan]:
         looked = policy is not Policy.DENY and self._rights.may_be_new(rule, asked)
         if asked is not None and looked:
             known = self._if_known(facts, rule, policy, token, asked)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.core.audit.events import Event
 from gateway.core.errors import EARNED_ONLY, IN_THE_REQUEST, Refusal, Slug, credential_detail
@@ -39,6 +39,16 @@ from gateway.gate.readers import Accepted, cleaned
 from gateway.proxy.ports import Forward, HandOver, Plan
 
 _BY_LOGIN: Final = frozenset({Slug.SECOND_FACTOR_REQUIRED, Slug.SECOND_FACTOR_STALE})
+
+
+class RefusedUpload(NamedTuple):
+    """Whose request would be refused, why, and what came with it ("password",
+    "index_token", "nothing").
+    user: an id, "" for nobody."""
+
+    user: str
+    slug: Slug
+    carried: str
 
 
 class Guard:
@@ -76,16 +86,37 @@ class Guard:
     async def token(self, facts: Facts, rule: Rule | None, base: Forward) -> Plan:
         """Forward only what a login with a second factor earned, however long ago, and the
         index's own tokens that were made with one."""
-        caller = caller_of(facts, rule)
-        evidence = await self._index_tokens.added(
-            await self._evidence(facts, rule), partial(self._taken, facts, caller=caller)
-        )
-        verdict = judge(evidence, max_age=None, now=self._parts.clock())
+        evidence, verdict = await self._as_token(facts, rule, await self._evidence(facts, rule))
         if not verdict.passes:
             home = self._parts.public_url + "/"
             detail = {"fix": EARNED_ONLY} if verdict.slug == Slug.SECOND_FACTOR_REQUIRED else {}
             raise Refusal(verdict.reason, retry_after=None, home=home, **verdict.detail, **detail)
         return self._forward(facts, base, evidence)
+
+    async def _as_token(
+        self, facts: Facts, rule: Rule | None, evidence: Evidence
+    ) -> tuple[Evidence, Verdict]:
+        caller = caller_of(facts, rule)
+        added = await self._index_tokens.added(evidence, partial(self._taken, facts, caller=caller))
+        return added, judge(added, max_age=None, now=self._parts.clock())
+
+    async def refused_as_token(self, facts: Facts, rule: Rule | None) -> RefusedUpload | None:
+        """What `token` would refuse of a request that the index has taken; None where it would
+        not."""
+        evidence = await self._evidence(facts, rule)
+        try:
+            verdict = (await self._as_token(facts, rule, evidence))[1]
+            if verdict.passes:
+                return None
+            slug = verdict.reason
+        except Refusal as refusal:
+            slug = refusal.slug
+        secrets = [one.carrier.credential for one in evidence.carriers]
+        named = [one.secret for one in secrets if one is not None]
+        handed_out = any(map(self._parts.upstream.hands_over, named))
+        carried = "index_token" if handed_out else "password"
+        anything = evidence.carriers or evidence.session is not None
+        return RefusedUpload(_claimed(evidence), slug, carried if anything else "nothing")
 
     async def authenticated(self, facts: Facts, rule: Rule | None, base: Forward) -> Plan:
         """Forward with any credential the upstream itself accepts, or a session."""

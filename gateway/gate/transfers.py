@@ -260,18 +260,18 @@ class Watches(NamedTuple):
         self.other.answered(status, length)
 
 
-def noting(plan: Plan | Awaitable[Plan], note: Upload | Download) -> Plan | Awaitable[Plan]:
+def noting(plan: Plan | Awaitable[Plan], note: Watch) -> Plan | Awaitable[Plan]:
     """The same plan, and the note is told of the answer."""
     if isinstance(plan, Awaitable):
         return _noting(plan, note)
     return _watched(plan, note)
 
 
-async def _noting(plan: Awaitable[Plan], note: Upload | Download) -> Plan:
+async def _noting(plan: Awaitable[Plan], note: Watch) -> Plan:
     return _watched(await plan, note)
 
 
-def _watched(plan: Plan, note: Upload | Download) -> Plan:
+def _watched(plan: Plan, note: Watch) -> Plan:
     if not isinstance(plan, Forward):
         return plan
     return replace(plan, watch=note if plan.watch is None else Watches(plan.watch, note))

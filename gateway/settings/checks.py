@@ -187,7 +187,8 @@ def _check_rights(document: Document, settings: Settings) -> None:
                 "a rule without it",
             )
         reads = rule.match.methods is None or {"GET", "HEAD"} & set(rule.match.methods)
-        if rule.policy is Policy.PASS and rule.match.by_people and reads:
+        passes = rule.policy is Policy.PASS or not rule.enforce
+        if passes and rule.match.by_people and reads:
             _warn(
                 document,
                 place,

@@ -143,6 +143,11 @@ class RuleModel(Section):
     )
     match: MatchModel = setting("Which requests it is for; all conditions must hold.")
     policy: Policy = setting("What they need.", strict=False)
+    enforce: bool = setting(
+        "With token: false lets passwords through for now, and counts who uploads with one "
+        "(`check --uploads`).",
+        True,
+    )
     max_age: Duration | None = setting(
         "With second_factor: how old the second factor may be.", None
     )
@@ -188,6 +193,8 @@ class RuleModel(Section):
             return "both response and sandbox; response alone"
         if self.session is not None and self.policy in (Policy.DENY, Policy.LOGIN):
             return f"session with policy {self.policy}, which looks at none"
+        if not self.enforce and self.policy is not Policy.TOKEN:
+            return f"enforce: false with policy {self.policy}; only token can be tried out"
         if self.max_age is not None and self.policy is not Policy.SECOND_FACTOR:
             return f"max_age with policy {self.policy}; only second_factor has one"
         return ""
@@ -200,7 +207,7 @@ class RuleModel(Section):
         form = match.form
         return Rule(
             name=self.name,
-            policy=self.policy,
+            policy=self.policy if self.enforce else Policy.PASS,
             methods=None if match.methods is None else frozenset(match.methods),
             paths=match.path or (),
             path_regex=match.path_regex,
@@ -209,6 +216,7 @@ class RuleModel(Section):
             networks=match.networks,
             max_age=self.max_age,
             unpacked=self.unpacked,
+            tried=not self.enforce,
             response=Response.DOCUMENTATION if self.sandbox else self.response,
             session=session if self.session is None else self.session,
             rights=self._rights(groups or Groups()),

@@ -303,6 +303,20 @@ def revoke_token(it: Story) -> None:
     assert it.served.run(tokens.revoke(it.user, it.token.token.id, here))
 
 
+def raw_upload(it: Story) -> None:
+    fields = {":action": "file_upload", "name": "foo", "version": "7.0"}
+    body = uploads.form(fields, ("foo-7.0.tar.gz", b"x"))
+    kind = f"multipart/form-data; boundary={uploads._BOUNDARY}"
+    told = it.served.client().post(
+        f"/{it.user}/dev/",
+        body=body,
+        auth=(it.user, it.password),
+        fields={"Content-Type": kind, "User-Agent": TWINE},
+    )
+    assert told.status == 200, told.text
+    it.served.run(it.served.running.raw_uploads.close())
+
+
 def leak(it: Story) -> None:
     tokens, here = it.served.running.parts.tokens, Origin("127.0.0.1", FIREFOX, "POST", "/+auth/x")
     held = Credential(it.user, it.password)
@@ -541,6 +555,12 @@ CHAPTERS = [
         ((E.TOKEN_REVOKED, "token ci", ": revoked", "/+auth/x", ""),),
     ),
     Chapter(
+        "an upload by password",
+        raw_upload,
+        ((E.UPLOAD_BY_PASSWORD, "", "first of the day", "", "uploads"),),
+        TWINE,
+    ),
+    Chapter(
         "a leak",
         leak,
         (
@@ -662,6 +682,8 @@ def story(
     changes["tokens.reporters"] = [reporter]
     changes["notices.webhook"] = {"url": told.url, "key": f"file:{tmp_path}/webhook.key"}
     rules = by_session("devpi", "account")  # a browser stands for whoever acts
+    dry = {"policy": "token", "enforce": False}
+    rules = [rule | dry if rule["name"] == "uploads" else rule for rule in rules]
     served = serve("devpi", devpi_server.url, rules=rules, **changes)
     keys: dict[str, Any] = {"listen": f"127.0.0.1:{served.port}", "public_url": served.url}
     keys |= {"upstream.url": devpi_server.url, "keys": "file:gateway.keys", **changes}

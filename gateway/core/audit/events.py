@@ -53,6 +53,7 @@ class Event(StrEnum):
     NOTICE_GIVEN_UP = "notice_given_up"
     NOT_RECORDED = "not_recorded"
     RETENTION = "retention"
+    UPLOAD_BY_PASSWORD = "upload_by_password"  # noqa: S105
     UPLOAD = "upload"
     UPLOAD_REFUSED = "upload_refused"
     UPLOAD_FAILED = "upload_failed"

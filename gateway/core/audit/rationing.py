@@ -43,6 +43,8 @@ class Ration(NamedTuple):
 _STRANGERS: Final = Ration(Tier(20, _HOUR), Tier(100, _DAY), Tier(100, _DAY), Tier(2000, _DAY))
 # With the password only, but a whole company may come from one network.
 _PASSWORD: Final = Ration(Tier(60, _HOUR), Tier(300, _DAY))
+# Two entries for a person, an index and a day.
+_COUNTED: Final = Ration(Tier(100, _DAY), Tier(100, _DAY), Tier(500, _DAY), Tier(2000, _DAY))
 
 RATIONS: Final = MappingProxyType(
     {
@@ -55,6 +57,7 @@ RATIONS: Final = MappingProxyType(
         Event.LEAK_REPORT_REFUSED: _STRANGERS,
         Event.LOGIN_WITHOUT_FACTOR: _PASSWORD,
         Event.SESSION_ENDED: _PASSWORD,
+        Event.UPLOAD_BY_PASSWORD: _COUNTED,
     }
 )
 

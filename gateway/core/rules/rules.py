@@ -43,6 +43,8 @@ class Rule:
     unpacked: the index unpacks the files of the form, so they are looked into; goes with `form`.
     rights: for whom and which projects it is; None for everybody and all.
     response: how browsers are to treat the answer; None where the rule does not say.
+    tried: it stands for one of policy `token` that is not enforced: what that would refuse passes,
+        and is counted.
     session: whether a session or a cookie is evidence for unsafe methods, too.
     position: where it stands in the configuration, for messages.
     """
@@ -58,6 +60,7 @@ class Rule:
     max_age: float | None = None
     session: bool = False
     unpacked: bool = False
+    tried: bool = False
     response: Response | None = None
     rights: Rights | None = None
     position: str = field(default="", compare=False)

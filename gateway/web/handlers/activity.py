@@ -56,6 +56,7 @@ WORDS: Final = {
     Event.TOKEN_REFUSED: _("API token refused"),
     Event.TOKEN_REVOKED: _("API token revoked"),
     Event.TOKEN_NEEDS_RENEWAL: _("API token that the index no longer accepts"),
+    Event.UPLOAD_BY_PASSWORD: _("Upload with a password, where a token is wanted"),
     Event.TOKEN_LEAKED: _("API token found in the open, and revoked"),
     Event.TOKEN_KEPT: _("API token kept after a changed password"),
     Event.PUBLISHER_REFUSED: _("Job of a trusted publisher refused"),
@@ -123,6 +124,7 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
             Event.TOKEN_REFUSED,
             Event.TOKEN_REVOKED,
             Event.TOKEN_LEAKED,
+            Event.UPLOAD_BY_PASSWORD,
             Event.TOKEN_NEEDS_RENEWAL,
         ),
         "admin": _kind(
