@@ -179,7 +179,7 @@ STORED = (
     b'{"user":"Alice","name":"ci","scope":{"actions":["upload","read"],"indexes":["alice/dev"],'
     b'"projects":["foo","acme-*"],"networks":["2001:db8::/32"]},"created":1.0,"expires":2.0,'
     b'"key":"a2V5","credential":"","revoked":0.0,"refused":0.0,"undecided":0.0,"made_by":"",'
-    b'"format":1}'
+    b'"index_token":"","format":1}'
 )
 
 
@@ -187,6 +187,7 @@ def test_a_record_has_these_bytes() -> None:
     token = load("alice", "abc", STORED)
     assert token.scope == SCOPE
     assert dump(token) == STORED
+    assert load("alice", "abc", STORED.replace(b'"index_token":"",', b"")) == token
 
 
 # -- broken, foreign and ended ones -----------------------------------------------------------
