@@ -125,8 +125,10 @@ def list_tokens(config: Path, user: str | None, ended: bool, as_json: bool) -> i
     from gateway.core.tokens.messages import told
     from gateway.core.user_id import user_id
 
-    def work(tokens: Tokens) -> Awaitable[list[Listed]]:
-        return tokens.all() if user is None else tokens.of(user_id(user))
+    async def work(tokens: Tokens) -> list[Listed]:
+        if user is not None:
+            return await tokens.of(user_id(user))
+        return [one async for page in tokens.pages() for one in page]
 
     now = time()
     found = [one for one in _run(config, work) if ended or one.token.live(now)]

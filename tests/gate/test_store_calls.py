@@ -12,10 +12,12 @@ from typing import TypeAlias
 
 import pytest
 
+from gateway.core.tokens.tokens import TOUCH
 from gateway.gate.ended import FRESH
 from tests.conftest import PYPISERVER_USERS
 from tests.gate.counting import Count
 from tests.gate.served import Served, hidden
+from tests.gate.test_tokens import make
 from tests.support import servers
 from tests.support.http import basic
 
@@ -112,3 +114,23 @@ def test_a_deletion_at_pypiserver(
     assert told.status == 404, told
     # The password's try; the code, the entries of login and act, and the end of the try.
     assert store.taken() == (6, 2)
+
+
+def test_a_token_that_reads(
+    count: Count, store_url: str, serve: Serve, pypiserver: servers.Index
+) -> None:
+    """Once a minute the token with its last use, and that is written."""
+    gate = serve("pypiserver", pypiserver.url, store=store_url)
+    made = make(gate, "alice", PYPISERVER_USERS["alice"], actions=["read"])
+    store = count(gate)
+
+    def asked() -> tuple[int, int]:
+        told = gate.client().get("/simple/", fields={"Authorization": f"Bearer {made.text}"})
+        assert told.status == 200, told
+        return store.taken()
+
+    asked()  # the first use is in the trail
+    for _ in range(3):
+        assert [asked() for _ in range(3)] == [(0, 0)] * 3
+        gate.offset += TOUCH
+        assert asked() == (2, 1)

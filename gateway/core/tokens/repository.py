@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Final
 
-from gateway.core.store import PAGE, Key, Store, StoreUnavailable
+from gateway.core.store import Key, Record, Store, StoreUnavailable
 from gateway.core.tokens.records import (
     LastUse,
     Token,
@@ -33,11 +33,30 @@ class TokenRecords:
         record = await self._store.get(key_of(owner, id))
         return load(owner, id, record.value) if record else None
 
+    async def with_use(self, owner: str, id: str) -> tuple[Token | None, LastUse]:
+        """A token and its last use, by one read."""
+        keys = [key_of(owner, id), use_key(owner, id)]
+        record, used = await self._store.get_many(keys)
+        token = load(owner, id, record.value) if record else None
+        return token, load_use(used.value) if used else LastUse()
+
     async def of(self, owner: str) -> list[Token]:
         """A person's tokens, the newest first; those that have ended lately among them."""
-        items = await self._store.items("token", owner)
-        found = [load(owner, id, record.value) for id, record in items]
-        return sorted(found, key=lambda one: (-one.created, one.id))
+        return _sorted(owner, await self._store.items("token", owner))
+
+    async def pages(self) -> AsyncIterator[list[tuple[Token, LastUse]]]:
+        """Everybody's, by their owners, each with its last use."""
+        after: str | None = None
+        while owners := await self._store.names("token-owner", "", after=after):
+            after = owners[-1]
+            tokens = await self._store.items_of("token", owners)
+            uses = await self._store.items_of("token-use", owners)
+            page = []
+            for owner in owners:
+                used = {id: load_use(record.value) for id, record in uses.get(owner, ())}
+                found = _sorted(owner, tokens.get(owner, ()))
+                page += [(one, used.get(one.id, LastUse())) for one in found]
+            yield page
 
     async def add(self, token: Token) -> None:
         expires = _until(token)
@@ -46,15 +65,6 @@ class TokenRecords:
         ):
             raise StoreUnavailable("a new token's id is taken")
         await self._store.put(Key("token-owner", "", token.owner), b"")
-
-    async def owners(self) -> list[str]:
-        """The ids of everybody who has, or had, a token."""
-        found: list[str] = []
-        while page := await self._store.names(
-            "token-owner", "", after=found[-1] if found else None, limit=PAGE
-        ):
-            found += page
-        return found
 
     async def change(
         self, owner: str, id: str, work: Callable[[Token], Token]
@@ -93,6 +103,11 @@ class TokenRecords:
     async def used(self, token: Token, use: LastUse) -> None:
         key = use_key(token.owner, token.id)
         await self._store.put(key, dump_use(use), expires=_until(token))
+
+
+def _sorted(owner: str, items: Iterable[tuple[str, Record]]) -> list[Token]:
+    found = [load(owner, id, record.value) for id, record in items]
+    return sorted(found, key=lambda one: (-one.created, one.id))
 
 
 def _until(token: Token) -> float:

@@ -10,9 +10,9 @@ Knows the store, the keys and the trail; knows no request and no index server.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import replace
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from gateway.core.audit.events import AuditSink, Event, Origin
 from gateway.core.clock import Clock, Random
@@ -43,6 +43,18 @@ _DAY: Final = 86400
 _Work: TypeAlias = Callable[[Token], Token]
 
 
+class _Known(NamedTuple):
+    """A token and its last use, as they were read from the store at a moment."""
+
+    read: float
+    token: Token
+    use: LastUse
+
+    def good(self, now: float) -> bool:
+        """Whether they are not a minute old."""
+        return 0 <= now - self.read < REMEMBERED
+
+
 class Tokens:
     """Every method may raise StoreUnavailable; refusals are `Refusal`s."""
 
@@ -65,7 +77,7 @@ class Tokens:
         self._clock: Final = clock
         self._random: Final = random
         self._records: Final = TokenRecords(store)
-        self._known: Final[dict[str, tuple[float, Token]]] = {}
+        self._known: Final[dict[str, _Known]] = {}
         self._bearers: Final[dict[str, Bearer]] = {}  # by a keyed hash of the token
         self._touched: Final[dict[str, float]] = {}
 
@@ -241,8 +253,10 @@ class Tokens:
     def still(self, bearer: Bearer) -> bool:
         """Whether what was read of a token is not a minute old, and nothing has ended it here."""
         token, now = bearer.token, self._clock()
-        read, known = self._known.get(f"{token.owner}/{token.id}", (0.0, None))
-        return known is token and 0 <= now - read < REMEMBERED and now < token.expires
+        known = self._known.get(f"{token.owner}/{token.id}")
+        return (
+            known is not None and known.token is token and known.good(now) and now < token.expires
+        )
 
     def _named(self, text: str) -> str:
         return self._ring.digest("token in use", text)
@@ -272,15 +286,15 @@ class Tokens:
     async def _read(self, which: Named, *, remembered: bool) -> Token | None:
         place = f"{which.owner}/{which.id}"
         now = self._clock()
-        read, token = self._known.get(place, (0.0, None))
-        if remembered and token is not None and 0 <= now - read < REMEMBERED:
-            return token
-        token = await self._records.get(which.owner, which.id)
+        known = self._known.get(place)
+        if remembered and known is not None and known.good(now):
+            return known.token
+        token, use = await self._records.with_use(which.owner, which.id)
         self._known.pop(place, None)
         if token is not None:
             if len(self._known) >= _KNOWN:
                 del self._known[next(iter(self._known))]
-            self._known[place] = (now, token)
+            self._known[place] = _Known(now, token, use)
         return token
 
     def _key(self, token: Token, which: Named) -> bytes:
@@ -316,7 +330,11 @@ class Tokens:
         place = f"{token.owner}/{token.id}"
         if self.noted(token):
             return
-        before = await self._records.last_use(token.owner, token.id)
+        known = self._known.get(place)
+        if known is not None and known.good(now):
+            before = known.use
+        else:
+            before = await self._records.last_use(token.owner, token.id)
         if not 0 <= now - before.at < TOUCH:
             use = LastUse(now, origin.address, origin.user_agent)
             await self._records.used(token, use)
@@ -476,9 +494,10 @@ class Tokens:
         uses = await self._records.last_uses(owner)
         return [Listed(one, uses.get(one.id, LastUse())) for one in await self._records.of(owner)]
 
-    async def all(self) -> list[Listed]:
-        """Everybody's tokens."""
-        return [one for owner in await self._records.owners() for one in await self.of(owner)]
+    async def pages(self) -> AsyncIterator[list[Listed]]:
+        """Everybody's tokens, those of a thousand people at a time."""
+        async for page in self._records.pages():
+            yield [Listed(token, use) for token, use in page]
 
     async def find(self, owner: str, wanted: str) -> Listed | None:
         """One of a person's tokens by its id, or a live one by its name."""

@@ -396,7 +396,10 @@ async def test_manage_ends_where_it_is_no_longer_allowed(desk: Desk) -> None:
 async def test_everybodys_are_listed(desk: Desk) -> None:
     await desk.make(user="bob")
     await desk.make()
-    assert [one.token.owner for one in await desk.tokens.all()] == ["alice", "bob"]
+    assert [one.token.owner async for page in desk.tokens.pages() for one in page] == [
+        "alice",
+        "bob",
+    ]
 
 
 def test_what_clients_do_not_know_is_not_written_into_it() -> None:
