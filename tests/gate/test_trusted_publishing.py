@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -235,3 +237,81 @@ def test_before_devpi_in_somebodys_name(
     assert push(other) == ""  # the index says what becomes of it
     assert push(json.dumps({**send, "targetindex": "root/other"}).encode()) == ""
     assert push(b"<?xml version='1.0'?><methodCall/>", "text/xml") == ""
+
+
+KINDS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "gitlab": (
+        {"project": "acme/group/foo", "project_id": 17, "workflow": ".gitlab-ci.yml"},
+        {},
+        "project_id",
+    ),
+    "google": (
+        {"email": "ci@acme.iam.gserviceaccount.example", "subject": "1042"},
+        {"email": "ci@acme.iam.gserviceaccount.example", "email_verified": True, "sub": "1042",
+         "azp": "1042", "jti": None, "nbf": None},
+        "sub",
+    ),
+    "activestate": (
+        {"organization": "acme", "project": "foo", "actor_id": "a-1"},
+        {"organization": "acme", "organization_id": "o-1", "project": "foo", "project_id": "p-1",
+         "project_path": "acme/foo", "sub": "org:acme:project:foo", "actor": "alice",
+         "actor_id": "a-1", "builder": "pypi-publisher", "ingredient": "foo",
+         "artifact_id": "x-1"},
+        "actor_id",
+    ),
+    "oidc": ({"claims": {"sub": "job:nightly"}}, {"sub": "job:nightly"}, "sub"),
+}  # fmt: skip
+"""What the configuration says of each kind but GitHub, what its issuer says of a job, and a claim
+that has to be as it is."""
+
+
+def test_every_other_kind_of_issuer(
+    serve: Serve,
+    pypiserver: servers.Index,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each with discovery and keys of its own, at the places where Google's and ActiveState's
+    would be."""
+    (tmp_path / "carol").write_text(PYPISERVER_USERS["carol"])
+    service = {"user": "carol", "password": f"file:{tmp_path / 'carol'}"}
+    with ExitStack() as stack:
+        found = {kind: stack.enter_context(issuers.running()) for kind in KINDS}
+        fixed = {kind: found[kind].url for kind in ("google", "activestate")}
+        monkeypatch.setattr("gateway.settings.publishers._ISSUERS", fixed)
+        publishers = [
+            {"name": kind, "kind": kind, "projects": [f"of-{kind}"], **keys}
+            | ({} if kind in fixed else {"issuer": found[kind].url})
+            for kind, (keys, _, _) in KINDS.items()
+        ]
+        keys = {"publishers": publishers, "upstream__service_account": service}
+        served = serve("pypiserver", pypiserver.url, **keys)
+        audience = f"localhost:{served.port}"
+        for kind, (_, said, decides) in KINDS.items():
+            issuer = found[kind]
+
+            def asked(issuer: Issuer = issuer, kind: str = kind, **changes: object) -> Answer:
+                claims = {**issuers.times(served.clock()), "aud": audience, **KINDS[kind][1]}
+                if kind == "gitlab":
+                    host = issuer.url.partition("//")[2]
+                    claims = issuers.gitlab(served.clock(), audience, host)
+                claims = {
+                    name: one for name, one in {**claims, **changes}.items() if one is not None
+                }
+                return served.client().post(MINT, send={"token": issuer.token(claims)})
+
+            assert told(asked(**{decides: "another"}))[1] == "invalid-publisher", kind
+            made = asked()
+            assert made.status == 200, (kind, made.text)
+            name = f"of_{kind}"
+            assert upload(served, "/", made.json["token"], name).status == 200, kind
+            assert upload(served, "/", made.json["token"], "of_another").status == 403, kind
+            (pypiserver.place / "packages" / f"{name}-1.0.tar.gz").unlink()
+            if said.get("jti", "") is None:  # Google's have no name of their own
+                claims = {**issuers.times(served.clock()), "aud": audience, **said}
+                once = issuer.token({name: one for name, one in claims.items() if one is not None})
+                assert served.client().post(MINT, send={"token": once}).status in (200, 422)
+                again = served.client().post(MINT, send={"token": once})
+                assert told(again) == (422, "invalid-reuse-token")
+            stranger = issuers.signed(issuers.rsa("first"), {"iss": issuer.url, **said})
+            assert served.client().post(MINT, send={"token": stranger}).status == 422, kind
