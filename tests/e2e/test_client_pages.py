@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 from ruamel.yaml import YAML
@@ -72,11 +72,13 @@ def sections(page: Path) -> list[Section]:
 
 @dataclass(frozen=True)
 class Place:
-    """An index with a gateway before it, and somebody's token there."""
+    """An index with a gateway before it, and somebody's password and token there."""
 
     gateway: Gateway
     places: Addresses
     token: str
+    user: str
+    password: str
 
     def filled(self, text: str, project: str) -> str:
         """A block with everything in the place of what stands for it."""
@@ -123,7 +125,7 @@ def indexes(
         for gateway in (one, other):
             kind = gateway.kind
             token = make(gateway, OWNERS[kind], passwords[kind], "copied", *scope)
-            made[kind] = Place(gateway, places[kind], token)
+            made[kind] = Place(gateway, places[kind], token, OWNERS[kind], passwords[kind])
         yield made
 
 
@@ -211,6 +213,92 @@ def test_what_is_copied_from_a_page_works(
             assert list(home.rglob("hello/__init__.py")), (section.title, done.said)
         elif section.title == "Read":
             assert "hello-1.0" in done.said
+
+
+NETRC = """\
+printf 'machine {host} login __token__ password {token}\\n' > ~/.netrc
+chmod 600 ~/.netrc
+"""
+KEPT = """\
+export PYTHON_KEYRING_BACKEND=tests.support.file_keyring.FileKeyring FILE_KEYRING=$HOME/kept.json
+export PYTHONPATH={root}
+printf '{{"{where} __token__": "{token}"}}' > kept.json
+"""
+POETRY = "poetry source add company {simple}\n"
+UV = "uv venv\nuv pip install --no-cache"
+OTHER_WAYS = {
+    "pip, in the address": "pip install --index-url {named} hello",
+    "pip, a code behind the password": "PIP_INDEX_URL={coded} pip install hello",
+    "uv, in the address": f"{UV} --default-index {{named}} hello",
+    "uv, a code behind the password": f"{UV} --default-index {{coded}} hello",
+    "uv, variables of a second index": "export UV_INDEX_COMPANY_USERNAME=__token__\n"
+    "export UV_INDEX_COMPANY_PASSWORD={token}\n"
+    f"{UV} --default-index file://$HOME/none --index company={{simple}} hello",
+    "curl, in the address": "curl -sSf -o answer {named}hello/\ngrep -q hello-1.0 answer",
+    "poetry, a netrc": NETRC + POETRY + "poetry add hello",
+    "poetry, a keyring": KEPT.replace("{where}", "poetry-repository-company")
+    + POETRY + "poetry config http-basic.company __token__ {token}\npoetry add hello",
+    "poetry, a code behind the password": POETRY
+    + "export POETRY_HTTP_BASIC_COMPANY_USERNAME={user}\n"
+    "export POETRY_HTTP_BASIC_COMPANY_PASSWORD='{secret},123456'\npoetry add hello",
+    "pdm, in the address": "PDM_PYPI_URL={named} pdm add hello",
+    "pdm, a netrc": NETRC + "PDM_PYPI_URL={simple} pdm add hello",
+    "pdm, a keyring": KEPT.replace("{where}", "{simple}")
+    + "PDM_PYPI_URL={simple} PDM_PYPI_USERNAME=__token__ pdm add hello",
+    "twine, a keyring": KEPT.replace("{where}", "{upload}")
+    + "twine upload --username __token__ --repository-url {upload} dist/*",
+    "flit, a keyring": KEPT.replace("{where}", "{upload}")
+    + "FLIT_USERNAME=__token__ FLIT_INDEX_URL={upload} flit publish",
+    "hatch, a keyring": KEPT.replace("{where}", "{upload}")
+    + "HATCH_INDEX_USER=__token__ HATCH_INDEX_REPO={upload} hatch publish",
+}  # fmt: skip
+"""What the pages do not say, and works all the same."""
+QUICK = ("pip, a code behind the password", "uv, variables of a second index")
+"""One of each sort; the rest with --long."""
+
+
+def other_rows() -> Iterator[Any]:
+    for name in OTHER_WAYS:
+        for kind in OWNERS:
+            quick = kind == "devpi" and name in QUICK
+            marks = [] if quick else [pytest.mark.long]
+            yield pytest.param(name, kind, id=f"{name}-{kind}", marks=marks)
+
+
+@pytest.mark.parametrize(("name", "kind"), list(other_rows()))
+def test_other_ways_to_give_a_credential(
+    name: str, kind: str, indexes: dict[str, Place], programs: str, tmp_path: Path
+) -> None:
+    place, home = indexes[kind], tmp_path / "home"
+    home.mkdir()
+    address = place.gateway.url
+    simple = address + place.places.simple
+    project = re.sub(r"\W", "", f"by{name}{kind}")
+    write(home / "dist", Package(project, "1.0"))
+    more = BUILT_BY_FLIT if name.startswith("flit") else ""
+    (home / "pyproject.toml").write_text(PROJECT.format(name=project) + more)
+    (home / f"{project}.py").write_text('"""A module."""\n')
+
+    def holding(user: str, secret: str) -> str:
+        return simple.replace("://", f"://{user}:{quote(secret)}@")
+
+    text = OTHER_WAYS[name].format(
+        simple=simple,
+        upload=address + place.places.upload,
+        named=holding("__token__", place.token),
+        coded=holding(place.user, f"{place.password},123456"),
+        token=place.token,
+        user=place.user,
+        secret=place.password,
+        host=urlsplit(address).hostname,
+        root=ROOT,
+    )
+    done = run(home, "sh", "-euc", text, env=variables(home, programs))
+    assert done.code == 0, done.said
+    if "publish" in text or "upload --" in text:
+        assert f"{project}-1.0" in place.listed(project), done.said
+    elif "curl" not in text:
+        assert list(home.rglob("hello/__init__.py")), done.said
 
 
 def test_a_page_for_each_client() -> None:

@@ -420,6 +420,66 @@ def test_a_stranger_learns_the_name_of_no_project(
         assert b"secret-project" not in told.body, open_one
 
 
+TRICKS: dict[str, dict[str, str]] = {
+    "a path to cut off": {"X-Outside-URL": "http://x/hidden"},
+    "a path that is open": {"X-Original-URI": "/+api", "X-Rewrite-URL": "/+api"},
+    "a method": {"X-HTTP-Method-Override": "GET"},
+    "a host": {"Host": "docs.example.net", "X-Forwarded-Host": "localhost"},
+    "a network": {"X-Forwarded-For": "127.0.0.1", "X-Real-IP": "127.0.0.1"},
+    "a replica": {"X-Devpi-Replica-Uuid": "x", "X-Devpi-Expected-Master-Id": "x"},
+    "a name": {"X-Remote-User": "hidden", "Remote-User": "hidden"},
+    "an empty name": {"Authorization": "Basic Og=="},
+    "a wrong password": {"Authorization": basic("hidden", "wrong")},
+    "a token of nobody": {"Authorization": "Bearer devpi-AgEBeAAA"},
+    "another field": {"X-Devpi-Auth": basic("hidden", "wrong")[6:]},
+    "a cookie of the index": {"Cookie": "auth_tkt=hidden%3Ax"},
+    "a session": {"Cookie": "ig-session=x.y"},
+    "a part": {"Range": "bytes=0-10"},
+    "what is known": {"If-None-Match": "*", "If-Modified-Since": "Wed, 21 Oct 2037 07:28:00 GMT"},
+    "a page": {"Sec-Fetch-Mode": "navigate", "Accept": "text/html"},
+    "a part of a page": {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "style"},
+}
+
+
+def test_no_header_tells_it_either(closed: Served, devpi_server: servers.Index) -> None:
+    from gateway.cli.demo.indexes import Package
+
+    devpi_server.person("covered", Package("hidden-project", "1.0"))
+    targets = (
+        *("/covered/dev/hidden-project", "/covered/dev/hidden-project/1.0/+doc/index.html"),
+        *("/covered/dev/+simple/hidden-project/", "/covered/dev/hidden-project/1.0/+d/x.html"),
+        *("/foo/covered/dev/hidden-project", "/+auth/read/x/covered/dev/hidden-project/1.0/+doc/a"),
+    )
+    for name, fields in TRICKS.items():
+        for target in targets:
+            there = closed.client().get(target, fields=fields)
+            not_there = closed.client().get(
+                target.replace("hidden-project", "nothing").replace("covered", "nobody"),
+                fields=fields,
+            )
+            assert there.status in (303, 400, 401, 403, 404, 429), (name, target)
+            assert (there.status, there.body) == (not_there.status, not_there.body), (name, target)
+            kept = there.first("cache-control")
+            assert there.status != 303 or kept in ("", "no-store"), (name, target, kept)
+
+
+def test_a_connection_lends_nobody_the_credential_before(
+    closed: Served, devpi_server: servers.Index
+) -> None:
+    import http.client
+
+    password = devpi_server.person("lender")
+    connection = http.client.HTTPConnection("127.0.0.1", closed.port, timeout=20)
+    for _ in range(3):
+        for secret, expected in ((password, 200), ("", 401), ("wrong", 401), (password, 200)):
+            fields = {"Authorization": basic("lender", secret)} if secret else {}
+            connection.request("GET", "/lender/dev/+simple/", headers=fields)
+            answer = connection.getresponse()
+            answer.read()
+            assert answer.status == expected
+    connection.close()
+
+
 def test_a_file_of_devpi_stays_out_of_shared_caches(
     closed: Served, devpi_server: servers.Index
 ) -> None:
