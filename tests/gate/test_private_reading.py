@@ -36,7 +36,7 @@ def private(kind: str) -> dict[str, Any]:
 @contextmanager
 def counted(served: Served) -> Iterator[Counter[str]]:
     """How often the index is asked: targets of calls of the gateway's own."""
-    calls, found = served.running.calls, Counter[str]()
+    calls, found = served.running.parts.passwords._calls, Counter[str]()
     asked = calls.ask
 
     async def ask(call: Any, *more: Any) -> Any:
