@@ -26,6 +26,7 @@ from gateway.upstreams.client import MAX_ANSWER, Address, Calls
 
 if TYPE_CHECKING:
     from gateway.core.clock import Clock, Random
+    from gateway.core.counters import Counters
     from gateway.core.login.services import Services
     from gateway.core.notices.queue import NoticeQueue
     from gateway.core.rules.explain import Reading
@@ -149,12 +150,20 @@ def scoped_of(
     return ScopedTokens(upstream, calls, fields, tokens)
 
 
-def calls_to(settings: Settings, *, longest: int = MAX_ANSWER) -> Calls:
-    """Calls to the upstream. longest: bytes of an answer that are read."""
+def calls_to(
+    settings: Settings, counters: Counters | None = None, *, longest: int = MAX_ANSWER
+) -> Calls:
+    """Calls to the upstream. counters: where they are timed, if anywhere. longest: bytes of an
+    answer that are read."""
     where = settings.upstream.url
     address = Address("http://localhost", where.unix) if where.unix else Address(str(where))
     limits = settings.limits
-    return Calls(address, connect=limits.connect, answer=limits.answer, longest=longest)
+    calls = Calls(address, connect=limits.connect, answer=limits.answer, longest=longest)
+    if counters is None:
+        return calls
+    from gateway.app.timed import TimedCalls
+
+    return TimedCalls(calls, counters)
 
 
 def upstream_address(settings: Settings) -> UpstreamAddress:

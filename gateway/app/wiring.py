@@ -20,6 +20,7 @@ from gateway.app.domain import (
 )
 from gateway.app.pages import LazyPages
 from gateway.app.readiness import Readiness
+from gateway.app.timed import TimedStore
 from gateway.core.audit.trail import Trail
 from gateway.core.clock import Clock, Random
 from gateway.core.counters import Counters
@@ -63,7 +64,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class GatewayWorker:
-    """One worker's gateway (`gateway.serving.server.Running`)."""
+    """One worker's gateway (`gateway.serving.deployed.Running`)."""
 
     forwarder: Forwarder
     store: Store
@@ -99,9 +100,13 @@ async def build(
         counters: where this process counts; it goes on in them after a reload.
     """
     ring = ring_of(settings)
+    observed = settings.metrics is not None
+    counters = counters or Counters()
     store = await open_store(settings.store, clock)
-    audit = Trail(store, ring, clock, retention=settings.audit.retention)
-    calls = calls_to(settings)
+    if observed:
+        store = TimedStore(store, counters)
+    audit = Trail(store, ring, clock, retention=settings.audit.retention, counters=counters)
+    calls = calls_to(settings, counters if observed else None)
     upstream = UPSTREAMS[settings.upstream.kind](form_of(settings))
     chores = Chores(settings, store, audit, calls, upstream, clock, random, ring)
     limits = limits_of(settings)
@@ -209,7 +214,8 @@ async def build(
             audience=settings.public_url.authority,
             service=service.user if service is not None else "",
         ),
-        counters=counters or Counters(),
+        counters=counters,
+        named=observed,
         leaks=LeakReports(
             [one.reporter() for one in settings.tokens.reporters], domain.tokens, audit
         ),
@@ -226,6 +232,7 @@ async def build(
         stranger=chores.stranger,
         base=_base(public_url, keeps=upstream.cuts_base),
         watched_hosts=watched_hosts,
+        counters=counters if observed else None,
     )
     questions.go_through(forwarder.shared)
     chores.start(flow.sweep, [rule.name for rule in rules.rules if rule.tried])

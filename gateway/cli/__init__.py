@@ -36,6 +36,7 @@ COMMANDS: Final = MappingProxyType(
         "schema": _Command("config", "schema", "Print the JSON Schema of the configuration."),
         "preview": _Command("preview", "preview", "Look at every page, with sample people."),
         "serve": _Command("serve", "serve", "Run the gateway."),
+        "reload": _Command("reload", "reload", "Have the running gateway read its file again."),
         "user": _Command("users", "user", "Enrol, invite, list, reset, remove and unlock people."),
         "token": _Command("tokens", "token", "Make, list, show and revoke API tokens."),
         "login": _Command("login", "login", "Log a command line in, by a word in the browser."),

@@ -25,7 +25,7 @@ from gateway.cli.output import WRITABLE, config_option
     help="Tell at start what of `check --live` fails (in the background).",
 )
 def serve(config: Path, workers: int, look: bool) -> int:
-    """Run the gateway until SIGTERM or Ctrl-C.
+    """Run the gateway until SIGTERM or Ctrl-C; SIGHUP or `reload` reads the file again.
 
     Running transfers finish within the limit of the configuration, then it ends.
     """
@@ -54,5 +54,5 @@ def serve(config: Path, workers: int, look: bool) -> int:
             begin()
 
     with live.beside(config, alone=workers <= 1) as begin:
-        code = run(settings, workers=workers, ready=ready)
+        code = run(settings, workers=workers, ready=ready, file=config)
     return output.FAILED if code else output.OK

@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Mapping
+from contextvars import ContextVar
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, TypeAlias
@@ -63,7 +64,16 @@ LABELS: Final = MappingProxyType[Counted | Timed, Labels](
 """The names of the labels of each."""
 
 
-class Times:
+class Tally:
+    """How often."""
+
+    __slots__ = ("number",)
+
+    def __init__(self) -> None:
+        self.number = 0
+
+
+class Timings:
     """How long something took, sorted into ranges: `ended[n]` times up to `BOUNDS[n]`."""
 
     __slots__ = ("ended", "seconds")
@@ -77,18 +87,42 @@ class Times:
         self.seconds += seconds
 
 
+class Notes:
+    """What becomes known of one request on its way, for numbers and logs; decides nothing.
+
+    id: what it is called in logs. rule: the rule that decided, slug: why it was refused.
+    waited: seconds for the store and the index.
+    """
+
+    __slots__ = ("id", "rule", "slug", "waited")
+
+    def __init__(self) -> None:
+        self.id = ""
+        self.rule = ""
+        self.slug = ""
+        self.waited = 0.0
+
+
+NOTES: Final[ContextVar[Notes | None]] = ContextVar("NOTES", default=None)
+"""Of the request that is being worked on, where requests are counted."""
+
+
 class Counters:
     """The numbers of one process. Used by one thread, that of its event loop."""
 
     def __init__(self) -> None:
-        self._counts: Final = defaultdict[tuple[Counted, Labels], int](int)
-        self._times: Final = defaultdict[tuple[Timed, Labels], Times](Times)
+        self._counts: Final = defaultdict[tuple[Counted, Labels], Tally](Tally)
+        self._times: Final = defaultdict[tuple[Timed, Labels], Timings](Timings)
 
     def counted(self, what: Counted, *labels: str) -> None:
         """One more. labels: the values of `LABELS[what]`."""
-        self._counts[what, labels] += 1
+        self._counts[what, labels].number += 1
 
-    def times(self, what: Timed, *labels: str) -> Times:
+    def count(self, what: Counted, *labels: str) -> Tally:
+        """Where that is counted; the same object each time."""
+        return self._counts[what, labels]
+
+    def times(self, what: Timed, *labels: str) -> Timings:
         """Where such times are noted; the same object each time."""
         return self._times[what, labels]
 
@@ -96,7 +130,7 @@ class Counters:
         """All of them as they are now."""
         found: Taken = {}
         for (what, labels), count in self._counts.items():
-            found.setdefault(what, {})[labels] = [count]
+            found.setdefault(what, {})[labels] = [count.number]
         for (timed, labels), times in self._times.items():
             found.setdefault(timed, {})[labels] = [*times.ended, times.seconds]
         return found

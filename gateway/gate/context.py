@@ -40,6 +40,7 @@ class GateContext:
     at most.
     scoped: makes what API tokens stand for, where that is not the password.
     response: how browsers are to treat answers where a rule does not say.
+    named: whether requests that go on are told apart by their rule.
     """
 
     upstream: Upstream
@@ -68,6 +69,7 @@ class GateContext:
     readers: Readers
     counters: Counters
     transfers: Transfers
+    named: bool = False
 
     def response_of(self, rule: Rule | None) -> Response:
         """How browsers are to treat the answer to a request that a rule decided on."""

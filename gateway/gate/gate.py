@@ -69,11 +69,7 @@ class RuleGate:
         self.presented: Final = Presented(parts)
         self.raw_uploads: Final = RawUploads(parts, self._guard)
         self._only: Final = OnlyPublished(parts.upstream, parts.exchange.publishers)
-        self._ways: Final = {
-            (response, private): Forward(answer_add=fields, private=private)
-            for response, fields in parts.treatments.items()
-            for private in (False, True)
-        }
+        self._ways: Final[dict[tuple[str, Response, bool], Forward]] = {}
 
     # -- requests -------------------------------------------------------------------------
 
@@ -150,6 +146,7 @@ class RuleGate:
         if facts.method != facts.method.upper():  # some servers fold it, others do not
             raise Refusal(Slug.BAD_REQUEST, why=_("its method is not in capitals"))
         if own(facts.path):
+            facts.notes.rule = "(own pages)"
             api = any(one.serves(facts.path) for one in _APIS)
             return self._hand_over(facts, ApiWork() if api else None)
         tokens = token_fields(facts)
@@ -289,6 +286,7 @@ class RuleGate:
         token: TokenRequest | None,
         asked: Claim | None,
     ) -> Plan | Awaitable[Plan]:
+        facts.notes.rule = rule_name(rule)
         looked = policy is not Policy.DENY and self._rights.may_be_new(rule, asked)
         if asked is not None and looked:
             known = self._if_known(facts, rule, policy, token, asked)
@@ -403,8 +401,15 @@ class RuleGate:
         return foreign or facts.first("sec-fetch-mode") == "no-cors"
 
     def _base(self, rule: Rule | None, policy: Policy) -> Forward:
+        """One object for all that go the same way: of a rule where that is counted."""
         private = policy not in (Policy.PASS, Policy.LOGIN)
-        return self._ways[self._parts.response_of(rule), private]
+        response = self._parts.response_of(rule)
+        key = (rule_name(rule) if self._parts.named else "", response, private)
+        way = self._ways.get(key)
+        if way is None:
+            fields = self._parts.treatments[response]
+            self._ways[key] = way = Forward(answer_add=fields, private=private, rule=key[0])
+        return way
 
     # -- answers --------------------------------------------------------------------------
 
@@ -416,6 +421,11 @@ class RuleGate:
 
     def refusal(self, facts: Facts | None, slug: Slug, **detail: str) -> Answer:
         return self._parts.replies.refusal(facts, Refusal(slug, retry_after=None, **detail))
+
+
+def rule_name(rule: Rule | None) -> str:
+    """What a rule is called in numbers and logs."""
+    return rule.name if rule is not None else "(default)"
 
 
 def _sends_login(facts: Facts) -> bool:

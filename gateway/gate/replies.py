@@ -82,6 +82,8 @@ class Replies:
 
     def refusal(self, facts: Facts | None, refusal: Refusal) -> Answer:
         full = self._filled(refusal)
+        if facts is not None:
+            facts.notes.slug = full.slug
         if facts is not None and facts.opened:
             return self._lead(facts, full) or Answer(*self._page(facts, full))
         # Programs ask for no language, and read English then.

@@ -30,6 +30,7 @@ from gateway.proxy.roles import Stage
 from gateway.proxy.shared import Shared
 from gateway.proxy.stages import Between, Gone, Linger
 from gateway.proxy.turns import Turns
+from gateway.proxy.watched import exchange_for
 
 _NONE: Final = Rendered(())
 _UNKNOWN: Final = object()
@@ -42,6 +43,10 @@ class Keeper(Protocol):
     def came(self, client: ClientConnection) -> None: ...
 
     def gone(self, client: ClientConnection) -> None: ...
+
+    def left_over(self, client: ClientConnection) -> None:
+        """One that is ready for its next request, though they are leaving (`Shared.leaving`)."""
+        ...
 
 
 class ClientConnection(Connection):
@@ -174,6 +179,19 @@ class ClientConnection(Connection):
         if self.stage is not None:
             self.stage.client_writable(True)
 
+    # -- another forwarder ----------------------------------------------------------------------
+
+    def move(self, shared: Shared, keeper: Keeper) -> None:
+        """Go on with another forwarder: nothing is under way, and nothing of what was decided
+        before counts."""
+        self.since += shared.now - self.shared.now
+        self.shared = shared
+        self._keeper = keeper
+        self.fields = _NONE
+        self._address = _UNKNOWN
+        self._known = False
+        self._straight = self._shown = self._alike = self._opens = self._lent = self._said = None
+
     # -- heads --------------------------------------------------------------------------------
 
     def _head(self, data: bytes) -> None:
@@ -223,7 +241,7 @@ class ClientConnection(Connection):
                 self.stage = exchange
                 exchange.again(head, route)
             else:
-                self.stage = self._straight = exchange = Exchange(self, head, route)
+                self.stage = self._straight = exchange = exchange_for(self, head, route)
                 exchange.start(b"", None)
 
     def _as_before(self, head: RequestHead) -> bool:
@@ -289,6 +307,11 @@ class ClientConnection(Connection):
             self._buffer += data
         if len(self._buffer) > self.shared.limits.pipelined:
             self.stop_reading(Why.AHEAD)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing has come of the next request."""
+        return self.stage is None and not self._buffer
 
     @property
     def waits(self) -> bool:
@@ -401,19 +424,19 @@ class ClientConnection(Connection):
                 return
         if self._buffer or self.full:
             self.stage = Between(self)
-        elif self.shared.stopping:
-            self.finish()
+        elif self.shared.leaving:
+            self._keeper.left_over(self)
 
     def next_request(self) -> None:
         """Look at what was sent ahead."""
-        data, self._buffer = bytes(self._buffer), b""
         self.stage = None
+        if self.shared.leaving:
+            self._keeper.left_over(self)
+        data, self._buffer = bytes(self._buffer), b""
         if data:
             self._head(data)
             if self.sends_no_more:
                 self.no_more()
-        elif self.shared.stopping:
-            self.finish()
 
     def no_more(self) -> None:
         """Nothing more comes, and what came is looked at: but for what waits for its turn."""

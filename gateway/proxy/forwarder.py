@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from operator import itemgetter
 from typing import Final, Protocol
 
+from gateway.core.counters import Counters
 from gateway.core.http.facts import IPAddress, Networks
 from gateway.proxy.client import ClientConnection
 from gateway.proxy.descriptors import Descriptors, pending
@@ -40,6 +41,20 @@ class Evictable(Protocol):
         ...
 
 
+class Greeted(Protocol):
+    """A connection that speaks TLS first, `Evictable`. forwarder: whose client it will be."""
+
+    forwarder: Forwarder
+    since: float
+
+    @property
+    def waits(self) -> bool: ...
+    @property
+    def sock(self) -> socket.socket | None: ...
+
+    def leave(self) -> None: ...
+
+
 class Forwarder:
     """Bytes between clients and one upstream.
 
@@ -50,6 +65,7 @@ class Forwarder:
         stranger: told of peers that send X-Forwarded-For and are no trusted proxies.
         watched_hosts: whatever is asked for at one of these (as browsers write them, in lower
             case), the gate looks at it.
+        counters: where requests are counted and timed; without any, nothing is.
     """
 
     def __init__(
@@ -64,6 +80,7 @@ class Forwarder:
         stranger: Callable[[IPAddress], None] = lambda _: None,
         base: Base | None = None,
         watched_hosts: Iterable[str] = (),
+        counters: Counters | None = None,
     ) -> None:
         self.shared: Final = Shared(
             gate,
@@ -76,15 +93,23 @@ class Forwarder:
             stranger=stranger,
             base=base,
             watched_hosts=watched_hosts,
+            counters=counters,
         )
+        self._make: type[ClientConnection] = ClientConnection
+        if counters is not None:
+            from gateway.proxy import metered
+
+            self._make = metered.MeteredClient
+            self.shared.instead.update(metered.INSTEAD)
         self.clients: Final[dict[ClientConnection, None]] = {}
         """All connections of clients, the first that came first."""
-        self._greetings: dict[Evictable, None] = {}
+        self._greetings: dict[Greeted, None] = {}
         self._waiting: list[tuple[float, Evictable]] = []
         self._looked = -1.0
         self._ticked = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._empty: asyncio.Event | None = None
+        self._next: Forwarder | None = None
 
     # -- connections --------------------------------------------------------------------------
 
@@ -92,9 +117,9 @@ class Forwarder:
         """A protocol for a connection that a listener has accepted."""
         if self._timer is None:
             self._tick()
-        return ClientConnection(self.shared, self)
+        return self._make(self.shared, self)
 
-    def greet(self, greeting: Evictable) -> None:
+    def greet(self, greeting: Greeted) -> None:
         """A connection that has to speak TLS first."""
         if self._timer is None:
             self._tick()
@@ -102,11 +127,15 @@ class Forwarder:
             self.shared.descriptors.arrived(greeting.sock.fileno())
         self._greetings[greeting] = None
 
-    def greeted(self, greeting: Evictable) -> None:
+    def greeted(self, greeting: Greeted) -> None:
         """It has, or it never will."""
         self._greetings.pop(greeting, None)
 
     def came(self, client: ClientConnection) -> None:
+        if self._next is not None:  # its TLS began before
+            client.move(self._next.shared, self._next)
+            self._next.came(client)
+            return
         sock = client.sock
         if sock is not None:
             self.shared.descriptors.arrived(sock.fileno())
@@ -116,6 +145,48 @@ class Forwarder:
         self.clients.pop(client, None)
         if self._empty is not None and not self.clients:
             self._empty.set()
+
+    # -- another in its place -------------------------------------------------------------------
+
+    def retire(self, successor: Forwarder) -> None:
+        """Hand every connection on, those that are busy when they are ready for another request."""
+        self._next = successor
+        self.shared.leaving = True
+        for greeting in list(self._greetings):
+            del self._greetings[greeting]
+            greeting.forwarder = successor
+            greeting.since += successor.shared.now - self.shared.now
+            successor.greet(greeting)
+        for client in list(self.clients):
+            if client.stage is None:
+                self._hand_on(client, successor)
+        self.shared.pool.sweep(self.shared.now)
+
+    def left_over(self, client: ClientConnection) -> None:
+        if not self.shared.stopping and self._next is not None:
+            self._hand_on(client, self._next)
+        elif client.idle:
+            client.finish()
+
+    def _hand_on(self, client: ClientConnection, successor: Forwarder) -> None:
+        successor.take(client)
+        self.gone(client)
+
+    def take(self, client: ClientConnection) -> None:
+        """A connection of another forwarder's."""
+        if self._next is not None:
+            self._next.take(client)
+            return
+        if self._timer is None:
+            self._tick()
+        client.move(self.shared, self)
+        self.clients[client] = None
+
+    async def empty(self) -> None:
+        """Wait for the last connection to go."""
+        self._empty = self._empty or asyncio.Event()
+        if self.clients:
+            await self._empty.wait()
 
     def _open(self) -> int:
         """Descriptors of connections and what belongs to them."""
@@ -164,8 +235,8 @@ class Forwarder:
         """Stop gracefully: idle connections close now, transfers finish within `limits.drain`,
         what is left then is cut off."""
         shared = self.shared
-        shared.stopping = True
-        self._empty = asyncio.Event()
+        shared.stopping = shared.leaving = True
+        self._empty = self._empty or asyncio.Event()
         for greeting in list(self._greetings):
             greeting.leave()
         for client in list(self.clients):

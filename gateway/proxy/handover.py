@@ -23,15 +23,19 @@ from gateway.proxy.roles import Downstream
 
 
 class Handed:
-    """The stage from the hand-over to the end of the answer."""
+    """The stage from the hand-over to the end of the answer. status: the answer's, once it has
+    begun."""
 
     __slots__ = (
         "_body", "_client", "_full", "_handler", "_head", "_told", "_touched", "_transport",
+        "facts", "status",
     )  # fmt: skip
 
     def __init__(self, client: Downstream, head: RequestHead, plan: HandOver) -> None:
         self._client = client
         self._head = head
+        self.facts = plan.facts
+        self.status = 0
         self._body: Body | None = None
         self._transport: PageTransport | None = None
         self._full = False  # the client does not read
@@ -148,7 +152,9 @@ class PageTransport(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if not self.closed:
-            self.began = True
+            if not self.began:
+                self.began = True
+                self._handed.status = int(data[len(b"HTTP/1.1 ") :][:3])
             self._transport.write(data)
 
     def pause_reading(self) -> None:

@@ -65,6 +65,7 @@ class Forward:
     watch: told of the answer.
     page_start: what an HTML page in the answer begins with, before what the upstream sends. Such a
         request goes on without the fields that ask for less than the whole page, plain.
+    rule: the name of the rule that decided, where requests are counted.
     """
 
     replace: Mapping[str, str | None] = field(default_factory=dict)
@@ -74,6 +75,7 @@ class Forward:
     doubt: Callable[[], None] | None = None
     watch: Watch | None = None
     page_start: bytes = b""
+    rule: str = ""
 
 
 @dataclass(frozen=True, slots=True)

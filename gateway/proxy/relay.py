@@ -35,14 +35,17 @@ class Relay:
     chunks: decoder of a chunked body. deciding: the gate looks at the answer.
     clean: ended in good order, with nothing left behind on either side.
     plain: a usual answer to this request passes as it comes.
+    sent_at: when the last of the request went up, where that is looked at (`metered`).
     late: what reads on where writing fails, for a request with a body.
     """
 
     __slots__ = (
         "_broken", "_close", "_down", "_head_bytes", "_hold", "_lost", "_refused", "_retry",
         "_wants_splice", "answering", "chunks", "clean", "client", "ended", "head", "late", "left",
-        "plain", "reusable", "route", "touched", "uploading", "upstream",
+        "plain", "reusable", "route", "sent_at", "touched", "uploading", "upstream",
     )  # fmt: skip
+
+    sent_at: float
 
     def __init__(self, client: Downstream, head: RequestHead, route: Route) -> None:
         self.client = client

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 
+from gateway.core.counters import Counters
 from gateway.core.errors import MESSAGES, Refusal, Slug
 from gateway.core.http.facts import Facts, IPAddress, Networks
 from gateway.core.http.path import parse_target
@@ -34,15 +35,18 @@ class Shared:
 
     pool: connections for what clients send. asking: those for the gateway's own questions.
     bare: the way of what goes on as it came. stopping: no other requests are taken.
+    leaving: that, or they are taken by another forwarder.
     now: seconds in which peers were heard, as of the last tick: exact enough for timeouts.
+    instead: the classes of exchanges that stand in for others, where requests are counted.
+    counters: where, None where nothing is.
     requests, answers: read heads, and remember what comes again. `requests.known` are the kinds of
         first lines that have a straight path.
     """
 
     __slots__ = (
         "_addresses", "_closed", "_credential_cookies", "_routes", "answers", "asking", "authority",
-        "bare", "base", "descriptors", "gate", "limits", "log", "now", "pages", "peers", "pipes",
-        "pool", "requests", "room", "stopping", "trusted",
+        "bare", "base", "counters", "descriptors", "gate", "instead", "leaving", "limits", "log",
+        "now", "pages", "peers", "pipes", "pool", "requests", "room", "stopping", "trusted",
     )  # fmt: skip
 
     def __init__(
@@ -58,6 +62,7 @@ class Shared:
         stranger: Callable[[IPAddress], None],
         base: Base | None,
         watched_hosts: Iterable[str],
+        counters: Counters | None = None,
     ) -> None:
         self.gate: Final = gate
         self.authority: Final = upstream.authority
@@ -73,7 +78,9 @@ class Shared:
         self.pipes: Final = Pipes(descriptors)
         self.room: Final = Room(limits.held)
         self.bare: Final = Route(Forward())
-        self.stopping = False
+        self.counters: Final = counters
+        self.instead: dict[type[Any], type[Any]] = {}
+        self.stopping = self.leaving = False
         self.now = 0.0
         self.requests: Final = RequestReader(limits, watched_hosts)
         self.answers: Final = AnswerReader(limits.head)

@@ -42,4 +42,6 @@ class Watched(Exchange):
 
 
 def exchange_for(client: Downstream, head: RequestHead, route: Route) -> Exchange:
-    return (Exchange if route.forward.watch is None else Watched)(client, head, route)
+    kind = Exchange if route.forward.watch is None else Watched
+    instead: type[Exchange] = client.shared.instead.get(kind, kind)
+    return instead(client, head, route)

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from typing import Final
+from typing import Final, Protocol
 
 from gateway.proxy.forwarder import Forwarder
 
@@ -21,50 +21,62 @@ _PAUSE: Final = 0.1  # seconds until a connection is accepted again, where none 
 class Greeting:
     """A connection until its handshake is over; then it is a client's.
 
-    since: when it came, in the forwarder's time.
+    forwarder: whose client it will be. since: when it came, in the forwarder's time.
     """
 
-    __slots__ = ("_forwarder", "_task", "since", "sock")
+    __slots__ = ("_task", "forwarder", "since", "sock")
 
     waits = True
 
     def __init__(self, forwarder: Forwarder, sock: socket.socket, context: ssl.SSLContext) -> None:
-        self._forwarder = forwarder
+        self.forwarder = forwarder
         self.sock = sock
         self.since = forwarder.shared.now
         self._task = asyncio.get_running_loop().create_task(self._shake(context))
 
     async def _shake(self, context: ssl.SSLContext) -> None:
-        within = self._forwarder.shared.limits.head_time
+        within = self.forwarder.shared.limits.head_time
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
-                self._forwarder.client, self.sock, ssl=context, ssl_handshake_timeout=within
+                lambda: self.forwarder.client(),
+                self.sock,
+                ssl=context,
+                ssl_handshake_timeout=within,
             )
         except (OSError, ssl.SSLError):  # no TLS, or it took too long
             pass
         finally:
-            self._forwarder.greeted(self)
+            self.forwarder.greeted(self)
 
     def leave(self) -> None:
         """It is not waited for any more: the end of what comes ends the handshake."""
-        self._forwarder.greeted(self)
+        self.forwarder.greeted(self)
         with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
 
 
+class Taker(Protocol):
+    """Whose connections they become."""
+
+    @property
+    def forwarder(self) -> Forwarder: ...
+
+
 class SecureListener:
     """Accepts on a listening socket, which is its own from now on.
+
+    context: for connections that come from now on.
 
     Args:
         most: connections that are accepted in one turn.
     """
 
     def __init__(
-        self, forwarder: Forwarder, sock: socket.socket, context: ssl.SSLContext, most: int
+        self, taker: Taker, sock: socket.socket, context: ssl.SSLContext, most: int
     ) -> None:
-        self._forwarder = forwarder
+        self._taker = taker
         self._sock = sock
-        self._context = context
+        self.context = context
         self._most = most
         self._loop = asyncio.get_running_loop()
         sock.listen(most)
@@ -81,12 +93,13 @@ class SecureListener:
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as exc:
-                self._forwarder.shared.log.error("a connection cannot be accepted: %s", exc)
+                self._taker.forwarder.shared.log.error("a connection cannot be accepted: %s", exc)
                 self._loop.remove_reader(self._sock.fileno())
                 self._loop.call_later(_PAUSE, self._listen)
                 return
             sock.setblocking(False)
-            self._forwarder.greet(Greeting(self._forwarder, sock, self._context))
+            forwarder = self._taker.forwarder
+            forwarder.greet(Greeting(forwarder, sock, self.context))
 
     def close(self) -> None:
         if self._sock.fileno() >= 0:

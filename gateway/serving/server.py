@@ -7,44 +7,18 @@ Sockets are bound first; workers are forked after that, and everything that must
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import importlib
 import socket
-import ssl
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeAlias
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any, Final
 
-from gateway.proxy.descriptors import backlog, limit, raise_limit
-from gateway.proxy.forwarder import Forwarder
-from gateway.serving.greeting import SecureListener
+from gateway.proxy.descriptors import raise_limit
+from gateway.serving.board import Board
+from gateway.serving.deployed import Serving
 from gateway.serving.sockets import Listener
 from gateway.serving.systemd import inherited, notify, watched
-from gateway.serving.workers import Beat, stop_signals, supervise
-
-
-class Running(Protocol):
-    """What `start` made: a forwarder, and how to close what stands behind it."""
-
-    forwarder: Forwarder
-
-    async def close(self) -> None: ...
-
-
-Start: TypeAlias = Callable[[], Awaitable[Running]]
-"""Called once in each worker, in its event loop."""
-
-
-@dataclass(frozen=True, slots=True)
-class Serving:
-    """What to serve where. ready: called once the sockets are bound, with each address as it came
-    to be (`str` of it)."""
-
-    start: Start
-    listeners: Sequence[Listener]
-    tls: ssl.SSLContext | None = None
-    workers: int = 1
-    ready: Callable[[list[str]], None] | None = None
+from gateway.serving.worker import Worker
+from gateway.serving.workers import Beat, supervise
 
 
 def serve(serving: Serving) -> int:
@@ -58,25 +32,45 @@ def serve(serving: Serving) -> int:
     """
     raise_limit()
     sockets: list[socket.socket] = []
+    scraped: list[socket.socket] = []
     bound: list[tuple[Listener, tuple[int, int] | None]] = []
+    current = [serving]
+    reload = serving.renewal.reload if serving.renewal is not None else None
+
+    def adopt(read: bytes) -> None:
+        assert serving.renewal is not None
+        current[0] = serving.renewal.adopted(read)
+
     try:
         sockets += inherited()
         for listener in () if sockets else serving.listeners:
             made = listener.bind(serving.listeners)
             sockets += made
             bound.append((listener.at(made), listener.identity()))
+        addresses = [str(listener) for listener, _ in bound] or [_SYSTEMD]
+        if serving.scrapes is not None:
+            scraped += serving.scrapes.bind()
+            bound.append((serving.scrapes.at(scraped), serving.scrapes.identity()))
         if serving.ready is not None:
-            serving.ready([str(listener) for listener, _ in bound] or [_SYSTEMD])
+            serving.ready(addresses)
         if serving.workers <= 1:
-            return run(work(serving, sockets, beat=_alone(watched())))
+            beat = _alone(watched())
+            return run(work(serving, sockets, beat=beat, scraped=scraped))
+        board = Board(serving.workers)
         return supervise(
             serving.workers,
-            lambda parent, beat: run(work(serving, sockets, parent, beat)),
-            lambda: close_all(sockets),
+            lambda parent, place, beat: run(
+                work(current[0], sockets, parent, beat, scraped, board, place)
+            ),
+            lambda: close_all([*sockets, *scraped]),
             watched(),
+            reload,
+            adopt,
         )
     finally:
-        close_all(sockets)
+        close_all([*sockets, *scraped])
+        if reload is not None:
+            reload.desk.close()
         for listener, identity in bound:
             listener.remove(identity)
 
@@ -97,63 +91,18 @@ async def work(
     sockets: Sequence[socket.socket],
     parent: int | None = None,
     beat: Beat | None = None,
+    scraped: Sequence[socket.socket] = (),
+    board: Board | None = None,
+    place: int = 0,
 ) -> int:
-    """One worker: accept until a signal, then finish what is under way.
-
-    Args:
-        parent: a descriptor that becomes readable when the supervising process has gone.
-        beat: gives signs of life.
-    """
-    loop = asyncio.get_running_loop()
-    asked = asyncio.Event()
-    if parent is not None:
-        loop.add_reader(parent, asked.set)
-    for number in stop_signals():
-        with contextlib.suppress(ValueError, NotImplementedError, RuntimeError):
-            loop.add_signal_handler(number, asked.set)
-    running = await serving.start()
-    try:
-        most = backlog(limit(), len(sockets))
-        servers = [
-            await _accept(running.forwarder, sock.dup(), serving.tls, most) for sock in sockets
-        ]
-        notify("READY=1")
-        beating = loop.create_task(beat()) if beat is not None else None
-        await asked.wait()
-        notify("STOPPING=1")
-        if parent is not None:
-            loop.remove_reader(parent)
-        for server in servers:
-            server.close()
-        # Every copy has to go: the kernel accepts for as long as one is open, and who connects
-        # now would wait for nobody.
-        close_all(sockets)
-        await running.forwarder.stop()
-        if beating is not None:
-            beating.cancel()
-    finally:
-        await running.close()
-    return 0
+    """One worker: accept until a signal, then finish what is under way (`worker.Worker`)."""
+    worker = Worker(serving, sockets, parent, beat, scraped, board or Board(1), place)
+    return await worker.run()
 
 
 def close_all(sockets: Iterable[socket.socket]) -> None:
     for sock in sockets:
         sock.close()
-
-
-class _Closable(Protocol):
-    def close(self) -> None: ...
-
-
-async def _accept(
-    forwarder: Forwarder, sock: socket.socket, tls: ssl.SSLContext | None, most: int
-) -> _Closable:
-    loop = asyncio.get_running_loop()
-    if tls is not None:
-        return SecureListener(forwarder, sock, tls, most)
-    if sock.family == socket.AF_UNIX:
-        return await loop.create_unix_server(forwarder.client, sock=sock, backlog=most)
-    return await loop.create_server(forwarder.client, sock=sock, backlog=most)
 
 
 def run(main: Coroutine[Any, Any, int]) -> int:

@@ -49,6 +49,12 @@ def notify(state: str) -> None:
         sock.sendall(state.encode())
 
 
+def reloading() -> None:
+    """Tell systemd that a new configuration is being read (`Type=notify-reload`); `READY=1`
+    follows, whatever comes of it."""
+    notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
+
 def watched() -> float:
     """Seconds within which systemd wants a sign of life; 0.0 where it wants none."""
     mine = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())

@@ -259,6 +259,11 @@ class Configuration(Section):
     documentation_url: OriginUrl | None = setting(
         "A host of its own for uploaded documentation, served here too, without any cookie.", None
     )
+    metrics: ListenText | None = setting(
+        "Where Prometheus may fetch numbers (GET /metrics), apart from `listen`: host:port or "
+        "unix:/path. No password is asked for there.",
+        None,
+    )
     tls: TlsSettings | None = setting("Own TLS; without it stand behind a TLS proxy.", None)
     language: Literal["en", "de", "es", "fr", "ja"] = setting(
         "What people are spoken to in whose browser asks for none of these, and in mail to those "

@@ -119,6 +119,8 @@ class Pages:
 
     def _refused(self, facts: Facts | None, refusal: Refusal, way: Way = NOWHERE) -> PageResponse:
         language = self._language(facts)
+        if facts is not None:
+            facts.notes.slug = refusal.slug
         goes_on = facts is not None and refusal.slug == Slug.STEP_UP_REQUIRED
         step_up = urls.step_up_for(way.back or urls.OVERVIEW) if goes_on else ""
         if facts is not None and routes.answers_script(facts):

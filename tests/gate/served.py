@@ -14,11 +14,12 @@ from typing import Any, TypeVar
 
 import pyotp
 
-from gateway.app import listeners_of
+from gateway.app.listening import listeners_of
 from gateway.app.wiring import GatewayWorker, build
 from gateway.core.administration import Admin
 from gateway.keystore import create_key_file
-from gateway.serving.server import Serving, work
+from gateway.serving.deployed import Serving
+from gateway.serving.server import work
 from gateway.serving.sockets import tls_context
 from gateway.settings import Settings
 from tests.gate.yaml_config import shipped

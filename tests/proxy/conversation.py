@@ -20,6 +20,7 @@ from pathlib import Path
 
 import uvloop
 
+from gateway.core.counters import Counters
 from gateway.core.http.facts import Networks
 from gateway.proxy.forwarder import Forwarder
 from gateway.proxy.http1.response import AnswerReader
@@ -248,6 +249,7 @@ async def talk(
     pages: PageServer | None = None,
     trusted: Networks = (),
     endpoint: UpstreamAddress | None = None,
+    counters: Counters | None = None,
 ) -> AsyncIterator[Talk]:
     await asyncio.sleep(0)
     watch = Watch()
@@ -265,7 +267,10 @@ async def talk(
         gate = gate or PassGate()
         where = endpoint or endpoint_of(way.back, back)
         forwarder = Forwarder(
-            gate, where, pages or NoPages(), limits=limits or Limits(drain=1.0), trusted=trusted
+            *(gate, where, pages or NoPages()),
+            limits=limits or Limits(drain=1.0),
+            trusted=trusted,
+            counters=counters,
         )
         if isinstance(loop, uvloop.Loop):  # on asyncio's every head is the first
             seen_often(forwarder.shared.answers)

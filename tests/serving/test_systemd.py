@@ -38,13 +38,16 @@ class Manager:
         self.sock.setblocking(False)
         self.heard: list[str] = []
 
-    def hears(self, state: str) -> bool:
+    def hears(self, state: str, *, begins: bool = False) -> bool:
+        """begins: it begins so."""
+
         def heard() -> bool:
             try:
                 while True:
                     self.heard.append(self.sock.recv(4096).decode())
             except BlockingIOError:
-                return state in self.heard
+                texts = [text[: len(state)] if begins else text for text in self.heard]
+                return state in texts
 
         return eventually(heard)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from gateway.app import listeners_of
 from gateway.app.domain import reading_of
+from gateway.app.listening import listeners_of
 from gateway.core.http.facts import Facts
 from gateway.core.http.path import parse_target
 from gateway.core.http.responses import Response

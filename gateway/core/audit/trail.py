@@ -22,6 +22,7 @@ from gateway.core.audit.entry import START, Entry, Head, HeadSeen, NotAuthentic,
 from gateway.core.audit.events import Event, Happened, Origin
 from gateway.core.audit.rationing import RATIONS, Rations
 from gateway.core.clock import Clock
+from gateway.core.counters import Counted, Counters
 from gateway.core.crypto.keyring import KeyRing
 from gateway.core.store import Append, Count, Key, Put, Store, StoreStep, StoreUnavailable
 
@@ -35,6 +36,13 @@ _PAGE: Final = 500
 SHOWN: Final = 1000
 """A person's own entries that are kept for them; older ones are in the trail only."""
 _LATELY: Final = 10_000
+_KINDS: Final = frozenset({"totp", "webauthn", "recovery", "device"})
+_OUTCOMES: Final = {
+    Event.LOGIN: "passed",
+    Event.STEP_UP: "passed",
+    Event.FACTOR_REFUSED: "refused",
+    Event.THROTTLED: "throttled",
+}
 _PRUNE_EVERY: Final = 50
 _PRUNE_MOST: Final = 200
 
@@ -60,16 +68,24 @@ class Trail:
 
     Args:
         retention: seconds after which `tidy` removes an entry; None keeps them for ever.
+        counters: where events are counted, those beyond their ration, too.
     """
 
     def __init__(
-        self, store: Store, ring: KeyRing, clock: Clock, *, retention: float | None = None
+        self,
+        store: Store,
+        ring: KeyRing,
+        clock: Clock,
+        *,
+        retention: float | None = None,
+        counters: Counters | None = None,
     ) -> None:
         self.store: Final = store
         self.ring: Final = ring
         self.head: Final = Head(store, ring)
         self._clock: Final = clock
         self._retention: Final = retention
+        self._counters: Final = counters or Counters()
         self._rations: Final = Rations(store, clock)
         self._lock: Final = asyncio.Lock()  # one after another here saves lost races below
 
@@ -88,6 +104,8 @@ class Trail:
         last: Sequence[StoreStep] = (),
     ) -> list[int] | None:
         """See `AuditSink`. What is recorded beside an entry is not rationed."""
+        for one, by in ((event, factor), *also):
+            self._count(one, by)
         happened = Happened(self._clock(), event, user, origin, factor, detail, project)
         async with self._lock:
             return await self._recorded(happened, also, first, then, last)
@@ -98,6 +116,8 @@ class Trail:
         Raises:
             StoreUnavailable: how many of them are recorded, nobody knows (`missing`).
         """
+        for one in happened:
+            self._count(one.event, one.factor)
         free = [one for one in happened if one.event not in RATIONS]
         async with self._lock:
             if free:
@@ -121,6 +141,13 @@ class Trail:
             except NotAuthentic:
                 continue
         return [one for one in happened if _identity(_blank(one)) not in there]
+
+    def _count(self, event: Event, factor: str) -> None:
+        self._counters.counted(Counted.EVENTS, event)
+        outcome = _OUTCOMES.get(event)
+        if outcome and factor:
+            kind = factor.partition(" ")[0]
+            self._counters.counted(Counted.FACTORS, kind if kind in _KINDS else "other", outcome)
 
     async def tidy(self) -> int:
         """Remove what is older than the retention, and say so in the chain.
@@ -344,3 +371,10 @@ def _numbered(blank: Entry, number: int, prev: str) -> Entry:
         project=blank.project,
         transfer=blank.transfer,
     )
+
+
+async def length(store: Store) -> int:
+    """How many entries the trail has."""
+    last = await store.last(LOG)
+    first = await store.read(LOG, limit=1) if last else ()
+    return last[0] - first[0][0] + 1 if last and first else 0

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final, TypeAlias
+
+from gateway.core.counters import Notes
 
 IPAddress: TypeAlias = IPv4Address | IPv6Address
 Field: TypeAlias = tuple[str, str]
@@ -29,6 +31,7 @@ class Facts:
     fields: every header field in order, name lower-cased, value latin-1 decoded and stripped.
     client: the address of the client; None for a peer without one (a unix socket with no
         trusted proxy in front).
+    notes: what becomes known of it, for numbers and logs.
     """
 
     method: str
@@ -37,6 +40,7 @@ class Facts:
     query: str
     fields: tuple[Field, ...]
     client: IPAddress | None
+    notes: Notes = field(default_factory=Notes, repr=False, compare=False)
 
     def first(self, name: str) -> str | None:
         """The value of the first field of that lower-case name."""

@@ -167,6 +167,11 @@ class NoticeQueue:
         waiting = [letter for letter in found if letter is not None and letter.due <= now]
         return sorted(waiting, key=lambda letter: letter.time)
 
+    async def waiting(self) -> int:
+        """How many wait, due or not; those beyond a page of the store are not counted."""
+        names = [await self._store.names(QUEUE, channel) for channel in self.channels]
+        return sum(map(len, names))
+
     async def take(self, letter: Letter) -> Letter | None:
         """Claim a letter before its delivery; None when somebody else has it."""
         claim = Key(CLAIM, letter.channel, letter.id)

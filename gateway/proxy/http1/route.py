@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from gateway.core.counters import Tally
 from gateway.core.http.cookies import without_own_cookies
 from gateway.core.http.facts import Field
 from gateway.core.http.headers import dropped
@@ -91,13 +92,16 @@ class Route:
 
     __slots__ = (
         "_kinds", "answer", "doubt", "forward", "lasting", "outranks", "page_start", "private",
-        "request",
+        "request", "tally",
     )  # fmt: skip
+
+    tally: Tally | None  # how often it went; set by who counts
 
     def __init__(self, forward: Forward, *, lasting: bool = False) -> None:
         self._kinds: dict[tuple[bytes, bytes], RequestKind] = {}
         self.forward = forward
         self.lasting = lasting
+        self.tally = None
         self.page_start = forward.page_start
         self.doubt = forward.doubt
         absent = {*forward.replace, *(_ASKS_FOR_LESS if forward.page_start else ())}
