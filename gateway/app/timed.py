@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from gateway.core.counters import NOTES, Counted, Counters, Timed, Timings
 from gateway.core.http.facts import Field
 from gateway.core.store import Key, Record, Store, StoreStep, StoreUnavailable, writes
-from gateway.core.upstream import Call, UpstreamResponse
+from gateway.core.upstream import Asking, Call, UpstreamResponse
 from gateway.upstreams.client import Calls
 
 T = TypeVar("T")
@@ -114,21 +114,32 @@ class TimedStore:
         await self._store.close()
 
 
-class TimedCalls(Calls):
-    """What the gateway itself asks of the index, timed as what is forwarded is."""
+class TimedAsking:
+    """What the gateway itself asks of the index (`Asking`), timed as what is forwarded is."""
 
-    def __init__(self, calls: Calls, counters: Counters) -> None:
-        self._calls: Final = calls
+    def __init__(self, asking: Asking, counters: Counters) -> None:
+        self._asking: Final = asking
         self._times: Final = counters.times(Timed.UPSTREAM)
 
     async def ask(self, call: Call, fields: tuple[Field, ...] = ()) -> UpstreamResponse:
         began = perf_counter()
         try:
-            return await self._calls.ask(call, fields)
+            return await self._asking.ask(call, fields)
         finally:
             seconds = perf_counter() - began
             self._times.took(seconds)
             noted(seconds)
+
+
+class TimedCalls(Calls):
+    """The same over `Calls`."""
+
+    def __init__(self, calls: Calls, counters: Counters) -> None:
+        self._calls: Final = calls
+        self._timed: Final = TimedAsking(calls, counters)
+
+    async def ask(self, call: Call, fields: tuple[Field, ...] = ()) -> UpstreamResponse:
+        return await self._timed.ask(call, fields)
 
     async def close(self) -> None:
         await self._calls.close()

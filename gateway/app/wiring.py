@@ -20,7 +20,7 @@ from gateway.app.domain import (
 )
 from gateway.app.pages import LazyPages
 from gateway.app.readiness import Readiness
-from gateway.app.timed import TimedStore
+from gateway.app.timed import TimedAsking, TimedStore
 from gateway.core.audit.trail import Trail
 from gateway.core.clock import Clock, Random
 from gateway.core.counters import Counters
@@ -124,9 +124,12 @@ async def build(
     public_url = limits.public_url
     jar = jar_of(ring, public_url)
     questions = Questions()
+    asking: Asking = KeptCalls(questions)
+    if observed:
+        asking = TimedAsking(asking, counters)
     passwords = Passwords(
         upstream,
-        KeptCalls(questions),
+        asking,
         upstream.own_fields(public_url, None),
         clock=clock,
         random=random,
