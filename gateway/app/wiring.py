@@ -30,6 +30,7 @@ from gateway.core.login.services import assemble
 from gateway.core.publishing.exchange import TokenExchange
 from gateway.core.store import Store
 from gateway.core.tokens.leaks import LeakReports
+from gateway.core.upstream import Asking
 from gateway.core.urls import LEAKS, OIDC, base_of
 from gateway.factors import make_factors
 from gateway.gate.asking import Askers

@@ -17,11 +17,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.cli.demo.indexes import Package, write
 from tests.conftest import PYPISERVER_USERS
-from tests.serving.test_server import eventually
 from tests.support.clients import pip, twine
 from tests.support.gateways import Gateway, running
 from tests.support.ports import free_port
 from tests.support.servers import Index
+from tests.support.waiting import eventually
 
 
 @pytest.fixture(scope="module")

@@ -16,10 +16,11 @@ from pathlib import Path
 import pytest
 
 from gateway.serving.reloading import NotServed, Reloaded, ask
-from tests.serving.test_server import answered, eventually, gateway, get, index
+from tests.serving.test_server import answered, gateway, get, index
 from tests.serving.test_systemd import Manager, manager
 from tests.support.certificates import certificate_for_localhost
 from tests.support.ports import free_port
+from tests.support.waiting import eventually
 
 __all__ = ["index", "manager"]  # fixtures
 WITHIN = 60
