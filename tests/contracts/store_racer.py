@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 
-from gateway.core.store import Key, Store, StoreUnavailable
+from gateway.core.store import Append, Expect, Key, Put, Store, StoreUnavailable
 from gateway.stores import open_store
 
 ROUNDS = 30
@@ -32,6 +32,7 @@ async def race(store: Store, argument: str) -> None:
     versions = [await bump(store) for _ in names]
     counted = [await store.count(Key("hits", "u", ""), window=3600) for _ in names]
     numbers = [await chain(store) for _ in names]
+    acted = [name for name in names if await act(store, name)]
     say(
         claimed=claimed,
         deleted=deleted,
@@ -39,6 +40,7 @@ async def race(store: Store, argument: str) -> None:
         versions=versions,
         counted=counted,
         numbers=numbers,
+        acted=acted,
     )
 
 
@@ -61,12 +63,23 @@ async def chain(store: Store) -> int:
             return done
 
 
+async def act(store: Store, name: str) -> bool:
+    """Take a code that all have seen to be free, and do with the same step what it is for."""
+    taken = Key("code", "u", name)
+    if await store.get(taken) is not None:
+        return False
+    steps = (Put(taken, b"", if_version=0), Append("acts", name.encode()))
+    return len(await store.transact([Expect(Key("tries", "u", ""), 0), *steps])) == 3
+
+
 async def write(store: Store, argument: str) -> None:
     """Write until killed, telling what has been acknowledged."""
     for number in range(1, 100_000):
         name = str(number)
         await store.put(Key("kept", argument, name), name.encode())
         await store.append("kept", name.encode())
+        first, last = (Put(Key("both", argument, at), name.encode()) for at in ("first", "last"))
+        await store.transact([first, Append("both", name.encode()), last])
         say(number=number)
 
 

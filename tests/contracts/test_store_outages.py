@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core.store import Key, Store, StoreUnavailable
+from gateway.core.store import Append, Key, Put, Store, StoreUnavailable
 from gateway.stores import open_store
 from gateway.stores.address import RedisAddress
 from gateway.stores.redis.client import RedisClient
@@ -110,6 +110,24 @@ async def test_a_restored_file_is_taken_up(sqlite: SqliteStore, clock: Clock) ->
         record = await sqlite.get(KEY)
         assert record is not None and record.value == b"old"
         assert await sqlite.put(KEY, b"old", if_version=record.version) is not None
+
+
+async def test_a_transaction_that_breaks_off_has_done_nothing(sqlite: SqliteStore) -> None:
+    """Nor does it take along those that were to share its fsync."""
+    broken = [Put(KEY, b"x"), Append("log", b"x"), Put(Key("kind", "\ud800", ""), b"x")]
+    others = [Key("kind", "bob", str(number)) for number in range(10)]
+    told = await asyncio.gather(
+        *(sqlite.put(other, b"y") for other in others[:5]),
+        sqlite.transact(broken),
+        *(sqlite.put(other, b"y") for other in others[5:]),
+        return_exceptions=True,
+    )
+    assert isinstance(told.pop(5), UnicodeEncodeError)
+    versions = [one for one in told if isinstance(one, int)]
+    assert len(versions) == 10 and versions == sorted(set(versions))
+    assert await sqlite.get(KEY) is None
+    assert await sqlite.read("log") == []
+    assert None not in await sqlite.get_many(others)
 
 
 async def test_a_lock_that_is_not_given_back(sqlite: SqliteStore) -> None:

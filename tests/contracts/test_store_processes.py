@@ -33,7 +33,7 @@ async def test_of_many_processes_exactly_one_wins(store: Store, store_url: str) 
         await store.put(Key("doomed", "", str(number)), b"")
     racers = [start("race", store_url, str(time.time() + 1.5)) for _ in range(PROCESSES)]
     results = [lines(racer.communicate(timeout=60)[0])[0] for racer in racers]
-    for won in ("claimed", "deleted", "created"):
+    for won in ("claimed", "deleted", "created", "acted"):
         names = sorted(int(name) for result in results for name in result[won])
         assert names == list(range(ROUNDS)), won
     total = ROUNDS * PROCESSES
@@ -44,6 +44,8 @@ async def test_of_many_processes_exactly_one_wins(store: Store, store_url: str) 
     assert sorted(n for result in results for n in result["counted"]) == list(range(1, total + 1))
     assert sorted(n for result in results for n in result["numbers"]) == list(range(1, total + 1))
     assert [int(entry) for _, entry in await store.read("chain")] == list(range(total))
+    acts = [int(entry) for _, entry in await store.read("acts")]
+    assert sorted(acts) == list(range(ROUNDS)), "who lost did nothing"
 
 
 async def test_what_was_acknowledged_survives_kill_9(store: Store, store_url: str) -> None:
@@ -58,6 +60,9 @@ async def test_what_was_acknowledged_survives_kill_9(store: Store, store_url: st
         kept = dict(await store.items("kept", life))
         for number in told:
             assert kept[str(number)].value == str(number).encode()
+        first, last = (int(record.value) for _, record in await store.items("both", life))
+        # In a Cluster the log is elsewhere.
+        assert told[-1] <= last <= first <= last + ("cluster" in store_url), "as one or not at all"
         entries = await store.read("kept", limit=100_000)
         assert [number for number, _ in entries] == list(range(1, len(entries) + 1))
         assert acknowledged <= len(entries) <= acknowledged + 2
