@@ -116,8 +116,8 @@ def _row(one: RawUpload) -> tuple[str, ...]:
     last = datetime.fromtimestamp(one.last, UTC)
     how = f"{one.count} {_CARRIED.get(one.carried, one.carried)}"
     place = f"last {last:%Y-%m-%d %H:%M} UTC from {one.address or 'an unknown address'}"
-    where = (f"to {one.index}",) if one.index else ()
-    return (one.user or "(nobody)", " ".join((how, *where)), place, _plain(one.client))
+    where = (f"to {_plain(one.index)}",) if one.index else ()
+    return (_plain(one.user) or "(nobody)", " ".join((how, *where)), place, _plain(one.client))
 
 
 def _plain(text: str) -> str:

@@ -44,7 +44,7 @@ _BY_LOGIN: Final = frozenset({Slug.SECOND_FACTOR_REQUIRED, Slug.SECOND_FACTOR_ST
 class RefusedUpload(NamedTuple):
     """Whose request would be refused, why, and what came with it ("password",
     "index_token", "nothing").
-    user: an id, "" for nobody."""
+    user: an id, "" for nobody, or for more than one."""
 
     user: str
     slug: Slug
@@ -116,7 +116,10 @@ class Guard:
         handed_out = any(map(self._parts.upstream.hands_over, named))
         carried = "index_token" if handed_out else "password"
         anything = evidence.carriers or evidence.session is not None
-        return RefusedUpload(_claimed(evidence), slug, carried if anything else "nothing")
+        # Which of several the index took, nobody says: a wrong one may stand beside a right one.
+        alone = len({one.user.lower() for one in secrets if one is not None}) < 2
+        user = _claimed(evidence) if alone else ""
+        return RefusedUpload(user, slug, carried if anything else "nothing")
 
     async def authenticated(self, facts: Facts, rule: Rule | None, base: Forward) -> Plan:
         """Forward with any credential the upstream itself accepts, or a session."""

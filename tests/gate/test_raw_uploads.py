@@ -22,6 +22,7 @@ from tests.support import servers
 from tests.support import uploads as forms
 from tests.support.http import Client
 
+FILE = ("foo-1.0.tar.gz", b"x")
 ALICE = PYPISERVER_USERS["alice"]
 
 
@@ -108,6 +109,23 @@ def test_before_devpi(serve: Serve, devpi_server: servers.Index) -> None:
     assert found is not None and (found.user, found.index) == (user, f"{user}/dev")
     assert found.carried == "index_token"
     assert len(entries(served, Event.UPLOAD_BY_PASSWORD)) == 1
+
+
+def test_a_wrong_name_beside_a_right_one_puts_nobody_on_the_list(
+    serve: Serve, devpi_server: servers.Index
+) -> None:
+    """devpi reads X-Devpi-Auth first and then looks at nothing else."""
+    served = serve("devpi", devpi_server.url, rules=tried("devpi"))
+    right = devpi_server.person("dryframe")
+    both = {
+        "Authorization": f"Basic {coded('victim:wrong')}",
+        "X-Devpi-Auth": coded(f"dryframe:{right}"),
+    }
+    body = forms.form({":action": "file_upload", "name": "foo", "version": "1.0"}, FILE)
+    kind = f"multipart/form-data; boundary={forms._BOUNDARY}"
+    told = served.client().post("/dryframe/dev/", body=body, fields={"Content-Type": kind, **both})
+    assert told.status == 200, told.text
+    assert [(one.user, one.index) for one in counted(served)] == [("", "dryframe/dev")]
 
 
 def test_without_the_store_uploads_go_on(dry: Served, monkeypatch: pytest.MonkeyPatch) -> None:

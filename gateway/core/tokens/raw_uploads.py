@@ -32,7 +32,8 @@ _FORMAT: Final = 1
 class RawUpload:
     """Uploads of one person to one index in one day.
 
-    user: a user id, "" where nobody was named. index: USER/INDEX, "" where there is one alone.
+    user: a user id, "" where nobody was named, or more than one.
+    index: USER/INDEX, "" where there is one alone.
     carried: what came with the last one: "password", "index_token" (one of the index's own, made
         without a second factor) or "nothing". slug: of the refusal it would have met by the rule.
     day: since the epoch. first, last: seconds since the epoch. told: the trail has the count.
