@@ -43,7 +43,7 @@ _DAY: Final = 86400
 _Work: TypeAlias = Callable[[Token], Token]
 
 
-class _Known(NamedTuple):
+class _Lately(NamedTuple):
     """A token and its last use, as they were read from the store at a moment."""
 
     read: float
@@ -77,7 +77,7 @@ class Tokens:
         self._clock: Final = clock
         self._random: Final = random
         self._records: Final = TokenRecords(store)
-        self._known: Final[dict[str, _Known]] = {}
+        self._known: Final[dict[str, _Lately]] = {}
         self._bearers: Final[dict[str, Bearer]] = {}  # by a keyed hash of the token
         self._touched: Final[dict[str, float]] = {}
 
@@ -294,7 +294,7 @@ class Tokens:
         if token is not None:
             if len(self._known) >= _KNOWN:
                 del self._known[next(iter(self._known))]
-            self._known[place] = _Known(now, token, use)
+            self._known[place] = _Lately(now, token, use)
         return token
 
     def _key(self, token: Token, which: Named) -> bytes:
