@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core.store import Append, Key, Put, Store, StoreUnavailable
+from gateway.core.store import Append, Key, Put, Store, StoreStep, StoreUnavailable
 from gateway.stores import open_store
 from gateway.stores.address import RedisAddress
 from gateway.stores.redis.client import RedisClient
@@ -114,7 +114,11 @@ async def test_a_restored_file_is_taken_up(sqlite: SqliteStore, clock: Clock) ->
 
 async def test_a_transaction_that_breaks_off_has_done_nothing(sqlite: SqliteStore) -> None:
     """Nor does it take along those that were to share its fsync."""
-    broken = [Put(KEY, b"x"), Append("log", b"x"), Put(Key("kind", "\ud800", ""), b"x")]
+    broken: list[StoreStep] = [
+        Put(KEY, b"x"),
+        Append("log", b"x"),
+        Put(Key("kind", "\ud800", ""), b"x"),
+    ]
     others = [Key("kind", "bob", str(number)) for number in range(10)]
     told = await asyncio.gather(
         *(sqlite.put(other, b"y") for other in others[:5]),
