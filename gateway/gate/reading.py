@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 from gateway.core.errors import Refusal, Slug
 from gateway.core.http import cookies
 from gateway.core.http.facts import Facts, Field
-from gateway.core.http.responses import FRAMED_BY_ITSELF, Response
+from gateway.core.http.responses import FRAMED_BY_ITSELF, Response, taken_in
 from gateway.core.rules.rules import Matched, Policy, Rule
 from gateway.core.urls import READ, base_of
 from gateway.gate.context import GateContext
@@ -94,6 +94,9 @@ class ReadingAlong:
         along = _taken_apart(facts)
         documentation, passes = self._parts.documentation, self._parts.flow.services.reading
         whole, elsewhere = documentation.whole(along.path), documentation.hosts(facts)
+        # Anybody may have a pass for what they uploaded, and name it in a page of the index.
+        if taken_in(facts) and not elsewhere:
+            raise Refusal(Slug.NOT_PART_OF_A_PAGE)
         usual = self._usual(along.target, elsewhere=elsewhere)
         if whole is None:
             beside = elsewhere and documentation.beside(along.path)

@@ -170,6 +170,14 @@ def test_it_opens_nothing_else(reader: Browser) -> None:
         assert told.status != 303 or told.first("location") == "/"
 
 
+def test_no_page_of_the_index_takes_in_a_file_by_a_pass(reader: Browser) -> None:
+    """`script-src 'self'` would let it run one that the reader of a pass has uploaded."""
+    script = reader.led() + "_static/a.css"
+    for dest in ("script", "style", "worker", "serviceworker", "sharedworker"):
+        told = part(reader, script, **{"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Dest": dest})
+        assert (told.status, told.slug) == (403, "not_part_of_a_page"), dest
+
+
 def test_what_is_no_pass_opens_nothing(reader: Browser) -> None:
     place = reader.led()
     text = place.split("/")[3]
