@@ -1,4 +1,4 @@
-"""`index-gateway audit`: read, export and verify the audit trail.
+"""`index-gateway audit`: read, find in, count, export and verify the audit trail.
 
 Knows how entries look in a terminal; the chain itself is in `gateway.core`.
 """
@@ -18,6 +18,7 @@ from gateway.cli.output import config_option
 
 if TYPE_CHECKING:
     from gateway.core.audit.entry import Entry
+    from gateway.core.audit.finding import Wanted
     from gateway.core.audit.trail import Trail
 
 
@@ -54,7 +55,7 @@ class _Head(click.ParamType[tuple[int, str]]):
 
 @click.group()
 def audit() -> None:
-    """Read, export and verify the audit trail."""
+    """Read, find in, count, export and verify the audit trail."""
 
 
 @audit.command()
@@ -66,12 +67,76 @@ def tail(config: Path, count: int, follow: bool) -> int:
     return _with_trail(config, lambda trail: show_tail(trail, count, follow=follow))
 
 
+def _filters(command: Callable[..., int]) -> Callable[..., int]:
+    """The options that say which entries."""
+    for option in (
+        click.option("--project", default="", metavar="NAME", help="Only about this project."),
+        click.option(
+            "--user", "users", multiple=True, metavar="NAME", help="Only of these; repeatable."
+        ),
+        click.option(
+            "--event", "events", multiple=True, metavar="NAME", help="Only these; repeatable."
+        ),
+        click.option("--until", type=_Moment(), help="Before this day or time."),
+        click.option("--since", type=_Moment(), help="From this day or time on."),
+    ):
+        command = option(command)
+    return command
+
+
+def _wanted(
+    since: float | None,
+    until: float | None,
+    events: tuple[str, ...],
+    users: tuple[str, ...],
+    project: str,
+) -> Wanted:
+    from gateway.core.administration import id_or_name
+    from gateway.core.audit.events import Event
+    from gateway.core.audit.finding import Wanted
+
+    unknown = sorted(set(events) - set(Event))
+    if unknown:
+        raise click.UsageError(f"--event: there is no {unknown[0]!r}; {', '.join(sorted(Event))}.")
+    return Wanted(since, until, frozenset(events), frozenset(map(id_or_name, users)), project)
+
+
 @audit.command()
 @config_option
-@click.option("--since", type=_Moment(), help="From this day or time on.")
-@click.option("--until", type=_Moment(), help="Before this day or time.")
-@click.option("--event", "events", multiple=True, metavar="NAME", help="Only these; repeatable.")
-@click.option("--user", "users", multiple=True, metavar="NAME", help="Only of these; repeatable.")
+@_filters
+@click.option("-n", "count", default=50, show_default=True, type=click.IntRange(1), help="At most.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON Lines for scripts.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV for a spreadsheet.")
+def find(
+    config: Path,
+    since: float | None,
+    until: float | None,
+    events: tuple[str, ...],
+    users: tuple[str, ...],
+    project: str,
+    count: int,
+    as_json: bool,
+    as_csv: bool,
+) -> int:
+    """Show the newest entries of a person, a project, an event or a time; the newest last."""
+    if as_json and as_csv:
+        raise click.UsageError("Only one of --json and --csv.")
+    wanted = _wanted(since, until, events, users, project)
+    form = "csv" if as_csv else "json" if as_json else ""
+    return _with_trail(config, lambda trail: show_found(trail, wanted, count, form))
+
+
+@audit.command()
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+def stats(config: Path, as_json: bool) -> int:
+    """Draw the logins, refusals and uploads of the last 30 days."""
+    return _with_trail(config, lambda trail: show_stats(trail, as_json=as_json))
+
+
+@audit.command()
+@config_option
+@_filters
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is added, until stopped.")
 @click.option(
     "--to",
@@ -92,6 +157,7 @@ def export(
     until: float | None,
     events: tuple[str, ...],
     users: tuple[str, ...],
+    project: str,
     follow: bool,
     to: str,
     key: str | None,
@@ -102,14 +168,10 @@ def export(
     Each one once: behind a crash it goes on with the entry that was not taken yet. What was given
     and not confirmed is given again, with the same id (a POST) or number (syslog).
     """
-    from gateway.cli.feed import Cursor, Wanted, feed, sink_of
-    from gateway.core.audit.events import Event
+    from gateway.cli.feed import Cursor, feed, sink_of
 
-    unknown = sorted(set(events) - set(Event))
-    if unknown:
-        raise click.UsageError(f"--event: there is no {unknown[0]!r}; {', '.join(sorted(Event))}.")
     sink = sink_of(to, _key(to, key))
-    wanted = Wanted(since, until, frozenset(events), frozenset(users))
+    wanted = _wanted(since, until, events, users, project)
     return _with_trail(
         config, lambda trail: feed(trail, sink, wanted, Cursor(cursor), follow=follow)
     )
@@ -144,7 +206,8 @@ def verify(config: Path, known: tuple[int, str] | None) -> int:
 
 
 async def show_tail(trail: Trail, count: int, *, follow: bool = False) -> int:
-    from gateway.cli.feed import Wanted, pages
+    from gateway.cli.feed import pages
+    from gateway.core.audit.finding import Wanted
     from gateway.core.audit.trail import LOG
 
     last = await trail.store.last(LOG)
@@ -152,6 +215,45 @@ async def show_tail(trail: Trail, count: int, *, follow: bool = False) -> int:
     async for lines, _ in pages(trail, after, Wanted(), follow=follow):
         for line in lines:
             click.echo(as_line(line.raw))
+    return output.OK
+
+
+async def show_found(trail: Trail, wanted: Wanted, count: int, form: str = "") -> int:
+    """form: "csv", "json" or "" for one line an entry."""
+    import time
+
+    from gateway.core.audit.entry import line
+    from gateway.core.audit.export import csv_of
+    from gateway.core.audit.finding import newest
+
+    found: list[Entry] = []
+    before, now = 0, time.time()
+    while True:
+        seen = await newest(trail, wanted, now=now, before=before, limit=count - len(found))
+        found += seen.entries
+        before = seen.before
+        if not before or len(found) >= count:
+            break
+    found.reverse()
+    if form == "csv":
+        click.echo(csv_of(found), nl=False)
+        return output.OK
+    for entry in found:
+        click.echo(line(entry) if form else said(entry))
+    if not found:
+        output.hint("Nothing was found.")
+    return output.OK
+
+
+async def show_stats(trail: Trail, *, as_json: bool) -> int:
+    import time
+    from shutil import get_terminal_size
+
+    from gateway.cli.stats import drawn, stats_json
+    from gateway.core.audit.tally import daily
+
+    days = await daily(trail, time.time())
+    click.echo(stats_json(days) if as_json else drawn(days, get_terminal_size().columns))
     return output.OK
 
 
@@ -172,12 +274,17 @@ async def show_verdict(trail: Trail, known: tuple[int, str] | None = None) -> in
 def as_line(raw: bytes) -> str:
     """One entry as one line; what others wrote cannot steer the terminal."""
     from gateway.core.audit.entry import NotAuthentic, parse
-    from gateway.core.wording import device_name
 
     try:
-        entry = parse(raw)
+        return said(parse(raw))
     except NotAuthentic:
         return "(an entry that cannot be read)"
+
+
+def said(entry: Entry) -> str:
+    """The same of one that was read."""
+    from gateway.core.wording import device_name
+
     origin = entry.origin
     when = datetime.fromtimestamp(entry.time, UTC).strftime("%Y-%m-%d %H:%M:%S")
     words = [f"{entry.number:>6}", when, f"{entry.event:<20}", entry.user or "-"]

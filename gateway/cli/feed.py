@@ -10,50 +10,19 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gateway.cli import output
 
 if TYPE_CHECKING:
+    from gateway.core.audit.finding import Wanted
     from gateway.core.audit.trail import Trail
     from gateway.notify.feed import Line, Sink
 
 _POLL: Final = 0.5
 _LONGEST_WAIT: Final = 60.0
 _PAGE: Final = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which entries. since, until: seconds since the epoch. events, users: empty for all."""
-
-    since: float | None = None
-    until: float | None = None
-    events: frozenset[str] = frozenset()
-    users: frozenset[str] = frozenset()
-
-    @property
-    def everything(self) -> bool:
-        return self == Wanted()
-
-    def fits(self, raw: bytes) -> bool:
-        """Whether an entry is wanted; one that cannot be read only where all are."""
-        from gateway.core.audit.entry import NotAuthentic, parse
-
-        if self.everything:
-            return True
-        try:
-            entry = parse(raw)
-        except NotAuthentic:
-            return False
-        return (
-            (self.since is None or entry.time >= self.since)
-            and (self.until is None or entry.time < self.until)
-            and (not self.events or entry.event in self.events)
-            and (not self.users or entry.user in self.users)
-        )
 
 
 class Cursor:

@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from gateway.cli import run
+from gateway.cli.stats import drawn
 from gateway.core.audit.events import Event, Origin
+from gateway.core.audit.tally import Day
 from gateway.core.audit.trail import Trail
 from gateway.core.crypto.keyring import KeyRing, new_key, parse_keys
 from gateway.keystore import create_key_file
@@ -110,6 +112,63 @@ def test_export(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(capsys, "export", "-c", config, "--until", "2000-01-01T00:00:00Z")[:2] == (0, "")
     code, _, err = call(capsys, "export", "-c", config, "--since", "yesterday")
     assert code == 2 and "2026-01-31" in err
+
+
+FOUND: dict[str, tuple[list[str], int]] = {
+    "all": ([], 3),
+    "a person": (["--user", "Bob"], 2),
+    "an event": (["--event", "reset"], 1),
+    "neither": (["--user", "alice", "--event", "reset"], 0),
+    "a time": (["--since", "2999-01-01"], 0),
+    "a project": (["--project", "nothing"], 0),
+    "so many": (["-n", "1"], 1),
+}
+
+
+@pytest.mark.parametrize(("options", "count"), FOUND.values(), ids=list(FOUND))
+def test_find(
+    config: Path, capsys: pytest.CaptureFixture[str], options: list[str], count: int
+) -> None:
+    code, out, err = call(capsys, "find", "-c", config, *options)
+    assert (code, len(out.splitlines())) == (0, count)
+    assert ("hint: Nothing was found." in err) == (not count)
+    lines = call(capsys, "find", "-c", config, *options, "--json")[1].splitlines()
+    exported = call(capsys, "export", "-c", config)[1].splitlines()
+    assert len(lines) == count
+    assert set(lines) <= set(exported), "an entry as it is exported"
+    table = call(capsys, "find", "-c", config, *options, "--csv")[1].splitlines()
+    assert table[0].startswith('"number","at","event"')
+    assert len(table) == count + 1
+
+
+def test_find_knows_its_events(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = call(capsys, "find", "-c", config, "--event", "nothing")
+    assert code == 2 and "factor_refused" in err
+    assert call(capsys, "find", "-c", config, "--csv", "--json")[0] == 2
+
+
+def test_stats(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call(capsys, "stats", "-c", config)
+    assert code == 0
+    assert "in 30 days" in out and "█" in out
+    days = json.loads(call(capsys, "stats", "-c", config, "--json")[1])
+    assert len(days) == 30
+    assert sum(sum(day["events"].values()) for day in days) == 3
+
+
+def test_bars_are_as_tall_as_their_days_are_busy() -> None:
+    busy = [0, 1, 8, 16, 32]
+    days = [Day(f"2026-01-{at:02}", {"login": count}) for at, count in enumerate(busy, 1)]
+    lines = drawn(days, 80).splitlines()
+    assert lines[0] == "Logins: 57 in 5 days, most 32 on 2026-01-05, 32 today"
+    assert lines[1:5] == [
+        "            ██",
+        "            ██",
+        "         ██ ██",
+        "   ▁▁ ██ ██ ██",
+    ]
+    assert lines[5] == "01-01    01-05"
+    assert max(map(len, drawn(days * 6, 30).splitlines()[1:])) <= 30
 
 
 def test_verify(config: Path, capsys: pytest.CaptureFixture[str]) -> None:

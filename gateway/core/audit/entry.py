@@ -123,6 +123,11 @@ def parse(raw: bytes) -> Entry:
     return entry
 
 
+def line(entry: Entry) -> str:
+    """An entry that was read, as it is stored."""
+    return _canonical(_fields(entry) | {"mac": entry.mac})
+
+
 def short(text: str) -> str:
     """What others wrote (a path, a user agent), cut so that no entry grows without bound."""
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

@@ -33,6 +33,7 @@ class Event(StrEnum):
     RESET = "reset"
     REMOVED = "removed"
     UNLOCKED = "unlocked"
+    LOGINS_ENDED = "logins_ended"
     SESSION_ENDED = "session_ended"
     DEVICE_REMEMBERED = "device_remembered"
     DEVICE_FORGOTTEN = "device_forgotten"

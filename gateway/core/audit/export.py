@@ -10,7 +10,7 @@ import re
 from collections.abc import AsyncIterator, Iterable
 from typing import Final
 
-from gateway.core.audit.entry import Entry, timestamp
+from gateway.core.audit.entry import Entry, line, timestamp
 
 COLUMNS: Final = (
     "number",
@@ -77,6 +77,12 @@ def _cell(value: object) -> str:
     return '"' + line.replace('"', '""') + '"'
 
 
+def csv_of(entries: Iterable[Entry]) -> str:
+    """The same with a line of headings, all at once."""
+    lines = (csv_line(fields(entry).values()) for entry in entries)
+    return csv_line(COLUMNS) + "".join(lines)
+
+
 async def as_csv(entries: AsyncIterator[list[Entry]]) -> AsyncIterator[bytes]:
     """A file with a line of headings, page by page."""
     yield csv_line(COLUMNS).encode()
@@ -93,3 +99,9 @@ async def as_json(entries: AsyncIterator[list[Entry]]) -> AsyncIterator[bytes]:
             yield (before + "\n" + ",\n".join(lines)).encode()
             before = ","
     yield b"[]\n" if before == "[" else b"\n]\n"
+
+
+async def as_lines(entries: AsyncIterator[list[Entry]]) -> AsyncIterator[bytes]:
+    """JSON Lines, as the trail has them."""
+    async for page in entries:
+        yield "".join(line(entry) + "\n" for entry in page).encode()
