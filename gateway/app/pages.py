@@ -49,6 +49,7 @@ class LazyPages:
         self._language: Final = settings.language
         self._name: Final = settings.appearance.name or limits.issuer
         self._look: Final = settings.appearance.look()
+        self._admins: Final = frozenset(settings.admins)
         self._flow: Final = flow
         self._checker: Final = checker
         self._jar: Final = jar
@@ -117,6 +118,7 @@ class LazyPages:
                     self._language,
                     tokens if upstream.takes_tokens else None,
                     self._look,
+                    self._admins,
                 ),
                 ready=self._ready,
             )

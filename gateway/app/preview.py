@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from gateway.app.sample_people import USER, Ahead, Anybody, Cookies, SamplePeople
+from gateway.app.sample_people import KNOWN, USER, Ahead, Anybody, Cookies, SamplePeople
 from gateway.app.wiring import GatewayWorker, build
 from gateway.core import urls
 from gateway.core.crypto.keyring import new_key
@@ -31,8 +31,9 @@ from gateway.settings.addresses import parse_public_url
 from gateway.settings.files import Source
 from gateway.settings.model import NoticeSettings
 from gateway.web import rendering
-from gateway.web.context import ForPending, ForSession, Open
-from gateway.web.handlers import activity
+from gateway.web.context import ForAdmin, ForPending, ForSession, Open
+from gateway.web.handlers import activity, admin, admin_audit
+from gateway.web.handlers.admin_acts import ACTS
 from gateway.web.routes import ROUTES
 
 if TYPE_CHECKING:
@@ -48,6 +49,9 @@ _ELSEWHERE: Final = (
     urls.HEALTH,
     urls.READY,
     *(f"{activity.ACTIVITY}.{name}" for name in activity.FILES),
+    *(f"{admin.AUDIT}.{name}" for name in admin_audit.FILES),
+    *(act.path for act in ACTS),
+    admin.PERSON,
 )
 """Shown in several states, for programs, or files and no pages."""
 _SAMPLES: Final = {
@@ -75,6 +79,7 @@ def sample(settings: Settings, folder: Path, port: int) -> Settings:
         keys=Source("file", str(keys)),
         public_url=parse_public_url(f"http://localhost:{port}"),
         notices=NoticeSettings(),
+        admins=(USER,),
         second_factor=replace(
             settings.second_factor, enrolment=Enrolment.REQUIRED, required_from=None
         ),
@@ -190,6 +195,9 @@ def listed() -> list[tuple[str, str]]:
         ("save recovery codes", f"saving{urls.ENROL}/recovery"),
         ("a key", f"in{urls.PREFIX}/factor/a2V5"),
         ("approve a command line", "approving/"),
+        ("administration: a person", f"in{admin.PERSON}?user={KNOWN}"),
+        ("administration: oneself", f"in{admin.PERSON}?user={USER}"),
+        *((f"administration: {act.title}", f"in{act.path}?user={KNOWN}") for act in ACTS),
     ]
     for path, route in ROUTES.items():
         state = _state(route)
@@ -204,7 +212,7 @@ def _state(route: object) -> str:
     """The state in which a page can be looked at; "" for what is no page."""
     if isinstance(route, ForPending) and route.get is not None:
         return "new" if route.step is Step.ENROL else "asked"
-    if isinstance(route, ForSession) and route.get is not None:
+    if isinstance(route, ForSession | ForAdmin) and route.get is not None:
         return "in"
     return "nobody" if isinstance(route, Open) and route.get is not None else ""
 

@@ -24,6 +24,7 @@ from gateway.core.upstream import Credential, Issued
 from gateway.core.urls import PREFIX
 
 USER: Final = "alex"
+KNOWN: Final = "kim"
 _NEW: Final = "sam"
 _FIREFOX: Final = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 _SAFARI: Final = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Version/18.0 Safari/604.1"
@@ -85,6 +86,10 @@ class SamplePeople:
         accounts = self._flow.services.accounts
         await accounts.change(USER, USER, with_key, now=self._clock())
         await self._passed(caller(_SAFARI, "198.51.100.7"))
+        kim = await self._newcomer(KNOWN)
+        secret = await self._offer(kim)
+        await self._flow.enrolling.confirm_totp(kim, self._code(secret), caller(_SAFARI))
+        await self._flow.enrolling.finish(kim, caller(_SAFARI), saved=True)
 
     async def nobody(self) -> Cookies:
         return {}

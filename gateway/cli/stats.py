@@ -22,9 +22,7 @@ def drawn(days: Sequence[Day], width: int) -> str:
     """
     from gateway.core.audit.tally import KINDS
 
-    pictures = [
-        _picture(kind, str(one.words), days, width) for kind, one in KINDS.items() if one.events
-    ]
+    pictures = [_picture(kind, str(one.words), days, width) for kind, one in KINDS.items()]
     return "\n\n".join(pictures)
 
 
@@ -61,7 +59,7 @@ def stats_json(days: Sequence[Day]) -> str:
 
     found = [
         {"date": day.date}
-        | {kind: day.of(kind) for kind, one in KINDS.items() if one.events}
+        | {kind: day.of(kind) for kind in KINDS}
         | {"events": dict(sorted(day.counts.items()))}
         for day in days
     ]

@@ -1,4 +1,4 @@
-"""`index-gateway user`: enrol, invite, list, show, reset, remove and unlock people.
+"""`index-gateway user`: enrol, invite, list, show, reset, remove, unlock and log out people.
 
 Knows options, wording, and how people and invitations are printed for readers and for scripts;
 what is done stands in `gateway.core.administration`.
@@ -41,7 +41,7 @@ _ANYWAY = click.option(
 
 @click.group()
 def user() -> None:
-    """Enrol, invite, list, reset, remove and unlock people."""
+    """Enrol, invite, list, reset, remove, unlock and log out people."""
 
 
 @user.command("list")
@@ -148,6 +148,24 @@ def unlock(config: Path, name: str, as_json: bool) -> int:
     """Forget somebody's wrong codes, so that codes are taken again at once."""
     counts = run(config, lambda admin: admin.unlock(name))
     click.echo(unlocked_json(name, counts) if as_json else unlocked(name, counts))
+    return output.OK
+
+
+@user.command()
+@config_option
+@_NAME
+@click.option("--reason", required=True, help="Why; recorded in the audit trail.")
+@_JSON
+def logout(config: Path, name: str, reason: str, as_json: bool) -> int:
+    """End somebody's sessions, remembered devices and command-line logins.
+
+    Second factors and API tokens stay.
+    """
+    wanted = " ".join(reason.split())
+    if not wanted:
+        raise click.UsageError("--reason is empty.")
+    run(config, lambda admin: admin.end_logins(name, wanted))
+    click.echo(_json({"user": name}) if as_json else f"{name} is logged out everywhere.")
     return output.OK
 
 

@@ -1,6 +1,7 @@
 """What an administrator does for people: enrol, invite, reset, unlock, look.
 
-Used by the command line, on the machine that has the store and the keys; no page reaches it.
+Used by the command line, on the machine that has the store and the keys, and by the pages of
+administrators.
 
 Who has no second factor: the question of an administrator before one is required.
 
@@ -38,6 +39,7 @@ from gateway.core.urls import INVITE
 from gateway.core.user_id import user_id as id_of
 
 _ORIGIN = Origin(user_agent="index-gateway user")
+BY_ADMIN: Final = "ended by the administrator"
 _AT_ONCE: Final = 64  # writes that share a transaction of SQLite
 
 T = TypeVar("T")
@@ -90,10 +92,17 @@ class Reset:
 
 
 class Admin:
-    """Every method may raise Refusal: `unusable_name`, and `no_such_person` where it needs one."""
+    """Every method may raise Refusal: `unusable_name`, and `no_such_person` where it needs one.
 
-    def __init__(self, parts: Services) -> None:
+    Args:
+        origin: where it is asked from.
+        by: the administrator's user id, which stands in the trail; "" for the command line.
+    """
+
+    def __init__(self, parts: Services, origin: Origin = _ORIGIN, by: str = "") -> None:
         self._services = parts
+        self._origin = origin
+        self._by = by
 
     async def people(self, *, logins: bool = True) -> AsyncIterator[list[Person]]:
         """Everybody who logged in here or was invited, and was not removed since, by id.
@@ -153,7 +162,7 @@ class Admin:
         await self._record(Event.RECOVERY_CODES_MADE, user_id)
         return NewFactor(offer.shown, offer.state, codes)
 
-    async def invite(self, user: str) -> NewInvitation:
+    async def invite(self, user: str, reason: str = "") -> NewInvitation:
         """A link with which this person may set up the first factor; an earlier one is void.
 
         Raises:
@@ -168,7 +177,8 @@ class Admin:
             return replace(account, invitation=invitation), None
 
         await self._services.accounts.change(user_id, user, work, now=self._services.clock())
-        await self._record(Event.INVITED, user_id)
+        await self._record(Event.INVITED, user_id, why=reason)
+        await self._tell(Notice.INVITED, user_id, reason)
         return made
 
     async def reset(self, user: str, reason: str) -> Reset:
@@ -190,13 +200,26 @@ class Admin:
         await self._services.throttle.forget(known.id)
         await self._services.sweep(known.id)
         await self._services.index_tokens.forget(known.id)
-        await self._services.tokens.revoke_all(known.id, _ORIGIN, why="factors reset")
-        await self._record(Event.RESET, known.id, detail=reason)
+        await self._services.tokens.revoke_all(known.id, self._origin, why="factors reset")
+        await self._record(Event.RESET, known.id, why=reason)
         await self._record(Event.INVITED, known.id)
-        await self._services.notifier.notify(
-            Notice.RESET, known.id, _ORIGIN, detail=reason, link=made.link
-        )
+        await self._tell(Notice.RESET, known.id, reason, link=made.link)
         return Reset(gone, made)
+
+    async def end_logins(self, user: str, reason: str) -> None:
+        """End everywhere a person is logged in: sessions, remembered devices, verified credentials
+        and what command lines were given. Factors and API tokens stay."""
+        known = await self._known(user)
+
+        def work(account: Account) -> tuple[Account, None]:
+            return account.bumped(), None
+
+        await self._services.accounts.change(known.id, user, work, now=self._services.clock())
+        await self._record(Event.LOGINS_ENDED, known.id, why=reason)
+        await self._services.sweep(known.id, changed=BY_ADMIN)
+        await self._services.index_tokens.forget(known.id)
+        await self._services.tokens.end_logins(known.id, self._origin, why=BY_ADMIN)
+        await self._tell(Notice.LOGINS_ENDED, known.id, reason)
 
     async def remove(self, user: str) -> int:
         """Forget a person who has left, though not the audit trail; how many factors there were.
@@ -213,7 +236,7 @@ class Admin:
         await self._services.throttle.forget(known.id)
         await self._services.sweep(known.id)
         await self._services.index_tokens.forget(known.id)
-        await self._services.tokens.revoke_all(known.id, _ORIGIN, why="person removed")
+        await self._services.tokens.revoke_all(known.id, self._origin, why="person removed")
         await PublisherAccounts(self._services.store, self._services.ring).forget(known.id)
         await self._record(Event.REMOVED, known.id)
         return gone
@@ -228,11 +251,13 @@ class Admin:
             f"{self._services.limits.public_url}{INVITE}/{secret}", expires
         )
 
-    async def unlock(self, user: str) -> int:
+    async def unlock(self, user: str, reason: str = "") -> int:
         """Forget a person's wrong codes; how many counts there were."""
         user_id = id_of(user)
         forgotten = await self._services.throttle.forget(user_id)
-        await self._record(Event.UNLOCKED, user_id)
+        await self._record(Event.UNLOCKED, user_id, why=reason)
+        if forgotten:
+            await self._tell(Notice.UNLOCKED, user_id, reason)
         return forgotten
 
     async def _known(self, user: str) -> Account:
@@ -241,10 +266,21 @@ class Admin:
             raise Refusal(Slug.NO_SUCH_PERSON, user=user)
         return account
 
-    async def _record(
-        self, event: Event, user_id: str, factor: str = "", *, detail: str = ""
-    ) -> None:
-        await self._services.audit.record(event, user_id, _ORIGIN, factor=factor, detail=detail)
+    async def _record(self, event: Event, user_id: str, factor: str = "", *, why: str = "") -> None:
+        await self._services.audit.record(
+            event, user_id, self._origin, factor=factor, detail=self._said(why)
+        )
+
+    async def _tell(self, notice: Notice, user_id: str, why: str, *, link: str = "") -> None:
+        await self._services.notifier.notify(
+            notice, user_id, self._origin, detail=self._said(why), link=link
+        )
+
+    def _said(self, why: str) -> str:
+        """A reason, behind who it is that gives it, so that no reason looks like another name."""
+        if not self._by:
+            return why
+        return f"by {self._by}: {why}" if why else f"by {self._by}"
 
     def _look(self, ids: Sequence[str], *, logins: bool) -> Awaitable[_Seen]:
         """Ask the store for at most a page of people."""

@@ -76,6 +76,9 @@ class Slug(StrEnum):
     LAST_FACTOR = "last_factor"
     ALREADY_ENROLLED = "already_enrolled"
     NO_SUCH_PERSON = "no_such_person"
+    OWN_ACCOUNT = "own_account"
+    REASON_TOO_LONG = "reason_too_long"
+    UNREADABLE_FILTER = "unreadable_filter"
     TOKEN_UNREADABLE = "token_unreadable"  # noqa: S105 - slugs of refusals, all of these
     TOKEN_ELSEWHERE = "token_elsewhere"  # noqa: S105
     TOKEN_UNKNOWN = "token_unknown"  # noqa: S105
@@ -664,6 +667,24 @@ MESSAGES: Final = MappingProxyType(
             _("No such person"),
             _("Nobody called {user} has logged in here or was invited."),
             _("See who is known: index-gateway user list"),
+        ),
+        Slug.OWN_ACCOUNT: Message(
+            409,
+            _("Not for yourself"),
+            _("Nobody does this to their own account here."),
+            _("Another administrator can, or: index-gateway user reset"),
+        ),
+        Slug.REASON_TOO_LONG: Message(
+            400,
+            _("Reason too long"),
+            _("The reason has more than {limit} characters."),
+            _("Say it shorter."),
+        ),
+        Slug.UNREADABLE_FILTER: Message(
+            400,
+            _("Filter not readable"),
+            _("A day is written like 2026-01-31, and a name as in a login."),
+            _("Write it anew."),
         ),
         # -- the world ----------------------------------------------------------------------
         Slug.UPSTREAM_UNREACHABLE: Message(

@@ -28,6 +28,7 @@ OIDC_AUDIENCE: Final = "/_/oidc/audience"
 OIDC_MINT: Final = frozenset({"/_/oidc/mint-token", "/_/oidc/github/mint-token"})
 LEAKS: Final = "/_/secrets/disclose-token"
 READ: Final = "/+auth/read"
+ADMIN: Final = "/+auth/admin"
 HEALTH: Final = "/+auth/health"
 READY: Final = "/+auth/ready"
 LANGUAGE: Final = "/+auth/language"

@@ -27,7 +27,7 @@ from gateway.settings.amounts import Day, Duration, DurationOrOff, Size
 from gateway.settings.appearance import AppearanceSettings
 from gateway.settings.fields import OneOrMore, OrWord, Section, Whole, Written, setting
 from gateway.settings.files import FilePath, SecretSource, StoreUrl
-from gateway.settings.groups import GroupModel, GroupName
+from gateway.settings.groups import GroupModel, GroupName, User
 from gateway.settings.nodes import Loc, Place
 from gateway.settings.problems import Problem
 from gateway.settings.publishers import PublisherModel
@@ -284,6 +284,11 @@ class Configuration(Section):
     )
     first_factor: FirstFactorSettings = setting("What becomes of passwords.", {})
     second_factor: SecondFactorSettings = setting("What is asked of people.", {})
+    admins: Annotated[tuple[User, ...], OneOrMore()] = setting(
+        "Users of the index who may use the pages under /+auth/admin/, with a recent second "
+        "factor. Whoever logs in by such a name is one: name nobody whose account does not exist.",
+        (),
+    )
     tokens: TokenSettings = setting("API tokens.", {})
     publishers: tuple[PublisherModel, ...] = setting(
         "Who uploads without a secret (trusted publishing); the first that fits decides.",

@@ -2,20 +2,21 @@
 
 Handlers take a `Kit` and an `Ask` and return a `PageResponse`; the aiohttp request stays in
 `pages.py`. A route says in its type who may ask, so no handler can forget to check: `Open` for
-anybody, `ForPending` for a login whose second factor is missing, `ForSession` for a live session.
+anybody, `ForPending` for a login whose second factor is missing, `ForSession` for a live session,
+`ForAdmin` for one of an administrator.
 Form tokens hold to the cookie that goes with the kind. Knows the services of logins; knows no
 upstream and no store.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, TypeAlias
 from urllib.parse import parse_qs, quote
 
 from gateway.core.appearance import PLAIN, Appearance
-from gateway.core.audit.entry import Entry
+from gateway.core.audit.trail import Trail
 from gateway.core.clock import Clock, Random
 from gateway.core.errors import Refusal
 from gateway.core.http import cookies
@@ -113,7 +114,7 @@ class Kit:
 
     flow: Flow
     checker: PasswordChecker
-    activity: Activity
+    activity: Trail
     index_logins: IndexLogins
     passwords: PasswordChanges
     jar: cookies.Jar
@@ -282,14 +283,6 @@ class IndexLogins(Protocol):
         ...
 
 
-class Activity(Protocol):
-    """The audit trail, as far as people see their own (`gateway.core.audit.trail.Trail`)."""
-
-    async def of_user(self, user_id: str, since: float) -> Sequence[Entry]:
-        """A person's entries since a moment (seconds since the epoch), newest first."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class TokensConfig:
     """What the pages of API tokens have to know of the index.
@@ -315,6 +308,7 @@ class PagesConfig:
     language: the code of the one for browsers that ask for none that is spoken here.
     tokens: None where the index has no API tokens.
     look: what the pages show of an administrator's own.
+    admins: the ids of those for whom there are pages of administrators.
     """
 
     issuer: str
@@ -323,6 +317,7 @@ class PagesConfig:
     language: str = "en"
     tokens: TokensConfig | None = None
     look: Appearance = PLAIN
+    admins: frozenset[str] = frozenset()
 
     @property
     def secure(self) -> bool:
@@ -379,7 +374,27 @@ class ForSession:
     back: Back | None = None
 
 
-Route: TypeAlias = Open | ForPending | ForSession
+LOOKING: Final = 900.0
+"""How old, in seconds, a second factor may be with which administrators look at their pages, or
+send a form of theirs."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForAdmin:
+    """A page of administrators; for anybody else there is no such page, whatever they send.
+
+    acts: its form takes a second factor as recent as a change of factors does; all else one of
+        `LOOKING`.
+    back: as in `Open`.
+    """
+
+    get: SessionHandler | None = None
+    post: SessionHandler | None = None
+    acts: bool = False
+    back: Back | None = None
+
+
+Route: TypeAlias = Open | ForPending | ForSession | ForAdmin
 
 
 def allowed(route: Route) -> str:

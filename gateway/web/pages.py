@@ -19,6 +19,7 @@ from multidict import CIMultiDict
 from gateway import languages
 from gateway.core import urls
 from gateway.core.appearance import Appearance
+from gateway.core.audit.trail import Trail
 from gateway.core.clock import Clock, Random
 from gateway.core.crypto.keyring import KeyRing
 from gateway.core.errors import Refusal, Slug
@@ -33,8 +34,9 @@ from gateway.core.urls import LOGIN
 from gateway.outage import refusal_for
 from gateway.web import csrf, forms, rendering, responses, routes
 from gateway.web.context import (
-    Activity,
+    LOOKING,
     Ask,
+    ForAdmin,
     ForPending,
     ForSession,
     IndexLogins,
@@ -46,8 +48,9 @@ from gateway.web.context import (
     Route,
     allowed,
     unknown_country,
+    with_query,
 )
-from gateway.web.handlers import account, login
+from gateway.web.handlers import account, enrolment, login
 from gateway.web.refusals import NOWHERE, Way, for_script, page
 from gateway.web.responses import PageResponse, see_other
 from gateway.web.responses import cookies as set_cookies
@@ -70,7 +73,7 @@ class Pages:
         *,
         flow: Flow,
         checker: PasswordChecker,
-        activity: Activity,
+        activity: Trail,
         index_logins: IndexLogins,
         passwords: PasswordChanges,
         jar: cookies.Jar,
@@ -163,7 +166,8 @@ class Pages:
 
     async def _answer(self, request: web.BaseRequest, facts: Facts) -> PageResponse:
         route, tail = routes.find(facts.path)
-        if route is None:
+        # Before anything else is looked at: to others these pages are no different from none.
+        if route is None or (isinstance(route, ForAdmin) and not self._admins(facts)):
             return _static(facts, self._kit.config.look)
         if facts.path not in (urls.HEALTH, urls.READY):  # those are for programs
             check_opened(facts, self._kit.config.public_url, by_script=routes.answers_script(facts))
@@ -201,6 +205,8 @@ class Pages:
             return await self._open(route, ask)
         if isinstance(route, ForPending):
             return await self._for_pending(route, ask)
+        if isinstance(route, ForAdmin):
+            return await self._for_admin(route, ask)
         return await self._for_session(route, ask)
 
     async def _open(self, route: Open, ask: Ask) -> PageResponse:
@@ -259,6 +265,30 @@ class Pages:
             return reply.plus(*gone)
         if ask.facts.method in route.fresh:
             self._kit.flow.services.sessions.check_fresh(session)
+        if ask.facts.safe:
+            assert route.get is not None
+            return await route.get(self._kit, replace(ask, bound_to=cookie), session)
+        assert route.post is not None
+        return await route.post(self._kit, self._checked(ask, cookie), session)
+
+    def _admins(self, facts: Facts) -> bool:
+        """Whether the session cookie is an administrator's, live or not: asks no store, so that
+        its state tells nobody else anything either."""
+        cookie = self._kit.jar.read(facts, cookies.SESSION)
+        return self._kit.flow.services.sessions.named(cookie) in self._kit.config.admins
+
+    async def _for_admin(self, route: ForAdmin, ask: Ask) -> PageResponse:
+        cookie = self._kit.cookie(ask, cookies.SESSION)
+        session = await self._kit.flow.earned.session(cookie) if cookie else None
+        back = routes.back(route, ask)
+        if session is None:
+            return see_other(
+                urls.login_for(back), *set_cookies(self._kit.jar.clear(cookies.SESSION))
+            )
+        if not session.factor:  # the password alone, where that does for others
+            return see_other(with_query(enrolment.ADD, next=back))
+        asks = route.acts and ask.facts.safe
+        self._kit.flow.services.sessions.check_fresh(session, within=None if asks else LOOKING)
         if ask.facts.safe:
             assert route.get is not None
             return await route.get(self._kit, replace(ask, bound_to=cookie), session)

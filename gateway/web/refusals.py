@@ -102,7 +102,7 @@ def page(
         text=refusal.said(language),
         slug=refusal.slug,
         act=_act(facts, refusal.slug, way),
-        others=_others(facts, signed_in=bool(user)),
+        others=_others(facts, refusal.slug, signed_in=bool(user)),
     )
     said_in = ("content-language", language.code)
     return PageResponse(refusal.status, body, fields=(said_in, *error_fields(refusal)))
@@ -140,10 +140,13 @@ def _act(facts: Facts | None, slug: Slug, way: Way) -> NextStep | None:
     return None
 
 
-def _others(facts: Facts | None, *, signed_in: bool) -> list[NextStep]:
+def _others(facts: Facts | None, slug: Slug, *, signed_in: bool) -> list[NextStep]:
     """Where else there is to go."""
     path = facts.path if facts is not None else ""
     found = []
+    # A page that there is for some people only may be one that they see once they have logged in.
+    if slug == Slug.NOT_FOUND and not signed_in and facts is not None and facts.safe:
+        found.append(NextStep(_("Log in"), login_for(safe_next(facts.target) or OVERVIEW)))
     if signed_in and path != OVERVIEW.rstrip("/") and own(path):
         found.append(NextStep(_("Security overview"), OVERVIEW))
     if path != "/":

@@ -9,10 +9,13 @@ from typing import Final
 from gateway.core import urls
 from gateway.core.http.facts import Facts
 from gateway.core.login.models import Step
-from gateway.web.context import SEEN, SENT, Ask, ForPending, ForSession, Open, Route
+from gateway.web.context import SEEN, SENT, Ask, ForAdmin, ForPending, ForSession, Open, Route
 from gateway.web.handlers import (
     account,
     activity,
+    admin,
+    admin_acts,
+    admin_audit,
     approval,
     connect,
     enrolment,
@@ -99,6 +102,16 @@ ROUTES: Final[Mapping[str, Route]] = MappingProxyType(
         tokens.KEEP: ForSession(post=tokens.keep, back=tokens.back),
         tokens.KEEP_LEFT: ForSession(post=tokens.keep_left, back=tokens.back),
         tokens.REVOKE_LEFT: ForSession(post=tokens.revoke_left, back=tokens.back),
+        # -- administrators -----------------------------------------------------------------
+        urls.ADMIN: ForAdmin(get=admin.people),
+        admin.PERSON: ForAdmin(get=admin.person),
+        **{act.path: admin_acts.route(act) for act in admin_acts.ACTS},
+        admin.AUDIT: ForAdmin(get=admin_audit.show),
+        **{
+            f"{admin.AUDIT}.{name}": ForAdmin(get=admin_audit.saved(name))
+            for name in admin_audit.FILES
+        },
+        admin.STATS: ForAdmin(get=admin_audit.stats),
         # -- machines -----------------------------------------------------------------------
         urls.HEALTH: Open(get=health.show),
         urls.READY: Open(get=health.ready),

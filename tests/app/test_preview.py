@@ -95,6 +95,7 @@ def test_the_configurations_own_places_are_left_alone(tmp_path: Path) -> None:
     assert after.keys.path == tmp_path / "sample.keys"
     assert after.notices.smtp is None
     assert str(after.public_url) == "http://localhost:8095"
-    untouched = {"store", "keys", "notices", "public_url", "second_factor"}
+    assert after.admins == ("alex",)
+    untouched = {"store", "keys", "notices", "public_url", "second_factor", "admins"}
     for name in Settings.__dataclass_fields__:
         assert name in untouched or getattr(after, name) == getattr(before, name)

@@ -604,6 +604,12 @@ CHAPTERS = [
         CLI,
     ),
     Chapter(
+        "logged out",
+        lambda it: it.run("user", "logout", it.user, "--reason", "left laptop"),
+        ((E.LOGINS_ENDED, "", "left laptop", "", ""),),
+        CLI,
+    ),
+    Chapter(
         "a reset",
         lambda it: it.run("user", "reset", it.user, "--reason", "phone in the lake"),
         ((E.RESET, "", "phone in the lake", "", ""), (E.INVITED, "", "", "", "")),

@@ -455,6 +455,10 @@ MISTAKES: dict[str, tuple[str | bytes, list[str]]] = {
             "http://host:port or https://host"
         ],
     ),
+    "administrators by a name that is none": (
+        HEAD + 'admins: [alice, ""]\n',
+        ["+1:17: admins: '' cannot be a user name; a name as in a login"],
+    ),
     # -- rules -----------------------------------------------------------------------------------
     "no condition": (
         HEAD + "rules:\n  - {name: a, match: {}, policy: pass}\n",

@@ -123,6 +123,7 @@ class Site:
     passwords: NewPasswords = field(default_factory=lambda: NewPasswords())
     found: dict[str, str] = field(default_factory=lambda: {"store": "ok", "index": "ok"})
     country: Callable[[str], str] = unknown_country
+    admins: frozenset[str] = frozenset({"alice"})
 
     @property
     def trail(self) -> Trail:
@@ -156,6 +157,7 @@ class Site:
                 "Example packages",
                 self.public,
                 tokens=TokensConfig(False, True, Devpi().addresses),
+                admins=self.admins,
             ),
             ready=self.ready,
             country=self.country,

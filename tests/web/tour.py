@@ -75,6 +75,7 @@ class Tour:
         await self._account()
         await self._changes()
         await self._tokens()
+        await self._administration()
         await self._stale()
         await self._grace()
         return self.seen
@@ -221,6 +222,25 @@ class Tour:
         await made.revoke("alice", left[1].id, self.person.caller.origin)
         seen["tokens, one revoked"] = await alice.get("/+auth/tokens?done=revoked")
         seen["token, another's"] = await alice.get("/+auth/token/aaaaaaaaaaaaaaaa")
+
+    async def _administration(self) -> None:
+        alice, seen = self.alice, self.seen
+        place, person = "/+auth/admin", {"user": "dan"}
+        await self.world.enrol(Person("dan"))
+        await Admin(self.world.flow.services).invite("erin")
+        seen["admin people"] = await alice.get(f"{place}/")
+        seen["admin everybody"] = await alice.get(f"{place}/?show=all")
+        seen["admin person"] = await alice.get(f"{place}/person?user=dan&done=ended")
+        seen["admin own page"] = await alice.get(f"{place}/person?user=alice")
+        seen["admin invite"] = await alice.get(f"{place}/invite")
+        seen["admin reset of oneself"] = await alice.get(f"{place}/reset?user=alice")
+        seen["admin end logins"] = await alice.get(f"{place}/end-logins?user=dan")
+        seen["admin reset"] = form = await alice.get(f"{place}/reset?user=dan")
+        seen["admin reset refused"] = await alice.fill(form, f"{place}/reset", **person, reason="")
+        seen["admin link"] = await alice.fill(form, f"{place}/reset", **person, reason="phone")
+        seen["admin audit"] = await alice.get(f"{place}/audit")
+        seen["admin audit refused"] = await alice.get(f"{place}/audit?since=soon")
+        seen["admin stats"] = await alice.get(f"{place}/stats")
 
     async def _stale(self) -> None:
         alice, seen = self.alice, self.seen

@@ -124,6 +124,10 @@ class Accounts:
             yield page
             page = await self._store.names("person", "", after=page[-1], limit=limit)
 
+    async def ids(self, *, after: str = "", limit: int = PAGE) -> list[str]:
+        """One of these pages: the ids above `after`."""
+        return await self._store.names("person", "", after=after or None, limit=limit)
+
     async def opened(self, factors: Iterable[object], most: int) -> int:
         """How many sealed secrets the keys open, of the first people, at most so many.
 

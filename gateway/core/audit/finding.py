@@ -17,11 +17,10 @@ from gateway.core.store import PAGE
 
 SCANNED: Final = 50_000
 """Entries that one look back reads at most."""
-_APART: Final = 120.0
-"""Seconds by which the clocks of gateways may differ."""
+_APART: Final = 3600.0
+"""Seconds by which an entry may stand behind a later one: clocks differ, and uploads are recorded
+behind the index's answer."""
 _DAY: Final = 86400.0
-_ABOUT_PROJECTS: Final = ("guarded", "upload", "download", "token", "publisher", "not_recorded")
-_FILES: Final = (".whl", ".gz", ".zip", ".bz2", ".egg", ".tgz", ".xz", ".asc", ".metadata")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,26 +83,12 @@ def normalized(name: str) -> str:
 
 
 def projects_of(entry: Entry) -> set[str]:
-    """What an entry may be about: the parts of its path, the words of its detail, and the
-    projects of files among them; all normalized."""
-    if not entry.event.startswith(_ABOUT_PROJECTS):
+    """What an entry is about, normalized; where it does not say, what its path may name."""
+    if entry.project:
+        return {entry.project}
+    if not entry.event.startswith("guarded"):
         return set()
-    found = set()
-    words = entry.detail.replace("/", " ").replace("=", " ").split()
-    for part in [*entry.origin.path.split("/"), *(one.strip(",;:()'\"") for one in words)]:
-        found.add(normalized(part))
-        if part.lower().endswith(_FILES):
-            found.add(normalized(_project_of_file(part)))
-    return found - {""}
-
-
-def _project_of_file(name: str) -> str:
-    """Of a wheel the part before the first hyphen, of an sdist the part before the version."""
-    if ".whl" in name.lower():
-        return name.partition("-")[0]
-    parts = name.split("-")
-    at = next((at for at, one in enumerate(parts) if at and one[:1].isdigit()), len(parts))
-    return "-".join(parts[:at])
+    return {normalized(part) for part in entry.origin.path.split("/")} - {""}
 
 
 class Found(NamedTuple):

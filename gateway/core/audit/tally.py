@@ -41,8 +41,6 @@ def _series(words: Phrase, *events: str) -> Series:
     return Series(words, frozenset(events))
 
 
-_UPLOADS: Final = ("upload", "uploaded")
-
 KINDS: Final[Mapping[str, Series]] = MappingProxyType(
     {
         "logins": _series(_("Logins"), Event.LOGIN, Event.LOGIN_WITHOUT_FACTOR),
@@ -52,13 +50,14 @@ KINDS: Final[Mapping[str, Series]] = MappingProxyType(
             Event.THROTTLED,
             Event.GUARDED_REFUSED,
             Event.TOKEN_REFUSED,
+            Event.UPLOAD_REFUSED,
             Event.PUBLISHER_REFUSED,
             Event.COMMAND_LINE_DENIED,
         ),
-        "uploads": _series(_("Uploads"), *(one for one in Event if one in _UPLOADS)),
+        "uploads": _series(_("Uploads"), Event.UPLOAD),
     }
 )
-"""What is drawn; a kind without events is left out."""
+"""What is drawn."""
 
 
 @dataclass(frozen=True, slots=True)

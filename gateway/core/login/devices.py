@@ -142,13 +142,13 @@ class Devices:
     async def forget(self, user_id: str, id: str) -> bool:
         return await self._store.delete(Key("device", user_id, id))
 
-    async def sweep(self, user_id: str) -> None:
-        """Forget what is over, and record each."""
+    async def sweep(self, user_id: str, *, changed: str = CHANGED) -> None:
+        """Forget what is over, and record each. changed: why those of an earlier epoch ended."""
         items = await self._store.items("device", user_id)
         epoch = await self._accounts.epoch(user_id) if items else 0
         for id, record in items:
             data = json.loads(record.value)
-            why = CHANGED if data["epoch"] < epoch else OVER
+            why = changed if data["epoch"] < epoch else OVER
             if why == OVER and data["expires"] > self._clock():
                 continue
             if await self.forget(user_id, id):

@@ -20,7 +20,7 @@ from gateway.core.login.invitations import Invitations
 from gateway.core.login.models import FlowLimits, Session
 from gateway.core.login.pending import PendingLogins
 from gateway.core.login.reading import ReadingPasses
-from gateway.core.login.sessions import LINGER, Sessions
+from gateway.core.login.sessions import CHANGED, LINGER, Sessions
 from gateway.core.login.verification import Proofs
 from gateway.core.notices.events import Notifier
 from gateway.core.store import SWEPT, Key, Store
@@ -75,10 +75,14 @@ class Services:
             await self.audit.record(Event.SESSION_ENDED, user_id, origin, detail=why)
         return clears
 
-    async def sweep(self, user_id: str) -> None:
-        """End, and record, what is over of a person's sessions and remembered devices."""
-        await self.sessions.sweep(user_id)
-        await self.devices.sweep(user_id)
+    async def sweep(self, user_id: str, *, changed: str = CHANGED) -> None:
+        """End, and record, what is over of a person's sessions and remembered devices.
+
+        Args:
+            changed: why those of an earlier epoch ended.
+        """
+        await self.sessions.sweep(user_id, changed=changed)
+        await self.devices.sweep(user_id, changed=changed)
 
     async def sweep_due(self) -> None:
         """The same of everybody who has any whose time is over; nobody else is looked at."""

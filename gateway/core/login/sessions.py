@@ -190,18 +190,21 @@ class Sessions:
                 counts[user_id] += live and data["epoch"] == epochs.get(user_id)
         return counts
 
-    async def sweep(self, user_id: str, *, keep: str = "", epoch: int | None = None) -> None:
+    async def sweep(
+        self, user_id: str, *, keep: str = "", epoch: int | None = None, changed: str = CHANGED
+    ) -> None:
         """End what is over, and the longest unused beyond the limit; record each.
 
         Args:
             keep: the id of one that is not too many.
             epoch: the person's, where it was just read.
+            changed: why those of an earlier epoch ended.
         """
         items = await self._store.items("session", user_id)
         found = [_load(user_id, name, record.value)[0] for name, record in items]
         if epoch is None:
             epoch = await self._accounts.epoch(user_id) if found else 0
-        reasons = [(one, self._over(one, epoch)) for one in found]
+        reasons = [(one, changed if one.epoch < epoch else self._over(one, epoch)) for one in found]
         live = sorted((one for one, why in reasons if not why), key=lambda one: one.last_seen)
         crowd = [one for one in live if one.id != keep][: max(0, len(live) - self._limits.sessions)]
         ended = [(one, why) for one, why in reasons if why] + [(one, CROWDED) for one in crowd]

@@ -21,6 +21,9 @@ class Notice(StrEnum):
     LOGIN_DENIED = "login_denied"
     LOGIN_REPORTED = "login_reported"
     RESET = "reset"
+    INVITED = "invited"
+    UNLOCKED = "unlocked"
+    LOGINS_ENDED = "logins_ended"
     ADDRESS_CHANGED = "address_changed"
     TOKEN_MADE = "token_made"  # noqa: S105 - names of notices, all of these
     TOKENS_LEFT = "tokens_left"

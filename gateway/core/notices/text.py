@@ -217,6 +217,24 @@ _WORDS: Final = MappingProxyType(
                 "log, and tell the administrator of the index."
             ),
         ),
+        Notice.INVITED: _Words(
+            _("You are invited to set up a second factor"),
+            _(
+                "The administrator made an invitation for you: a link, which they give to you "
+                "themselves"
+            ),
+            _("Ask the administrator of the index why, and change your password."),
+        ),
+        Notice.UNLOCKED: _Words(
+            _("Your wrong codes were forgotten"),
+            _("The administrator let your codes be taken again after too many wrong ones"),
+            _STOLEN,
+        ),
+        Notice.LOGINS_ENDED: _Words(
+            _("You were logged out everywhere"),
+            _("The administrator ended your sessions, remembered devices and command-line logins"),
+            _("Ask the administrator of the index why; log in again at {overview}"),
+        ),
         Notice.RESET: _Words(
             _("Your second factors were reset"),
             _("The administrator removed all second factors and recovery codes of your account"),
@@ -225,11 +243,14 @@ _WORDS: Final = MappingProxyType(
     }
 )
 
+_BY_ADMIN: Final = frozenset({Notice.RESET, Notice.INVITED, Notice.UNLOCKED, Notice.LOGINS_ENDED})
 _YOURS: Final = MappingProxyType(
     {
         Notice.TOKEN_LEAKED: _REPLACE,
         Notice.RESET: _ASKED,
         Notice.LOGIN_REPORTED: _CHANGE,
+        Notice.INVITED: _("If you asked for it, there is nothing to do but to use the link."),
+        Notice.LOGINS_ENDED: _("If you asked for it, there is nothing to do but to log in again."),
         Notice.TOKENS_LEFT: _DECIDE,
         Notice.TOKEN_NEEDS_RENEWAL: _DECIDE,
     }
@@ -285,7 +306,7 @@ def _circumstances(letter: Letter, public_url: str, catalogue: Catalogue) -> str
     if letter.origin.user_agent:
         device = device_name(letter.origin.user_agent)
         where = _("{address}, {device}", address=where, device=device)
-    if letter.notice is Notice.RESET and not letter.origin.address:
+    if letter.notice in _BY_ADMIN and not letter.origin.address:
         where = _("the command line of the gateway")
     rows = ((_("When:"), f"{moment:%Y-%m-%d %H:%M} UTC"), (_("From:"), where))
     said = [(say(name, catalogue), say(value, catalogue)) for name, value in rows]

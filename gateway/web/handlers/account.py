@@ -74,6 +74,7 @@ async def overview(kit: Kit, ask: Ask, session: Session) -> PageResponse:
         ask,
         "overview.html",
         session=session,
+        administers=session.user_id in kit.config.admins,
         api_tokens=api_tokens,
         waiting=[_waiting(kit, one) for one in await kit.flow.approving.all_waiting(session)],
         new_token=tokens.NEW,

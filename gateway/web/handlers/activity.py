@@ -43,6 +43,7 @@ WORDS: Final = {
     Event.RESET: _("Second factors removed by the administrator"),
     Event.REMOVED: _("Removed by the administrator"),
     Event.UNLOCKED: _("Unlocked by the administrator"),
+    Event.LOGINS_ENDED: _("Logged out everywhere by the administrator"),
     Event.SESSION_ENDED: _("Session ended"),
     Event.DEVICE_REMEMBERED: _("Device remembered"),
     Event.DEVICE_FORGOTTEN: _("Device no longer remembered"),
@@ -64,19 +65,36 @@ WORDS: Final = {
     Event.NOT_RECORDED: _("More of the same, which is left out here"),
 }
 """Every event a person can be the subject of, as they would say it."""
+OTHERS: Final = {
+    Event.UPLOAD: _("Uploaded"),
+    Event.UPLOAD_REFUSED: _("Upload refused by the index"),
+    Event.UPLOAD_FAILED: _("Upload failed"),
+    Event.DOWNLOAD: _("Downloaded"),
+    Event.LEAK_REPORT_REFUSED: _("Report of leaked tokens refused"),
+    Event.RETENTION: _("Old entries removed"),
+    Event.KEYS_ROTATED: _("Keys rotated"),
+    Event.STORE_RESTORED: _("Backup restored"),
+}
+"""What is about files, or about nobody: only in the trail of administrators."""
+_SAID: Final[Mapping[str, str]] = MappingProxyType(
+    {str(event): words for event, words in (WORDS | OTHERS).items()}
+)
 
-_ALARMING: Final = frozenset(
-    {
-        Event.COMMAND_LINE_DENIED,
-        Event.COMMAND_LINE_REPORTED,
-        Event.FACTOR_REFUSED,
-        Event.THROTTLED,
-        Event.GUARDED_REFUSED,
-        Event.TOKEN_REFUSED,
-        Event.PUBLISHER_REFUSED,
-        Event.TOKEN_LEAKED,
-        Event.NOT_RECORDED,
-    }
+ALARMING: Final = frozenset(
+    map(
+        str,
+        {
+            Event.COMMAND_LINE_DENIED,
+            Event.FACTOR_REFUSED,
+            Event.THROTTLED,
+            Event.GUARDED_REFUSED,
+            Event.TOKEN_REFUSED,
+            Event.PUBLISHER_REFUSED,
+            Event.COMMAND_LINE_REPORTED,
+            Event.TOKEN_LEAKED,
+            Event.NOT_RECORDED,
+        },
+    )
 )
 
 
@@ -94,7 +112,7 @@ def _kind(words: str, *events: Event) -> Kind:
 
 KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
     {
-        "alarming": Kind(_("Worth a look"), frozenset(map(str, _ALARMING))),
+        "alarming": Kind(_("Worth a look"), ALARMING),
         "logins": _kind(
             _("Logins"), Event.LOGIN, Event.LOGIN_WITHOUT_FACTOR, Event.STEP_UP, Event.SESSION_ENDED
         ),
@@ -128,7 +146,12 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
             Event.TOKEN_NEEDS_RENEWAL,
         ),
         "admin": _kind(
-            _("By the administrator"), Event.INVITED, Event.RESET, Event.REMOVED, Event.UNLOCKED
+            _("By the administrator"),
+            Event.INVITED,
+            Event.RESET,
+            Event.REMOVED,
+            Event.UNLOCKED,
+            Event.LOGINS_ENDED,
         ),
     }
 )
@@ -238,8 +261,12 @@ async def last_code_used(kit: Kit, session: Session, made: float) -> float:
 
 
 async def lines_of(kit: Kit, session: Session) -> list[tuple[Entry, ActivityRow]]:
+    return await lines_of_user(kit, session.user_id)
+
+
+async def lines_of_user(kit: Kit, user_id: str) -> list[tuple[Entry, ActivityRow]]:
     since = kit.clock() - SHOWN_DAYS * 86400
-    found = await kit.activity.of_user(session.user_id, since)
+    found = await kit.activity.of_user(user_id, since)
     return [(entry, row_of(kit, entry, own=_own_typo(entry, found))) for entry in found]
 
 
@@ -307,17 +334,17 @@ def row_of(kit: Kit, entry: Entry, *, own: bool = False) -> ActivityRow:
         own: it was the person's own mistake.
     """
     origin = entry.origin
-    what = WORDS[Event(entry.event)] if entry.event in WORDS else entry.event
+    what = _SAID.get(entry.event, entry.event)
     if entry.event == Event.FACTOR_REFUSED:
         what = _WRONG.get(entry.detail, what)
     return ActivityRow(
         when=entry.time,
         what=what,
-        act=f"{origin.method} {origin.path}".strip() if entry.event.startswith("guarded_") else "",
+        act=_act(entry),
         factor=rendering.factor(entry.factor),
         device=device_name(origin.user_agent) if origin.user_agent else "",
         place=place(kit, origin.address),
-        alarming=entry.event in _ALARMING and not own,
+        alarming=entry.event in ALARMING and not own,
         user=entry.user,
         detail=entry.detail,
     )
@@ -328,6 +355,14 @@ def where(device: str, place: str) -> str:
     if device and place:
         return _("{device}, {address}", device=device, address=place)
     return device or place
+
+
+def _act(entry: Entry) -> str:
+    """What was done to which path, or the project and version that passed."""
+    if entry.event.startswith("guarded_"):
+        return f"{entry.origin.method} {entry.origin.path}".strip()
+    version = entry.transfer.version if entry.transfer else ""
+    return f"{entry.project} {version}".strip()
 
 
 def place(kit: Kit, address: str) -> str:

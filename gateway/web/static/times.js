@@ -12,6 +12,11 @@ const format = new Intl.DateTimeFormat(own ?? (spoken === "en" ? "en-GB" : spoke
 document.querySelectorAll("time[datetime]").forEach((time) => {
   const at = new Date(time.dateTime);
   if (Number.isNaN(at.getTime())) return;
+  // Under the heading of a day, which is in UTC.
+  if (time.closest(".log-when")) {
+    time.title = format.format(at);
+    return;
+  }
   time.title = time.textContent.trim();
   time.textContent = format.format(at);
 });

@@ -100,18 +100,21 @@ async def test_a_moment_is_found_behind_what_was_removed(trail: Trail, clock: Cl
 
 
 PROJECTS = {
-    "a path": ("guarded_act", "/alice/dev/Foo_Bar/1.0", "", "foo-bar"),
-    "a wheel": ("guarded_act", "/+f/a/foo_bar-1.0-py3-none-any.whl", "", "foo-bar"),
-    "an sdist": ("guarded_act", "/+f/a/foo-bar-1.0.tar.gz", "", "foo-bar"),
-    "words of an upload": ("upload", "/alice/dev", "foo-bar 1.0, foo_bar-1.0.zip", "foo-bar"),
-    "no reason of a person's": ("reset", "", "foo-bar", None),
+    "as the entry says": ("upload", "foo-bar", "/alice/dev", {"foo-bar"}),
+    "an older entry, by its path": (
+        "guarded_act",
+        "",
+        "/a/dev/Foo_Bar/1.0",
+        {"a", "dev", "foo-bar", "1-0"},
+    ),
+    "about none": ("login", "", "/alice/dev", set[str]()),
 }
 
 
-@pytest.mark.parametrize(("event", "path", "detail", "project"), PROJECTS.values(), ids=PROJECTS)
-def test_what_an_entry_is_about(event: str, path: str, detail: str, project: str | None) -> None:
-    entry = Entry(1, 0.0, event, "alice", Origin(path=path), "", detail, "", "")
-    assert (project or "foo-bar") in projects_of(entry) if project else not projects_of(entry)
+@pytest.mark.parametrize(("event", "project", "path", "about"), PROJECTS.values(), ids=PROJECTS)
+def test_what_an_entry_is_about(event: str, project: str, path: str, about: set[str]) -> None:
+    entry = Entry(1, 0.0, event, "alice", Origin(path=path), "", "", "", "", project=project)
+    assert projects_of(entry) == about
 
 
 # -- by day -------------------------------------------------------------------------------------
