@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
-from io import StringIO
+from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +43,13 @@ def command(
 def in_process(*arguments: str) -> str:
     """What a command prints that is run in this process, which saves the half second that one of
     its own takes to start; in a thread, for its event loop."""
-    said, told = StringIO(), StringIO()
+    said = TextIOWrapper(BytesIO(), "utf-8", newline="", write_through=True)  # some write bytes
+    told = StringIO()
     with redirect_stdout(said), redirect_stderr(told), ThreadPoolExecutor(1) as thread:
         code = thread.submit(cli.run, arguments).result()
     assert code == 0, (arguments, told.getvalue())
-    return said.getvalue()
+    said.seek(0)
+    return said.read()
 
 
 @dataclass
