@@ -52,7 +52,7 @@ test-long:
 	@tools/install dev
 	@tools/test-servers
 	@tools/clients
-	$(BIN)/python -m pytest $(PYTEST) --long
+	$(BIN)/python -m pytest $(PYTEST) --long --hypothesis-profile random
 
 mutants:
 	@tools/install dev

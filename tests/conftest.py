@@ -16,15 +16,19 @@ from tests.support import gateways, servers, starting
 if TYPE_CHECKING:
     from playwright.async_api import Browser
 
-# How long an example takes tells how busy the machine is.
+# How long an example takes tells how busy the machine is. `make test` tries the same examples each
+# time, `make test-long` others.
 hypothesis.settings.register_profile(
-    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "random", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
-hypothesis.settings.load_profile("untimed")
+hypothesis.settings.register_profile(
+    "repeated", hypothesis.settings.get_profile("random"), derandomize=True
+)
+hypothesis.settings.load_profile("repeated")
 # Whether something fails is all that is asked where code is broken on purpose.
 _SEARCH = (hypothesis.Phase.explicit, hypothesis.Phase.reuse, hypothesis.Phase.generate)
 hypothesis.settings.register_profile(
-    "unshrunk", hypothesis.settings.get_profile("untimed"), phases=_SEARCH
+    "unshrunk", hypothesis.settings.get_profile("repeated"), phases=_SEARCH
 )
 
 StartGateway: TypeAlias = Callable[..., gateways.Gateway]
@@ -51,7 +55,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if starting.starts(item):
             item.add_marker("server")
-        if "chromium_process" in getattr(item, "fixturenames", ()):
+        if _shows_pages(item):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
     left_out = [
         item
@@ -73,7 +77,12 @@ def _longest_first(items: list[pytest.Item]) -> None:
     A file stays with one process, so one that takes a minute must not be the last to begin.
     """
     slow = {item.path for item in items if item.get_closest_marker("server")}
-    items.sort(key=lambda item: (item.path not in slow, item.path.parent.name != "e2e"))
+    slowest = {item.path for item in items if _shows_pages(item) or item.path.parent.name == "e2e"}
+    items.sort(key=lambda item: (item.path not in slow, item.path not in slowest))
+
+
+def _shows_pages(item: pytest.Item) -> bool:
+    return "chromium_process" in getattr(item, "fixturenames", ())
 
 
 @pytest.hookimpl(wrapper=True)
