@@ -49,6 +49,10 @@ class Deployment:
         self.file: Final = file
         self.counters: Final = Counters()
         self.files: Final[FilesInUse] = FilesInUse()
+        # There from the start, or Prometheus would not see the first of them as an increase.
+        for what in ("configuration", "certificate"):
+            for outcome in ("done", "refused"):
+                self.counters.count(Counted.RELOADS, what, outcome)
         self._desk: Final = Desk(file) if file is not None else None
 
     def serving(

@@ -116,6 +116,7 @@ def test_the_numbers_of_all_workers_are_added_up(gateway: Gateway, metrics: int)
     assert found["upstream_seconds_count"][()] >= 40
     assert found["gateway_seconds_count"][()] >= 42
     assert found["store_up"] == {(): 1}
+    assert len(found["reloads_total"]) == 4  # those that never happened are there, too
     assert found["config_reload_failed"] == {(): 0}
 
 
