@@ -15,6 +15,7 @@ from playwright.async_api import Frame, Page, expect
 from gateway.cli.demo.indexes import Package
 from tests.e2e.conftest import NewPerson, Person
 from tests.support import uploads
+from tests.support.codes import Authenticator
 from tests.support.gateways import Gateway, configure
 from tests.support.http import Client
 from tests.support.servers import ROOT, Index
@@ -117,7 +118,7 @@ async def test_private_documentation_is_read_as_before(
     phone = gateway.users.get(author.name) or gateway.enrol(author.name)
     kind = "+doc" if place == gateway.url else "+d"
     home = (gateway.url, f"{re.escape(place)}{PASS}{{}}/{re.escape(kind)}/")
-    await log_in(tab, gateway, author, phone.code())
+    await log_in(tab, gateway, author, phone)
     watch = Watch()
     watch.on(tab)
     await tab.set_viewport_size({"width": VIEW[0], "height": VIEW[1]})
@@ -251,13 +252,13 @@ async def attack(tab: Page, address: str) -> dict[str, str]:
     return said
 
 
-async def log_in(tab: Page, gateway: Gateway, who: Person, phone_code: str) -> None:
+async def log_in(tab: Page, gateway: Gateway, who: Person, phone: Authenticator) -> None:
     """By devpi-lockdown's form, so that its cookie is there too."""
     await tab.goto(f"{gateway.url}/+login?goto_url={gateway.url}/{who.index}")
     await tab.locator("[name=username]").fill(who.name)
     await tab.locator("[name=password]").fill(who.password)
     await tab.locator("[name=submit]").click()
-    await tab.get_by_label("One-time code").fill(phone_code)
+    await tab.get_by_label("One-time code").fill(phone.code())
     await press(tab, "Log in")
     await expect(tab).to_have_url(f"{gateway.url}/{who.index}")
 
@@ -310,7 +311,7 @@ async def attacked(
     page = ATTACKS.replace("/* more */", more)
     page = page.replace("RELEASE", f"{reader.index}/hello/1.0").replace("INDEX", reader.index)
     page = page.replace("USER", reader.name).replace("HOME", gateway.url)
-    await log_in(tab, gateway, reader, phone.code())
+    await log_in(tab, gateway, reader, phone)
     kept = {str(one["name"]): one for one in await tab.context.cookies()}
     assert kept["auth_tkt"].get("sameSite") == "Lax"
     assert {"auth_tkt", "ig-session"} <= set(kept)
