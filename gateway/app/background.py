@@ -15,6 +15,7 @@ from gateway.core.accounts.repository import Accounts
 from gateway.core.audit.trail import Trail
 from gateway.core.clock import Clock, Random
 from gateway.core.crypto.keyring import KeyRing
+from gateway.core.freezes import LOOK_EVERY
 from gateway.core.http.facts import IPAddress
 from gateway.core.login.flow import SWEEP_EVERY
 from gateway.core.notices.queue import NoticeQueue
@@ -60,13 +61,19 @@ class Chores:
         self._clock: Final = clock
         self._tasks: list[asyncio.Task[None]] = []
 
-    def start(self, sweep: Callable[[], Awaitable[None]], tried: Iterable[str] = ()) -> None:
-        """Begin, in the running loop. sweep: `Flow.sweep`. tried: the rules that are not
-        enforced yet, by name."""
+    def start(
+        self,
+        sweep: Callable[[], Awaitable[None]],
+        frozen: Callable[[], Awaitable[None]],
+        tried: Iterable[str] = (),
+    ) -> None:
+        """Begin, in the running loop. sweep: `Flow.sweep`. frozen: `Freezes.look`. tried: the
+        rules that are not enforced yet, by name."""
         loop = asyncio.get_running_loop()
         tidy = _every(TIDY_EVERY, self._trail.tidy)
         counts = self._counts(tuple(tried))
-        work = (self._look(), tidy, _every(SWEEP_EVERY, sweep), counts)
+        looks = _every(LOOK_EVERY, frozen, at_once=True)
+        work = (self._look(), looks, tidy, _every(SWEEP_EVERY, sweep), counts)
         self._tasks += [loop.create_task(one) for one in work]
         if self._channels:
             from gateway.notify.courier import Courier
@@ -113,9 +120,13 @@ class Chores:
             refusal_for(error)
 
 
-async def _every(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+async def _every(
+    seconds: float, work: Callable[[], Awaitable[object]], *, at_once: bool = False
+) -> None:
     while True:
-        await asyncio.sleep(seconds)
+        if not at_once:
+            await asyncio.sleep(seconds)
+        at_once = False
         try:
             await work()
         except StoreUnavailable as error:

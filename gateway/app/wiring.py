@@ -239,7 +239,8 @@ async def build(
         counters=counters if observed else None,
     )
     questions.go_through(forwarder.shared)
-    chores.start(flow.sweep, [rule.name for rule in rules.rules if rule.tried])
+    tried = [rule.name for rule in rules.rules if rule.tried]
+    chores.start(flow.sweep, domain.freezes.look, tried)
     return GatewayWorker(forwarder, store, calls, pages, parts, chores, issuers, gate.raw_uploads)
 
 

@@ -45,6 +45,10 @@ COMMANDS: Final = MappingProxyType(
             "publisher",
             "List trusted publishers and keep their passwords.",
         ),
+        "freeze": _Command(
+            "freeze", "freeze", "Stop uploads, logins or more for a while; list it."
+        ),
+        "unfreeze": _Command("freeze", "unfreeze", "Let go on what was stopped."),
         "keys": _Command("keys", "keys", "Make and rotate the gateway's keys."),
         "backup": _Command("store", "backup", "Copy the SQLite store, while the gateway runs."),
         "restore": _Command("store", "restore", "Bring a backup back, while the gateway runs."),

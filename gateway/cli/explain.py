@@ -62,7 +62,39 @@ def explain(
         click.echo(f"  not {rule.name}: {why}")
     for line in _told(settings, verdict):
         click.echo(line)
+    if method.upper() not in ("GET", "HEAD", "OPTIONS"):
+        _say_what_is_stopped(settings)
     return output.OK
+
+
+def _say_what_is_stopped(settings: Settings) -> None:
+    """The freezes of the store, if there is one here: what they name is refused whatever the
+    rules say."""
+    import asyncio
+    from time import time
+
+    from gateway.core.freezes import Freezes
+    from gateway.core.store import StoreUnavailable
+    from gateway.settings.files import unmade_store, unwritable_store
+    from gateway.stores import open_store
+
+    if unwritable_store(settings.store) or unmade_store(settings.store) is not None:
+        return
+
+    async def look() -> list[str]:
+        store = await open_store(settings.store, time)
+        try:
+            freezes = Freezes(store, time)
+            await freezes.look()
+        finally:
+            await store.close()
+        return [f"{one.key} until {one.end}: {one.reason}" for one in freezes.live]
+
+    try:
+        for line in asyncio.run(look()):
+            click.echo(f"stopped now: {line}")
+    except StoreUnavailable as error:
+        output.warning(f"whether anything is frozen, the store does not say: {error}")
 
 
 def _on_the_line(settings: Settings, target: str) -> str:

@@ -29,6 +29,7 @@ class Slug(StrEnum):
     DENIED = "denied"
     NOT_PERMITTED = "not_permitted"
     PROJECT_UNCLEAR = "project_unclear"
+    FROZEN = "frozen"
     CREDENTIAL_REQUIRED = "credential_required"
     CREDENTIAL_ENDED = "credential_ended"
     MIXED_CREDENTIALS = "mixed_credentials"
@@ -212,6 +213,15 @@ MESSAGES: Final = MappingProxyType(
             _("Project not certain"),
             _("It cannot be told for certain which project this request is about: {why}."),
             _("Send it with a current twine, uv or devpi-client."),
+        ),
+        # Not 503: twine would wait in silence until the end that Retry-After names.
+        Slug.FROZEN: Message(
+            403,
+            _("Stopped for now"),
+            _("{what} until {until}."),
+            _("Downloads go on."),
+            option=_("The administrator says: {reason}"),
+            option_field="reason",
         ),
         Slug.CREDENTIAL_REQUIRED: Message(
             401,

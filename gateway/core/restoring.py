@@ -33,7 +33,7 @@ ENDED: Final = (
 LEFT: Final = (
     "tries", "waits", "wasted", "changes", "codes", "guesses", "told", "audit-ration", "identity",
     "invitation", "grants", "raw-upload", "raw-uploads", "raw-upload-since",
-    "notice", "notice-claim", "stranger", "check", "probe", "health",
+    "notice", "notice-claim", "stranger", "check", "probe", "health", "freeze",
 )  # fmt: skip
 """Kinds that stay as they are."""
 WITH_LOG: Final = ("audit", OF_USER)

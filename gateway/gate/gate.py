@@ -27,6 +27,7 @@ from gateway.core.urls import own
 from gateway.gate.asked import FormProject
 from gateway.gate.context import ApiWork, GateContext, LoginWork
 from gateway.gate.form_inspector import FormDemand, FormInspector
+from gateway.gate.frozen import FrozenGate
 from gateway.gate.held_answers import Holding
 from gateway.gate.leak_api import LeakApi
 from gateway.gate.login_api import LoginApi
@@ -65,6 +66,7 @@ class RuleGate:
         self._rights: Final = RightsGate(parts, self._guard)
         self._reading: Final = ReadingAlong(parts, self._guard, self._rights)
         self._tokens: Final = TokenGate(parts)
+        self._frozen: Final = FrozenGate(parts)
         self.holding: Final = Holding(parts)
         self.presented: Final = Presented(parts)
         self.raw_uploads: Final = RawUploads(parts, self._guard)
@@ -162,6 +164,17 @@ class RuleGate:
         return await plan if isinstance(plan, Awaitable) else plan
 
     def _by_rule(self, facts: Facts, token: TokenRequest | None = None) -> Plan | Awaitable[Plan]:
+        if self._frozen.asks(facts):
+            return self._parts.replies.worded(facts, self._once_known(facts, token))
+        return self._ruled(facts, token)
+
+    async def _once_known(self, facts: Facts, token: TokenRequest | None) -> Plan:
+        """The same once it is known what is frozen, and who asks."""
+        await self._frozen.settle(facts)
+        plan = self._ruled(facts, token)
+        return await plan if isinstance(plan, Awaitable) else plan
+
+    def _ruled(self, facts: Facts, token: TokenRequest | None) -> Plan | Awaitable[Plan]:
         if self._parts.rules.by_rights(facts.method, facts.path):
             return self._parts.replies.worded(facts, self._by_rights(facts, token))
         return self._matched(facts, token)
@@ -208,6 +221,9 @@ class RuleGate:
         if taken_in(facts) and self._parts.response_of(matched.rule) in _UPLOADED:
             raise Refusal(Slug.NOT_PART_OF_A_PAGE)
         parts = self._parts
+        frozen = self._frozen.check(facts, token, login=_logs_in(facts, matched))
+        if frozen is not None:
+            demand = Both(demand, frozen) if demand is not None else frozen
         upload = parts.transfers.upload(facts, token)
         if matched.needs_form or demand is not None:
             refuse = partial(self._refuse_form, token=token)
@@ -231,9 +247,11 @@ class RuleGate:
         pushed = upload.pushed if upload is not None and upload.pushes else None
         barred = self._only.active and pushes(parts.upstream, facts)
         by_xml = called_xml(facts, matched) or (token is not None and token.by_xml)
-        if barred or (pushed is not None and not by_xml):
+        by_xml = by_xml or self._frozen.holds_to_xml(facts)
+        checks = self._frozen.push_checks(facts)
+        if barred or checks or (pushed is not None and not by_xml):
             refused = partial(self._refuse_form, facts, token=token)
-            checks = [self._only.check_push] if barred else []
+            checks += [self._only.check_push] if barred else []
             told = {} if pushed is None else {"told": pushed}
             return Inspect(PushInspector(facts, checks, decide, refused, **told))
         if by_xml:
@@ -259,6 +277,7 @@ class RuleGate:
     def _refuse_form(
         self, facts: Facts, refusal: Refusal, token: TokenRequest | None
     ) -> Answer | Awaitable[Answer]:
+        self._frozen.note(facts, token, refusal)
         if token is None:
             return self._parts.replies.refusal(facts, refusal)
         return self._parts.replies.worded(facts, token.refuse(refusal))

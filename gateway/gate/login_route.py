@@ -58,6 +58,7 @@ class Logins:
                 reply, issued, trial = await self._ask(facts, attempt, caller, trials)
             if not issued:
                 return passed_on(reply, parts.treatment_of(work.rule))
+            await parts.flow.services.freezes.check_login(user_id(attempt.credential.user))
             if attempt.interactive and code is None:
                 return await self._lead(facts, attempt, issued, reply)
             user = attempt.credential.user

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from gateway.core.errors import Refusal, Slug
+from gateway.core.freezes import Frozen
 from gateway.core.http.facts import Facts
 from gateway.core.login.models import Caller, caller_of
 from gateway.core.publishing.exchange import TokenExchange
@@ -71,6 +72,9 @@ class OidcApi:
 
     async def _minted(self, caller: Caller, body: bytes) -> NewToken:
         token = self._read(body)
+        freezes = self._parts.flow.services.freezes
+        await freezes.ensure()
+        freezes.check(freezes.first(Frozen.ALL, Frozen.LOGINS, Frozen.UPLOADS))
         try:
             return await self._exchange.mint(token, caller.origin)
         except Refusal:

@@ -18,6 +18,7 @@ from gateway.core.tokens.messages import TokenWish, read_wish, told_new
 from gateway.core.typed import split_code
 from gateway.core.upstream import Credential
 from gateway.core.urls import API_TOKENS, BURN
+from gateway.core.user_id import user_id
 from gateway.gate.context import GateContext
 from gateway.proxy.ports import Answer
 from gateway.upstreams.carriers import token_fields
@@ -57,6 +58,7 @@ class TokenApi:
         if not parts.upstream.takes_tokens:
             raise Refusal(Slug.TOKEN_REQUEST, why=_("this kind of index has no tokens"))
         password, code = await self._right(wish, caller)
+        await parts.flow.services.freezes.check_login(user_id(wish.user))
         await parts.flow.at_once.prove(wish.user, code or None, (), caller)
         held = None if parts.token_credentials.by_service else Credential(wish.user, password)
         made = await parts.tokens.make(

@@ -365,10 +365,12 @@ class ForSession:
     fresh: the methods that take a recent second factor.
     nobody: what answers where nobody is logged in; None leads to the login.
     back: as in `Open`.
+    stops: it only ends something, so it can be done whatever is frozen.
     """
 
     get: SessionHandler | None = None
     post: SessionHandler | None = None
+    stops: bool = False
     fresh: frozenset[str] = frozenset()
     nobody: Handler | None = None
     back: Back | None = None

@@ -211,6 +211,8 @@ class Pages:
 
     async def _open(self, route: Open, ask: Ask) -> PageResponse:
         held = self._kit.cookie(ask, cookies.FORM)
+        if route.post is not None:  # logins, in each way that there is
+            await self._kit.flow.services.freezes.check_login()
         if ask.facts.safe:
             assert route.get is not None
             if route.post is None:
@@ -237,6 +239,8 @@ class Pages:
         if ask.facts.safe:
             assert route.get is not None
             return await route.get(self._kit, replace(ask, bound_to=cookie), pending)
+        if route.step is not None:
+            await self._kit.flow.services.freezes.check_login(pending.user_id)
         assert route.post is not None
         return await route.post(self._kit, self._checked(ask, cookie), pending)
 
@@ -263,6 +267,8 @@ class Pages:
                 reply = see_other(urls.login_for(routes.back(route, ask)))
             gone = set_cookies(self._kit.jar.clear(cookies.SESSION)) if cookie else ()
             return reply.plus(*gone)
+        if not ask.facts.safe and not route.stops:
+            await self._kit.flow.services.freezes.check_change(session.user_id)
         if ask.facts.method in route.fresh:
             self._kit.flow.services.sessions.check_fresh(session)
         if ask.facts.safe:
@@ -285,6 +291,8 @@ class Pages:
             return see_other(
                 urls.login_for(back), *set_cookies(self._kit.jar.clear(cookies.SESSION))
             )
+        if not ask.facts.safe:
+            await self._kit.flow.services.freezes.check_person(session.user_id)
         if not session.factor:  # the password alone, where that does for others
             return see_other(with_query(enrolment.ADD, next=back))
         asks = route.acts and ask.facts.safe

@@ -44,7 +44,7 @@ ROUTES: Final[Mapping[str, Route]] = MappingProxyType(
         ),
         urls.CANCEL: ForPending(None, post=second_factor.cancel),
         urls.LOGOUT: ForSession(
-            get=account.logout_form, post=account.logout, nobody=account.logged_out
+            get=account.logout_form, post=account.logout, nobody=account.logged_out, stops=True
         ),
         # -- setting up factors, within a login or on a session -----------------------------
         **{
@@ -59,7 +59,7 @@ ROUTES: Final[Mapping[str, Route]] = MappingProxyType(
             )
             for end, get, post in enrolment.STEPS
         },
-        enrolment.CANCEL: ForSession(post=enrolment.cancel),
+        enrolment.CANCEL: ForSession(post=enrolment.cancel, stops=True),
         f"{urls.ENROL}/key": ForPending(
             Step.ENROL, get=webauthn.add_form, post=webauthn.add, back=enrolment.back
         ),
@@ -87,9 +87,9 @@ ROUTES: Final[Mapping[str, Route]] = MappingProxyType(
         account.REMOVE: ForSession(post=account.remove, fresh=SENT, back=account.back),
         enrolment.RECOVERY: ForSession(get=account.recovery_form, post=account.recovery),
         urls.PASSWORD: ForSession(get=password.show, post=password.submit),
-        sessions.END_SESSION: ForSession(post=sessions.end_session),
-        sessions.END_OTHERS: ForSession(post=sessions.end_others),
-        account.FORGET: ForSession(post=account.forget),
+        sessions.END_SESSION: ForSession(post=sessions.end_session, stops=True),
+        sessions.END_OTHERS: ForSession(post=sessions.end_others, stops=True),
+        account.FORGET: ForSession(post=account.forget, stops=True),
         account.REMEMBER: ForSession(post=account.remember, fresh=SENT),
         # -- API tokens ---------------------------------------------------------------------
         urls.TOKENS: ForSession(get=tokens.show),
@@ -97,11 +97,13 @@ ROUTES: Final[Mapping[str, Route]] = MappingProxyType(
         tokens.NEW: ForSession(
             get=token_new.show, post=token_new.make, fresh=SEEN, back=token_new.back
         ),
-        tokens.REVOKE: ForSession(post=tokens.revoke, back=tokens.back),
-        tokens.REVOKE_ALL: ForSession(get=tokens.revoke_all_form, post=tokens.revoke_all),
+        tokens.REVOKE: ForSession(post=tokens.revoke, back=tokens.back, stops=True),
+        tokens.REVOKE_ALL: ForSession(
+            get=tokens.revoke_all_form, post=tokens.revoke_all, stops=True
+        ),
         tokens.KEEP: ForSession(post=tokens.keep, back=tokens.back),
         tokens.KEEP_LEFT: ForSession(post=tokens.keep_left, back=tokens.back),
-        tokens.REVOKE_LEFT: ForSession(post=tokens.revoke_left, back=tokens.back),
+        tokens.REVOKE_LEFT: ForSession(post=tokens.revoke_left, back=tokens.back, stops=True),
         # -- administrators -----------------------------------------------------------------
         urls.ADMIN: ForAdmin(get=admin.people),
         admin.PERSON: ForAdmin(get=admin.person),

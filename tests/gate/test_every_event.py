@@ -616,6 +616,20 @@ CHAPTERS = [
         CLI,
     ),
     Chapter(
+        "stopped",
+        lambda it: it.run(
+            *("freeze", f"user:{it.user}", "--for", "1h", "--reason", "laptop stolen")
+        ),
+        ((E.FROZEN, "", "laptop stolen", "", ""),),
+        CLI,
+    ),
+    Chapter(
+        "no longer stopped",
+        lambda it: it.run("unfreeze", f"user:{it.user}"),
+        ((E.UNFROZEN, "", "laptop stolen", "", ""),),
+        CLI,
+    ),
+    Chapter(
         "removed",
         lambda it: it.run("user", "remove", it.user),
         ((E.REMOVED, "", "", "", ""),),

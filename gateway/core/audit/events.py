@@ -61,6 +61,8 @@ class Event(StrEnum):
     DOWNLOAD = "download"
     KEYS_ROTATED = "keys_rotated"
     STORE_RESTORED = "store_restored"
+    FROZEN = "frozen"
+    UNFROZEN = "unfrozen"
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,9 +85,10 @@ class Entering:
 
         Raises:
             Refusal: `invite_required` (no factor, enrolment by invitation only, no live
-                invitation), `unusable_name`.
+                invitation), `unusable_name`, `frozen`.
         """
         user_id = id_of(user)
+        await self._services.freezes.check_login(user_id)
         account = await self._services.accounts.get(user_id) or Account(user_id, user)
         if account.protected:
             passed = await self._by_device(account, user, held, caller, device_cookie)
@@ -160,8 +161,9 @@ class Entering:
             remember: also remember this device.
 
         Raises:
-            Refusal: `pending_expired`, `otp_invalid`, `throttled`.
+            Refusal: `pending_expired`, `otp_invalid`, `throttled`, `frozen`.
         """
+        await self._services.freezes.check_login(pending.user_id)
         if pending.step is not Step.VERIFY:
             raise Refusal(Slug.PENDING_EXPIRED)
         challenge = b""
@@ -190,8 +192,9 @@ class Entering:
         """Burn a pending login whose factor has passed and open what it earned.
 
         Raises:
-            Refusal: `pending_expired` for all but one of several at once.
+            Refusal: `pending_expired` for all but one of several at once; `frozen`.
         """
+        await self._services.freezes.check_login(pending.user_id)
         if not await self._services.pending.burn(pending.id):
             raise Refusal(Slug.PENDING_EXPIRED)
         now = self._services.clock()
@@ -342,8 +345,9 @@ class Passkeys:
         one sealed for it is still good; otherwise it is good for the gateway's own pages.
 
         Raises:
-            Refusal: `otp_invalid`, `throttled`, `pending_expired` (the ticket was used).
+            Refusal: `otp_invalid`, `throttled`, `pending_expired` (the ticket was used), `frozen`.
         """
+        await self._services.freezes.check_login()
         # Nobody has shown a password, so a wrong answer counts like a wrong one.
         attempt = self._services.guessing.attempt(caller.address, "", ticket)
         async with await self._services.proofs.begun(attempt, caller):
@@ -356,6 +360,7 @@ class Passkeys:
                 await attempt.wrong()
                 raise
         account, user_id, now = proved.account, proved.account.id, self._services.clock()
+        await self._services.freezes.check_login(user_id)
         held = await self._earned_here(account, device_cookie)
         names = self._services.credentials.names(user_id, held.issued)
         opening = self._services.sessions.opening(

@@ -42,8 +42,10 @@ class Completing:
         """Put a finished draft into the account and go on with the login or the session.
 
         Raises:
-            Refusal: `enrolment_expired` where the account changed, `invite_invalid`.
+            Refusal: `enrolment_expired` where the account changed, `invite_invalid`, `frozen`.
         """
+        if isinstance(who, Pending):
+            await self._services.freezes.check_login(who.user_id)
         now, handle = self._services.clock(), getattr(draft.device, "handle", "")
         if handle:
             await self._services.accounts.name_handle(handle, who.user_id)

@@ -27,6 +27,7 @@ from gateway.core.store import Key, Record
 from gateway.core.throttle.limits import UNKNOWN, network, throttled
 from gateway.core.tokens.records import BY_LOGIN, Scope
 from gateway.core.upstream import Action
+from gateway.core.user_id import user_id as id_of
 from gateway.core.wording import device_name
 
 LIFE: Final = 300.0
@@ -80,9 +81,10 @@ class Granting:
         """Wait for a word from now on.
 
         Raises:
-            Refusal: `throttled`.
+            Refusal: `throttled`, `frozen`.
         """
         services = self._services
+        await services.freezes.check_login()
         place = Key("grants", "", network(caller.address) or UNKNOWN)
         if await services.store.count(place, window=LIFE) > _AT_ONCE:
             raise throttled(LIFE)
@@ -115,9 +117,11 @@ class Granting:
             by_service: a service account stands for tokens at the index.
 
         Raises:
-            Refusal: `step_up_required`, `approval_gone`, `approval_denied`, `login_by_password`.
+            Refusal: `step_up_required`, `approval_gone`, `approval_denied`,
+                `login_by_password`, `frozen`.
         """
         services = self._services
+        await services.freezes.check_login(session.user_id)
         services.sessions.check_fresh(session)
         found = await self._read(id)
         if found is None or found[1]["state"] != "waiting" or not session.factor:
@@ -157,6 +161,7 @@ class Granting:
             raise Refusal(Slug.APPROVAL_DENIED)
         if "user" not in data:
             return None
+        await self._services.freezes.check_login(id_of(data["user"]))
         sealed = data.pop("token", None)
         # The record stays for the page, which may be asked for after this.
         if sealed is None or await self._write(id, data, record) is None:

@@ -10,6 +10,7 @@ from gateway.core.accounts.repository import Accounts
 from gateway.core.audit.events import AuditSink, Event, Origin
 from gateway.core.clock import Clock, Random
 from gateway.core.crypto.keyring import KeyRing
+from gateway.core.freezes import Freezes
 from gateway.core.login.approvals import Approvals
 from gateway.core.login.challenges import Challenges
 from gateway.core.login.credentials import Credentials
@@ -54,6 +55,7 @@ class Services:
     drafts: Drafts
     invitations: Invitations
     reading: ReadingPasses
+    freezes: Freezes
 
     async def reachable(self) -> None:
         """Touch the store, as a health check wants it.
@@ -134,4 +136,5 @@ def assemble(
         drafts=Drafts(store, ring, clock, limits.enrolling),
         invitations=Invitations(store, ring),
         reading=ReadingPasses(store, ring, clock),
+        freezes=Freezes(store, clock),
     )

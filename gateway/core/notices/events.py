@@ -35,6 +35,8 @@ class Notice(StrEnum):
     PUBLISHER_USED = "publisher_used"
     PUBLISHER_NAMESAKE = "publisher_namesake"
     PUBLISHER_REPLAYED = "publisher_replayed"
+    FROZEN = "frozen"
+    UNFROZEN = "unfrozen"
 
 
 class Notifier(Protocol):

@@ -40,6 +40,7 @@ _LAST: Final = _(
 _LINK: Final = _(
     "Set up a new one here. The link works once, for 24 hours, with your password:\n{link}"
 )
+_BY_WHOM: Final = _("Somebody else has the gateway's command line: ask who it was.")
 _MINE: Final = _("If that was you, there is nothing to do.")
 _DECIDE: Final = _(
     "If that was you: say of each whether you keep or end it at\n{tokens}\n"
@@ -235,6 +236,16 @@ _WORDS: Final = MappingProxyType(
             _("The administrator ended your sessions, remembered devices and command-line logins"),
             _("Ask the administrator of the index why; log in again at {overview}"),
         ),
+        Notice.FROZEN: _Words(
+            _("Part of the index was stopped"),
+            _("An administrator stopped part of the index"),
+            _BY_WHOM,
+        ),
+        Notice.UNFROZEN: _Words(
+            _("What was stopped at the index goes on"),
+            _("An administrator let go on what was stopped at the index"),
+            _BY_WHOM,
+        ),
         Notice.RESET: _Words(
             _("Your second factors were reset"),
             _("The administrator removed all second factors and recovery codes of your account"),
@@ -243,7 +254,16 @@ _WORDS: Final = MappingProxyType(
     }
 )
 
-_BY_ADMIN: Final = frozenset({Notice.RESET, Notice.INVITED, Notice.UNLOCKED, Notice.LOGINS_ENDED})
+_BY_ADMIN: Final = frozenset(
+    {
+        Notice.RESET,
+        Notice.INVITED,
+        Notice.UNLOCKED,
+        Notice.LOGINS_ENDED,
+        Notice.FROZEN,
+        Notice.UNFROZEN,
+    }
+)
 _YOURS: Final = MappingProxyType(
     {
         Notice.TOKEN_LEAKED: _REPLACE,

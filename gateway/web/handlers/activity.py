@@ -44,6 +44,8 @@ WORDS: Final = {
     Event.REMOVED: _("Removed by the administrator"),
     Event.UNLOCKED: _("Unlocked by the administrator"),
     Event.LOGINS_ENDED: _("Logged out everywhere by the administrator"),
+    Event.FROZEN: _("Stopped by the administrator"),
+    Event.UNFROZEN: _("No longer stopped by the administrator"),
     Event.SESSION_ENDED: _("Session ended"),
     Event.DEVICE_REMEMBERED: _("Device remembered"),
     Event.DEVICE_FORGOTTEN: _("Device no longer remembered"),
@@ -152,6 +154,8 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
             Event.REMOVED,
             Event.UNLOCKED,
             Event.LOGINS_ENDED,
+            Event.FROZEN,
+            Event.UNFROZEN,
         ),
     }
 )
