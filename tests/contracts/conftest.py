@@ -189,7 +189,10 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def store(store_url: str, clock: Clock) -> AsyncIterator[Store]:
+async def store(
+    store_url: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Store]:
+    monkeypatch.setattr("gateway.stores.redis.store.PATIENCE", 60.0)  # for a busy machine
     opened = await open_store(store_url, clock)
     yield opened
     await opened.close()

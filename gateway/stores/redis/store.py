@@ -37,9 +37,12 @@ _LAYOUT: Final = "ig:layout"
 LAYOUT: Final = 1
 """The number of how records lie in Redis; the next one needs a program that moves them."""
 
+PATIENCE: Final = 3.0
+"""Seconds after which a call fails."""
+
 
 def open_redis(url: str, clock: Clock) -> RedisStore:
-    return RedisStore(RedisClient(read_redis(url), patience=3.0), clock)
+    return RedisStore(RedisClient(read_redis(url), patience=PATIENCE), clock)
 
 
 class RedisStore:
