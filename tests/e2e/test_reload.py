@@ -225,6 +225,7 @@ def clients_during(
 
 
 @pytest.mark.long
+@pytest.mark.timeout(600)
 def test_pip_and_twine_notice_nothing(gateway: Gateway, tmp_path: Path) -> None:
     failed, done = clients_during(gateway, tmp_path, reloads=20, uploads=1)
     assert not failed
