@@ -6,12 +6,13 @@ PORT ?= 8080
 PYTEST ?= -n 3 --dist loadfile --no-loadscope-reorder
 FUZZ ?=
 FUZZ_SECONDS ?= 3600
+SOAK_SECONDS ?= 1800
 BIN := .venv/bin
 # Some containers set it: every test process would compile all it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick test-long mutants fuzz check bench screenshots docs messages wheel image packages lock clean
+.PHONY: help demo test quick test-long mutants fuzz check bench screenshots docs messages wheel image packages reliability soak lock clean
 
 help:
 	@echo 'make demo                   try it at http://localhost:8080 (pypiserver)'
@@ -30,6 +31,8 @@ help:
 	@echo 'make wheel                  build the wheels (gateway, devpi-client-otp) into dist'
 	@echo 'make image                  build the container image without an engine, as root'
 	@echo 'make packages               build and run the image and what docs/deployment.md ships, as root'
+	@echo 'make reliability            kill -9, failovers, a crowd: docs/reliability.md, an hour'
+	@echo 'make soak                   mixed traffic for half an hour (SOAK_SECONDS=…): does anything grow?'
 	@echo 'make lock                   pin the dependencies anew (UPGRADE=1 for newer versions)'
 	@echo 'make clean                  remove .venv and everything that was built'
 
@@ -100,6 +103,16 @@ packages:
 	@tools/clients packagers
 	@tools/packagers
 	$(BIN)/python -m pytest --packages tests/deploy
+
+reliability:
+	@tools/install dev
+	@tools/test-servers
+	for what in sentinel cluster crowd killed 'killed --store redis'; do $(BIN)/python -m tests.reliability $$what || exit 1; done
+
+soak:
+	@tools/install dev
+	@tools/test-servers
+	for store in sqlite redis; do $(BIN)/python -m tests.reliability soak --store $$store --seconds $(SOAK_SECONDS) || exit 1; done
 
 lock:
 	@tools/install dev

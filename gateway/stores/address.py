@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -29,6 +30,7 @@ class RedisAddress:
     service: the name Sentinel knows the primary by, "" otherwise.
     ca: a file with the certificates to trust, "" for the system's.
     sentinel_user, sentinel_password: for Sentinel itself; the plain ones are for the data.
+    replicas: how many must have a write before it counts.
     """
 
     mode: str
@@ -41,6 +43,7 @@ class RedisAddress:
     sentinel_user: str = ""
     sentinel_password: str = field(default="", repr=False)
     ca: str = ""
+    replicas: int = 0
 
 
 _PORTS: Final = {"single": 6379, "sentinel": 26379, "cluster": 6379}
@@ -48,6 +51,7 @@ _OPTIONS: Final = (
     "ca",
     "password_file",
     "password_env",
+    "replicas",
     "sentinel_user",
     "sentinel_password_file",
     "sentinel_password_env",
@@ -97,7 +101,14 @@ def read_redis(url: str) -> RedisAddress:
         sentinel_user=options.get("sentinel_user", ""),
         sentinel_password=_secret(options, "sentinel_password"),
         ca=options.get("ca", ""),
+        replicas=_replicas(options.get("replicas", "0")),
     )
+
+
+def _replicas(text: str) -> int:
+    if not re.fullmatch("[0-9]", text):
+        raise BadStoreAddress("replicas must be a number from 0 to 9")
+    return int(text)
 
 
 def _options(parts: SplitResult) -> dict[str, str]:

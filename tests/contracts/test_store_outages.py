@@ -292,6 +292,22 @@ async def test_what_an_administrator_is_warned_of(
     server.kill()
 
 
+async def test_a_write_counts_once_a_replica_has_it(tmp_path: Path) -> None:
+    with sentinel_group(tmp_path) as group:
+        store = await open_store(f"{group.url}?replicas=1", time.time)
+        assert await store.put(KEY, b"x", if_version=0) is not None
+        assert (group.replica.command("DBSIZE") or "").startswith(":3")
+        assert group.replica.process is not None
+        group.replica.process.send_signal(signal.SIGSTOP)
+        try:
+            with pytest.raises(StoreUnavailable, match="0 of 1 replicas have it"):
+                await store.put(KEY, b"y")
+        finally:
+            group.replica.process.send_signal(signal.SIGCONT)
+        assert await store.append("kept", b"x") == 1
+        await store.close()
+
+
 async def test_a_failover_closes_and_comes_back(tmp_path: Path) -> None:
     with sentinel_group(tmp_path) as group:
         store = await open_store(group.url, time.time)

@@ -14,10 +14,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from typing import Final, Protocol, TypeAlias, cast
 
 from redis.asyncio import Connection, ConnectionPool, Redis, RedisCluster, Sentinel
-from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.cluster import ClusterNode, PipelineCommand
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisClusterException, RedisError
+from redis.exceptions import MovedError, NoScriptError, RedisClusterException, RedisError
 from redis.typing import EncodableT
 
 from gateway.core.store import StoreUnavailable
@@ -31,7 +31,7 @@ Word: TypeAlias = str | bytes | float | int
 class _Pipeline(Protocol):
     def execute_command(self, *args: object) -> object: ...
 
-    def execute(self) -> Awaitable[list[object]]: ...
+    def execute(self, raise_on_error: bool = True) -> Awaitable[list[object]]: ...
 
 
 class _Client(Protocol):
@@ -55,6 +55,21 @@ class _Connection(Connection):
         words = [one.encode() if type(one) is str else encode(one) for one in args]
         packed = b"".join([b"$%d\r\n%b\r\n" % (len(one), one) for one in words])
         return [b"*%d\r\n%b" % (len(words), packed)]
+
+
+async def _together(client: _Client, *commands: Sequence[Word]) -> list[object]:
+    """Commands on one connection, to the node of the first one's key; answers or exceptions."""
+    if isinstance(client, RedisCluster):
+        node = client.get_node_from_key(str(commands[0][3]))
+        if node is None:
+            raise RedisClusterException("no node has this slot")
+        sent = [PipelineCommand(number, *words) for number, words in enumerate(commands)]
+        await node.execute_pipeline(sent)
+        return [one.result for one in sent]
+    pipeline = client.pipeline(transaction=False)
+    for words in commands:
+        pipeline.execute_command(*words)
+    return await pipeline.execute(raise_on_error=False)
 
 
 class RedisClient:
@@ -93,13 +108,14 @@ class RedisClient:
     async def run(
         self, script: str, keys: Sequence[str], args: Sequence[str | bytes] = ()
     ) -> object:
-        """One Lua script, by its hash where the node has it."""
+        """One Lua script, by its hash where the node has it; done once enough replicas have it."""
         digest = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
+        run = self._run_at_replicas if self._address.replicas else self._send
         async with self._patiently():
             try:
-                return await self._send("EVALSHA", digest, len(keys), *keys, *args)
+                return await run("EVALSHA", digest, len(keys), *keys, *args)
             except NoScriptError:
-                return await self._send("EVAL", script, len(keys), *keys, *args)
+                return await run("EVAL", script, len(keys), *keys, *args)
 
     async def scan(self, pattern: str) -> AsyncIterator[list[bytes]]:
         """The keys that match, of every primary, some at a time; one may come twice."""
@@ -133,6 +149,23 @@ class RedisClient:
     async def _send(self, *words: Word, **options: object) -> object:
         async with self._connected() as client:
             return await client.execute_command(*words, **options)
+
+    async def _run_at_replicas(self, *words: Word) -> object:
+        """A script and WAIT, on one connection: WAIT tells of the writes of its own alone."""
+        wanted = self._address.replicas
+        wait = ("WAIT", wanted, int(self._patience * 500))
+        async with self._connected() as client:
+            answer, copies = await _together(client, words, wait)
+            if isinstance(answer, MovedError):
+                # Nothing was done. Any command that follows the redirection learns the way.
+                await client.execute_command("EXISTS", words[3])
+                answer, copies = await _together(client, words, wait)
+        for failed in (answer, copies):
+            if isinstance(failed, Exception):
+                raise failed
+        if cast("int", copies) < wanted:
+            raise StoreUnavailable(f"Redis: {copies} of {wanted} replicas have it")
+        return answer
 
     @contextlib.asynccontextmanager
     async def _patiently(self) -> AsyncIterator[None]:
