@@ -32,7 +32,7 @@ class Authenticator:
         while step > _now() + 1:
             time.sleep(0.2)
         # The step before ends within seconds: a slow request would arrive too late.
-        if step < _now() and 30 - time.time() % 30 < 5:
+        if step < _now() and 30 - time.time() % 30 < 10:
             step += 1
         self.last_step = step
         return self.at(step)
