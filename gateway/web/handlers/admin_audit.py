@@ -123,6 +123,7 @@ def _filter(ask: Ask) -> Filter:
         moments[name] = _moment(typed[name], days)
         if typed[name] and moments[name] is None:
             wrong.append(name)
+            typed[name] = ""  # a field for days shows nothing else
     wanted = Wanted(moments["since"], moments["until"], events, users, typed["project"])
     return Filter(typed, wanted, tuple(wrong))
 
