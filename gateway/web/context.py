@@ -282,6 +282,10 @@ class IndexLogins(Protocol):
         """The Set-Cookie values that take those away that have ended."""
         ...
 
+    def forget(self) -> None:
+        """Other browsers' logins have just ended: look at the next request of each."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class TokensConfig:

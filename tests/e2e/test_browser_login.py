@@ -129,6 +129,7 @@ async def test_a_command_line_login_is_approved_in_the_browser(
     ann.devpi("use", f"{before_devpi.url}/{ann.index}")
     alone = ann.devpi("login", ann.name, "--password", ann.password)
     assert "/+auth/approve" not in alone.words, "nobody is logged in who could approve it"
+    assert f"PASSWORD,123456. Or log in at {before_devpi.url}/+auth/login in a" in alone.words
 
     await tab.goto(f"{before_devpi.url}/+auth/login")
     await tab.get_by_label("User name").fill(ann.name)

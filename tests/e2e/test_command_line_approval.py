@@ -23,6 +23,7 @@ def address_in(done: Done, gateway: Gateway) -> tuple[str, str]:
     assert CODE_REQUIRED in done.words, done.said
     found = re.search(rf"{re.escape(gateway.url)}(/\+auth/approve/[\w-]+)", done.said)
     assert found, done.said
+    assert "PASSWORD,123456. Or open " in done.words
     assert "within two minutes" in done.words
     number = re.search(r"type ([0-9]{2}) there", done.words)
     assert number, done.words

@@ -13,6 +13,7 @@ from aiohttp import DummyCookieJar
 from aiohttp.test_utils import RawTestServer, TestClient
 from playwright.async_api import Browser, Locator, Page, expect
 
+from gateway.core.audit.events import Event
 from gateway.core.login.models import FlowLimits
 from tests.core.world import Person, Phone, World, make_world
 from tests.support.ports import free_port
@@ -572,6 +573,10 @@ async def test_times_are_those_of_the_browser_or_name_their_zone(
     shown = tab.locator("section[aria-labelledby=sessions] time").first
     await expect(shown).to_have_text(written)
     await expect(shown).to_have_attribute("datetime", "2027-01-15T08:01:00Z")
+    await site.trail.record(Event.LOGIN, alice.name, alice.caller.origin)
+    await tab.goto("/+auth/activity")
+    await expect(tab.locator(".log-when time")).to_have_text("17:01" if script else "08:01")
+    await expect(tab.locator(".log th").first).to_have_text("GMT+9" if script else "UTC")
 
 
 async def test_a_login_takes_only_the_keyboard(tab: Page, alice: Person, world: World) -> None:

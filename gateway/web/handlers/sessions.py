@@ -43,9 +43,11 @@ async def show(kit: Kit, ask: Ask, session: Session) -> PageResponse:
 
 async def end_session(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     await kit.flow.manage.end_session(session, ask.value("id"), ask.caller)
+    kit.index_logins.forget()
     return see_other(f"{SESSIONS}?done=session")
 
 
 async def end_others(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     await kit.flow.manage.end_others(session, ask.caller)
+    kit.index_logins.forget()
     return see_other(f"{SESSIONS}?done=others")

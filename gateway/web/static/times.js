@@ -9,6 +9,17 @@ const format = new Intl.DateTimeFormat(own ?? (spoken === "en" ? "en-GB" : spoke
   timeStyle: "short",
 });
 
+// In a column under a day (of UTC) the time alone is enough, unless it is another day here.
+const language = own ?? (spoken === "en" ? "en-GB" : spoken);
+const clock = new Intl.DateTimeFormat(language, { timeStyle: "short" });
+const otherDay = new Intl.DateTimeFormat(language, {
+  day: "numeric",
+  month: "short",
+  hour: "numeric",
+  minute: "2-digit",
+});
+const sameDay = (at) => at.getDate() === at.getUTCDate();
+
 document.querySelectorAll("time[datetime]").forEach((time) => {
   const at = new Date(time.dateTime);
   if (Number.isNaN(at.getTime())) return;
@@ -18,5 +29,11 @@ document.querySelectorAll("time[datetime]").forEach((time) => {
     return;
   }
   time.title = time.textContent.trim();
-  time.textContent = format.format(at);
+  const short = sameDay(at) ? clock : otherDay;
+  time.textContent = (time.closest(".log-when") ? short : format).format(at);
 });
+
+const zone = new Intl.DateTimeFormat(language, { timeZoneName: "short" })
+  .formatToParts(new Date())
+  .find((part) => part.type === "timeZoneName");
+document.querySelectorAll("[data-zone]").forEach((head) => (head.textContent = zone.value));
