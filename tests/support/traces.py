@@ -77,8 +77,8 @@ def _within(cookie: str) -> Iterator[str]:
 
 def _spellings(secret: str, data: bytes) -> Iterator[bytes]:
     raw = secret.encode()
-    if secret.isdigit():  # six digits stand by chance in times and numbers
-        if re.search(rb"(?<![\d.])" + raw + rb"(?!\d)", data):
+    if secret.isdigit():  # six digits stand by chance in times, numbers and digests
+        if re.search(rb"(?<![0-9a-f.])" + raw + rb"(?![0-9a-f])", data):
             yield raw
     else:
         yield raw
