@@ -23,11 +23,6 @@ const sameDay = (at) => at.getDate() === at.getUTCDate();
 document.querySelectorAll("time[datetime]").forEach((time) => {
   const at = new Date(time.dateTime);
   if (Number.isNaN(at.getTime())) return;
-  // Under the heading of a day, which is in UTC.
-  if (time.closest(".log-when")) {
-    time.title = format.format(at);
-    return;
-  }
   time.title = time.textContent.trim();
   const short = sameDay(at) ? clock : otherDay;
   time.textContent = (time.closest(".log-when") ? short : format).format(at);
