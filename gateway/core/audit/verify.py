@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.core.audit import entry as entries
-from gateway.core.audit.entry import START, Entry, NotAuthentic
+from gateway.core.audit.entry import HEAD, START, Entry, NotAuthentic
 from gateway.core.audit.trail import LOG, Trail
 
 _PAGE = 500
@@ -95,6 +95,8 @@ async def verify(trail: Trail, *, known: tuple[int, str] | None = None) -> Chain
     while True:
         walk = _Walk()
         verdict = await _verify(trail, known, walk)
+        if verdict is None:
+            continue
         start = await trail.store.read(LOG, limit=1)
         seen = walk.first.number if walk.first is not None else 0
         # Retention removed what was still to be read: look again from the new beginning.
@@ -102,7 +104,8 @@ async def verify(trail: Trail, *, known: tuple[int, str] | None = None) -> Chain
             return verdict
 
 
-async def _verify(trail: Trail, known: tuple[int, str] | None, walk: _Walk) -> ChainReport:
+async def _verify(trail: Trail, known: tuple[int, str] | None, walk: _Walk) -> ChainReport | None:
+    """None where the trail began meanwhile: the head comes before the first entry."""
     try:
         try:
             # Read before the entries: what is appended meanwhile only lies behind it.
@@ -122,6 +125,8 @@ async def _verify(trail: Trail, known: tuple[int, str] | None, walk: _Walk) -> C
         if head is not None:
             walk.check_reaches(*head, "the head record")
         elif walk.last is not None:
+            if await trail.store.get(HEAD) is not None:
+                return None
             raise _Broken(0, "(the head record) is missing")
         if known is not None and (walk.first is None or known[0] >= walk.first.number):
             walk.check_reaches(*known, "the head you noted")

@@ -138,6 +138,22 @@ async def test_a_chain_that_nobody_touched_is_sound(trail: Trail) -> None:
     assert verdict.sound and verdict.entries == 510 and verdict.head[0] == 510
 
 
+async def test_a_trail_that_begins_while_it_is_checked_is_sound(
+    trail: Trail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = Head.get
+
+    async def begun_behind(head: Head) -> tuple[int, str] | None:
+        found = await looked(head)
+        if found is None:
+            await fill(trail, 3)
+        return found
+
+    monkeypatch.setattr(Head, "get", begun_behind)
+    verdict = await verify(trail)
+    assert verdict.sound and verdict.entries == 3
+
+
 async def test_long_texts_of_others_are_cut(trail: Trail) -> None:
     await trail.record(Event.FACTOR_REFUSED, "a", Origin(user_agent="x" * 9000, path="/" * 9000))
     last = await trail.store.last(LOG)
