@@ -102,7 +102,7 @@ packages:
 	@tools/install dev
 	@tools/clients packagers
 	@tools/packagers
-	$(BIN)/python -m pytest --packages tests/deploy
+	$(BIN)/python -m pytest --packages tests/deploy tests/docs/test_monitoring.py
 
 reliability:
 	@tools/install dev

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from ruamel.yaml import YAML
 
 from gateway.app.metrics import COUNTERS, OF_ALL, OF_FILES, OF_WORKERS, PREFIX, families
 from gateway.core.counters import BOUNDS, LABELS, Counted, Taken, Timed
+from tests.support.servers import program
 
 DOCS = Path(__file__).parents[2] / "docs"
 DASHBOARD = DOCS / "monitoring" / "dashboard.json"
@@ -73,7 +73,7 @@ def test_the_page_names_them_all() -> None:
         assert f"`{name}`" in said, name
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not here")
+@pytest.mark.packages
 def test_prometheus_takes_the_rules() -> None:
-    done = subprocess.run(["promtool", "check", "rules", str(ALERTS)], capture_output=True)
+    done = subprocess.run([program("promtool"), "check", "rules", str(ALERTS)], capture_output=True)
     assert done.returncode == 0, done.stdout

@@ -85,7 +85,7 @@ class Attempt:
         if self.end == "junk":
             writer.write(b"zz\r\n" if self.chunked else b"")
         await asyncio.sleep(PAUSE)
-        if self.end == "reset":
+        if self.end == "reset" and not writer.is_closing():  # some servers end it themselves
             sock = writer.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.transport.abort()
