@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import struct
 import time
@@ -340,15 +341,21 @@ def test_spellings_that_only_devpi_reads_count(serve: Serve, devpi_server: serve
 
 def test_who_leaves_before_the_answer_has_guessed(gate: Served, private: servers.Index) -> None:
     """Whether the password was right, a file that is there or not would tell."""
-    for number in range(LIMIT):
-        token = b64encode(f"alice:guess {number}".encode())
-        form = b":action=verify"
-        head = b"POST / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic %s\r\n" % token
-        head += b"Content-Type: application/x-www-form-urlencoded\r\n"
-        with socket.create_connection(("127.0.0.1", gate.port)) as sock:
-            sock.sendall(head + b"Content-Length: %d\r\n\r\n%s" % (len(form), form))
-            time.sleep(0.004)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    private.child.process.send_signal(
+        signal.SIGSTOP
+    )  # so that nobody is answered before they leave
+    try:
+        for number in range(LIMIT):
+            token = b64encode(f"alice:guess {number}".encode())
+            form = b":action=verify"
+            head = b"POST / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic %s\r\n" % token
+            head += b"Content-Type: application/x-www-form-urlencoded\r\n"
+            with socket.create_connection(("127.0.0.1", gate.port)) as sock:
+                sock.sendall(head + b"Content-Length: %d\r\n\r\n%s" % (len(form), form))
+                time.sleep(0.05)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    finally:
+        private.child.process.send_signal(signal.SIGCONT)
     time.sleep(0.3)
     settle(gate)
     assert held_back(read(gate, "alice", "one more"))
