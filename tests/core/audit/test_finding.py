@@ -12,10 +12,11 @@ import pytest
 
 from gateway.core.audit import finding
 from gateway.core.audit.entry import Entry
-from gateway.core.audit.events import Event, Origin
+from gateway.core.audit.events import Event, Happened, Origin
 from gateway.core.audit.finding import Wanted, first_at, newest, pages, projects_of
 from gateway.core.audit.tally import TALLY, daily
 from gateway.core.audit.trail import DAY, LOG, Trail
+from gateway.core.audit.transfer import Transfer
 from gateway.core.crypto.keyring import KeyRing
 from gateway.stores.sqlite.store import SqliteStore
 from tests.support.clock import Clock
@@ -82,6 +83,19 @@ async def test_both_ends_find_the_same(
     forward = [entry.number async for page in pages(trail, wanted) for entry in page]
     assert back == forward[::-1]
     assert len(back) == count
+
+
+@pytest.mark.parametrize("wanted", [Wanted(users=frozenset({"alice"})), Wanted(project="pkg")])
+async def test_uploads_are_found_though_they_have_no_copy(
+    trail: Trail, clock: Clock, wanted: Wanted
+) -> None:
+    transfer = Transfer("file_upload", "", "1.0", 200, "", ())
+    upload = Happened(clock.now, Event.UPLOAD, "alice", ORIGIN, project="pkg", transfer=transfer)
+    await trail.record_all([upload] * 3)
+    await trail.record(Event.GUARDED_ACT, "alice", ORIGIN, project="pkg")
+    await trail.record_all([upload])
+    found = await newest(trail, wanted, now=clock.now)
+    assert [entry.number for entry in found.entries] == [5, 4, 3, 2, 1]
 
 
 async def test_nothing_is_found_in_an_empty_trail(trail: Trail, clock: Clock) -> None:
