@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from gateway.core.audit.transfer import Transfer
 from gateway.core.store import Put, StoreStep
@@ -63,6 +63,13 @@ class Event(StrEnum):
     STORE_RESTORED = "store_restored"
     FROZEN = "frozen"
     UNFROZEN = "unfrozen"
+
+
+OF_FILES: Final[frozenset[str]] = frozenset(
+    {Event.UPLOAD, Event.UPLOAD_REFUSED, Event.UPLOAD_FAILED, Event.DOWNLOAD}
+)
+"""They may come by the thousand and would bury what a person has to see: of all others a copy is
+kept beside that person's."""
 
 
 @dataclass(frozen=True, slots=True)

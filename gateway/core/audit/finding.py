@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from gateway.core.audit.entry import Entry, NotAuthentic, parse
-from gateway.core.audit.events import Event
+from gateway.core.audit.events import OF_FILES
 from gateway.core.audit.trail import LOG, SHOWN_FOR, Trail
 from gateway.core.store import PAGE
 
@@ -22,10 +22,6 @@ _APART: Final = 3600.0
 """Seconds by which an entry may stand behind a later one: clocks differ, and uploads are recorded
 behind the index's answer."""
 _DAY: Final = 86400.0
-# Of these no copies are kept beside a person's other entries.
-_OF_FILES: Final = frozenset(
-    {Event.UPLOAD, Event.UPLOAD_REFUSED, Event.UPLOAD_FAILED, Event.DOWNLOAD}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +113,7 @@ async def newest(
     """The newest that are wanted, below the number `before` (0: from the end on)."""
     entries: list[Entry] = []
     end = before - 1 if before else await _end(trail)
-    if len(wanted.users) == 1 and wanted.events and not wanted.events & _OF_FILES:
+    if len(wanted.users) == 1 and wanted.events and not wanted.events & OF_FILES:
         (user,) = wanted.users
         copies = [one for one in await trail.of_user(user, 0.0) if one.number <= end]
         entries = [one for one in copies if wanted.takes(one)][: limit + 1]

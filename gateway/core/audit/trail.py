@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 
 from gateway.core.audit import entry as entries
 from gateway.core.audit.entry import START, Entry, Head, HeadSeen, NotAuthentic, Trimmed, short
-from gateway.core.audit.events import Event, Happened, Origin
+from gateway.core.audit.events import OF_FILES, Event, Happened, Origin
 from gateway.core.audit.rationing import RATIONS, Rations
 from gateway.core.clock import Clock
 from gateway.core.counters import Counted, Counters
@@ -280,7 +280,7 @@ class Trail:
             raise StoreUnavailable("the audit log moves on faster than it can be written")
         if len(done) < len(steps):  # another gateway moved the head meanwhile
             await self.head.move(newest.number, mac)
-        copied = newest.user and newest.transfer is None
+        copied = newest.user and newest.event not in OF_FILES
         if copied and any(one.entry.number % _PRUNE_EVERY == 0 for one in links):
             await self._prune(newest.user)
         return done[len(steps) :]
@@ -322,8 +322,7 @@ class Trail:
 
 def _copy(entry: Entry, raw: bytes) -> tuple[Put, ...]:
     """The entry once more beside those of the same person."""
-    # Files may come by the thousand, and would bury what a person has to see.
-    if not entry.user or entry.transfer is not None:
+    if not entry.user or entry.event in OF_FILES:
         return ()
     key = Key(OF_USER, entry.user, f"{entry.number:012d}")
     return (Put(key, raw, expires=entry.time + SHOWN_FOR),)
