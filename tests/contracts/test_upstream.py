@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import count
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -17,8 +15,7 @@ from gateway.upstreams import UPSTREAMS, FormOptions
 from tests.conftest import PYPISERVER_USERS
 from tests.contracts.upstream_cases import Case, facts_of, form_server
 from tests.support import servers
-
-_numbers = count(1)
+from tests.support.names import unused
 
 
 @pytest.fixture(params=sorted(UPSTREAMS))
@@ -27,7 +24,7 @@ async def case(request: pytest.FixtureRequest, aiohttp_raw_server: AiohttpRawSer
     upstream = UPSTREAMS[kind](FormOptions())
     if kind == "devpi":
         index: servers.Index = request.getfixturevalue("devpi_server")
-        name = f"contract{next(_numbers)}"
+        name = unused("contract")
         person = Credential(name, index.person(name))
         return Case(upstream, index.url, person, ("/+login", False))
     if kind == "pypiserver":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import TypeAlias
 
@@ -16,6 +15,7 @@ from gateway.cli.demo.indexes import Package
 from tests.support.clients import DevpiClient
 from tests.support.codes import Authenticator
 from tests.support.gateways import Gateway, running
+from tests.support.names import unused
 from tests.support.servers import Index
 
 
@@ -54,7 +54,6 @@ class Person:
 
 
 NewPerson: TypeAlias = Callable[..., Person]
-_numbers = count(1)
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +63,7 @@ def person(
     """Make somebody new at devpi: `person("alice", HELLO)`, enrolled unless told otherwise."""
 
     def new(name: str, *projects: Package, enrolled: bool = True) -> Person:
-        full = f"{name}{next(_numbers)}"
+        full = unused(name)
         place = tmp_path_factory.mktemp(full)
         password = devpi_server.person(full, *projects)
         phone = before_devpi.enrol(full) if enrolled else Authenticator("")

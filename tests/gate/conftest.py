@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import count as count_from
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -15,10 +14,9 @@ from gateway.stores import open_store
 from tests.gate.counting import Count, Counting
 from tests.gate.served import Served
 from tests.support import servers
+from tests.support.names import unused
 
 Serve: TypeAlias = Callable[..., Served]
-
-_numbers = count_from(1)
 
 
 @pytest.fixture
@@ -58,7 +56,7 @@ def person(devpi: Served, devpi_server: servers.Index) -> Callable[[], tuple[str
     """Make a devpi user who is enrolled at the gateway: name and password."""
 
     def make() -> tuple[str, str]:
-        name = f"user{next(_numbers)}"
+        name = unused("user")
         password = devpi_server.person(name)
         devpi.enrol(name)
         return name, password

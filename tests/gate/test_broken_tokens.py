@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import count
 from typing import Any
 
 import pymacaroons
@@ -21,6 +20,7 @@ from tests.gate.served import Served
 from tests.gate.test_tokens import HERE, make
 from tests.support import servers, uploads
 from tests.support.http import basic, raw
+from tests.support.names import unused
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,6 @@ class Owner:
         return make(self.served, self.user, self.password, name, **scope).text
 
 
-_number = count()
-
-
 @pytest.fixture(params=["devpi", "pypiserver"])
 def owner(request: pytest.FixtureRequest) -> Owner:
     if request.param == "pypiserver":
@@ -48,7 +45,7 @@ def owner(request: pytest.FixtureRequest) -> Owner:
         return Owner(served, "alice", PYPISERVER_USERS["alice"], "/", "/simple/")
     served = request.getfixturevalue("devpi")
     index: servers.Index = request.getfixturevalue("devpi_server")
-    user = f"broken{next(_number)}"
+    user = unused("broken")
     return Owner(served, user, index.person(user), f"/{user}/dev/", f"/{user}/dev/+simple/")
 
 

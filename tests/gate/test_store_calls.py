@@ -7,7 +7,6 @@ refused request 5 calls and 1.
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import count as count_from
 from typing import TypeAlias
 
 import pytest
@@ -20,10 +19,9 @@ from tests.gate.served import Served, hidden
 from tests.gate.test_tokens import make
 from tests.support import servers
 from tests.support.http import basic
+from tests.support.names import unused
 
 Serve: TypeAlias = Callable[..., Served]
-
-_numbers = count_from(1)
 
 
 @pytest.fixture(params=["sqlite", "redis"])
@@ -40,7 +38,7 @@ def gate(store_url: str, count: Count, serve: Serve, devpi_server: servers.Index
 
 @pytest.fixture
 def user(gate: Served, devpi_server: servers.Index) -> str:
-    name = f"counted{next(_numbers)}"
+    name = unused("counted")
     devpi_server.person(name)
     gate.enrol(name)
     return name

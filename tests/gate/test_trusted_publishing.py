@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +22,9 @@ from tests.support import issuer as issuers
 from tests.support import servers, uploads
 from tests.support.http import Answer, basic
 from tests.support.issuer import Issuer
+from tests.support.names import unused
 
 MINT = "/_/oidc/mint-token"
-_numbers = count(1)
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +176,7 @@ def test_nobody_else_uploads(simple: Served, issuer: Issuer) -> None:
 def test_before_devpi_in_somebodys_name(
     serve: Serve, devpi_server: servers.Index, issuer: Issuer
 ) -> None:
-    alice = f"publisher{next(_numbers)}"
+    alice = unused("publisher")
     password = devpi_server.person(alice)
     index = f"{alice}/dev"
     served = serve(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from itertools import count
 from typing import Any
 
 import pytest
@@ -14,12 +13,10 @@ from tests.gate.served import Served
 from tests.gate.test_devpi_evidence import carried, patch
 from tests.gate.test_devpi_login import json_login
 from tests.support import servers
+from tests.support.names import unused
 from tests.support.ports import free_port
 
 Serve = Callable[..., Served]
-
-
-_numbers = count()
 
 
 def break_store(served: Served) -> None:
@@ -37,7 +34,7 @@ def break_store(served: Served) -> None:
 @pytest.fixture
 def broken(devpi: Served, devpi_server: servers.Index) -> tuple[Served, str, str, str]:
     """A gateway that loses its store after a login: itself, user, password, token."""
-    user = f"broken{next(_numbers)}"
+    user = unused("broken")
     password = devpi_server.person(user)
     devpi.enrol(user)
     token = devpi.login(user, password)
