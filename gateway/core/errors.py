@@ -69,6 +69,8 @@ class Slug(StrEnum):
     APPROVAL_GONE = "approval_gone"
     APPROVAL_DENIED = "approval_denied"
     APPROVAL_REPORTED = "approval_reported"
+    GRANT_DENIED = "grant_denied"
+    GRANT_REPORTED = "grant_reported"
     NUMBER_UNREADABLE = "number_unreadable"
     UNUSABLE_LABEL = "unusable_label"
     NAME_TAKEN = "name_taken"
@@ -501,6 +503,21 @@ MESSAGES: Final = MappingProxyType(
             _("Login denied and reported"),
             _("This command-line login was denied, and reported to the administrator."),
             _("Somebody else knows your password: change it now."),
+        ),
+        Slug.GRANT_DENIED: Message(
+            403,
+            _("Command line not let in"),
+            _("This command line was not let in, and you get a notice of it."),
+            _(
+                "If it was your own, start it again; if somebody sent you the address, tell the "
+                "administrator."
+            ),
+        ),
+        Slug.GRANT_REPORTED: Message(
+            403,
+            _("Command line denied and reported"),
+            _("This command line was not let in, and was reported to the administrator."),
+            _("It has got nothing of yours. Do not open such an address again."),
         ),
         Slug.NUMBER_UNREADABLE: Message(
             400,

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from gateway.core.audit.events import AuditSink, Event, Origin
-from gateway.core.notices.events import Notice
+from gateway.core.notices.events import REPORTS, Notice
 from gateway.core.notices.queue import (
     CLAIMED_FOR,
     DAY,
@@ -112,6 +112,30 @@ async def test_each_channel_gets_each_notice_once(store: SqliteStore, clock: Clo
         assert [letter.user for letter in box.got] == ["alice", "bob"]
         assert box.got[0].origin == ORIGIN and box.got[0].notice is Notice.NEW_DEVICE
         assert box.got[0].time == clock.now - 1
+
+
+@pytest.mark.parametrize("notice", sorted(REPORTS))
+async def test_an_administrator_gets_a_report_besides(
+    store: SqliteStore, clock: Clock, notice: Notice
+) -> None:
+    made = NoticeQueue(
+        store,
+        clock,
+        secrets.token_bytes,
+        channels=("mail", "webhook"),
+        reports_to="root@example.org",
+    )
+    await made.notify(notice, "alice", ORIGIN)
+    await made.notify(Notice.GRANT_DENIED, "alice", ORIGIN)
+    found = {
+        channel: sorted((one.notice, one.address) for one in await made.due(channel))
+        for channel in made.channels
+    }
+    denied = (Notice.GRANT_DENIED, "")
+    assert found == {
+        "mail": sorted([(notice, ""), (notice, "root@example.org"), denied]),
+        "webhook": sorted([(notice, ""), denied]),
+    }
 
 
 async def test_of_several_couriers_one_delivers(store: SqliteStore, clock: Clock) -> None:

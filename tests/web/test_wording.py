@@ -30,6 +30,8 @@ WORDS = [
     ("login", "summary", "Forgot password?"),
     ("verify", "summary", "Lost phone and codes?"),
     ("reported", "a", "Change password"),
+    ("let in", "button", "Deny and report"),
+    ("let in reported", "p", "was reported to the administrator"),
 ]
 
 

@@ -169,6 +169,10 @@ class Tour:
         seen["let in refused"] = await alice.post(place, {**form.fields, "number": "x"})
         await alice.post(place, {**form.fields, "number": asked.number})
         seen["was let in"] = await alice.get(place)
+        asked = await self.world.flow.granting.ask(actions, 3600, from_shell)
+        place = f"/+auth/connect/{asked.id}"
+        form = (await alice.get(place)).markup.forms[-1]
+        seen["let in reported"] = await alice.post(place, {**form.fields, "deny": "report"})
         seen["logged in already"] = await alice.get("/+auth/login?next=/simple/")
         seen["password"] = door = await alice.get("/+auth/password")
         seen["password refused"] = await alice.fill(door, "/+auth/password", old="right", new="x")

@@ -109,15 +109,23 @@ class Granting:
         return None if found is None else _waiting(id, found[1])
 
     async def answer(
-        self, session: Session, id: str, number: str, caller: Caller, *, by_service: bool
+        self,
+        session: Session,
+        id: str,
+        number: str,
+        caller: Caller,
+        *,
+        by_service: bool,
+        report: bool = False,
     ) -> None:
         """Approve with the number that the command line was given; any other denies.
 
         Args:
             by_service: a service account stands for tokens at the index.
+            report: with number "": the administrator is told, too.
 
         Raises:
-            Refusal: `step_up_required`, `approval_gone`, `approval_denied`,
+            Refusal: `step_up_required`, `approval_gone`, `grant_denied`, `grant_reported`,
                 `login_by_password`, `frozen`.
         """
         services = self._services
@@ -126,7 +134,7 @@ class Granting:
         found = await self._read(id)
         if found is None or found[1]["state"] != "waiting" or not session.factor:
             raise Refusal(Slug.APPROVAL_GONE)
-        if not by_service and session.upstream is None:
+        if number and not by_service and session.upstream is None:  # denying takes nothing
             raise Refusal(Slug.LOGIN_BY_PASSWORD)
         record, data = found
         fits = hmac.compare_digest(data["number"].encode(), number.encode())
@@ -136,21 +144,21 @@ class Granting:
             raise Refusal(Slug.APPROVAL_GONE)
         waiting = _waiting(id, data)
         client = f"{device_name(waiting.user_agent)} from {waiting.address or 'no address'}"
-        event = Event.COMMAND_LINE_APPROVED if fits else Event.COMMAND_LINE_DENIED
+        denied = Event.COMMAND_LINE_REPORTED if report else Event.COMMAND_LINE_DENIED
+        event = Event.COMMAND_LINE_APPROVED if fits else denied
         detail = f"a token to {' and '.join(waiting.actions)}, {client}"
         await services.audit.record(event, session.user_id, caller.origin, detail=detail)
         if not fits:
-            await services.notifier.notify(
-                Notice.GRANT_DENIED, session.user_id, caller.origin, detail=client
-            )
-            raise Refusal(Slug.APPROVAL_DENIED)
+            notice = Notice.GRANT_REPORTED if report else Notice.GRANT_DENIED
+            await services.notifier.notify(notice, session.user_id, caller.origin, detail=client)
+            raise Refusal(Slug.GRANT_REPORTED if report else Slug.GRANT_DENIED)
         await self._give(session, id, data, version, waiting, caller, by_service=by_service)
 
     async def fetch(self, secret: str) -> Granted | None:
         """The token; None while it is waited for. Once.
 
         Raises:
-            Refusal: `approval_gone`, `approval_denied`.
+            Refusal: `approval_gone`, `grant_denied`.
         """
         id, _, rest = secret.partition(".")
         found = await self._read(id)
@@ -158,7 +166,7 @@ class Granting:
             raise Refusal(Slug.APPROVAL_GONE)
         record, data = found
         if data["state"] == "denied":
-            raise Refusal(Slug.APPROVAL_DENIED)
+            raise Refusal(Slug.GRANT_DENIED)
         if "user" not in data:
             return None
         await self._services.freezes.check_login(id_of(data["user"]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from gateway.core.audit.events import Origin
 
@@ -32,11 +32,16 @@ class Notice(StrEnum):
     TOKEN_LEAKED = "token_leaked"  # noqa: S105
     REVOKED_TOKEN_TRIED = "revoked_token_tried"  # noqa: S105
     GRANT_DENIED = "grant_denied"
+    GRANT_REPORTED = "grant_reported"
     PUBLISHER_USED = "publisher_used"
     PUBLISHER_NAMESAKE = "publisher_namesake"
     PUBLISHER_REPLAYED = "publisher_replayed"
     FROZEN = "frozen"
     UNFROZEN = "unfrozen"
+
+
+REPORTS: Final = frozenset({Notice.LOGIN_REPORTED, Notice.GRANT_REPORTED})
+"""Those that an administrator gets, too."""
 
 
 class Notifier(Protocol):

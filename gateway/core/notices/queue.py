@@ -24,7 +24,7 @@ from typing import Final
 from gateway.core.audit.events import Origin
 from gateway.core.clock import Clock, Random
 from gateway.core.crypto.keyring import KeyRing, SealBroken
-from gateway.core.notices.events import Notice
+from gateway.core.notices.events import REPORTS, Notice
 from gateway.core.store import Key, Record, Store
 from gateway.core.throttle.limits import Tier
 
@@ -136,7 +136,7 @@ class NoticeQueue:
             link=link,
         )
         letters = [replace(letter, channel=channel) for channel in self.channels]
-        if notice is Notice.LOGIN_REPORTED and self._reports_to and "mail" in self.channels:
+        if notice in REPORTS and self._reports_to and "mail" in self.channels:
             id, to = self._random(16).hex(), self._reports_to
             letters.append(replace(letter, channel="mail", id=id, address=to))
         await asyncio.gather(*(self._put(letter, if_version=0) for letter in letters))

@@ -54,13 +54,26 @@ _REPLACE: Final = _(
 _CHANGE: Final = _(
     "If that was you: somebody else knows your password. Change it now, at\n{overview}"
 )
-_REPORT: Final = _(
-    "{user} denied a command-line login that gave their right password, and reported it"
+_REPORTS: Final = MappingProxyType(
+    {
+        Notice.LOGIN_REPORTED: (
+            _("{user} denied a command-line login that gave their right password, and reported it"),
+            _(
+                "Somebody else knows that password. See that it is changed; the trail of {user} "
+                "tells the rest:\nindex-gateway audit export --user {user}"
+            ),
+        ),
+        Notice.GRANT_REPORTED: (
+            _("{user} was asked to let a command line in, denied it, and reported it"),
+            _(
+                "Somebody sent them an address to open, or a program asks without being told to.\n"
+                "Others may get one as well: warn them. The trail of {user} tells the rest:\n"
+                "index-gateway audit export --user {user}"
+            ),
+        ),
+    }
 )
-_REPORTED: Final = _(
-    "Somebody else knows that password. See that it is changed; the trail of {user} tells the rest:"
-    "\nindex-gateway audit export --user {user}"
-)
+"""What an administrator is told of a report: what happened, and what to do."""
 _ASKED: Final = _(
     "If you asked for it: nothing but an invitation lets you in now. Where you got none,\n"
     "or it is too old, ask the administrator for one."
@@ -191,6 +204,18 @@ _WORDS: Final = MappingProxyType(
                 "the administrator of the index."
             ),
         ),
+        Notice.GRANT_REPORTED: _Words(
+            _("A command line was reported"),
+            _(
+                "A command line asked in your browser for a token in your name; it was denied\n"
+                "and reported to the administrator"
+            ),
+            _(
+                "Somebody uses a session of yours. Sign in at {overview},\n"
+                "end the sessions you do not know, change your password and tell\n"
+                "the administrator of the index."
+            ),
+        ),
         Notice.PUBLISHER_USED: _Words(
             _("A trusted publisher uploads in your name"),
             _(
@@ -286,7 +311,7 @@ def subject(letter: Letter, catalogue: Catalogue = ENGLISH) -> str:
 def text(letter: Letter, public_url: str, *, link: str = "", catalogue: Catalogue = ENGLISH) -> str:
     """The whole notice, plain text, lines ended by LF. link: see `Notifier.notify`; only where
     nobody but the person reads it."""
-    if letter.notice is Notice.LOGIN_REPORTED and letter.address:
+    if letter.notice in _REPORTS and letter.address:
         return _report(letter, public_url, catalogue)
     words = _WORDS[letter.notice]
     places = {"overview": public_url + OVERVIEW, "tokens": public_url + TOKENS}
@@ -305,10 +330,11 @@ def text(letter: Letter, public_url: str, *, link: str = "", catalogue: Catalogu
 def _report(letter: Letter, public_url: str, catalogue: Catalogue) -> str:
     """What an administrator is told of a report, by mail."""
     user = _plain(letter.user)
+    happened, otherwise = _REPORTS[letter.notice]
     parts = [
-        _happened(_REPORT.filled(user=_inert(user)), letter.detail),
+        _happened(happened.filled(user=_inert(user)), letter.detail),
         _circumstances(letter, public_url, catalogue),
-        _REPORTED.filled(user=user),
+        otherwise.filled(user=user),
     ]
     return "\n\n".join(say(part, catalogue) for part in parts) + "\n"
 

@@ -29,12 +29,17 @@ async def submit(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     here = f"{CONNECT}/{ask.tail}"
     if (await _waiting(kit, ask)).state == "approved":
         return see_other(here)
-    denied = ask.value("deny") == "yes"
+    denied = ask.value("deny") in ("yes", "report")
     number = "" if denied else plain(ask.value("number"))
     if not denied and not _NUMBER.fullmatch(number):
         return await _form(kit, ask, session, Refusal(Slug.NUMBER_UNREADABLE))
     await kit.flow.granting.answer(
-        session, ask.tail, number, ask.caller, by_service=config_of(kit).by_service
+        session,
+        ask.tail,
+        number,
+        ask.caller,
+        by_service=config_of(kit).by_service,
+        report=ask.value("deny") == "report",
     )
     return see_other(here)
 

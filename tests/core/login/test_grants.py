@@ -72,12 +72,27 @@ async def test_another_number_denies(world: World) -> None:
     for number in ("", "00"):
         asked = await granting.ask(READ, 60, HERE)
         answer = granting.answer(session, asked.id, number, caller(), by_service=False)
-        assert await refused(answer) is Slug.APPROVAL_DENIED
+        assert await refused(answer) is Slug.GRANT_DENIED
         again = granting.answer(session, asked.id, asked.number, caller(), by_service=False)
         assert await refused(again) is Slug.APPROVAL_GONE
-        assert await refused(granting.fetch(asked.secret)) is Slug.APPROVAL_DENIED
+        assert await refused(granting.fetch(asked.secret)) is Slug.GRANT_DENIED
     assert world.ledger.names() == [Event.COMMAND_LINE_DENIED] * 2
     assert world.ledger.notices == [(Notice.GRANT_DENIED, "alice")] * 2
+
+
+@pytest.mark.parametrize("by_passkey", [False, True], ids=["by password", "by passkey alone"])
+async def test_it_is_denied_and_reported(world: World, by_passkey: bool) -> None:
+    session, granting = await logged_in(world), world.flow.granting
+    if by_passkey:
+        session = replace(session, upstream=None)
+    asked = await granting.ask((Action.UPLOAD, Action.READ), 60, HERE)
+    answer = granting.answer(session, asked.id, "", caller(), by_service=False, report=True)
+    assert await refused(answer) is Slug.GRANT_REPORTED
+    assert await refused(granting.fetch(asked.secret)) is Slug.GRANT_DENIED
+    assert world.ledger.names() == [Event.COMMAND_LINE_REPORTED]
+    said = "a token to upload and read, index-gateway command on Linux from 192.0.2.99"
+    assert world.ledger.details == [said]
+    assert world.ledger.notices == [(Notice.GRANT_REPORTED, "alice")]
 
 
 async def test_what_fetches_nothing(world: World) -> None:

@@ -66,3 +66,9 @@ def test_a_report_to_the_administrator_says_whose_password_it_is_about() -> None
     assert admin.startswith("alice denied a command-line login that gave their right password")
     assert "index-gateway audit export --user alice" in admin
     assert "index-gateway" not in person, "commands are for administrators"
+    asked = replace(letter, notice=Notice.GRANT_REPORTED)
+    person, admin = text(asked, INDEX), text(replace(asked, address="root@example.org"), INDEX)
+    assert "If that was you, there is nothing to do" in person
+    assert admin.startswith("alice was asked to let a command line in, denied it, and reported it")
+    assert "index-gateway audit export --user alice" in admin
+    assert "password" not in admin, "none was given"
