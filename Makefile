@@ -12,7 +12,7 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick test-long mutants fuzz check bench screenshots docs messages wheel image packages reliability soak lock clean
+.PHONY: help demo test quick test-long mutants fuzz check types layers lint format configurations bench screenshots docs messages wheel image packages reliability soak lock clean
 
 help:
 	@echo 'make demo                   try it at http://localhost:8080 (pypiserver)'
@@ -65,12 +65,24 @@ fuzz:
 	@tools/install dev
 	$(BIN)/python -W ignore -m tests.fuzz.run --seconds $(FUZZ_SECONDS) $(FUZZ)
 
+# Side by side, what takes longest first; what each says comes in one piece.
 check:
 	@tools/install dev
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	@$(MAKE) --no-print-directory -j 2 -O -k types layers lint format configurations
+
+types:
 	$(BIN)/mypy
+
+layers:
 	$(BIN)/lint-imports --no-cache
+
+lint:
+	$(BIN)/ruff check .
+
+format:
+	$(BIN)/ruff format --check .
+
+configurations:
 	tools/check-configs
 
 bench:
