@@ -6,9 +6,11 @@ import asyncio
 import http.client
 import itertools
 import os
+import re
 import signal
 import threading
 import time
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,10 +20,10 @@ from typing import Any, Final
 from gateway.app.domain import open_domain
 from gateway.cli.demo.processes import Children
 from gateway.core.administration import Admin
-from gateway.core.urls import LOGIN, OVERVIEW, VERIFY
+from gateway.core.urls import ENROL, LOGIN, OVERVIEW, VERIFY
 from gateway.settings import load
 from tests.contracts.conftest import Server
-from tests.support import servers
+from tests.support import servers, uploads
 from tests.support.codes import Authenticator
 from tests.support.gateways import Gateway, configure
 from tests.support.http import Client
@@ -37,9 +39,12 @@ class Deed:
 
     kind: str
     user: str
-    code: str
+    code: str = ""
     token: str = ""
     cookies: dict[str, str] = field(default_factory=dict)
+    phone: Authenticator | None = None
+    file: str = ""
+    at: float = 0.0
 
 
 class People:
@@ -63,11 +68,16 @@ class People:
 
 @dataclass
 class World:
-    """A gateway with its people, before a pypiserver."""
+    """A gateway with its people, before a pypiserver.
+
+    newcomers: who has no second factor yet. begun: the phones that were offered to one of them.
+    """
 
     gateway: Gateway
     people: People
     numbers: Iterator[int] = field(default_factory=itertools.count)
+    newcomers: deque[str] = field(default_factory=deque)
+    begun: dict[str, list[Authenticator]] = field(default_factory=lambda: defaultdict(list))
 
     def token(self) -> Deed:
         """Make a token by the API, with password and code."""
@@ -95,11 +105,62 @@ class World:
             self._fill_in(browser, VERIFY, code=phone.code())
             return Deed("session", name, phone.at(phone.last_step), cookies=dict(browser.cookies))
 
-    def _fill_in(self, browser: Client, address: str, **values: str) -> None:
-        page = browser.browse("GET", address)
+    def enrolment(self) -> Deed:
+        """Log in without a second factor, and set one up; or go on where that was cut off."""
+        name = self.newcomers.popleft()
+        try:
+            browser = self.gateway.client(timeout=10)
+            told = self._fill_in(browser, LOGIN, user=name, password=password(name))
+            if told.endswith(VERIFY):  # only its last answer was cut off
+                phone = self._proven(browser, name)
+            else:
+                phone = self._set_up(browser, name)
+        except BaseException:
+            self.newcomers.appendleft(name)
+            raise
+        return Deed("enrolment", name, cookies=dict(browser.cookies), phone=phone)
+
+    def _set_up(self, browser: Client, name: str) -> Authenticator:
+        self._fill_in(browser, f"{ENROL}/start", at=ENROL, name="Phone")
+        page = browser.browse("GET", ENROL)
+        shown = re.search(r'id="secret">([^<]+)<', page.text)
+        assert shown, (page.status, page.text)
+        phone = Authenticator(re.sub(r"\s|&nbsp;", "", shown[1]))
+        self.begun[name].append(phone)
+        told = send(self.gateway, browser, page, ENROL, code=phone.code())
+        assert told.status == 303, (told.status, told.text)
+        self._fill_in(browser, f"{ENROL}/recovery", saved="yes")
+        return phone
+
+    def _proven(self, browser: Client, name: str) -> Authenticator:
+        for phone in reversed(self.begun[name]):
+            page = browser.browse("GET", VERIFY)
+            if send(self.gateway, browser, page, VERIFY, code=phone.code()).status == 303:
+                return phone
+        raise LookupError(f"{name} has a second factor, and none that was shown")
+
+    def upload(self) -> Deed:
+        """A file; its entry in the trail is written behind the answer."""
+        with self.people.one() as (name, _):
+            number = next(self.numbers)
+            file = f"kept-{number}.tar.gz"
+            fields = {":action": "file_upload", "name": "kept", "version": str(number)}
+            told = self.gateway.client(timeout=10).post(
+                "/",
+                auth=(name, password(name)),
+                body=uploads.form(fields, (file, b"content")),
+                fields={"Content-Type": uploads.CONTENT_TYPE},
+            )
+            assert told.status == 200, told
+            return Deed("upload", name, file=file, at=time.monotonic())
+
+    def _fill_in(self, browser: Client, address: str, *, at: str = "", **values: str) -> str:
+        """Send the form to an address; where it leads. at: the page it is on."""
+        page = browser.browse("GET", at or address)
         assert page.status == 200, page.status
         told = send(self.gateway, browser, page, address, **values)
         assert told.status == 303, (told.status, told.text)
+        return told.first("location")
 
     def deletion(self) -> Deed:
         """A guarded request with password and code; what it deletes is not there (404)."""
@@ -125,11 +186,19 @@ class World:
             )
             if told.status not in (200, 204):
                 return f"a token is gone: {told.status} {told.body[:200]!r}"
-        if deed.kind == "session":
+        if deed.phone is not None:
+            told = client.post(
+                "/",
+                auth=(deed.user, f"{password(deed.user)},{deed.phone.code()}"),
+                form={":action": "remove_pkg", "name": "none", "version": "1.0"},
+            )
+            if told.status not in (200, 404):
+                return f"a second factor is gone: {told.status} {told.body[:200]!r}"
+        if deed.cookies:
             client.cookies = dict(deed.cookies)
             if client.browse("GET", OVERVIEW).status != 200:
                 return "a session is gone"
-        if not again:
+        if not again or not deed.code:
             return ""
         told = self.gateway.client(timeout=10).post(
             "/",
@@ -177,17 +246,20 @@ def enrolled(config: Path, names: list[str]) -> dict[str, Authenticator]:
 
 
 @contextmanager
-def world(place: Path, store: str, number: int, **changes: Any) -> Iterator[World]:
-    """A running one with that many people."""
+def world(
+    place: Path, store: str, number: int, *, newcomers: int = 0, **changes: Any
+) -> Iterator[World]:
+    """A running one with that many people, and some without a second factor."""
     names = [f"person{one}" for one in range(number)]
+    others = [f"newcomer{one}" for one in range(newcomers)]
     with Children() as children:
         index = servers.start_pypiserver(
-            children, place / "pypiserver", {name: password(name) for name in names}
+            children, place / "pypiserver", {name: password(name) for name in names + others}
         )
         gateway = configure(place / "gateway", "pypiserver", index.url, store=store, **changes)
         people = People(enrolled(gateway.config, names))
         try:
-            yield World(gateway.start(), people)
+            yield World(gateway.start(), people, newcomers=deque(others))
         finally:
             gateway.stop(40)
 

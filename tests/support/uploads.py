@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from tests.support.http import Answer, Client
 
 _BOUNDARY = "b0undary"
+CONTENT_TYPE = f"multipart/form-data; boundary={_BOUNDARY}"
 
 
 def form(fields: Mapping[str, str], content: tuple[str, bytes] | None = None) -> bytes:
@@ -36,7 +37,7 @@ def post(
         target,
         auth=auth,
         body=form(fields, content),
-        fields={"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"},
+        fields={"Content-Type": CONTENT_TYPE},
     )
     assert told.status == 200, (told.status, told.body)
     return told
