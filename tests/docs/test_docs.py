@@ -171,8 +171,9 @@ def test_explain_prints_what_a_page_shows(
     explain = [*argv, "explain", "-c", str(config), *shlex.split(line)]
     said = subprocess.run(explain, check=True, capture_output=True, text=True).stdout
     assert "\nrule: release deletion (" in said
-    if output:
-        assert said.replace(str(config), "/etc/index-gateway/gateway.yaml") == output
+    if output:  # where in the file, a page does not say: that changes with each line of it
+        said = said.replace(str(config), "/etc/index-gateway/gateway.yaml")
+        assert re.sub(r"\.yaml:\d+:\d+\)", ".yaml:…)", said) == output
 
 
 def test_some_page_shows_what_explain_prints() -> None:

@@ -78,12 +78,19 @@ class World:
     numbers: Iterator[int] = field(default_factory=itertools.count)
     newcomers: deque[str] = field(default_factory=deque)
     begun: dict[str, list[Authenticator]] = field(default_factory=lambda: defaultdict(list))
+    _networks: Iterator[int] = field(default_factory=lambda: itertools.count(256))
+
+    def client(self) -> Client:
+        """Somebody in a network of their own: a password whose answer was cut off counts as a
+        wrong one there, and all of these together would be throttled."""
+        number = next(self._networks)
+        return self.gateway.client(timeout=10, source=f"127.{number >> 8 & 127}.{number & 255}.1")
 
     def token(self) -> Deed:
         """Make a token by the API, with password and code."""
         with self.people.one() as (name, phone):
             code = phone.code()
-            told = self.gateway.client(timeout=10).post(
+            told = self.client().post(
                 "/+auth/api/tokens",
                 send={
                     "user": name,
@@ -100,7 +107,7 @@ class World:
     def session(self) -> Deed:
         """Log in at the gateway's page."""
         with self.people.one() as (name, phone):
-            browser = self.gateway.client(timeout=10)
+            browser = self.client()
             self._fill_in(browser, LOGIN, user=name, password=password(name))
             self._fill_in(browser, VERIFY, code=phone.code())
             return Deed("session", name, phone.at(phone.last_step), cookies=dict(browser.cookies))
@@ -109,7 +116,7 @@ class World:
         """Log in without a second factor, and set one up; or go on where that was cut off."""
         name = self.newcomers.popleft()
         try:
-            browser = self.gateway.client(timeout=10)
+            browser = self.client()
             told = self._fill_in(browser, LOGIN, user=name, password=password(name))
             if told.endswith(VERIFY):  # only its last answer was cut off
                 phone = self._proven(browser, name)
@@ -145,7 +152,7 @@ class World:
             number = next(self.numbers)
             file = f"kept-{number}.tar.gz"
             fields = {":action": "file_upload", "name": "kept", "version": str(number)}
-            told = self.gateway.client(timeout=10).post(
+            told = self.client().post(
                 "/",
                 auth=(name, password(name)),
                 body=uploads.form(fields, (file, b"content")),
@@ -166,7 +173,7 @@ class World:
         """A guarded request with password and code; what it deletes is not there (404)."""
         with self.people.one() as (name, phone):
             code = phone.code()
-            told = self.gateway.client(timeout=10).post(
+            told = self.client().post(
                 "/",
                 auth=(name, f"{password(name)},{code}"),
                 form={":action": "remove_pkg", "name": "none", "version": "1.0"},
@@ -179,7 +186,7 @@ class World:
 
         again: try its code a second time, too. Such tries are throttled for all of a network.
         """
-        client = self.gateway.client(timeout=10)
+        client = self.client()
         if deed.kind == "token":
             told = client.post(
                 "/+auth/api/tokens/burn", fields={"Authorization": f"Bearer {deed.token}"}
@@ -200,7 +207,7 @@ class World:
                 return "a session is gone"
         if not again or not deed.code:
             return ""
-        told = self.gateway.client(timeout=10).post(
+        told = self.client().post(
             "/",
             auth=(deed.user, f"{password(deed.user)},{deed.code}"),
             form={":action": "remove_pkg", "name": "none", "version": "1.0"},

@@ -46,11 +46,15 @@ class Answer:
 
 @dataclass
 class Client:
-    """Talks to one server and keeps its cookies, as a browser would for one host."""
+    """Talks to one server and keeps its cookies, as a browser would for one host.
+
+    source: the address that it comes from, of 127.0.0.0/8.
+    """
 
     port: int
     host: str = "127.0.0.1"
     unix: Path | None = None
+    source: str = ""
     cookies: dict[str, str] = field(default_factory=dict)
     timeout: float = 60.0
 
@@ -108,7 +112,10 @@ class Client:
         return self.call(method, target, fields=fields, **more)
 
     def _connection(self) -> http.client.HTTPConnection:
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=self.timeout)
+        source = (self.source, 0) if self.source else None
+        connection = http.client.HTTPConnection(
+            self.host, self.port, timeout=self.timeout, source_address=source
+        )
         if self.unix is not None:
             connection.sock = socket.socket(socket.AF_UNIX)
             connection.sock.settimeout(self.timeout)

@@ -142,7 +142,8 @@ async def _look_back(
     floor, back_to = end - scan, 0.0
     while end >= begin and end > floor:
         low = max(begin - 1, floor, end - PAGE)
-        page = await trail.store.read(LOG, after=low, limit=end - low)
+        read = await trail.store.read(LOG, after=low, limit=end - low)
+        page = [one for one in read if one[0] <= end]  # others follow where older ones were removed
         for number, raw in reversed(page):
             entry = wanted.read(raw) if perhaps(raw) else None
             if entry is not None:

@@ -113,6 +113,24 @@ async def test_a_moment_is_found_behind_what_was_removed(trail: Trail, clock: Cl
     assert len((await newest(trail, Wanted(), now=clock.now, limit=500)).entries) == 122 - first
 
 
+@pytest.mark.parametrize("page", [1, 2, 3, 4, 500])
+@pytest.mark.parametrize("scan", [1, 2, 5, finding.SCANNED])
+async def test_nothing_is_found_twice_behind_what_was_removed(
+    trail: Trail, clock: Clock, monkeypatch: pytest.MonkeyPatch, page: int, scan: int
+) -> None:
+    monkeypatch.setattr(finding, "PAGE", page)
+    await fill(trail, clock, 5)
+    await trail.store.trim(LOG, upto=8)
+    back, before = list[int](), 0
+    for _ in range(30):
+        found = await newest(trail, Wanted(), now=clock.now, before=before, limit=3, scan=scan)
+        back += [entry.number for entry in found.entries]
+        before = found.before
+        if not before:
+            break
+    assert back == list(range(15, 8, -1))
+
+
 PROJECTS = {
     "as the entry says": ("upload", "foo-bar", "/alice/dev", {"foo-bar"}),
     "an older entry, by its path": (
