@@ -91,15 +91,18 @@ class Notes:
     """What becomes known of one request on its way, for numbers and logs; decides nothing.
 
     id: what it is called in logs. rule: the rule that decided, slug: why it was refused.
-    waited: seconds for the store and the index.
+    waited: seconds for the store and the index. project, detail: what its form says it is about,
+    for the trail.
     """
 
-    __slots__ = ("id", "rule", "slug", "waited")
+    __slots__ = ("detail", "id", "project", "rule", "slug", "waited")
 
     def __init__(self) -> None:
         self.id = ""
         self.rule = ""
         self.slug = ""
+        self.project = ""
+        self.detail = ""
         self.waited = 0.0
 
 

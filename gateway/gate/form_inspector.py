@@ -60,7 +60,7 @@ class FormInspector:
         asked: who asks for what; changed here where the form tells the project.
         project: looks for that, and is needed where `matched.needs_project`.
         note: is shown what the form holds.
-        noted: fields that are kept for it.
+        noted: fields that are kept.
 
     Raises:
         Refusal: `unreadable_form` for a body that is no plain form.
@@ -96,12 +96,17 @@ class FormInspector:
             facts.joined("content-encoding"),
             matched.form_names | (demand.names if demand else frozenset()),
             Looking(looking, [one for one in (self._archives, note) if one is not None]),
-            noted if note is not None else (),
+            noted,
         )
         if note is not None:
             note.reads(self._judge)
         self._seen = 0
         self._going = False
+
+    @property
+    def judge(self) -> FormJudge:
+        """Who reads the form."""
+        return self._judge
 
     @property
     def fields(self) -> Mapping[str, str]:

@@ -43,7 +43,7 @@ from gateway.gate.rights import RightsGate
 from gateway.gate.token_api import TokenApi
 from gateway.gate.token_request import TokenGate, TokenRequest
 from gateway.gate.token_upload import ACTION
-from gateway.gate.transfers import NOTED, Upload, noting
+from gateway.gate.transfers import NOTED, Upload, about, noting
 from gateway.gate.xml_body import XmlInspector, called_xml
 from gateway.proxy.ports import Answer, Forward, HandOver, Inspect, Opens, Plan
 from gateway.upstreams.carriers import TokenField, token_fields
@@ -231,6 +231,8 @@ class RuleGate:
 
             def decided(facts: Facts, rule: Rule | None, policy: Policy) -> Plan | Awaitable[Plan]:
                 action = inspector.fields.get(ACTION, "")
+                if parts.upstream.act(facts).by_form:
+                    facts.notes.project, facts.notes.detail = about(inspector.judge)
                 plan = self.decide(facts, rule, policy, token, inspector.asked, action)
                 if upload is None:
                     return plan

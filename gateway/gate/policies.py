@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final, NamedTuple
 
-from gateway.core.audit.events import Event
+from gateway.core.audit.events import About, Event
 from gateway.core.errors import EARNED_ONLY, IN_THE_REQUEST, Refusal, Slug, credential_detail
 from gateway.core.evidence import (
     BASIC,
@@ -76,7 +76,7 @@ class Guard:
             await self._parts.audit.record(
                 *(Event.GUARDED_ACT, proof.user_id, caller_of(facts, rule).origin),
                 factor=proof.factor,
-                project=self._parts.upstream.act(facts).named,
+                **self._about(facts)._asdict(),
             )
         # One that may change a password, or makes a token, is watched.
         user = self._parts.upstream.changes_password(facts)
@@ -259,7 +259,7 @@ class Guard:
         """Password first, then the code, then the act: nobody learns of codes without it."""
         parts = self._parts
         caller = caller_of(facts, rule)
-        who, act = user_id(code.user), not facts.safe
+        who, act = user_id(code.user), None if facts.safe else self._about(facts)
         prove = partial(parts.flow.at_once.prove, code.user, code.text, (), caller, act=act)
         if code.credential is None:
             factor = await prove()
@@ -290,6 +290,11 @@ class Guard:
         )
         return replace(base, add=(*base.add, *added))
 
+    def _about(self, facts: Facts) -> About:
+        """What a change is about, as its head or its form says."""
+        named = self._parts.upstream.act(facts).named
+        return About(named or facts.notes.project, facts.notes.detail)
+
     async def _refused(
         self, facts: Facts, rule: Rule | None, evidence: Evidence, refusal: Refusal
     ) -> None:
@@ -300,7 +305,7 @@ class Guard:
         await self._parts.audit.record(
             *(Event.GUARDED_REFUSED, who, caller_of(facts, rule).origin),
             detail=refusal.slug,
-            project=self._parts.upstream.act(facts).named,
+            project=self._about(facts).project,
         )
 
 

@@ -181,7 +181,7 @@ class Upload(_Note):
     # -- the answer ---------------------------------------------------------------------------
 
     def answered(self, status: int | None, length: int | None = None) -> None:
-        fields = _NotedFields(self._judge)
+        fields = NotedFields(self._judge)
         action = self._action or fields.one(":action")
         if action in _NO_UPLOADS:
             return
@@ -277,7 +277,17 @@ def _watched(plan: Plan, note: Watch) -> Plan:
     return replace(plan, watch=note if plan.watch is None else Watches(plan.watch, note))
 
 
-class _NotedFields:
+def about(judge: FormJudge) -> tuple[str, str]:
+    """The project that a form names, and its version in words for the trail."""
+    fields = NotedFields(judge)
+    name, version = fields.one("name"), _plain(fields.one("version"))
+    said = [f"version {version}"] if version else []
+    if not judge.complete:
+        said.append("the end of its form was not seen")
+    return normalised(name) if is_name(name) else "", "; ".join(said + fields.twice)
+
+
+class NotedFields:
     """What was noted of a form."""
 
     def __init__(self, judge: FormJudge | None) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pyotp
 
-from gateway.core.audit.events import Event, Origin
+from gateway.core.audit.events import Beside, Event, Origin
 from gateway.core.crypto.keyring import KeyRing, RootKeys
 from gateway.core.errors import Refusal, Slug
 from gateway.core.login.flow import Flow
@@ -70,7 +70,7 @@ class Ledger:
         factor: str = "",
         detail: str = "",
         project: str = "",
-        also: Sequence[tuple[Event, str]] = (),
+        also: Sequence[Beside] = (),
         first: Sequence[StoreStep] = (),
         then: Sequence[Put] = (),
         last: Sequence[StoreStep] = (),
@@ -80,9 +80,9 @@ class Ledger:
             return None
         self.events.append((event, user, factor))
         self.details.append(detail)
-        for event, factor in also:
-            self.events.append((event, user, factor))
-            self.details.append("")
+        for one in also:
+            self.events.append((one.event, user, one.factor))
+            self.details.append(one.about.detail)
         return done[len(first) + len(then) :]
 
     async def notify(

@@ -10,6 +10,8 @@ import pytest
 
 from gateway.cli.demo.indexes import Package, write
 from gateway.cli.demo.processes import Children
+from gateway.core.audit.entry import Entry, parse
+from gateway.core.audit.trail import Trail
 from tests.conftest import PYPISERVER_USERS
 from tests.gate.served import Served
 from tests.support import servers
@@ -148,6 +150,18 @@ def test_a_deletion_with_a_code(simple: Served, target: Path, shape: str, how: s
         told = post(simple, body, content_type, **{"X-OTP": code})
     assert told.status == 200, (told.status, told.body)
     assert not target.exists()
+    act = last_entry(simple)
+    assert (act.event, act.user, act.factor) == ("guarded_act", "alice", "totp")
+    assert (act.project, act.detail) == ("victim", "version 1.0")
+
+
+def last_entry(served: Served) -> Entry:
+    async def read() -> Entry:
+        trail = served.running.parts.audit
+        assert isinstance(trail, Trail)
+        return [parse(line) async for line in trail.lines()][-1]
+
+    return served.run(read())
 
 
 def test_a_deletion_with_a_recovery_code(simple: Served, target: Path) -> None:
@@ -163,6 +177,8 @@ def test_a_wrong_code_deletes_nothing(simple: Served, target: Path) -> None:
     told = post(simple, body, content_type, **{"X-OTP": simple.wrong("alice")})
     assert (told.status, told.slug) == (401, "otp_invalid")
     assert target.exists()
+    refused = last_entry(simple)
+    assert (refused.event, refused.project) == ("guarded_refused", "victim")
 
 
 def test_a_session_neither_deletes_nor_uploads(simple: Served, target: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core.audit.events import AuditSink, Event, Origin
+from gateway.core.audit.events import AuditSink, Beside, Event, Origin
 from gateway.core.notices.events import REPORTS, Notice
 from gateway.core.notices.queue import (
     CLAIMED_FOR,
@@ -74,7 +74,7 @@ class Recorded:
         factor: str = "",
         detail: str = "",
         project: str = "",
-        also: Sequence[tuple[Event, str]] = (),
+        also: Sequence[Beside] = (),
         first: Sequence[StoreStep] = (),
         then: Sequence[Put] = (),
         last: Sequence[StoreStep] = (),
@@ -405,7 +405,7 @@ async def test_what_is_queued_leaves_at_once(store: SqliteStore, clock: Clock) -
 async def test_a_queue_outlives_its_process(tmp_path: Path) -> None:
     program = (
         "import asyncio, os, secrets, signal, time\n"
-        "from gateway.core.audit.events import Origin\n"
+        "from gateway.core.audit.events import Beside, Origin\n"
         "from gateway.core.notices.queue import NoticeQueue\n"
         "from gateway.core.notices.events import Notice\n"
         "from gateway.stores import open_store\n"

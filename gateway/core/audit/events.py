@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from gateway.core.audit.transfer import Transfer
 from gateway.core.store import Put, StoreStep
@@ -100,6 +100,21 @@ class Happened:
     transfer: Transfer | None = None
 
 
+class About(NamedTuple):
+    """What an entry is about. project: normalised, "" for none in particular."""
+
+    project: str = ""
+    detail: str = ""
+
+
+class Beside(NamedTuple):
+    """A further entry of the same moment, by the same person."""
+
+    event: Event
+    factor: str
+    about: About = About()
+
+
 class AuditSink(Protocol):
     """Where domain code reports events."""
 
@@ -112,7 +127,7 @@ class AuditSink(Protocol):
         factor: str = "",
         detail: str = "",
         project: str = "",
-        also: Sequence[tuple[Event, str]] = (),
+        also: Sequence[Beside] = (),
         first: Sequence[StoreStep] = (),
         then: Sequence[Put] = (),
         last: Sequence[StoreStep] = (),
@@ -124,7 +139,7 @@ class AuditSink(Protocol):
             factor: the kind and name of the factor, where one was used.
             detail: a short sentence or slug; never anything secret.
             project: the one that it is about, normalised; "" for none in particular.
-            also: further entries of that moment, events with their factors.
+            also: further entries of that moment.
             first: what must come to pass for it to be recorded: nothing is, where one of these
                 does not hold.
             then: what the entry is about, written with it and never before it; unconditional.

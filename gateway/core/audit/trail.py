@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from gateway.core.audit import entry as entries
 from gateway.core.audit.entry import START, Entry, Head, HeadSeen, NotAuthentic, Trimmed, short
-from gateway.core.audit.events import OF_FILES, Event, Happened, Origin
+from gateway.core.audit.events import OF_FILES, Beside, Event, Happened, Origin
 from gateway.core.audit.rationing import RATIONS, Rations
 from gateway.core.clock import Clock
 from gateway.core.counters import Counted, Counters
@@ -98,14 +99,14 @@ class Trail:
         factor: str = "",
         detail: str = "",
         project: str = "",
-        also: Sequence[tuple[Event, str]] = (),
+        also: Sequence[Beside] = (),
         first: Sequence[StoreStep] = (),
         then: Sequence[Put] = (),
         last: Sequence[StoreStep] = (),
     ) -> list[int] | None:
         """See `AuditSink`. What is recorded beside an entry is not rationed."""
-        for one, by in ((event, factor), *also):
-            self._count(one, by)
+        for one in (Beside(event, factor), *also):
+            self._count(one.event, one.factor)
         happened = Happened(self._clock(), event, user, origin, factor, detail, project)
         async with self._lock:
             return await self._recorded(happened, also, first, then, last)
@@ -230,7 +231,7 @@ class Trail:
     async def _recorded(
         self,
         happened: Happened,
-        also: Sequence[tuple[Event, str]] = (),
+        also: Sequence[Beside] = (),
         first: Sequence[StoreStep] = (),
         then: Sequence[Put] = (),
         last: Sequence[StoreStep] = (),
@@ -241,7 +242,9 @@ class Trail:
         if instead is not None:
             one = Happened(one.time, Event.NOT_RECORDED, one.user, one.origin, detail=instead)
         said = [] if instead == "" else [one]
-        said += [Happened(one.time, event, one.user, one.origin, factor) for event, factor in also]
+        for beside in also:
+            event, factor, (project, detail) = beside
+            said.append(replace(one, event=event, factor=factor, detail=detail, project=project))
         if said:
             blanks = [_blank(each) for each in said]
             return await self._append(blanks, first, [*counts, *then], last)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from gateway.core.accounts.records import Account
-from gateway.core.audit.events import Event, Origin
+from gateway.core.audit.events import About, Beside, Event, Origin
 from gateway.core.errors import Refusal, Slug
 from gateway.core.login.browser import invitation_needed, may_lack_factor
 from gateway.core.login.drafts import codes_of
@@ -35,7 +35,7 @@ class _Entry:
     user_id: str
     issued: tuple[Issued, ...]
     caller: Caller
-    act: bool
+    act: About | None
     guess: Guess | None
 
     async def effect(self, proved: Proved, steps: Sequence[StoreStep]) -> bool:
@@ -55,7 +55,7 @@ class _Entry:
             self.user_id,
             self.caller.origin,
             factor=label,
-            also=((Event.GUARDED_ACT, kind),) if self.act else (),
+            also=(Beside(Event.GUARDED_ACT, kind, self.act),) if self.act is not None else (),
             first=first,
             then=earned,
             last=self.guess.taking_back() if self.guess else (),
@@ -76,7 +76,7 @@ class AtOnce:
         issued: tuple[Issued, ...],
         caller: Caller,
         *,
-        act: bool = False,
+        act: About | None = None,
         guess: Guess | None = None,
     ) -> str:
         """A first factor passed in a request that carries its code (or carries none).
@@ -85,7 +85,7 @@ class AtOnce:
         without one and is, "approval" where the login was approved in the browser.
 
         Args:
-            act: the request is a guarded act itself; record that with the login.
+            act: the request is a guarded act itself, about this; record that with the login.
             guess: the password behind it, if it `passed`; taken from those counted with the same
                 write.
 

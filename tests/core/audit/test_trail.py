@@ -15,7 +15,7 @@ import pytest
 
 from gateway.core.audit import entry as entries
 from gateway.core.audit.entry import HEAD, Head, HeadSeen, NotAuthentic
-from gateway.core.audit.events import Event, Happened, Origin
+from gateway.core.audit.events import About, Beside, Event, Happened, Origin
 from gateway.core.audit.schema import ENTRY
 from gateway.core.audit.trail import DAY, LOG, Trail
 from gateway.core.audit.transfer import Transfer, TransferredFile
@@ -321,7 +321,7 @@ async def test_entries_of_one_moment_stand_together(store: SqliteStore, clock: C
 
     async def act(number: int) -> None:
         record = Put(Key("credential", f"user{number}", ""), b"earned")
-        also = ((Event.GUARDED_ACT, "totp"),)
+        also = (Beside(Event.GUARDED_ACT, "totp", About(f"project{number}", "version 1.0")),)
         user = f"user{number}"
         await trails[number % 3].record(Event.LOGIN, user, Origin(), also=also, then=(record,))
 
@@ -329,6 +329,9 @@ async def test_entries_of_one_moment_stand_together(store: SqliteStore, clock: C
     found = [entries.parse(raw) async for raw in trails[0].lines()]
     assert [one.event for one in found] == ["login", "guarded_act"] * 12
     assert [one.user for one in found[::2]] == [one.user for one in found[1::2]]
+    assert {one.project for one in found[::2]} == {""}
+    about = {(one.user, one.project, one.detail) for one in found[1::2]}
+    assert about == {(f"user{n}", f"project{n}", "version 1.0") for n in range(12)}
     assert (await verify(trails[1])).sound
     for number in range(12):
         assert await store.get(Key("credential", f"user{number}", "")) is not None
