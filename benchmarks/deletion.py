@@ -83,6 +83,7 @@ def measure(base: Path) -> list[Deletion]:
 def _one(name: str, secret: str, alone: _Client, through: _Client, process: Process) -> Deletion:
     password = f"password of {name}"
     check = Pypiserver().password_check(Credential(name, password))
+    assert check is not None
     began = time.perf_counter()
     alone.ask(dict(check.fields), check.body)
     alone.ask(_auth(name, password), _deletion(name, "1.0"))

@@ -131,7 +131,10 @@ async def _passwords(settings: Settings) -> str:
 async def _judged(settings: Settings, credential: Credential) -> tuple[int, bool]:
     """The status that the index answers to a login, and whether it took the password."""
     upstream = _upstream(settings)
-    head, body = await _asked(settings, upstream.password_check(credential))
+    call = upstream.password_check(credential)
+    if call is None:
+        return 0, False
+    head, body = await _asked(settings, call)
     reply = UpstreamResponse(
         head.status, tuple((name.lower(), value) for name, value in head.fields), body
     )

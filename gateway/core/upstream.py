@@ -208,8 +208,9 @@ class Upstream(Protocol):
         """Header fields the gateway sets on every request (X-Outside-URL, X-Forwarded-…)."""
         ...
 
-    def password_check(self, credential: Credential) -> Call:
-        """A harmless call whose answer tells whether a password is right."""
+    def password_check(self, credential: Credential) -> Call | None:
+        """A harmless call whose answer tells whether a password is right; None for a name or a
+        password that cannot be sent as it is, or that nobody can have there."""
         ...
 
     def password_answer(self, credential: Credential, reply: UpstreamResponse) -> Issued | None:
@@ -222,7 +223,7 @@ class Upstream(Protocol):
 
     def acceptance_check(self, credential: Credential) -> Call | None:
         """A harmless call whose answer tells whether the upstream accepts a credential of any
-        sort (a token too); None where this kind has no such call."""
+        sort (a token too); None where this kind has no such call, and as above."""
         ...
 
     def signed(self, secret: str) -> bool:

@@ -89,7 +89,10 @@ class Passwords:
         return self._upstream.acceptance_answer(credential, reply)
 
     async def _ask(self, credential: Credential) -> Issued | None:
-        reply = await self._calls.ask(self._upstream.password_check(credential), self._fields)
+        call = self._upstream.password_check(credential)
+        if call is None:
+            return None
+        reply = await self._calls.ask(call, self._fields)
         return self._upstream.password_answer(credential, reply)
 
     async def _probe(self, user: str, ask: Callable[[Credential], Awaitable[object]]) -> None:

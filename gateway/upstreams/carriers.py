@@ -50,6 +50,18 @@ def encode_pair(credential: Credential) -> str:
     return base64.b64encode(f"{credential.user}:{credential.secret}".encode()).decode("ascii")
 
 
+def travels(credential: Credential) -> bool:
+    """Whether name and secret come out of a pair as they went in. A colon in the name would end it
+    there, and the index would judge the password of another person: `alice:s3` with `cret` is
+    alice's `s3:cret`."""
+    text = f"{credential.user}:{credential.secret}"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return ":" not in credential.user and not _CONTROL.search(text)
+
+
 def basic_field(credential: Credential) -> str:
     """The value of an Authorization field."""
     return f"Basic {encode_pair(credential)}"

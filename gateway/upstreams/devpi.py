@@ -46,6 +46,7 @@ from gateway.upstreams.carriers import (
     read_authorization,
     replace_cookie,
     split_pair,
+    travels,
 )
 
 COOKIE: Final = "auth_tkt"
@@ -130,7 +131,9 @@ class Devpi:
         # it must never be the client's.
         return (("X-Outside-URL", public_url.rstrip("/")),)
 
-    def password_check(self, credential: Credential) -> Call:
+    def password_check(self, credential: Credential) -> Call | None:
+        if not _possible(credential):
+            return None
         body = json.dumps({"user": credential.user, "password": credential.secret})
         return Call("POST", LOGIN, _JSON, body.encode("ascii"))
 
@@ -142,7 +145,9 @@ class Devpi:
             raise Refusal(Slug.UPSTREAM_BROKEN)
         return issued
 
-    def acceptance_check(self, credential: Credential) -> Call:
+    def acceptance_check(self, credential: Credential) -> Call | None:
+        if not _possible(credential):
+            return None
         return Call("GET", "/+api", (("accept", "application/json"), *self.present(credential)))
 
     def signed(self, secret: str) -> bool:
@@ -404,6 +409,11 @@ def _act(method: str, path: str, content_type: str) -> Act:
     if not owned:
         return Act(Action.ACCOUNT, index, unclear=True)
     return Act(Action.MANAGE, index, unclear=project is None, managed=project)
+
+
+def _possible(credential: Credential) -> bool:
+    """Whether somebody may be called that: of a name with a slash it makes a path, and fails."""
+    return travels(credential) and "/" not in credential.user
 
 
 def _by_token(value: str, place: str = "authorization") -> Carrier | None:

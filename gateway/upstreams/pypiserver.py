@@ -21,10 +21,12 @@ from gateway.core.upstream import (
     UpstreamResponse,
 )
 from gateway.upstreams.bodies import FORM, write_form
-from gateway.upstreams.carriers import basic_field, read_authorization
+from gateway.upstreams.carriers import basic_field, read_authorization, travels
 
 # Does nothing at pypiserver but is authenticated as an upload is; needs `update` in its -a.
 _VERIFY: Final = write_form(((":action", "verify"),))
+
+_LONGEST_NAME: Final = 255  # bytes, of a name in a htpasswd file
 
 # As its pkg_helpers has them: what ends the name of a file, and where a version begins.
 _SUFFIX: Final = re.compile(
@@ -75,7 +77,10 @@ class Pypiserver:
             fields += [("X-Forwarded-Host", rest), ("Host", rest)]
         return tuple(fields)
 
-    def password_check(self, credential: Credential) -> Call:
+    def password_check(self, credential: Credential) -> Call | None:
+        # passlib raises on a longer name, and pypiserver then answers 500.
+        if not travels(credential) or len(credential.user.encode()) > _LONGEST_NAME:
+            return None
         return Call("POST", "/", (("content-type", FORM), *self.present(credential)), _VERIFY)
 
     def password_answer(self, credential: Credential, reply: UpstreamResponse) -> Issued | None:
@@ -85,7 +90,7 @@ class Pypiserver:
             return None
         raise Refusal(Slug.UPSTREAM_BROKEN)
 
-    def acceptance_check(self, credential: Credential) -> Call:
+    def acceptance_check(self, credential: Credential) -> Call | None:
         return self.password_check(credential)
 
     def signed(self, secret: str) -> bool:

@@ -10,7 +10,7 @@ from pytest_aiohttp import AiohttpRawServer
 from gateway.core.errors import Refusal
 from gateway.core.http.facts import Facts
 from gateway.core.http.headers import dropped
-from gateway.core.upstream import Attempt, Credential, UpstreamResponse
+from gateway.core.upstream import Attempt, Call, Credential, UpstreamResponse
 from gateway.upstreams import UPSTREAMS, FormOptions
 from tests.conftest import PYPISERVER_USERS
 from tests.contracts.upstream_cases import Case, facts_of, form_server
@@ -39,9 +39,15 @@ def blank(*fields: tuple[str, str], method: str = "GET", path: str = "/") -> Fac
     return Facts(method, path, path, "", fields, None)
 
 
+def asked(case: Case, credential: Credential) -> Call:
+    call = case.upstream.password_check(credential)
+    assert call is not None
+    return call
+
+
 async def test_a_right_password_earns_a_credential(case: Case) -> None:
     calls = case.calls()
-    reply = await calls.ask(case.upstream.password_check(case.person))
+    reply = await calls.ask(asked(case, case.person))
     issued = case.upstream.password_answer(case.person, reply)
     assert issued is not None
     assert issued.credential.user in (case.person.user, "")
@@ -52,12 +58,34 @@ async def test_a_right_password_earns_a_credential(case: Case) -> None:
 async def test_a_wrong_password_earns_nothing(case: Case, secret: str) -> None:
     calls = case.calls()
     wrong = Credential(case.person.user, secret)
-    reply = await calls.ask(case.upstream.password_check(wrong))
+    reply = await calls.ask(asked(case, wrong))
     try:
         assert case.upstream.password_answer(wrong, reply) is None
     except Refusal as refusal:  # a server that chokes on it has not accepted it
         assert refusal.slug == "upstream_broken"
     await calls.close()
+
+
+ODD = ("a\0b", "a\nb", "\ud800", "a/b", "x" * 300)
+
+
+async def test_what_nobody_is_called_is_wrong_and_no_fault_of_the_index(case: Case) -> None:
+    calls = case.calls()
+    right = case.person
+    odd = [Credential(one, "wrong") for one in ODD] + [Credential(right.user, one) for one in ODD]
+    for wrong in odd:
+        call = case.upstream.password_check(wrong) if case.upstream.kind != "form" else None
+        if call is not None:
+            assert case.upstream.password_answer(wrong, await calls.ask(call)) is None, wrong
+    await calls.close()
+
+
+@pytest.mark.parametrize("kind", ["devpi", "pypiserver"])
+def test_no_part_of_a_password_is_taken_for_one_of_the_name(kind: str) -> None:
+    """Sent as "alice:s3:cret", which is alice with the password "s3:cret"."""
+    wrong = Credential("alice:s3", "cret")
+    assert UPSTREAMS[kind](FormOptions()).password_check(wrong) is None
+    assert UPSTREAMS[kind](FormOptions()).acceptance_check(wrong) is None
 
 
 @pytest.mark.parametrize("status", [200, 204, 302, 404, 500, 503])
@@ -73,7 +101,7 @@ def test_an_answer_of_nothing_earns_nothing(case: Case, status: int) -> None:
 async def test_what_is_earned_is_accepted_and_read_back(case: Case) -> None:
     """The credential the gateway lends to a session is one carrier, read as itself."""
     calls = case.calls()
-    reply = await calls.ask(case.upstream.password_check(case.person))
+    reply = await calls.ask(asked(case, case.person))
     issued = case.upstream.password_answer(case.person, reply)
     assert issued is not None
     fields = tuple((k.lower(), v) for k, v in case.upstream.present(issued.credential))

@@ -13,9 +13,9 @@ from gateway.cli.demo.processes import Children
 from gateway.core.audit.entry import Entry, parse
 from gateway.core.audit.trail import Trail
 from tests.conftest import PYPISERVER_USERS
-from tests.gate.served import Served
+from tests.gate.served import Served, hidden
 from tests.support import servers
-from tests.support.http import Answer, basic, raw
+from tests.support.http import Answer, Client, basic, raw
 
 Serve = Callable[..., Served]
 BOUNDARY = "xYzZY"
@@ -264,3 +264,28 @@ def test_the_client_cannot_choose_the_links(simple: Served) -> None:
     told = simple.client().get("/hello/json", fields=fields)
     urls = [one["url"] for files in told.json["releases"].values() for one in files]
     assert all(url.startswith("http://mine/packages/") for url in urls)
+
+
+def test_no_part_of_a_password_makes_another_name(
+    serve: Serve, children: Children, tmp_path: Path
+) -> None:
+    """pypiserver reads "eve:s3:cret" as eve with "s3:cret", whoever split it in another place; who
+    has stolen a password with a colon must not get a name without a second factor by it."""
+    (tmp_path / "index").mkdir()
+    index = servers.start_pypiserver(children, tmp_path / "index", {"eve": "s3:cret"})
+    assert Client(index.port).get("/simple/", auth=("eve:s3", "cret")).status == 200
+    served = serve("pypiserver", index.url)
+    served.enrol("eve")
+    wish = {"name": "x", "actions": ["upload"], "days": 1}
+    for user, password, slug in (
+        ("eve", "s3:cret", "otp_required"),
+        ("eve:s3", "cret", "password_invalid"),
+    ):
+        told = served.client().post(
+            "/+auth/api/tokens", send={**wish, "user": user, "password": password}
+        )
+        assert told.slug == slug, told.text
+    browser = served.client()
+    form = {**hidden(browser.browse("GET", "/+auth/login")), "user": "eve:s3", "password": "cret"}
+    told = browser.browse("POST", "/+auth/login", form=form, fields=served.ours())
+    assert told.status == 401, (told.status, told.fields)
