@@ -6,12 +6,12 @@ JSON in, JSON out; no browser asks for it.
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
 from gateway.core.errors import Refusal, Slug
 from gateway.core.evidence import Site, site_of
 from gateway.core.http.facts import Facts
+from gateway.core.json_text import read_json
 from gateway.core.login.grants import LONGEST
 from gateway.core.login.models import Caller, caller_of
 from gateway.core.phrases import _
@@ -44,7 +44,7 @@ class LoginApi:
         if facts.content_type != "application/json":
             raise Refusal(Slug.UNSUPPORTED_TYPE, accepted="application/json")
         try:
-            data = json.loads(body)
+            data = read_json(body)
         except (ValueError, RecursionError):
             data = None
         if not isinstance(data, dict):

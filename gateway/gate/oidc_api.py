@@ -6,13 +6,13 @@ print the code and the description of each error.
 
 from __future__ import annotations
 
-import json
 from types import MappingProxyType
 from typing import Final
 
 from gateway.core.errors import Refusal, Slug
 from gateway.core.freezes import Frozen
 from gateway.core.http.facts import Facts
+from gateway.core.json_text import read_json
 from gateway.core.login.models import Caller, caller_of
 from gateway.core.publishing.exchange import TokenExchange
 from gateway.core.publishing.identity import IdentityToken
@@ -85,7 +85,7 @@ class OidcApi:
 
     def _read(self, body: bytes) -> IdentityToken:
         try:
-            data = json.loads(body)
+            data = read_json(body)
         except (ValueError, RecursionError):
             data = None
         return self._exchange.read(data.get("token") if isinstance(data, dict) else None)

@@ -6,12 +6,12 @@ Browsers are told to use the pages: what they send says where it comes from.
 
 from __future__ import annotations
 
-import json
 from typing import Final
 
 from gateway.core.errors import Refusal, Slug
 from gateway.core.evidence import Site, site_of
 from gateway.core.http.facts import Facts
+from gateway.core.json_text import read_json
 from gateway.core.login.models import Caller, caller_of
 from gateway.core.phrases import _
 from gateway.core.tokens.messages import TokenWish, read_wish, told_new
@@ -48,7 +48,7 @@ class TokenApi:
         if facts.content_type != "application/json":
             raise Refusal(Slug.UNSUPPORTED_TYPE, accepted="application/json")
         try:
-            wish = read_wish(json.loads(body))
+            wish = read_wish(read_json(body))
         except (ValueError, RecursionError):
             raise Refusal(Slug.TOKEN_REQUEST, why=_("its body is not JSON")) from None
         return await self._make(wish, caller)

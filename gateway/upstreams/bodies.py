@@ -6,11 +6,11 @@ have.
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 
 from gateway.core.http.facts import Facts, Field
+from gateway.core.json_text import read_json
 
 FORM: Final = "application/x-www-form-urlencoded"
 _MAX_FIELDS: Final = 100
@@ -57,7 +57,7 @@ def read_object(body: bytes) -> dict[str, Any] | None:
     """The JSON object in a body; None for anything else, a repeated name included
     (RFC 8259 section 4 leaves open which of two counts)."""
     try:
-        value = json.loads(body.decode("utf-8", "strict"), object_pairs_hook=_unique)
+        value = read_json(body, object_pairs_hook=_unique)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

@@ -415,6 +415,7 @@ BAD = {
     "no days": b'{"user":"a","password":"x","name":"x","actions":["upload"],"days":true}',
     "no number": b'{"user":"a","password":"x","name":"x","actions":["upload"],"days":NaN}',
     "no action": b'{"user":"a","password":"x","name":"x","actions":[],"days":1}',
+    "half a character": b'{"user":"a","password":"\\ud800","name":"x","actions":["read"],"days":1}',
     "no list": b'{"user":"a","password":"x","name":"x","actions":"upload","days":1}',
 }
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from types import MappingProxyType
 from typing import Any, Final, NoReturn
 
 from gateway.core.errors import Refusal, Slug
+from gateway.core.json_text import read_json
 
 ALGORITHMS: Final = ("RS256", "ES256", "EdDSA")
 """Signatures that are taken, where an issuer says that it makes them."""
@@ -136,7 +136,7 @@ def _part(text: str) -> dict[str, Any]:
         plain = base64.urlsafe_b64decode(padded)
         if base64.urlsafe_b64encode(plain).decode().rstrip("=") != text:
             raise ValueError
-        found = json.loads(plain.decode(), object_pairs_hook=_once_each, parse_constant=_constant)
+        found = read_json(plain, object_pairs_hook=_once_each, parse_constant=_constant)
     except (ValueError, RecursionError):
         raise _no_token("malformed JWT") from None
     if not isinstance(found, dict):
