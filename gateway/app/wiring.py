@@ -24,6 +24,7 @@ from gateway.app.timed import TimedAsking, TimedStore
 from gateway.core.audit.trail import Trail
 from gateway.core.clock import Clock, Random
 from gateway.core.counters import Counters
+from gateway.core.http.request_id import RequestIds
 from gateway.core.http.responses import fields_of_each
 from gateway.core.login.flow import Flow
 from gateway.core.login.services import assemble
@@ -237,6 +238,7 @@ async def build(
         base=_base(public_url, keeps=upstream.cuts_base),
         watched_hosts=watched_hosts,
         counters=counters if observed else None,
+        ids=RequestIds(random),
     )
     questions.go_through(forwarder.shared)
     tried = [rule.name for rule in rules.rules if rule.tried]

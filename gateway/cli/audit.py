@@ -70,6 +70,7 @@ def tail(config: Path, count: int, follow: bool) -> int:
 def _filters(command: Callable[..., int]) -> Callable[..., int]:
     """The options that say which entries."""
     for option in (
+        click.option("--request", default="", metavar="ID", help="Only what this request made."),
         click.option("--project", default="", metavar="NAME", help="Only about this project."),
         click.option(
             "--user", "users", multiple=True, metavar="NAME", help="Only of these; repeatable."
@@ -90,6 +91,7 @@ def _wanted(
     events: tuple[str, ...],
     users: tuple[str, ...],
     project: str,
+    request: str,
 ) -> Wanted:
     from gateway.core.administration import id_or_name
     from gateway.core.audit.events import Event
@@ -98,7 +100,8 @@ def _wanted(
     unknown = sorted(set(events) - set(Event))
     if unknown:
         raise click.UsageError(f"--event: there is no {unknown[0]!r}; {', '.join(sorted(Event))}.")
-    return Wanted(since, until, frozenset(events), frozenset(map(id_or_name, users)), project)
+    who = frozenset(map(id_or_name, users))
+    return Wanted(since, until, frozenset(events), who, project, request)
 
 
 @audit.command()
@@ -114,6 +117,7 @@ def find(
     events: tuple[str, ...],
     users: tuple[str, ...],
     project: str,
+    request: str,
     count: int,
     as_json: bool,
     as_csv: bool,
@@ -121,7 +125,7 @@ def find(
     """Show the newest entries of a person, a project, an event or a time; the newest last."""
     if as_json and as_csv:
         raise click.UsageError("Only one of --json and --csv.")
-    wanted = _wanted(since, until, events, users, project)
+    wanted = _wanted(since, until, events, users, project, request)
     form = "csv" if as_csv else "json" if as_json else ""
     return _with_trail(config, lambda trail: show_found(trail, wanted, count, form))
 
@@ -158,6 +162,7 @@ def export(
     events: tuple[str, ...],
     users: tuple[str, ...],
     project: str,
+    request: str,
     follow: bool,
     to: str,
     key: str | None,
@@ -171,7 +176,7 @@ def export(
     from gateway.cli.feed import Cursor, feed, sink_of
 
     sink = sink_of(to, _key(to, key))
-    wanted = _wanted(since, until, events, users, project)
+    wanted = _wanted(since, until, events, users, project, request)
     return _with_trail(
         config, lambda trail: feed(trail, sink, wanted, Cursor(cursor), follow=follow)
     )

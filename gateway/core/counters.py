@@ -90,15 +90,15 @@ class Timings:
 class Notes:
     """What becomes known of one request on its way, for numbers and logs; decides nothing.
 
-    id: what it is called in logs. rule: the rule that decided, slug: why it was refused.
-    waited: seconds for the store and the index. project, detail: what its form says it is about,
-    for the trail.
+    id: what it is called (`gateway.core.http.request_id`). rule: the rule that decided, slug: why
+    it was refused. waited: seconds for the store and the index. project, detail: what its form says
+    it is about, for the trail.
     """
 
     __slots__ = ("detail", "id", "project", "rule", "slug", "waited")
 
-    def __init__(self) -> None:
-        self.id = ""
+    def __init__(self, id: str = "") -> None:
+        self.id = id
         self.rule = ""
         self.slug = ""
         self.project = ""
@@ -107,7 +107,8 @@ class Notes:
 
 
 NOTES: Final[ContextVar[Notes | None]] = ContextVar("NOTES", default=None)
-"""Of the request that is being worked on, where requests are counted."""
+"""Of the request that is being worked on. On a connection it stays until the next that is
+decided on, so it is for what a request waits for, and for what is said of it meanwhile."""
 
 
 class Counters:

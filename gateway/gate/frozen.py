@@ -210,6 +210,7 @@ class FrozenGate:
             *(parts.clock(), Event.GUARDED_REFUSED, asker.user, caller_of(facts).origin),
             detail=Slug.FROZEN,
             project=parts.upstream.act(facts).named,
+            request=facts.notes.id,
         )
 
         async def finish() -> Happened:

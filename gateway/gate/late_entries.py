@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from typing import Final
 
 from gateway.core.audit.events import Event, Happened, Origin
@@ -58,7 +59,8 @@ class LateEntries:
             return
         self._waiting.append(finish)
         if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._write())
+            # It goes on for others, so not in the name of the request that came first.
+            self._task = asyncio.get_running_loop().create_task(self._write(), context=Context())
 
     async def close(self, within: float = 5.0) -> None:
         """Write what still waits; what is not written by then is lost, and the log says so."""

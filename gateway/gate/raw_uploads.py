@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable
+from contextvars import Context
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.counters import Counted
@@ -98,7 +99,8 @@ class RawUploads:
             return
         self._seen[who] = before.plus(seen) if before else seen
         if self._writing is None or self._writing.done():
-            self._writing = asyncio.get_running_loop().create_task(self._write_soon())
+            work = self._write_soon()  # for others, too, so in no request's name
+            self._writing = asyncio.get_running_loop().create_task(work, context=Context())
 
     async def _write_soon(self) -> None:
         wait = SOON

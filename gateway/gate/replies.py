@@ -14,8 +14,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from gateway import languages
+from gateway.core.counters import NOTES
 from gateway.core.errors import Refusal, Slug
 from gateway.core.http.facts import Facts, Field
+from gateway.core.http.request_id import FIELD, at_hand
 from gateway.core.phrases import ENGLISH, Catalogue, _
 from gateway.core.store import StoreUnavailable
 from gateway.core.upstream import UpstreamResponse
@@ -84,6 +86,7 @@ class Replies:
         full = self._filled(refusal)
         if facts is not None:
             facts.notes.slug = full.slug
+            NOTES.set(facts.notes)
         if facts is not None and facts.opened:
             return self._lead(facts, full) or Answer(*self._page(facts, full))
         # Programs ask for no language, and read English then.
@@ -116,7 +119,11 @@ class Replies:
             browser: what asks for a name and a password would open a window there.
         """
         full = self._filled(refusal)
-        body = json.dumps({"message": full.said(language), "slug": full.slug}) + "\n"
+        said = {"message": full.said(language), "slug": full.slug}
+        id = at_hand()
+        if id:
+            said["request"] = id
+        body = json.dumps(said) + "\n"
         # devpi-client compares this type in full, so no charset is named.
         fields = [("Content-Type", "application/json"), *self._shield]
         if full.status == 401:
@@ -205,6 +212,9 @@ def response_of(answer: Answer) -> web.Response:
 
     headers = CIMultiDict(answer.fields)
     headers.setdefault(*_SERVER)  # aiohttp would name itself
+    id = at_hand()
+    if id:
+        headers.setdefault(FIELD, id)
     return web.Response(status=answer.status, body=answer.body, headers=headers)
 
 

@@ -119,6 +119,7 @@ class _Note:
             detail=detail,
             project=project,
             transfer=transfer,
+            request=facts.notes.id,
         )
         transfers.late.put(_finish(transfers.askers, asker, happened))
 

@@ -12,8 +12,17 @@ import contextlib
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from gateway.core.counters import NOTES, Notes
 from gateway.core.errors import Refusal, Slug
-from gateway.core.http.facts import Facts, IPAddress, Unreadable, client_address, read_address
+from gateway.core.http import request_id
+from gateway.core.http.facts import (
+    Facts,
+    IPAddress,
+    Unreadable,
+    client_address,
+    is_trusted,
+    read_address,
+)
 from gateway.core.http.path import parse_target
 from gateway.core.phrases import _
 from gateway.proxy.connection import Connection, Why
@@ -54,7 +63,8 @@ class ClientConnection(Connection):
 
     __slots__ = (
         "_address", "_alike", "_buffer", "_keeper", "_known", "_lent", "_opens", "_peer", "_said",
-        "_served", "_shown", "_straight", "_turns", "fields", "full", "shared", "since", "stage",
+        "_served", "_shown", "_straight", "_turns", "_unread_id", "fields", "full", "shared",
+        "since", "stage",
     )  # fmt: skip
 
     def __init__(self, shared: Shared, keeper: Keeper) -> None:
@@ -69,6 +79,7 @@ class ClientConnection(Connection):
         self._peer: IPAddress | None = None
         self._address: object = _UNKNOWN
         self._served = False
+        self._unread_id = b""  # of a request whose head cannot be read
         self._known = False  # the client address holds for the whole connection
         self._straight: Exchange | None = None
         self._turns: Turns | None = None
@@ -325,21 +336,42 @@ class ClientConnection(Connection):
 
     def facts(self, head: RequestHead) -> Facts:
         """What the gate is told of a request, made once. Raises Refusal: `ambiguous_target`."""
-        if head.facts is not None:
-            return head.facts
-        target = head.target.decode("latin-1")
-        path, query = head.parsed or parse_target(target)
-        head.facts = facts = Facts(
-            head.method.decode("latin-1"), target, path, query, fields(head.block),
-            self.client_of(head),
-        )  # fmt: skip
+        facts = head.facts
+        if facts is None:
+            target = head.target.decode("latin-1")
+            path, query = head.parsed or parse_target(target)
+            head.facts = facts = Facts(
+                head.method.decode("latin-1"), target, path, query, fields(head.block),
+                self.client_of(head), Notes(request_id.text(self.id_of(head))),
+            )  # fmt: skip
+        NOTES.set(facts.notes)
         return facts
+
+    def id_of(self, head: RequestHead) -> bytes:
+        """What a request is called (`request_id`): as a trusted proxy says, or anew."""
+        line = head.id
+        if line is None:
+            given, ids = head.said.id, self.shared.ids
+            if given is None and ids is not None and ids.ready:  # as nearly always
+                line = ids.ready.pop()
+            elif ids is None:
+                line = b""
+            else:
+                line = given if given and self._behind_proxy else ids.line()
+            head.id = line
+        return line
+
+    @property
+    def _behind_proxy(self) -> bool:
+        trusted, peer = self.shared.trusted, self._peer
+        return bool(trusted) and (peer is None or is_trusted(peer, trusted))
 
     def _placeless(self, head: RequestHead) -> Facts:
         """Who asks and how, of a request that asks for nothing in particular: for the form of a
         refusal, never for a decision."""
-        method = head.method.decode("latin-1")
-        return Facts(method, "", "", "", fields(head.block), self.client_of(head))
+        method, notes = head.method.decode("latin-1"), Notes(request_id.text(self.id_of(head)))
+        NOTES.set(notes)
+        return Facts(method, "", "", "", fields(head.block), self.client_of(head), notes)
 
     @property
     def unknown(self) -> bool:
@@ -372,7 +404,11 @@ class ClientConnection(Connection):
     def refuse(self, slug: Slug, head: RequestHead | None, *, unread: bool, **detail: str) -> None:
         """Answer with a refusal of the forwarder's own."""
         facts = None
-        if head is not None:
+        if head is None:
+            ids = self.shared.ids
+            self._unread_id = b"" if ids is None else ids.line()
+            NOTES.set(Notes(request_id.text(self._unread_id)))
+        else:
             with contextlib.suppress(Refusal):
                 facts = self._placeless(head) if slug == Slug.AMBIGUOUS_TARGET else self.facts(head)
         answer = self.shared.refusal(facts, slug, detail)
@@ -395,7 +431,8 @@ class ClientConnection(Connection):
             or self.shared.stopping
         )  # fmt: skip
         bodiless = head is not None and head.method == b"HEAD"
-        self.write(own_answer(answer, close=close, bodiless=bodiless))
+        id = self._unread_id if head is None else self.id_of(head)
+        self.write(own_answer(answer, close=close, bodiless=bodiless, id=id))
         self.answered(close=close, unread=unread)
 
     def answered(self, *, close: bool, unread: bool) -> None:

@@ -53,7 +53,8 @@ class Exchange(Relay):
         self.touched = client.shared.now
         self.answering = self.ended = self.clean = self.reusable = self._wants_splice = False
         self.left = self.chunks = None
-        self._bodiless(request_head(head, route, client.fields, client.shared.authority))
+        authority, id = client.shared.authority, client.id_of(head)
+        self._bodiless(request_head(head, route, client.fields, authority, id))
 
     # -- the way up ---------------------------------------------------------------------------
 
@@ -66,7 +67,8 @@ class Exchange(Relay):
         """
         client = self.client
         shared = client.shared
-        wire = request_head(self.head, self.route, client.fields, shared.authority)
+        id = client.id_of(self.head)
+        wire = request_head(self.head, self.route, client.fields, shared.authority, id)
         if first or body is not None or foreign:
             self.body = body
             self.uploading = foreign or body is not None

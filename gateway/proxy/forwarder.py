@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from gateway.core.counters import Counters
 from gateway.core.http.facts import IPAddress, Networks
+from gateway.core.http.request_id import RequestIds
 from gateway.proxy.client import ClientConnection
 from gateway.proxy.descriptors import Descriptors, pending
 from gateway.proxy.http1.request import Base
@@ -66,6 +67,7 @@ class Forwarder:
         watched_hosts: whatever is asked for at one of these (as browsers write them, in lower
             case), the gate looks at it.
         counters: where requests are counted and timed; without any, nothing is.
+        ids: makes what requests are called; without it they have no names.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Forwarder:
         base: Base | None = None,
         watched_hosts: Iterable[str] = (),
         counters: Counters | None = None,
+        ids: RequestIds | None = None,
     ) -> None:
         self.shared: Final = Shared(
             gate,
@@ -94,6 +97,7 @@ class Forwarder:
             base=base,
             watched_hosts=watched_hosts,
             counters=counters,
+            ids=ids,
         )
         self._make: type[ClientConnection] = ClientConnection
         if counters is not None:

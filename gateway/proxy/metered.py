@@ -12,7 +12,7 @@ from time import perf_counter
 from types import MappingProxyType
 from typing import Any, Final
 
-from gateway.core.counters import NOTES, Counted, Counters, Notes, Timed, Timings
+from gateway.core.counters import Counted, Counters, Notes, Timed, Timings
 from gateway.core.errors import Slug
 from gateway.core.http.facts import Facts
 from gateway.proxy.client import ClientConnection, Keeper
@@ -48,11 +48,6 @@ class MeteredClient(ClientConnection):
     def _head(self, data: bytes) -> None:
         self.began = perf_counter()
         super()._head(data)
-
-    def facts(self, head: RequestHead) -> Facts:
-        found = super().facts(head)
-        NOTES.set(found.notes)
-        return found
 
     def sent(self, now: float, facts: Facts | None) -> None:
         """The request is on its way to the upstream, or answered: our part is over."""

@@ -25,12 +25,19 @@ _SHARED: Final = re.compile(rb"(?i:public|private|s-maxage|proxy-revalidate)")
 _COOKIE: Final = re.compile(rb"(?i:\ncookie):([^\r\n]*+)\r")
 
 
-def request_head(head: RequestHead, route: Route, client: Rendered, authority: bytes) -> bytes:
-    """The head that goes upstream; `authority` where an HTTP/1.0 client sent no Host."""
+def request_head(
+    head: RequestHead, route: Route, client: Rendered, authority: bytes, id: bytes = b""
+) -> bytes:
+    r"""The head that goes upstream.
+
+    Args:
+        authority: where an HTTP/1.0 client sent no Host. id: the line that says what the request
+            is called ("\n…\r"), if it is.
+    """
     said = head.said
     kind = head.kind
     if said.route is route and not client.names and not kind.last:
-        return head.sent + said.tail + client.end
+        return head.sent + said.tail + id + client.end
     if route.outranks:
         client = client.less(route.outranks)
     block = said.kept
@@ -48,10 +55,10 @@ def request_head(head: RequestHead, route: Route, client: Rendered, authority: b
     lines = route.request.block + extra
     tail = b"\r%s\n%s" % (block, lines[:-1]) if lines else b"\r" + block
     if kind.last:
-        return b"%s1.1%s%s" % (head.sent[:-3], tail, client.end)
+        return b"%s1.1%s%s%s" % (head.sent[:-3], tail, id, client.end)
     if said.shared and route.lasting and not client.names:
         said.route, said.tail = route, tail
-    return head.sent + tail + client.end
+    return head.sent + tail + id + client.end
 
 
 def _cut_own_cookies(block: bytes) -> tuple[bytes, bytes]:
@@ -114,10 +121,12 @@ def _as_long(block: bytes) -> bytes:
     return b"".join(b", " + part for part in kept if part)
 
 
-def own_answer(answer: Answer, *, close: bool, bodiless: bool) -> bytes:
-    """A whole answer of the gateway's own."""
+def own_answer(answer: Answer, *, close: bool, bodiless: bool, id: bytes = b"") -> bytes:
+    """A whole answer of the gateway's own. id: as for `request_head`."""
     fields = Rendered(answer.fields)
     parts = [f"HTTP/1.1 {answer.status} {_reason(answer)}\r\n".encode(), fields.block]
+    if id and b"x-request-id" not in fields.names:
+        parts.append(b"%s\n" % id[1:])
     if b"date" not in fields.names:
         parts.append(f"Date: {formatdate(time.time(), usegmt=True)}\r\n".encode())
     if answer.status != 204:

@@ -82,6 +82,10 @@ class Downstream(Protocol):
         """Whose request it is; `fields` are theirs afterwards."""
         ...
 
+    def id_of(self, head: RequestHead) -> bytes:
+        r"""What a request is called: a line of a head, "\n…\r"; nothing where none has a name."""
+        ...
+
     def facts(self, head: RequestHead) -> Facts:
         """Raises Refusal: `ambiguous_target`."""
         ...

@@ -14,6 +14,7 @@ from gateway.core.counters import Counters
 from gateway.core.errors import MESSAGES, Refusal, Slug
 from gateway.core.http.facts import Facts, IPAddress, Networks
 from gateway.core.http.path import parse_target
+from gateway.core.http.request_id import RequestIds
 from gateway.proxy.descriptors import Descriptors
 from gateway.proxy.http1.request import Base, RequestHead, RequestReader
 from gateway.proxy.http1.request_fields import Said
@@ -38,15 +39,16 @@ class Shared:
     leaving: that, or they are taken by another forwarder.
     now: seconds in which peers were heard, as of the last tick: exact enough for timeouts.
     instead: the classes of exchanges that stand in for others, where requests are counted.
-    counters: where, None where nothing is.
+    counters: where, None where nothing is. ids: what requests are called, None where they have no
+    names.
     requests, answers: read heads, and remember what comes again. `requests.known` are the kinds of
         first lines that have a straight path.
     """
 
     __slots__ = (
         "_addresses", "_closed", "_credential_cookies", "_routes", "answers", "asking", "authority",
-        "bare", "base", "counters", "descriptors", "gate", "instead", "leaving", "limits", "log",
-        "now", "pages", "peers", "pipes", "pool", "requests", "room", "stopping", "trusted",
+        "bare", "base", "counters", "descriptors", "gate", "ids", "instead", "leaving", "limits",
+        "log", "now", "pages", "peers", "pipes", "pool", "requests", "room", "stopping", "trusted",
     )  # fmt: skip
 
     def __init__(
@@ -63,6 +65,7 @@ class Shared:
         base: Base | None,
         watched_hosts: Iterable[str],
         counters: Counters | None = None,
+        ids: RequestIds | None = None,
     ) -> None:
         self.gate: Final = gate
         self.authority: Final = upstream.authority
@@ -79,6 +82,7 @@ class Shared:
         self.room: Final = Room(limits.held)
         self.bare: Final = Route(Forward())
         self.counters: Final = counters
+        self.ids: Final = ids
         self.instead: dict[type[Any], type[Any]] = {}
         self.stopping = self.leaving = False
         self.now = 0.0

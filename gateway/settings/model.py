@@ -277,7 +277,7 @@ class Configuration(Section):
         "The gateway's keys, made by `index-gateway keys new`.", "file:gateway.keys"
     )
     trusted_proxies: Annotated[tuple[Network, ...], OneOrMore()] = setting(
-        "Networks of the proxies whose X-Forwarded-For is believed.", ()
+        "Networks of the proxies whose X-Forwarded-For and X-Request-ID are believed.", ()
     )
     allow_open_default: bool = setting(
         "Allows `default: pass`, which leaves open what no rule names.", False

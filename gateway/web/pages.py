@@ -26,6 +26,7 @@ from gateway.core.errors import Refusal, Slug
 from gateway.core.http import cookies
 from gateway.core.http.facts import Facts, Field
 from gateway.core.http.origin import check_opened, check_own_origin
+from gateway.core.http.request_id import FIELD, at_hand
 from gateway.core.login.flow import Flow
 from gateway.core.login.models import Step
 from gateway.core.phrases import Catalogue
@@ -152,6 +153,8 @@ class Pages:
             shown = (("content-type", reply.content_type),)
         if not reply.lasting:
             shown += (("vary", "Accept-Language"),)
+            id = facts.notes.id if facts is not None else at_hand()
+            shown += ((FIELD.lower(), id),) if id else ()
         return (
             *shown,
             *responses.fields(

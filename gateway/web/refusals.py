@@ -13,6 +13,7 @@ from gateway.core.errors import Refusal, Slug
 from gateway.core.http import cookies
 from gateway.core.http.facts import Facts
 from gateway.core.http.origin import opened
+from gateway.core.http.request_id import at_hand
 from gateway.core.phrases import Catalogue, _
 from gateway.core.urls import ENROL, LOGIN, OVERVIEW, PASSWORD, login_for, own
 from gateway.web.context import Kit, error_fields, page_path, safe_next
@@ -101,6 +102,7 @@ def page(
         title=refusal.message.title,
         text=refusal.said(language),
         slug=refusal.slug,
+        request=at_hand(),
         act=_act(facts, refusal.slug, way),
         others=_others(facts, refusal.slug, signed_in=bool(user)),
     )
@@ -110,9 +112,9 @@ def page(
 
 def for_script(refusal: Refusal, language: Catalogue, goto: str = "") -> PageResponse:
     """The refusal for our own script, which shows the sentence or goes on to another page."""
-    body = {"message": refusal.said(language), "slug": refusal.slug} | (
-        {"goto": goto} if goto else {}
-    )
+    more = {"goto": goto, "request": at_hand()}
+    body = {"message": refusal.said(language), "slug": refusal.slug}
+    body |= {name: value for name, value in more.items() if value}
     return as_json(refusal.status, body).plus(*error_fields(refusal))
 
 

@@ -86,6 +86,7 @@ def test_entries_are_as_the_schema_says(place: Feed, capsys: pytest.CaptureFixtu
         "trimmed",
         "project",
         "transfer",
+        "request",
     }
 
 

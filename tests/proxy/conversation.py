@@ -22,6 +22,7 @@ import uvloop
 
 from gateway.core.counters import Counters
 from gateway.core.http.facts import Networks
+from gateway.core.http.request_id import RequestIds
 from gateway.proxy.forwarder import Forwarder
 from gateway.proxy.http1.response import AnswerReader
 from gateway.proxy.limits import Limits
@@ -250,6 +251,7 @@ async def talk(
     trusted: Networks = (),
     endpoint: UpstreamAddress | None = None,
     counters: Counters | None = None,
+    ids: RequestIds | None = None,
 ) -> AsyncIterator[Talk]:
     await asyncio.sleep(0)
     watch = Watch()
@@ -271,6 +273,7 @@ async def talk(
             limits=limits or Limits(drain=1.0),
             trusted=trusted,
             counters=counters,
+            ids=ids,
         )
         if isinstance(loop, uvloop.Loop):  # on asyncio's every head is the first
             seen_often(forwarder.shared.answers)

@@ -37,6 +37,7 @@ def refused(look: Appearance) -> Markup:
         title="No such page",
         text="There is no such page.",
         slug="not_found",
+        request="0f8fad5bd9cb469fa16570867728950e",
         act=None,
         others=(),
     )

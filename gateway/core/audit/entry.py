@@ -3,7 +3,8 @@
     {"at":"2026-01-02T03:04:05.678Z","detail":"","event":"login","factor":"totp phone",
      "mac":"…","n":7,"origin":{…},"prev":"…","user":"alice"}
 
-`project` and `transfer` stand only in entries that are about a project or about files.
+`project` and `transfer` stand only in entries that are about a project or about files, `request`
+only in those that a request made.
 
 The keyed hash covers every other field, the number and the hash of the entry before among them.
 Keys are sorted, there is no white space, and everything is ASCII: one entry has one spelling.
@@ -56,7 +57,7 @@ class Trimmed:
 class Entry:
     """time: seconds since the epoch. event: a value of `Event` (or of a later program's).
     trimmed: only in entries of retention. project: normalised, "" for none in particular.
-    transfer: of files that passed, None elsewhere."""
+    transfer: of files that passed, None elsewhere. request: the id of the request that made it."""
 
     number: int
     time: float
@@ -70,6 +71,7 @@ class Entry:
     trimmed: Trimmed | None = None
     project: str = ""
     transfer: Transfer | None = None
+    request: str = ""
 
 
 def write(entry: Entry, ring: KeyRing) -> tuple[bytes, str]:
@@ -115,6 +117,7 @@ def parse(raw: bytes) -> Entry:
             trimmed=None if trimmed is None else Trimmed(trimmed["upto"], trimmed["mac"]),
             project=fields.get("project", ""),
             transfer=None if transfer is None else read_transfer(transfer),
+            request=fields.get("request", ""),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise NotAuthentic("cannot be read") from None
@@ -150,6 +153,8 @@ def _fields(entry: Entry) -> dict[str, object]:
         fields["project"] = entry.project
     if entry.transfer is not None:
         fields["transfer"] = plain(entry.transfer)
+    if entry.request:
+        fields["request"] = entry.request
     return fields
 
 

@@ -88,6 +88,7 @@ class Happened:
     """An event that is recorded some time after it happened, with others (`AuditSink.record`).
 
     time: seconds since the epoch. project: normalised, "" for none in particular.
+    request: the id of the request that made it, "" for none.
     """
 
     time: float
@@ -98,6 +99,7 @@ class Happened:
     detail: str = ""
     project: str = ""
     transfer: Transfer | None = None
+    request: str = ""
 
 
 class About(NamedTuple):

@@ -32,6 +32,7 @@ COLUMNS: Final = (
     "files",
     "size",
     "sha256",
+    "request",
 )
 
 # What a spreadsheet takes for a formula at the beginning of a cell, full-width forms too. Where
@@ -63,6 +64,7 @@ def fields(entry: Entry) -> dict[str, object]:
         "files": " ".join(one.name for one in files),
         "size": " ".join("?" if one.size is None else str(one.size) for one in files),
         "sha256": " ".join(one.sha256 or "?" for one in files),
+        "request": entry.request,
     }
 
 

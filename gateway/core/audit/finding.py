@@ -27,13 +27,15 @@ _DAY: Final = 86400.0
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """Which entries. since, until: seconds since the epoch, from `since` on, before `until`.
-    events, users: empty for all. project: by its normalized name (PEP 503), "" for all."""
+    events, users: empty for all. project: by its normalized name (PEP 503), "" for all.
+    request: what one request made, "" for all."""
 
     since: float | None = None
     until: float | None = None
     events: frozenset[str] = frozenset()
     users: frozenset[str] = frozenset()
     project: str = ""
+    request: str = ""
 
     @property
     def everything(self) -> bool:
@@ -58,17 +60,18 @@ class Wanted:
             and (not self.events or entry.event in self.events)
             and (not self.users or entry.user in self.users)
             and (not self.project or normalized(self.project) in projects_of(entry))
+            and (not self.request or self.request == entry.request)
         )
 
     def perhaps(self) -> Callable[[bytes], bool]:
         """What tells most entries that are not wanted from their bytes alone."""
         events = _needles("event", self.events)
         users = _needles("user", self.users)
+        requests = _needles("request", [self.request] if self.request else [])
 
         def look(raw: bytes) -> bool:
-            return (not events or any(one in raw for one in events)) and (
-                not users or any(one in raw for one in users)
-            )
+            asked = (events, users, requests)
+            return all(not some or any(one in raw for one in some) for some in asked)
 
         return look
 

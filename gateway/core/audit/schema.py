@@ -70,6 +70,11 @@ ENTRY: Final[Mapping[str, Any]] = MappingProxyType(
             "project": _TEXT
             | {"description": "Normalised (PEP 503); only where it is about one in particular."},
             "transfer": _TRANSFER,
+            "request": _TEXT
+            | {
+                "description": "The id of the request that made it (X-Request-ID), as in the "
+                "answer and in the logs; missing where none did."
+            },
             "origin": {
                 "type": "object",
                 "properties": {

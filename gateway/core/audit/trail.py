@@ -25,6 +25,7 @@ from gateway.core.audit.rationing import RATIONS, Rations
 from gateway.core.clock import Clock
 from gateway.core.counters import Counted, Counters
 from gateway.core.crypto.keyring import KeyRing
+from gateway.core.http.request_id import at_hand
 from gateway.core.store import Append, Count, Key, Put, Store, StoreStep, StoreUnavailable
 
 LOG: Final = "audit"
@@ -104,10 +105,13 @@ class Trail:
         then: Sequence[Put] = (),
         last: Sequence[StoreStep] = (),
     ) -> list[int] | None:
-        """See `AuditSink`. What is recorded beside an entry is not rationed."""
+        """See `AuditSink`. What is recorded beside an entry is not rationed. Its request is the one
+        that is being worked on."""
         for one in (Beside(event, factor), *also):
             self._count(one.event, one.factor)
-        happened = Happened(self._clock(), event, user, origin, factor, detail, project)
+        happened = Happened(
+            *(self._clock(), event, user, origin, factor, detail, project), request=at_hand()
+        )
         async with self._lock:
             return await self._recorded(happened, also, first, then, last)
 
@@ -240,7 +244,9 @@ class Trail:
         one = happened
         instead, counts = await self._rations.spent(one.event, one.user, one.origin, one.detail)
         if instead is not None:
-            one = Happened(one.time, Event.NOT_RECORDED, one.user, one.origin, detail=instead)
+            one = replace(
+                one, event=Event.NOT_RECORDED, factor="", detail=instead, project="", transfer=None
+            )
         said = [] if instead == "" else [one]
         for beside in also:
             event, factor, (project, detail) = beside
@@ -347,6 +353,7 @@ def _blank(happened: Happened) -> Entry:
         mac="",
         project=short(one.project),
         transfer=one.transfer,
+        request=short(one.request),
     )
 
 
@@ -355,7 +362,7 @@ def _identity(entry: Entry) -> tuple[object, ...]:
     and where they are one of them may stand for both."""
     at = entries.timestamp(entry.time)
     about = entry.event, entry.user, entry.origin, entry.factor, entry.detail, entry.project
-    return (at, *about, entry.transfer)
+    return (at, *about, entry.transfer, entry.request)
 
 
 def _numbered(blank: Entry, number: int, prev: str) -> Entry:
@@ -372,6 +379,7 @@ def _numbered(blank: Entry, number: int, prev: str) -> Entry:
         trimmed=blank.trimmed,
         project=blank.project,
         transfer=blank.transfer,
+        request=blank.request,
     )
 
 

@@ -45,6 +45,7 @@ IDENTITY_AND_ROUTE: Final = frozenset(
         "x-outside-url",
         "x-otp",
         "x-real-ip",
+        "x-request-id",
         "x-scheme",
         "x-script-name",
         "x-url-scheme",

@@ -32,11 +32,13 @@ class RequestHead:
     size: bytes of the whole head.
     persistent: the client allows another request on this connection (never in HTTP/1.0).
     parsed, facts: the target taken apart, and what the gate is told, once they have been made.
+    id: the line that says what it is called (`request_id`), once that is known.
     """
 
-    __slots__ = ("facts", "kind", "line", "parsed", "persistent", "said", "sent", "size")
+    __slots__ = ("facts", "id", "kind", "line", "parsed", "persistent", "said", "sent", "size")
 
     facts: Facts | None
+    id: bytes | None
     parsed: Target | None
 
     line: bytes
@@ -55,7 +57,7 @@ class RequestHead:
         head.said = said
         head.size = size
         head.persistent = not (said.closes or kind.last)
-        head.facts = head.parsed = None
+        head.facts = head.parsed = head.id = None
         return head
 
     @property
@@ -96,7 +98,7 @@ class BasedHead(RequestHead):
         self.said = head.said
         self.size = head.size
         self.persistent = head.persistent
-        self.facts = self.parsed = None
+        self.facts = self.parsed = self.id = None
         self._cut = cut
         version = self.line[-len(b" HTTP/1.1") :]
         if not keeps:

@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 from gateway.core.errors import Refusal, Slug
 from gateway.core.http.cookies import OWN_NAMES
 from gateway.core.http.headers import CREDENTIALS, SINGLE, dropped
+from gateway.core.http.request_id import given
 from gateway.core.http.responses import TAKEN_IN
 from gateway.core.phrases import _
 from gateway.proxy.http1.faults import doubled, field_fault, refuse
@@ -77,12 +78,13 @@ class Said:
     closes: no other request will follow.
     personal: what may say who asks, see the constants.
     proxied: somebody says whose request it is, in a field that is read or not.
-    forwarded_for: X-Forwarded-For values, in order. shared: many requests say just this.
+    forwarded_for: X-Forwarded-For values, in order. id: what the sender calls the request
+        (`request_id`), "" where it is not one name. shared: many requests say just this.
     route, tail: where one of these went, and what went there of their fields (`rewrite.py`).
     """
 
     __slots__ = (
-        "block", "closes", "expects", "forwarded_for", "framed", "has_host", "kept", "length",
+        "block", "closes", "expects", "forwarded_for", "framed", "has_host", "id", "kept", "length",
         "named", "own_cookie", "personal", "proxied", "route", "shared", "tail",
     )  # fmt: skip
 
@@ -98,6 +100,7 @@ class Said:
         self.personal = NOBODY
         self.proxied = False
         self.forwarded_for: list[bytes] | None = None
+        self.id: bytes | None = None
         self.named: set[bytes] | None = None
         self.shared = False
         self.route: object = None
@@ -295,6 +298,10 @@ def _forwarded(said: Said, value: bytes) -> None:
     said.proxied = True
 
 
+def _request_id(said: Said, value: bytes) -> None:
+    said.id = given(value) if said.id is None else b""
+
+
 _Judge: TypeAlias = Callable[[Said, bytes], None]
 _JUDGES: Final[dict[bytes, _Judge]] = {
     b"content-length": _length,
@@ -307,5 +314,6 @@ _JUDGES: Final[dict[bytes, _Judge]] = {
     b"service-worker": _service_worker,
     b"x-forwarded-for": _forwarded_for,
     b"forwarded": _forwarded,
+    b"x-request-id": _request_id,
     **{name.encode(): _credential for name in CREDENTIALS},
 }
