@@ -10,6 +10,7 @@ from gateway.core.phrases import Phrase, _, plural
 
 _USUAL: Final = 256  # characters of a User-Agent that is worth remembering
 _UNITS: Final = (86400, 3600, 60, 1)
+_BY_BROWSER: Final = ", by a browser"
 
 
 def in_words(seconds: float) -> Phrase:
@@ -78,9 +79,23 @@ def device_name(user_agent: str) -> str:
 def device_again(name: str) -> str:
     """A device as `device_name` said it when it was stored, for another language."""
     program, on, system = name.partition(" on ")
+    program = next((one for one, _pattern in _PROGRAMS if one == program), program)
     if on:
         return _("{program} on {system}", program=program, system=system)
-    return _("Unknown device") if name == "Unknown device" else name
+    return _("Unknown device") if name == "Unknown device" else program
+
+
+def let_in_name(user_agent: str) -> str:
+    """What the token of a command line is called that was let in by a page."""
+    return f"{device_name(user_agent)}{_BY_BROWSER}"
+
+
+def let_in_again(name: str) -> str:
+    """A name as `let_in_name` made it when it was stored, for another language."""
+    device = name.removesuffix(_BY_BROWSER)
+    if device == name:
+        return name
+    return _("{device}, by a browser", device=device_again(device))
 
 
 @lru_cache(maxsize=256)

@@ -39,7 +39,6 @@ KNOWN = frozenset(
         "CI of <b>foo</b>",
         "acme-*",
         "laptop",
-        "index-gateway command on Linux, by a browser",  # what that token is called
         "alice/dev",
         "pypirc",
         "twine",

@@ -28,7 +28,7 @@ from gateway.core.throttle.limits import UNKNOWN, network, throttled
 from gateway.core.tokens.records import BY_LOGIN, Scope
 from gateway.core.upstream import Action
 from gateway.core.user_id import user_id as id_of
-from gateway.core.wording import device_name
+from gateway.core.wording import device_name, let_in_name
 
 LIFE: Final = 300.0
 """Seconds that a word is waited for."""
@@ -189,7 +189,7 @@ class Granting:
         by_service: bool,
     ) -> None:
         services = self._services
-        label = f"{device_name(waiting.user_agent)}, by a browser"[:60]
+        label = let_in_name(waiting.user_agent)[:60]
         made = await services.tokens.mint(
             session.user,
             label,

@@ -15,10 +15,10 @@ from gateway.core.login.models import Session
 from gateway.core.phrases import _
 from gateway.core.tokens.messages import state_of
 from gateway.core.tokens.models import Listed
-from gateway.core.tokens.records import Scope
+from gateway.core.tokens.records import BY_LOGIN, Scope
 from gateway.core.upstream import Action, Credential
 from gateway.core.urls import PREFIX, TOKENS
-from gateway.core.wording import device_name
+from gateway.core.wording import device_name, let_in_again
 from gateway.web.context import Ask, Kit, TokensConfig
 from gateway.web.responses import PageResponse, see_other
 
@@ -91,7 +91,7 @@ def row_of(listed: Listed, now: float) -> TokenRow:
     token, use = listed.token, listed.use
     return TokenRow(
         id=token.id,
-        name=token.name,
+        name=let_in_again(token.name) if token.made_by == BY_LOGIN else token.name,
         state=_STATES[state_of(token, now)],
         live=token.live(now),
         refused=bool(token.refused),
