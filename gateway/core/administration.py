@@ -181,17 +181,25 @@ class Admin:
         await self._tell(Notice.INVITED, user_id, reason)
         return made
 
-    async def reset(self, user: str, reason: str) -> Reset:
+    async def reset(self, user: str, reason: str, *, seen: int | None = None) -> Reset:
         """Take away every factor of a person who has lost them, and invite to set up another.
 
         Sessions, remembered devices, verified credentials and API tokens end with them. From the
         same write on nothing but the invitation, this one or a later, lets the person in: somebody
         who tries a stolen password all the time must not be the first to set up a factor.
+
+        Args:
+            seen: the account's epoch when it was decided on; None whatever has happened since.
+
+        Raises:
+            Refusal: `changed_meanwhile`, by the person or by another administrator.
         """
         known = await self._known(user)
         invitation, made = await self._invitation(known.id)
 
         def work(account: Account) -> tuple[Account, int]:
+            if seen not in (None, account.epoch):
+                raise Refusal(Slug.CHANGED_MEANWHILE, user=user)
             return account.bared(invitation), len(account.devices)
 
         gone = await self._services.accounts.change(

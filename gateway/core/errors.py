@@ -80,6 +80,7 @@ class Slug(StrEnum):
     ALREADY_ENROLLED = "already_enrolled"
     NO_SUCH_PERSON = "no_such_person"
     OWN_ACCOUNT = "own_account"
+    CHANGED_MEANWHILE = "changed_meanwhile"
     REASON_TOO_LONG = "reason_too_long"
     UNREADABLE_FILTER = "unreadable_filter"
     TOKEN_UNREADABLE = "token_unreadable"  # noqa: S105 - slugs of refusals, all of these
@@ -700,6 +701,12 @@ MESSAGES: Final = MappingProxyType(
             _("Not for yourself"),
             _("Nobody does this to their own account here."),
             _("Another administrator can, or: index-gateway user reset"),
+        ),
+        Slug.CHANGED_MEANWHILE: Message(
+            409,
+            _("Changed meanwhile"),
+            _("The factors or logins of {user} have changed since this page was opened."),
+            _("Look again before you go on."),
         ),
         Slug.REASON_TOO_LONG: Message(
             400,

@@ -27,7 +27,7 @@ be taken apart. Nobody can have it in a name, where quotation marks are escaped.
 class RosterRow(NamedTuple):
     """One person. created, enrolled, last_used: 0 for never or unknown. invited_until: 0 for no
     live invitation. invited_only: the factors were reset; nothing but an invitation lets them in.
-    wrong_codes: in 30 days, from networks new to the person."""
+    wrong_codes: in 30 days, from networks new to the person. epoch: see `Account`."""
 
     id: str
     user: str
@@ -39,6 +39,7 @@ class RosterRow(NamedTuple):
     invited_until: float
     invited_only: bool
     wrong_codes: int
+    epoch: int
 
     @property
     def protected(self) -> bool:
@@ -150,4 +151,5 @@ def _row(account: Account, tries: Mapping[str, int], now: float) -> RosterRow:
         invited_until(account, now),
         account.invited_only,
         tries.get(account.id, 0),
+        account.epoch,
     )

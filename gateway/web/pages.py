@@ -251,9 +251,11 @@ class Pages:
         """A step of a login that is over, or was never begun."""
         if not routes.answers_script(ask.facts):
             session = await self._kit.flow.earned.session(self._kit.cookie(ask, cookies.SESSION))
+            gone = set_cookies(self._kit.jar.clear(cookies.PENDING)) if cookie else ()
+            if ask.facts.path == urls.CANCEL:  # ended already; what was wanted is to be logged out
+                return see_other(urls.LOGOUT if session is not None else urls.LOGIN, *gone)
             if session is not None:  # finished in another tab, or by the way back
-                gone = set_cookies(self._kit.jar.clear(cookies.PENDING)) if cookie else ()
-                return see_other(account.done("already"), *gone)
+                return see_other(ask.next() or account.done("already"), *gone)
             if ask.facts.safe and not cookie:  # nobody has begun: this is where to begin
                 return see_other(urls.LOGIN)
         raise Refusal(Slug.PENDING_EXPIRED)

@@ -6,17 +6,17 @@ the address that just failed, unless the same may work in a moment.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from gateway.core.errors import Refusal, Slug
 from gateway.core.http import cookies
 from gateway.core.http.facts import Facts
-from gateway.core.http.origin import opened
+from gateway.core.http.origin import opened, origin_of
 from gateway.core.http.request_id import at_hand
 from gateway.core.phrases import Catalogue, _
-from gateway.core.urls import ENROL, LOGIN, OVERVIEW, PASSWORD, login_for, own
-from gateway.web.context import Kit, error_fields, page_path, safe_next
+from gateway.core.urls import ADMIN, ENROL, LOGIN, OVERVIEW, PASSWORD, login_for, own, without_base
+from gateway.web.context import Kit, error_fields, local, page_path, safe_next
 from gateway.web.csrf import FIELD
 from gateway.web.rendering import render
 from gateway.web.responses import PageResponse, as_json
@@ -62,7 +62,14 @@ _LOG_IN: Final = frozenset(
 )
 _LOG_IN_AGAIN: Final = frozenset({Slug.PENDING_EXPIRED, Slug.OTP_INVALID, Slug.MIXED_CREDENTIALS})
 _START_AGAIN: Final = frozenset(
-    {Slug.CSRF, Slug.ENROLMENT_EXPIRED, Slug.BAD_FORM, Slug.BODY_TOO_LARGE, Slug.CLOCK_OFF}
+    {
+        Slug.BAD_FORM,
+        Slug.BODY_TOO_LARGE,
+        Slug.CHANGED_MEANWHILE,
+        Slug.CLOCK_OFF,
+        Slug.CSRF,
+        Slug.ENROLMENT_EXPIRED,
+    }
 )
 _TRY_AGAIN: Final = frozenset(
     {
@@ -103,7 +110,7 @@ def page(
         text=refusal.said(language),
         slug=refusal.slug,
         request=at_hand(),
-        act=_act(facts, refusal.slug, way),
+        act=_act(facts, refusal.slug, way if way.back else replace(way, back=_form_of(kit, facts))),
         others=_others(facts, refusal.slug, signed_in=bool(user)),
     )
     said_in = ("content-language", language.code)
@@ -116,6 +123,15 @@ def for_script(refusal: Refusal, language: Catalogue, goto: str = "") -> PageRes
     body = {"message": refusal.said(language), "slug": refusal.slug}
     body |= {name: value for name, value in more.items() if value}
     return as_json(refusal.status, body).plus(*error_fields(refusal))
+
+
+def _form_of(kit: Kit, facts: Facts | None) -> str:
+    """The page that a form of the index was on, as far as the browser says; "" for unknown."""
+    if facts is None or facts.safe:
+        return ""
+    home = origin_of(kit.config.public_url)
+    target = (facts.first("referer") or "").removeprefix(home)
+    return local(without_base(kit.config.base, target)) if target.startswith("/") else ""
 
 
 def _act(facts: Facts | None, slug: Slug, way: Way) -> NextStep | None:
@@ -149,6 +165,8 @@ def _others(facts: Facts | None, slug: Slug, *, signed_in: bool) -> list[NextSte
     # A page that there is for some people only may be one that they see once they have logged in.
     if slug == Slug.NOT_FOUND and not signed_in and facts is not None and facts.safe:
         found.append(NextStep(_("Log in"), login_for(safe_next(facts.target) or OVERVIEW)))
+    if signed_in and path.startswith(f"{ADMIN}/") and slug != Slug.NOT_FOUND:
+        found.append(NextStep(_("People"), f"{ADMIN}/"))
     if signed_in and path != OVERVIEW.rstrip("/") and own(path):
         found.append(NextStep(_("Security overview"), OVERVIEW))
     if path != "/":

@@ -42,7 +42,7 @@ ROUTES: Final[Mapping[str, Route]] = MappingProxyType(
             post=second_factor.submit,
             back=second_factor.back,
         ),
-        urls.CANCEL: ForPending(None, post=second_factor.cancel),
+        urls.CANCEL: ForPending(None, post=second_factor.cancel, back=second_factor.back),
         urls.LOGOUT: ForSession(
             get=account.logout_form, post=account.logout, nobody=account.logged_out, stops=True
         ),

@@ -25,8 +25,9 @@ _AGAIN: Final = frozenset(
     {Slug.FIELD_MISSING, Slug.REASON_TOO_LONG, Slug.UNUSABLE_NAME, Slug.ALREADY_ENROLLED}
 )
 
-Work: TypeAlias = Callable[[Admin, str, str], Awaitable[NewInvitation | str]]
-"""Does it to a person, for a reason; what is shown once, or the word of what is done."""
+Work: TypeAlias = Callable[[Admin, str, str, int], Awaitable[NewInvitation | str]]
+"""Does it to a person, for a reason; what is shown once, or the word of what is done. Last the
+epoch of the person's account when the question was shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +44,20 @@ class AdminAct:
     known: bool = True
 
 
-async def _invite(admin: Admin, user: str, reason: str) -> NewInvitation:
+async def _invite(admin: Admin, user: str, reason: str, seen: int) -> NewInvitation:
     return await admin.invite(user, reason)
 
 
-async def _reset(admin: Admin, user: str, reason: str) -> NewInvitation:
-    return (await admin.reset(user, reason)).invitation
+async def _reset(admin: Admin, user: str, reason: str, seen: int) -> NewInvitation:
+    return (await admin.reset(user, reason, seen=seen)).invitation
 
 
-async def _end(admin: Admin, user: str, reason: str) -> str:
+async def _end(admin: Admin, user: str, reason: str, seen: int) -> str:
     await admin.end_logins(user, reason)
     return "ended"
 
 
-async def _unlock(admin: Admin, user: str, reason: str) -> str:
+async def _unlock(admin: Admin, user: str, reason: str, seen: int) -> str:
     await admin.unlock(user, reason)
     return "unlocked"
 
@@ -83,6 +84,8 @@ def route(act: AdminAct) -> ForAdmin:
         user = ask.chosen("user")
         if act.known and not user:  # the list is where they are chosen
             return see_other(WHERE["PEOPLE"])
+        if act.path == RESET and not (await Roster(kit.flow.services).one(user)).row.protected:
+            return see_other(person_at(user))  # another administrator was first
         return await _form(kit, ask, session, act, user, ask.chosen("reason"))
 
     async def submit(kit: Kit, ask: Ask, session: Session) -> PageResponse:
@@ -106,7 +109,7 @@ async def _done(kit: Kit, ask: Ask, session: Session, act: AdminAct) -> PageResp
         if act.others and user_id(user) == session.user_id:
             raise Refusal(Slug.OWN_ACCOUNT)
         admin = Admin(kit.flow.services, ask.caller.origin, session.user_id)
-        found = await act.work(admin, user, reason)
+        found = await act.work(admin, user, reason, _epoch(ask.value("seen")))
     except Refusal as refusal:
         if refusal.slug in _AGAIN and (user or not act.known):
             return await _form(kit, ask, session, act, user, reason, refusal)
@@ -123,6 +126,11 @@ async def _done(kit: Kit, ask: Ask, session: Session, act: AdminAct) -> PageResp
         made=found,
         was_reset=act.path == RESET,
     )
+
+
+def _epoch(seen: str) -> int:
+    """Where a form says none, one that no account is at."""
+    return int(seen) if seen.isascii() and seen.isdecimal() and len(seen) < 10 else -1
 
 
 async def _form(

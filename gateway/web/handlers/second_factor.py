@@ -5,7 +5,7 @@ Any factor the person has will do; the last used is offered first.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from gateway.core.errors import Refusal, Slug
@@ -13,7 +13,7 @@ from gateway.core.http import cookies
 from gateway.core.login.models import Pending, Session, Step
 from gateway.core.phrases import _
 from gateway.core.urls import LOGIN, PREFIX, VERIFY
-from gateway.web.context import Ask, Kit, with_query
+from gateway.web.context import Ask, Kit, safe_next, with_query
 from gateway.web.responses import WEBAUTHN, PageResponse, see_other
 from gateway.web.responses import cookies as set_cookies
 
@@ -34,6 +34,9 @@ async def submit(kit: Kit, ask: Ask, pending: Pending) -> PageResponse:
         if again(refusal):
             return form(kit, ask, pending, refusal)
         raise
+    # Another tab's login may have taken this one's place; the form says where it was to lead.
+    if ask.next() and passed.held.goto == pending.goto:
+        passed = replace(passed, held=replace(passed.held, goto=ask.next()))
     return await kit.passed(ask, passed)
 
 
@@ -46,7 +49,7 @@ async def cancel(kit: Kit, ask: Ask, pending: Pending) -> PageResponse:
 
 
 def back(ask: Ask) -> str:
-    return with_query(VERIFY, use=ask.value("kind"))
+    return with_query(VERIFY, use=ask.value("kind"), next=ask.next())
 
 
 def form(kit: Kit, ask: Ask, pending: Pending, error: Refusal | None = None) -> PageResponse:
@@ -60,6 +63,7 @@ def form(kit: Kit, ask: Ask, pending: Pending, error: Refusal | None = None) -> 
         pending=pending,
         choices=choices,
         here=VERIFY,
+        next=ask.next() or safe_next(pending.goto),
         options=VERIFY_OPTIONS,
         remember_days=int(kit.flow.limits.remember // 86400),
     )
