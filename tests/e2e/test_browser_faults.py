@@ -272,7 +272,7 @@ async def test_mistakes_are_named_and_never_a_dead_end(chromium: Browser, simple
     )
     await tab.get_by_label("Recovery code").fill(simple.recovery["alice"][0])
     await press(tab, "Log in")
-    await expect(tab).to_have_url(f"{simple.url}/packages/")
+    await expect(tab).to_have_url(f"{simple.url}/simple/")
 
     # One's own typo is no attack; a step-up that ran out keeps the name.
     await tab.goto("/+auth/activity?show=alarming")
