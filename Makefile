@@ -12,14 +12,15 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick test-long mutants fuzz check types layers lint format configurations bench screenshots docs messages wheel image packages reliability soak lock clean
+.PHONY: help demo test interpreters quick test-long mutants fuzz check types layers lint format configurations compiled bench screenshots docs messages wheel image packages reliability soak lock clean
 
 help:
 	@echo 'make demo                   try it at http://localhost:8080 (pypiserver)'
 	@echo 'make demo UPSTREAM=devpi    the same with devpi; PORT=8090 takes another port'
 	@echo 'make quick                  lint, types, layers and the tests that start no server'
 	@echo 'make test                   lint, types, layers and every test; installs what is missing'
-	@echo '                            the quick ones also on /usr/bin/python3; PYTHONS=… names more'
+	@echo '                            and what a Python can break also on /usr/bin/python3'
+	@echo 'make interpreters           the quick tests on /usr/bin/python3; PYTHONS=… names more'
 	@echo 'make test-long              every test in every combination, for an hour'
 	@echo 'make mutants                break guards on purpose: is each defect found by its tests?'
 	@echo 'make fuzz                   generated inputs for an hour (FUZZ_SECONDS=60, FUZZ=forms)'
@@ -27,7 +28,7 @@ help:
 	@echo 'make bench                  side by side with nginx, writes benchmarks/results.md'
 	@echo 'make screenshots            every page in light and dark, into build/screenshots'
 	@echo 'make docs                   write the parts of docs/ that come from the code'
-	@echo 'make messages              take texts for people out of the code, compile translations'
+	@echo 'make messages               take texts for people out of the code, compile translations'
 	@echo 'make wheel                  build the wheels (gateway, devpi-client-otp) into dist'
 	@echo 'make image                  build the container image without an engine, as root'
 	@echo 'make packages               build and run the image and what docs/deployment.md ships, as root'
@@ -47,6 +48,10 @@ test:
 	@$(MAKE) --no-print-directory check
 	$(BIN)/python -m pytest $(PYTEST)
 	tools/elsewhere $(PYTEST)
+
+interpreters:
+	@tools/install dev
+	tools/elsewhere --all $(PYTEST)
 
 quick: check
 	$(BIN)/python -m pytest $(PYTEST) --quick
@@ -68,7 +73,7 @@ fuzz:
 # Side by side, what takes longest first; what each says comes in one piece.
 check:
 	@tools/install dev
-	@$(MAKE) --no-print-directory -j 2 -O -k types layers lint format configurations
+	@$(MAKE) --no-print-directory -j 2 -O -k types layers lint format configurations compiled
 
 types:
 	$(BIN)/mypy
@@ -84,6 +89,10 @@ format:
 
 configurations:
 	tools/check-configs
+
+# Before three processes at once find that the tests were never compiled.
+compiled:
+	@ls tests/__pycache__/conftest.*-pytest-*.pyc >/dev/null 2>&1 || $(BIN)/python -m pytest -n 0 --collect-only -qq >/dev/null || true
 
 bench:
 	@tools/install dev

@@ -15,13 +15,15 @@ from tests.gate.counting import Count, Counting
 from tests.gate.served import Served
 from tests.support import servers
 from tests.support.names import unused
+from tests.support.waiting import PATIENCE
 
 Serve: TypeAlias = Callable[..., Served]
 
 
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Serve]:
+def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
     """Start a gateway before an index; keyword arguments are keys, "." written as "__"."""
+    monkeypatch.setattr("gateway.stores.redis.store.PATIENCE", PATIENCE)  # for a busy machine
     started: list[Served] = []
 
     def start(kind: str, upstream: str, **changes: Any) -> Served:

@@ -81,7 +81,9 @@ def test_a_redis_that_hangs_and_comes_back(
     devpi_server: servers.Index,
     actor: Callable[[Served, str], tuple[str, str, str]],
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("gateway.stores.redis.store.PATIENCE", 3.0)  # as it is shipped
     with Children() as children:
         port = servers.start_redis(children, tmp_path / "redis")
         redis = children._children[-1].process

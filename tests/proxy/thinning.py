@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from itertools import combinations
 
 TURNS = frozenset({"every_way", "_asyncio_loop_factory"})
@@ -27,21 +28,28 @@ def thinned(parameters: Sequence[Mapping[str, object]]) -> list[int]:
     """
     values: dict[str, list[object]] = {}
     runs = [
-        {name: _place(values.setdefault(name, []), value) for name, value in run.items()}
+        tuple((name, _place(values.setdefault(name, []), value)) for name, value in run.items())
         for run in parameters
     ]
-    wide = {name for name, of_it in values.items() if len(of_it) > TABLE}
+    wide = frozenset(name for name, of_it in values.items() if len(of_it) > TABLE)
+    return _enough(tuple(runs), wide)
+
+
+@cache  # many tests have parameters of the same shape
+def _enough(shape: tuple[tuple[Choice, ...], ...], wide: frozenset[str]) -> list[int]:
+    runs = [dict(run) for run in shape]
     meetings = [set(_meetings(run, wide)) for run in runs]
     missing = set().union(*meetings)
     used: Counter[Choice] = Counter()
     taken: list[int] = []
 
-    def worth(place: int) -> tuple[int, int]:
-        turns = sum(used[choice] for choice in runs[place].items() if choice[0] in TURNS)
-        return len(meetings[place] & missing), -turns
+    def turns(place: int) -> int:
+        return sum(used[choice] for choice in runs[place].items() if choice[0] in TURNS)
 
     while missing:
-        best = max(range(len(runs)), key=worth)
+        news = [len(meeting & missing) for meeting in meetings]
+        most = max(news)
+        best = min((place for place, new in enumerate(news) if new == most), key=turns)
         taken.append(best)
         missing -= meetings[best]
         used.update(runs[best].items())
@@ -55,7 +63,7 @@ def _place(values: list[object], value: object) -> int:
     return values.index(value)
 
 
-def _meetings(run: Mapping[str, int], wide: set[str]) -> Iterator[frozenset[Choice]]:
+def _meetings(run: Mapping[str, int], wide: frozenset[str]) -> Iterator[frozenset[Choice]]:
     """What this run is good for: values, and values that meet."""
     for choice in run.items():
         yield frozenset({choice})
