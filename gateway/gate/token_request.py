@@ -1,7 +1,8 @@
 """A request with an API token of the gateway's own: verified, judged, and carried to the index
 with what the token stands for in its place.
 
-The token alone says who asks: another credential beside it is refused.
+The token alone says who asks: another credential beside it is refused, and so is the session of
+another person.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Final, NoReturn
 from gateway.core.audit.events import Origin
 from gateway.core.errors import Refusal, Slug, credential_detail
 from gateway.core.evidence import remembered, site_of
+from gateway.core.http import cookies
 from gateway.core.http.facts import Facts
 from gateway.core.http.headers import CREDENTIALS
 from gateway.core.login.models import Caller, caller_of
@@ -57,18 +59,24 @@ class TokenGate:
             raise Refusal(
                 Slug.MIXED_CREDENTIALS, retry_after=None, **credential_detail((fields[0].place,))
             )
+        cookie = parts.jar.read(facts, cookies.SESSION)
+        session = await parts.flow.earned.session(cookie) if cookie else None
+        if session is not None and session.user_id != bearer.token.owner:
+            both = credential_detail((fields[0].place, "session"))
+            raise Refusal(Slug.MIXED_CREDENTIALS, retry_after=None, **both)
         return TokenRequest(parts, facts, bearer, caller)
 
     def remembered(self, facts: Facts, fields: Sequence[TokenField]) -> TokenRequest | None:
         """The same for a read, where nothing has to be asked; None for anything else."""
-        bearer = self._parts.tokens.recalled(fields[0].text) if facts.safe else None
-        if bearer is None:
+        parts = self._parts
+        bearer = parts.tokens.recalled(fields[0].text) if facts.safe else None
+        if bearer is None or parts.jar.read(facts, cookies.SESSION):
             return None
         names = {one.user for one in fields} - {"", TOKEN_USER, bearer.token.user}
         if len(fields) > 1 or names:
             return None
         self._check_alone(facts, fields)
-        return TokenRequest(self._parts, facts, bearer, caller_of(facts))
+        return TokenRequest(parts, facts, bearer, caller_of(facts))
 
     def _check_alone(self, facts: Facts, fields: Sequence[TokenField]) -> None:
         """Every carrier has the same token."""
