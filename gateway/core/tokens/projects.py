@@ -31,10 +31,12 @@ def is_name(name: str) -> bool:
 
 def pattern(text: str) -> str | None:
     """The one spelling of a name, or of a pattern with `*` and `?`; None for neither."""
-    found = normalised(text.strip())
-    if not found or len(found) > LONGEST or not _PATTERN.fullmatch(found):
+    plain = text.strip()
+    found = normalised(plain)
+    # In ASCII before it is folded: the Kelvin sign becomes a "k".
+    if not plain.isascii() or len(found) > LONGEST or not _PATTERN.fullmatch(found):
         return None
-    return found
+    return found if set("*?") & set(found) or is_name(found) else None
 
 
 def fits(project: str, wanted: str) -> bool:

@@ -26,7 +26,10 @@ def test_no_name(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "found"),
-    [("Acme_*", "acme-*"), (" foo ", "foo"), ("*", "*"), ("a?", "a?"), ("[ab]", None), ("", None)],
+    [
+        *(("Acme_*", "acme-*"), (" foo ", "foo"), ("*", "*"), ("a?", "a?"), ("-*", "-*")),
+        *(("[ab]", None), ("", None), ("-", None), ("foo-", None), ("\u212aoo", None)),
+    ],
 )
 def test_patterns_have_one_spelling(text: str, found: str | None) -> None:
     assert projects.pattern(text) == found
