@@ -75,13 +75,17 @@ def create(
 
     It is shown once. The person is told of it.
     """
+    from gateway.app.domain import form_of
     from gateway.core.tokens.messages import told_new
-    from gateway.core.tokens.records import scope_of
+    from gateway.core.tokens.records import no_indexes, scope_of
     from gateway.settings import load
+    from gateway.upstreams import UPSTREAMS
 
     output.secret_allowed(json=as_json, force=force)
     scope = scope_of(actions, indexes, projects, networks)
     settings = load(config)
+    if scope.indexes and not UPSTREAMS[settings.upstream.kind](form_of(settings)).indexed:
+        raise no_indexes()
     password = ""
     if settings.upstream.service_account is None:
         password = output.password_of(user, password_file)

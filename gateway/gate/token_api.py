@@ -15,6 +15,7 @@ from gateway.core.json_text import read_json
 from gateway.core.login.models import Caller, caller_of
 from gateway.core.phrases import _
 from gateway.core.tokens.messages import TokenWish, read_wish, told_new
+from gateway.core.tokens.records import no_indexes
 from gateway.core.typed import split_code
 from gateway.core.upstream import Credential
 from gateway.core.urls import API_TOKENS, BURN
@@ -57,6 +58,7 @@ class TokenApi:
         parts = self._parts
         if not parts.upstream.takes_tokens:
             raise Refusal(Slug.TOKEN_REQUEST, why=_("this kind of index has no tokens"))
+        self._check(wish)  # or it would use up the code
         password, code = await self._right(wish, caller)
         await parts.flow.services.freezes.check_login(user_id(wish.user))
         await parts.flow.at_once.prove(wish.user, code or None, (), caller)
@@ -68,6 +70,15 @@ class TokenApi:
         if parts.scoped is not None:
             await parts.scoped.give_back(made.token.owner, held)
         return parts.replies.data(201, told_new(made, parts.clock()))
+
+    def _check(self, wish: TokenWish) -> None:
+        """What can be said of it without a password. Raises Refusal `token_request`."""
+        tokens = self._parts.tokens
+        tokens.check_name(wish.name)
+        tokens.check_lifetime(wish.lifetime)
+        tokens.check_scope(wish.scope)
+        if wish.scope.indexes and not self._parts.upstream.indexed:
+            raise no_indexes()
 
     async def _right(self, wish: TokenWish, caller: Caller) -> tuple[str, str]:
         """The password that the index takes, and the code, which may stand behind it.

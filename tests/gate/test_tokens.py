@@ -109,6 +109,23 @@ def test_every_way_to_send_one_to_devpi(devpi: Served, person: Person) -> None:
         assert told.json["result"]["authstatus"][:2] == ["ok", user], name
 
 
+def session_of(served: Served, user: str, password: str) -> str:
+    """The cookies of somebody's browser."""
+    browser = served.browse_in(user, password)
+    return "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+
+
+def test_a_session_of_its_owner_may_stand_beside_it(simple: Served, alice: str) -> None:
+    text = make(simple, "alice", alice, actions=["read"]).text
+    fields = {"Authorization": f"Bearer {text}", "Cookie": session_of(simple, "alice", alice)}
+    for _ in range(2):
+        assert simple.client().get("/simple/", fields=fields).status == 200
+    fields["Cookie"] = session_of(simple, "bob", PYPISERVER_USERS["bob"])
+    told = simple.client().get("/simple/", fields=fields)
+    assert (told.status, told.slug) == (401, "mixed_credentials")
+    assert "session" in told.text
+
+
 def test_two_carriers_name_one_token(devpi: Served, person: Person) -> None:
     user, password = person()
     one, other = (make(devpi, user, password, n, actions=["read"]).text for n in "ab")
@@ -119,6 +136,7 @@ def test_two_carriers_name_one_token(devpi: Served, person: Person) -> None:
         {"Authorization": basic(user, password), "X-Devpi-Auth": coded(f"{user}:{one}")},
         {"Authorization": f"Bearer {one}", "Cookie": f"auth_tkt={user}%3A{password}"},
         {"Authorization": basic("somebody", one)},
+        {"Authorization": f"Bearer {one}", "Cookie": session_of(devpi, *person())},
     ):
         told = devpi.client().get("/+api", fields=fields)
         assert (told.status, told.slug) == (401, "mixed_credentials"), fields
@@ -403,6 +421,10 @@ def test_a_program_makes_one_with_password_and_code(simple: Served, alice: str) 
     assert upload(simple, "/", told.json["token"]).status == 200
     other = {**send, "name": "other", "password": f"{alice},{simple.code('alice')}"}
     assert asked(simple, other).status == 201
+    third = {**send, "name": "third", "code": simple.code("alice")}
+    for wrong in ({"days": 1000}, {"name": ""}, {"actions": ["manage"]}, {"indexes": ["a/dev"]}):
+        assert asked(simple, {**third, **wrong}).slug == "token_request", wrong
+    assert asked(simple, third).status == 201, "what was wrong used up no code"
 
 
 BAD = {

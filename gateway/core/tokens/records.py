@@ -109,6 +109,10 @@ def refused(why: str) -> Refusal:
     return Refusal(Slug.TOKEN_REQUEST, why=why)
 
 
+def no_indexes() -> Refusal:
+    return refused(_("there is only one index here: leave out which it is for"))
+
+
 def _index(text: str) -> str:
     user, mark, name = text.strip().strip("/").partition("/")
     plain = all(part.isprintable() and not set(part) & set(' /+"\\') for part in (user, name))

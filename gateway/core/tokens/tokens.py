@@ -195,15 +195,20 @@ class Tokens:
         if Action.MANAGE in scope.actions and not self.limits.manage:
             raise refused(_("the scope 'manage' is not allowed here (tokens.manage)"))
 
+    def check_name(self, name: str) -> str:
+        """A name in one form. Raises Refusal `token_request` for one that nobody's could have."""
+        label = " ".join(name.split())
+        if not label or len(label) > 60 or not label.isprintable():
+            raise refused(_("its name needs 1 to 60 visible characters"))
+        return label
+
     async def usable_name(self, owner: str, name: str) -> str:
         """A name as a new token of somebody may have it.
 
         Raises:
             Refusal: `token_request`, where there are too many, too.
         """
-        label = " ".join(name.split())
-        if not label or len(label) > 60 or not label.isprintable():
-            raise refused(_("its name needs 1 to 60 visible characters"))
+        label = self.check_name(name)
         now = self._clock()
         live = [one for one in await self._records.of(owner) if one.live(now) and not one.minted]
         if len(live) >= self.limits.most:
