@@ -6,18 +6,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Final
 
 from gateway import languages
 from gateway.app.domain import queue_of
 from gateway.core.accounts.repository import Accounts
+from gateway.core.audit.events import Origin
 from gateway.core.audit.trail import Trail
 from gateway.core.clock import Clock, Random
 from gateway.core.crypto.keyring import KeyRing
 from gateway.core.freezes import LOOK_EVERY
 from gateway.core.http.facts import IPAddress
 from gateway.core.login.flow import SWEEP_EVERY
+from gateway.core.notices.events import Notice
 from gateway.core.notices.queue import NoticeQueue
 from gateway.core.phrases import Catalogue
 from gateway.core.store import Store, StoreUnavailable
@@ -36,6 +38,9 @@ _log = logging.getLogger("gateway.chores")
 
 TIDY_EVERY: Final = 3600.0
 """Seconds between looks whether the audit trail is due (it removes at most once a day)."""
+
+
+_RELOAD: Final = Origin(user_agent="index-gateway reload")
 
 
 class Chores:
@@ -59,6 +64,7 @@ class Chores:
         self._store: Final = store
         self._trail: Final = trail
         self._clock: Final = clock
+        self._admins: Final = tuple(settings.admins)
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(
@@ -83,9 +89,24 @@ class Chores:
 
     def stranger(self, peer: IPAddress) -> None:
         """Keep for `check` that a peer sends X-Forwarded-For and is no trusted proxy."""
-        task = asyncio.get_running_loop().create_task(self._note(peer))
+        self._begin(self._note(peer))
+
+    def refused(self, lines: Iterable[str]) -> None:
+        """Tell the administrators that a configuration or a certificate was not taken."""
+        if self._admins:
+            self._begin(self._refused("; ".join(lines)))
+
+    def _begin(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.append(task)
         task.add_done_callback(self._done)
+
+    async def _refused(self, why: str) -> None:
+        try:
+            for admin in self._admins:
+                await self.queue.notify(Notice.RELOAD_REFUSED, admin, _RELOAD, detail=why)
+        except StoreUnavailable as error:
+            refusal_for(error)
 
     async def _counts(self, tried: tuple[str, ...]) -> None:
         ledger = RawUploadLedger(self._store, self._trail, self._clock)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -76,6 +77,9 @@ class GatewayWorker:
     chores: Chores
     issuers: PublishedKeys
     raw_uploads: RawUploads
+
+    def refused(self, lines: Sequence[str]) -> None:
+        self.chores.refused(lines)
 
     async def close(self) -> None:
         await self.pages.close()

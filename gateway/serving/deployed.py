@@ -19,6 +19,11 @@ class Running(Protocol):
 
     forwarder: Forwarder
 
+    def refused(self, lines: Sequence[str]) -> None:
+        """What was to take its place, or the place of a certificate, cannot be used: have the
+        administrators told."""
+        ...
+
     async def close(self) -> None: ...
 
 

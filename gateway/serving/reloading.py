@@ -2,7 +2,7 @@
 processes of one gateway agree on it, and how the command hears what came of it.
 
 All or none: each worker makes its new gateway first (PREPARE), and only when all of them have one
-they begin to use it (SWITCH); else they forget it (DROP).
+they begin to use it (SWITCH); else they forget it (DROP, with the lines that say why).
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import signal
@@ -203,7 +204,7 @@ class Worker:
             outcome = Reloaded(False, refused.lines)
         notify("READY=1")
         self._reloading = False
-        reload.told(outcome, first=True)
+        self._outcome(outcome)
         reload.say(outcome)
         reload.desk.tell(outcome)
         if self._again:
@@ -240,11 +241,16 @@ class Worker:
                 prepared, self._prepared = self._prepared, None
                 if prepared is not None:
                     await prepared[1].close()
-                self._outcome(Reloaded(False, ()))
+                self._outcome(Reloaded(False, tuple(json.loads(what))))
 
     def _outcome(self, outcome: Reloaded) -> None:
         if self._renewal is not None:
             self._renewal.reload.told(outcome, first=self._place == 0)
+        self._tell(outcome)
+
+    def _tell(self, outcome: Reloaded) -> None:
+        if self._place == 0 and not outcome.ok:
+            self.running.refused(outcome.lines)
 
     async def _prepare(self, read: bytes) -> str:
         """Make the new gateway, and say why not where it cannot be."""
@@ -301,3 +307,4 @@ class Worker:
             except ListenError as exc:
                 outcome = Reloaded(False, (str(exc),))
             certificates.told(outcome, first=self._place == 0)
+            self._tell(outcome)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import select
@@ -260,7 +261,7 @@ class _Supervisor:
             outcome = self._agree(reload.read())
         except ReloadRefused as refused:
             outcome = Reloaded(False, refused.lines)
-            self._order(DROP)
+            self._drop(outcome)
         notify("READY=1")
         reload.say(outcome)
         reload.desk.tell(outcome)
@@ -282,12 +283,16 @@ class _Supervisor:
         if waiting:
             against = f"a worker did not take it within {_PREPARED_WITHIN:g} seconds"
         if against:
-            self._order(DROP)
+            outcome = Reloaded(False, (against,))
+            self._drop(outcome)
             self._signal(waiting)
-            return Reloaded(False, (against,))
+            return outcome
         self._adopt(read)
         self._order(SWITCH)
         return Reloaded(True, ())
+
+    def _drop(self, outcome: Reloaded) -> None:
+        self._order(DROP + json.dumps(outcome.lines).encode())
 
     def _heard(self, pid: int) -> list[bytes] | None:
         try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import ssl
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from gateway.proxy.forwarder import Forwarder
@@ -29,6 +30,9 @@ class Small:
         self.forwarder = Forwarder(
             gate, UpstreamAddress.parse(upstream), NoPages(), limits=Limits(drain=2.0)
         )
+
+    def refused(self, lines: Sequence[str]) -> None:
+        print("refused", *lines, file=sys.stderr, flush=True)
 
     async def close(self) -> None: ...
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import ssl
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -48,13 +49,15 @@ class Answer:
 class Client:
     """Talks to one server and keeps its cookies, as a browser would for one host.
 
-    source: the address that it comes from, of 127.0.0.0/8.
+    source: the address that it comes from, of 127.0.0.0/8. trust: a certificate; then it
+    speaks TLS.
     """
 
     port: int
     host: str = "127.0.0.1"
     unix: Path | None = None
     source: str = ""
+    trust: Path | None = None
     cookies: dict[str, str] = field(default_factory=dict)
     timeout: float = 60.0
 
@@ -113,6 +116,11 @@ class Client:
 
     def _connection(self) -> http.client.HTTPConnection:
         source = (self.source, 0) if self.source else None
+        if self.trust is not None:
+            context = ssl.create_default_context(cafile=str(self.trust))
+            return http.client.HTTPSConnection(
+                "localhost", self.port, timeout=self.timeout, context=context
+            )
         connection = http.client.HTTPConnection(
             self.host, self.port, timeout=self.timeout, source_address=source
         )

@@ -38,6 +38,7 @@ class Notice(StrEnum):
     PUBLISHER_REPLAYED = "publisher_replayed"
     FROZEN = "frozen"
     UNFROZEN = "unfrozen"
+    RELOAD_REFUSED = "reload_refused"
 
 
 REPORTS: Final = frozenset({Notice.LOGIN_REPORTED, Notice.GRANT_REPORTED})

@@ -271,6 +271,14 @@ _WORDS: Final = MappingProxyType(
             _("An administrator let go on what was stopped at the index"),
             _BY_WHOM,
         ),
+        Notice.RELOAD_REFUSED: _Words(
+            _("A changed configuration is not in use"),
+            _(
+                "The gateway could not use a changed configuration or certificate, and goes on "
+                "with the one before"
+            ),
+            _("Somebody else changed the gateway's files: ask who it was."),
+        ),
         Notice.RESET: _Words(
             _("Your second factors were reset"),
             _("The administrator removed all second factors and recovery codes of your account"),
@@ -287,6 +295,7 @@ _BY_ADMIN: Final = frozenset(
         Notice.LOGINS_ENDED,
         Notice.FROZEN,
         Notice.UNFROZEN,
+        Notice.RELOAD_REFUSED,
     }
 )
 _YOURS: Final = MappingProxyType(
@@ -298,6 +307,7 @@ _YOURS: Final = MappingProxyType(
         Notice.LOGINS_ENDED: _("If you asked for it, there is nothing to do but to log in again."),
         Notice.TOKENS_LEFT: _DECIDE,
         Notice.TOKEN_NEEDS_RENEWAL: _DECIDE,
+        Notice.RELOAD_REFUSED: _("If you changed it: mend the file and say index-gateway reload."),
     }
 )
 """What is to be done where it was the person; nothing for all others."""
