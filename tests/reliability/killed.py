@@ -18,6 +18,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from tests.contracts.conftest import Server
+from tests.reliability.forked import Forked
 from tests.reliability.world import FAILURES, Deed, World, redis, world
 
 AT_ONCE = 6
@@ -36,10 +37,14 @@ def killed(place: Path, store: str, times: int, seed: int) -> dict[str, object]:
         address = f"redis://127.0.0.1:{server.port}/0" if server else "sqlite:state.db"
         with world(place, address, PEOPLE, newcomers=2 * times + AT_ONCE) as all_of_it:
             run = Run(all_of_it, server, dice, threads)
-            for number in range(times):
-                run.round(number)
-                if number % 50 == 49:
-                    print(f"{number + 1} kills, {len(run.kept)} kept", file=sys.stderr)
+            try:
+                for number in range(times):
+                    run.round(number)
+                    if number % 50 == 49:
+                        print(f"{number + 1} kills, {len(run.kept)} kept", file=sys.stderr)
+            finally:
+                run.forked.stop()
+            all_of_it.gateway.start()
             kept = {kind: sum(deed.kind == kind for deed in run.kept) for kind in DEEDS}
             return {
                 "store": store,
@@ -69,6 +74,10 @@ class Run:
         self.kept: list[Deed] = []
         self.killed: list[float] = []
         self.broken = 0
+        self.forked = Forked(all_of_it.gateway.config, all_of_it.gateway.log)
+        all_of_it.gateway.stop(40)
+        self.forked.start()
+        all_of_it.wait()
         self.slowest = 0.0
 
     def round(self, number: int) -> None:
@@ -85,7 +94,7 @@ class Run:
             time.sleep(dice.uniform(0.0, 0.05))
         if of_gateway:
             self.killed.append(time.monotonic())
-            self.world.kill()
+            self.forked.kill()
         if server and of_redis and not first:
             server.kill()
         told = [one.result() for one in begun] if of_gateway else None
@@ -93,7 +102,7 @@ class Run:
         if server and of_redis:
             server.start()
         if of_gateway:
-            self.world.gateway.start()
+            self.forked.start()
         self.world.wait()
         self.slowest = max(self.slowest, time.monotonic() - back)
         deeds = [deed for deed in told or [one.result() for one in begun] if deed]
@@ -105,7 +114,6 @@ class Run:
 
     def recorded(self) -> dict[str, object]:
         """How many uploads the trail lacks, and how soon before a kill these were acknowledged."""
-        self._written()
         exported = self.world.gateway.command("audit", "export", "--event", "upload").stdout
         entries = [json.loads(line) for line in exported.splitlines()]
         there = Counter(file["name"] for one in entries for file in one["transfer"]["files"])
@@ -118,11 +126,6 @@ class Run:
             "acknowledged and not there": len(missing),
             "acknowledged how long before the kill at most, s": round(max(before, default=0), 3),
         }
-
-    def _written(self) -> None:
-        """Until the entries that still wait are written: the process ends orderly."""
-        self.world.gateway.stop(40)
-        self.world.gateway.start()
 
     def verified(self) -> str:
         if self.server is None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import itertools
-import os
 import re
-import signal
 import threading
 import time
 from collections import defaultdict, deque
@@ -227,13 +225,6 @@ class World:
                 pass
             time.sleep(0.05)
         raise TimeoutError("the store did not come back")
-
-    def kill(self) -> None:
-        """kill -9, its workers too."""
-        child, self.gateway.child = self.gateway.child, None
-        assert child
-        os.killpg(child.process.pid, signal.SIGKILL)
-        child.process.wait()
 
 
 def password(name: str) -> str:
