@@ -341,7 +341,7 @@ def test_a_certificate_is_read_again_and_a_broken_one_is_not_used(
     )
     assert eventually(lambda: watched.number("config_reload_failed") == 1)
     assert watched.number("certificate_expires_timestamp_seconds") == ends(new)
-    assert eventually(lambda: watched.told("reload_refused", "goes on with the one before (ca"))
+    assert eventually(lambda: watched.told("reload_refused", "the one before stays (ca"))
     watched.certificate.write_bytes(new.read_bytes())
     assert "is in use" in reload()
     assert eventually(lambda: watched.number("config_reload_failed") == 0)

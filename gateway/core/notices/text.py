@@ -273,11 +273,8 @@ _WORDS: Final = MappingProxyType(
         ),
         Notice.RELOAD_REFUSED: _Words(
             _("A changed configuration is not in use"),
-            _(
-                "The gateway could not use a changed configuration or certificate, and goes on "
-                "with the one before"
-            ),
-            _("Somebody else changed the gateway's files: ask who it was."),
+            _("A changed configuration or certificate cannot be used; the one before stays"),
+            _("Another administrator changed the gateway's files: ask who it was."),
         ),
         Notice.RESET: _Words(
             _("Your second factors were reset"),
