@@ -18,17 +18,18 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.app.domain import ring_of
 from gateway.app.listening import listener_of, listeners_of
+from gateway.app.logs import install
 from gateway.app.wiring import GatewayWorker, build
 from gateway.core.counters import Counted, Counters
 from gateway.serving.deployed import Observed, Renewal, Running, Serving
 from gateway.serving.reloading import Desk, Reloaded, ReloadRefused
-from gateway.serving.sockets import tls_context
+from gateway.serving.sockets import ListenError, tls_context
 
 if TYPE_CHECKING:
     from gateway.app.metrics import FilesInUse
     from gateway.serving.board import Board
     from gateway.settings import Settings
-    from gateway.settings.model import TlsSettings
+    from gateway.settings.model import LogSettings, TlsSettings
 
 _LOG: Final = logging.getLogger("gateway.serving")
 _WITHIN: Final = 60.0  # seconds to read a configuration
@@ -54,6 +55,7 @@ class Deployment:
             for outcome in ("done", "refused"):
                 self.counters.count(Counted.RELOADS, what, outcome)
         self._desk: Final = Desk(file) if file is not None else None
+        self._to_come: LogSettings | None = None
 
     def serving(
         self,
@@ -63,6 +65,7 @@ class Deployment:
     ) -> Serving:
         """Raises KeysUnusable, ListenError."""
         ring_of(settings)  # a missing key file is said before anything listens
+        _try_access_file(settings)
         certificates = OwnTls(settings.tls, self) if settings.tls else None
 
         async def start() -> GatewayWorker:
@@ -80,6 +83,11 @@ class Deployment:
             certificates=certificates,
             renewal=self._renewal(settings, workers),
         )
+
+    def speak(self) -> None:
+        """Log from now on as the configuration says that was read again."""
+        if self._to_come is not None:
+            install(self._to_come.format, self._to_come.level)
 
     def count(self, what: str, outcome: Reloaded) -> None:
         """A reload of something has ended."""
@@ -101,6 +109,7 @@ class Deployment:
 
         def adopted(read: bytes) -> Serving:
             renewed: Settings = pickle.loads(read)  # noqa: S301 - of our own child
+            self._to_come = renewed.log
             return self.serving(renewed, workers)
 
         return Renewal(reload=Reloading(self, settings, self._desk), adopted=adopted)
@@ -151,12 +160,14 @@ class Reloading:
         files.refused = not outcome.ok
         if outcome.ok:
             files.loaded = time.time()
+            self._deployment.speak()
         if first:
             self._deployment.count("configuration", outcome)
 
     def say(self, outcome: Reloaded) -> None:
         file = self._deployment.file
         if outcome.ok:
+            self._deployment.speak()
             _LOG.warning("%s was read again and is in use", file)
         for line in outcome.lines:
             _LOG.error("%s", line)
@@ -190,6 +201,17 @@ class OwnTls:
             _LOG.warning("%s was read again; new connections get it", self._certificate)
         for line in outcome.lines:
             _LOG.error("%s; connections go on to get the one before", line)
+
+
+def _try_access_file(settings: Settings) -> None:
+    file = settings.log.access_file
+    if file is None:
+        return
+    try:
+        with file.open("ab"):
+            pass
+    except OSError as exc:
+        raise ListenError(f"log.access_file: {file}: {exc.strerror}") from exc
 
 
 def _stamp(path: str) -> tuple[int, ...]:

@@ -8,34 +8,51 @@ was raised.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import PurePath
 from types import TracebackType
 from typing import Any, Final
 
+from gateway.core.http.request_id import at_hand
+
 _OURS: Final = "gateway"
 _GAP: Final = re.compile(r"%(?:\(\w*\))?[-#0 +]*+[\d*]*+(?:\.[\d*]+)?[a-zA-Z]")
 _DEPTH: Final = 8  # exceptions of a chain
+_SAID: Final = frozenset({"gateway.proxy", "gateway.audit", "gateway.raw_uploads"})
 
 
 class Discreet(logging.Formatter):
-    """Formats records without what they could give away."""
+    """Formats records without what they could give away, as text or as JSON in one line each."""
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        super().__init__()
+        self._as_json: Final = as_json
 
     def format(self, record: logging.LogRecord) -> str:
-        first = f"{record.levelname}: {record.name}: {_said(record)}"
         raised = record.exc_info[1] if record.exc_info else None
-        return "\n".join([first, *_raised(raised)])
+        if self._as_json:
+            return _json(record, list(_raised(raised)))
+        about = _request(record)
+        first = f"{record.levelname}: {record.name}: {_said(record)}"
+        return "\n".join([f"{first} (request {about})" if about else first, *_raised(raised)])
 
 
-def install() -> None:
-    """Have all that this process logs formatted so, in place of any other handler."""
+def install(format: str = "text", level: str = "warning") -> None:
+    """Have all that this process logs formatted so, in place of any other handler.
+
+    Args:
+        format, level: of `log` in a configuration.
+    """
     handler = logging.StreamHandler()
-    handler.setFormatter(Discreet())
+    handler.setFormatter(Discreet(as_json=format == "json"))
     logging.getLogger().handlers[:] = [handler]
+    logging.getLogger().setLevel(level.upper())
     logging.captureWarnings(True)
     log = logging.getLogger("gateway.process")
 
@@ -47,6 +64,29 @@ def install() -> None:
 
     sys.unraisablehook = unraisable
     threading.excepthook = in_thread
+
+
+def _json(record: logging.LogRecord, raised: list[str]) -> str:
+    moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+    fields: dict[str, object] = {
+        "time": moment.replace("+00:00", "Z"),
+        "log": record.name,
+        "level": record.levelname.lower(),
+        "message": _said(record),
+        "request": _request(record),
+        "raised": [line.strip() for line in raised],
+    }
+    return json.dumps({name: value for name, value in fields.items() if value})
+
+
+def _request(record: logging.LogRecord) -> str:
+    """The id of the request that a message is about, "" for none.
+
+    The forwarder says it (`extra`): what runs there runs in the context of an earlier request, too.
+    """
+    if record.name in _SAID:
+        return str(getattr(record, "request", ""))
+    return at_hand()
 
 
 def _said(record: logging.LogRecord) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gateway.app.access_log import FORMS, AccessLog
 from gateway.app.background import Chores
 from gateway.app.domain import (
     calls_to,
@@ -77,6 +78,7 @@ class GatewayWorker:
     chores: Chores
     issuers: PublishedKeys
     raw_uploads: RawUploads
+    access: AccessLog | None
 
     def refused(self, lines: Sequence[str]) -> None:
         self.chores.refused(lines)
@@ -89,6 +91,8 @@ class GatewayWorker:
         await self.chores.close()
         await self.calls.close()
         await self.store.close()
+        if self.access is not None:
+            await self.access.close()
 
 
 async def build(
@@ -107,6 +111,7 @@ async def build(
     """
     ring = ring_of(settings)
     observed = settings.metrics is not None
+    access = _access_log(settings)
     counters = counters or Counters()
     store = await open_store(settings.store, clock)
     if observed:
@@ -224,7 +229,7 @@ async def build(
             service=service.user if service is not None else "",
         ),
         counters=counters,
-        named=observed,
+        named=observed or access is not None,
         leaks=LeakReports(
             [one.reporter() for one in settings.tokens.reporters], domain.tokens, audit
         ),
@@ -243,11 +248,19 @@ async def build(
         watched_hosts=watched_hosts,
         counters=counters if observed else None,
         ids=RequestIds(random),
+        access=access,
     )
     questions.go_through(forwarder.shared)
     tried = [rule.name for rule in rules.rules if rule.tried]
     chores.start(flow.sweep, domain.freezes.look, tried)
-    return GatewayWorker(forwarder, store, calls, pages, parts, chores, issuers, gate.raw_uploads)
+    return GatewayWorker(
+        *(forwarder, store, calls, pages, parts, chores, issuers, gate.raw_uploads, access)
+    )
+
+
+def _access_log(settings: Settings) -> AccessLog | None:
+    form = FORMS.get(settings.log.access)
+    return None if form is None else AccessLog(form, settings.log.access_file)
 
 
 def _base(public_url: str, *, keeps: bool) -> Base | None:

@@ -31,6 +31,7 @@ def serve(config: Path, workers: int, look: bool) -> int:
     """
     from gateway.app import run
     from gateway.app.domain import reading_of
+    from gateway.app.logs import install
     from gateway.settings import ConfigError, run_tests
     from gateway.settings.apart import load_apart
     from gateway.settings.files import unwritable_store
@@ -53,6 +54,7 @@ def serve(config: Path, workers: int, look: bool) -> int:
         if look:
             begin()
 
+    install(settings.log.format, settings.log.level)
     with live.beside(config, alone=workers <= 1) as begin:
         code = run(settings, workers=workers, ready=ready, file=config)
     return output.FAILED if code else output.OK

@@ -92,15 +92,16 @@ class Notes:
 
     id: what it is called (`gateway.core.http.request_id`). rule: the rule that decided, slug: why
     it was refused. waited: seconds for the store and the index. project, detail: what its form says
-    it is about, for the trail.
+    it is about, for the trail. user: the id of whose it is, where that was verified for it.
     """
 
-    __slots__ = ("detail", "id", "project", "rule", "slug", "waited")
+    __slots__ = ("detail", "id", "project", "rule", "slug", "user", "waited")
 
     def __init__(self, id: str = "") -> None:
         self.id = id
         self.rule = ""
         self.slug = ""
+        self.user = ""
         self.project = ""
         self.detail = ""
         self.waited = 0.0

@@ -63,6 +63,7 @@ class Logins:
                 return await self._lead(facts, attempt, issued, reply)
             user = attempt.credential.user
             await parts.flow.at_once.prove(user, code, issued, caller, guess=trial)
+            facts.notes.user = user_id(user)
             return passed_on(reply, parts.treatment_of(work.rule))
 
     async def _ask(

@@ -72,6 +72,7 @@ class Guard:
         except Refusal as refusal:
             await self._refused(facts, rule, evidence, refusal)
             raise
+        facts.notes.user = proof.user_id
         if code is None and not facts.safe:  # before it happens; with a code it is recorded
             await self._parts.audit.record(
                 *(Event.GUARDED_ACT, proof.user_id, caller_of(facts, rule).origin),
@@ -138,6 +139,7 @@ class Guard:
             raise Refusal(
                 Slug.MIXED_CREDENTIALS, retry_after=None, **credential_detail(places(evidence))
             )
+        facts.notes.user = min(people)
         if accepted:
             return self._parts.readers.forward(facts, base, accepted)
         return self._forward(facts, base, evidence)

@@ -111,6 +111,7 @@ class TokenRequest:
         self._act: Final[Act] = parts.upstream.act(facts)
         self._project = self._act.project
         self._read = False  # its form
+        facts.notes.user = bearer.token.owner
 
     @property
     def owner(self) -> str:

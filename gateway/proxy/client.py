@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
-from typing import Final, Protocol
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, Protocol
 
 from gateway.core.counters import NOTES, Notes
 from gateway.core.errors import Refusal, Slug
@@ -59,13 +60,16 @@ class Keeper(Protocol):
 
 
 class ClientConnection(Connection):
-    """One connection of a client."""
+    """One connection of a client. noted: what an access log is told of a request (`logged`)."""
 
     __slots__ = (
         "_address", "_alike", "_buffer", "_keeper", "_known", "_lent", "_opens", "_peer", "_said",
-        "_served", "_shown", "_straight", "_turns", "_unread_id", "fields", "full", "shared",
-        "since", "stage",
+        "_served", "_shown", "_straight", "_turns", "_unread_id", "fields", "full", "noted",
+        "shared", "since", "stage",
     )  # fmt: skip
+
+    noted: Any
+    instead: Mapping[type[Any], type[Any]] = MappingProxyType({})
 
     def __init__(self, shared: Shared, keeper: Keeper) -> None:
         super().__init__()
@@ -361,6 +365,10 @@ class ClientConnection(Connection):
             head.id = line
         return line
 
+    def named(self, head: RequestHead) -> dict[str, str]:
+        """What a message of the log about that request is given."""
+        return {"request": request_id.text(self.id_of(head))}
+
     @property
     def _behind_proxy(self) -> bool:
         trusted, peer = self.shared.trusted, self._peer
@@ -421,7 +429,7 @@ class ClientConnection(Connection):
         if isinstance(exc, Refusal):
             self.refuse(exc.slug, head, unread=unread, **exc.detail)
             return
-        self.shared.log.error("a request failed", exc_info=exc)
+        self.shared.log.error("a request failed", exc_info=exc, extra=self.named(head))
         self.refuse(Slug.INTERNAL, head, unread=unread)
 
     def answer(self, answer: Answer, head: RequestHead | None, *, unread: bool) -> None:

@@ -119,7 +119,8 @@ class Exchange(Relay):
             upstream = await shared.pool.connect()
         except (OSError, ValueError) as exc:
             self._task = None
-            shared.log.warning("the upstream cannot be reached: %s", exc)
+            named = self.client.named(self.head)
+            shared.log.warning("the upstream cannot be reached: %s", exc, extra=named)
             self.refuse(Slug.UPSTREAM_UNREACHABLE)
             return
         self._task = None

@@ -17,7 +17,7 @@ from gateway.proxy.client import ClientConnection
 from gateway.proxy.descriptors import Descriptors, pending
 from gateway.proxy.http1.request import Base
 from gateway.proxy.limits import Limits
-from gateway.proxy.ports import Gate, PageServer
+from gateway.proxy.ports import AccessLog, Gate, PageServer
 from gateway.proxy.shared import Shared
 from gateway.proxy.upstream_pool import UpstreamAddress
 
@@ -68,6 +68,7 @@ class Forwarder:
             case), the gate looks at it.
         counters: where requests are counted and timed; without any, nothing is.
         ids: makes what requests are called; without it they have no names.
+        access: told of each request once it is over.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Forwarder:
         watched_hosts: Iterable[str] = (),
         counters: Counters | None = None,
         ids: RequestIds | None = None,
+        access: AccessLog | None = None,
     ) -> None:
         self.shared: Final = Shared(
             gate,
@@ -98,13 +100,17 @@ class Forwarder:
             watched_hosts=watched_hosts,
             counters=counters,
             ids=ids,
+            access=access,
         )
         self._make: type[ClientConnection] = ClientConnection
-        if counters is not None:
+        if access is not None:
+            from gateway.proxy import logged
+
+            self._make = logged.LoggedClient if counters is None else logged.LoggedMeteredClient
+        elif counters is not None:
             from gateway.proxy import metered
 
             self._make = metered.MeteredClient
-            self.shared.instead.update(metered.INSTEAD)
         self.clients: Final[dict[ClientConnection, None]] = {}
         """All connections of clients, the first that came first."""
         self._greetings: dict[Greeted, None] = {}

@@ -49,7 +49,7 @@ class Handed:
         assert transport is not None
         self._body = body
         if self._head.expects and body is not None and not rest:
-            transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._client.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._transport = ours = PageTransport(self, self._client, transport)
         self._handler.connection_made(ours)
         self._handler.data_received(handed_head(self._head))
@@ -155,7 +155,7 @@ class PageTransport(asyncio.Transport):
             if not self.began:
                 self.began = True
                 self._handed.status = int(data[len(b"HTTP/1.1 ") :][:3])
-            self._transport.write(data)
+            self._client.write(bytes(data))
 
     def pause_reading(self) -> None:
         self._client.stop_reading(Why.OTHER_SIDE)

@@ -7,10 +7,9 @@ runs. On the straight path it is three looks at the clock and three additions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from time import perf_counter
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from gateway.core.counters import Counted, Counters, Notes, Timed, Timings
 from gateway.core.errors import Slug
@@ -135,6 +134,4 @@ class MeteredWatched(Metered, Watched):
     __slots__ = ()
 
 
-INSTEAD: Final[Mapping[type[Any], type[Any]]] = MappingProxyType(
-    {Exchange: Metered, Watched: MeteredWatched}
-)
+MeteredClient.instead = MappingProxyType({Exchange: Metered, Watched: MeteredWatched})

@@ -28,7 +28,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from gateway.core.errors import Slug
 from gateway.core.http.facts import Facts, Field, IPAddress
@@ -207,6 +207,39 @@ class Gate(Protocol):
         `facts` is None where the head could not be read.
         """
         ...
+
+
+class Access(NamedTuple):
+    """One request that is over, for an access log; nothing is escaped or left out yet.
+
+    id: what it is called. client: its address, "" where nobody knows. user: whose it was, where
+        that was verified for it.
+    line, block: of its head as they came; empty where that cannot be read.
+    status: 499 where the client left before an answer.
+    came: bytes of the request, gone: of the body of the answer, with the framing of either.
+    seconds: from its first byte on. upstream: until the index began to answer, None where it was
+        not asked, or did not.
+    slug: why it was refused. rule: the rule that decided, "" where nobody looked.
+    ended: why the answer is not whole, "" where it is.
+    """
+
+    id: str
+    client: str
+    user: str
+    line: bytes
+    block: bytes
+    status: int
+    came: int
+    gone: int
+    seconds: float
+    upstream: float | None
+    slug: str
+    rule: str
+    ended: str
+
+
+AccessLog: TypeAlias = Callable[[Access], None]
+"""Told of each request once. Never raises, and waits for nothing."""
 
 
 class PageServer(Protocol):

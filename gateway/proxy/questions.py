@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from gateway.core.errors import Refusal, Slug
 from gateway.core.http.facts import Field
+from gateway.core.http.request_id import at_hand
 from gateway.proxy.http1.body import BadChunk, Body, ChunkDecoder, EndlessBody, SizedBody
 from gateway.proxy.http1.response import AnswerHead, BadAnswer
 from gateway.proxy.http1.route import Rendered
@@ -72,7 +73,7 @@ async def _connected(shared: Shared) -> UpstreamConnection:
         async with asyncio.timeout(shared.limits.connect):
             return await shared.asking.connect()
     except (OSError, ValueError) as exc:  # TimeoutError is one
-        shared.log.warning("the upstream cannot be reached: %s", exc)
+        shared.log.warning("the upstream cannot be reached: %s", exc, extra=_named())
         raise Refusal(Slug.UPSTREAM_UNREACHABLE) from None
 
 
@@ -108,6 +109,7 @@ class _Question:
         self.answered: Final = answered
         self._upstream: Final = upstream
         self._shared: Final = shared
+        self._said: Final = _named()
         self._data = b""  # what came of the head
         self._head: AnswerHead | None = None
         self._body: Body = EndlessBody()
@@ -128,7 +130,7 @@ class _Question:
             if head is not None:
                 self._begin(head, data[head.size :])
         except (BadAnswer, BadChunk) as exc:
-            self._shared.log.warning("the upstream's answer is refused: %s", exc)
+            self._shared.log.warning("the upstream's answer is refused: %s", exc, extra=self._said)
             self.fail(Slug.UPSTREAM_BROKEN)
 
     def _begin(self, head: AnswerHead, rest: bytes) -> None:
@@ -188,6 +190,11 @@ class _Question:
 
     def upstream_drained(self) -> None:
         """What is asked is short."""
+
+
+def _named() -> dict[str, str]:
+    """For messages of the log: which request a question is asked for."""
+    return {"request": at_hand()}
 
 
 def _wire(

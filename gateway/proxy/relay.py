@@ -5,7 +5,7 @@ What is cut off upstream reaches the client cut off, never as a clean end.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from gateway.core.errors import Slug
 from gateway.proxy.connection import Why
@@ -36,16 +36,18 @@ class Relay:
     clean: ended in good order, with nothing left behind on either side.
     plain: a usual answer to this request passes as it comes.
     sent_at: when the last of the request went up, where that is looked at (`metered`).
+    noted: what an access log is told of it (`logged`).
     late: what reads on where writing fails, for a request with a body.
     """
 
     __slots__ = (
         "_broken", "_close", "_down", "_head_bytes", "_hold", "_lost", "_refused", "_retry",
         "_wants_splice", "answering", "chunks", "clean", "client", "ended", "head", "late", "left",
-        "plain", "reusable", "route", "sent_at", "touched", "uploading", "upstream",
+        "noted", "plain", "reusable", "route", "sent_at", "touched", "uploading", "upstream",
     )  # fmt: skip
 
     sent_at: float
+    noted: Any
 
     def __init__(self, client: Downstream, head: RequestHead, route: Route) -> None:
         self.client = client
@@ -122,7 +124,8 @@ class Relay:
                 data = data[answer.size :]
                 answer = shared.answers.read(data) if data else None
         except BadAnswer as exc:
-            shared.log.warning("the upstream's answer is refused: %s", exc)
+            named = client.named(self.head)
+            shared.log.warning("the upstream's answer is refused: %s", exc, extra=named)
             self.refuse(Slug.UPSTREAM_BROKEN)
             return
         if answer is None:
@@ -258,7 +261,8 @@ class Relay:
         try:
             framed, content = chunks.feed(data)
         except BadChunk as exc:
-            client.shared.log.warning("the upstream's answer is cut off: %s", exc)
+            named = client.named(self.head)
+            client.shared.log.warning("the upstream's answer is cut off: %s", exc, extra=named)
             self.truncate()
             return
         pieces = framed if self.head.version == b"1" else content

@@ -5,7 +5,8 @@ client's connection (`Downstream`) for all it needs.
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from gateway.core.errors import Slug
 from gateway.core.http.facts import Facts, IPAddress
@@ -38,10 +39,13 @@ class Stage(Protocol):
 class Downstream(Protocol):
     """What a stage may ask of the client's connection.
 
+    instead: the classes of exchanges that stand in for others here (`watched.exchange_for`).
     fields: what is added to this client's requests. full: it does not take what is written to it.
     stopped: why nothing is read from it (`connection.Why`).
     """
 
+    instead: Mapping[type[Any], type[Any]]
+    noted: Any
     shared: Shared
     stage: Stage | None
     fields: Rendered
@@ -84,6 +88,10 @@ class Downstream(Protocol):
 
     def id_of(self, head: RequestHead) -> bytes:
         r"""What a request is called: a line of a head, "\n…\r"; nothing where none has a name."""
+        ...
+
+    def named(self, head: RequestHead) -> dict[str, str]:
+        """What a message of the log about that request is given (`extra`)."""
         ...
 
     def facts(self, head: RequestHead) -> Facts:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from typing import Final
 
 from gateway.core.counters import Counters
 from gateway.core.errors import MESSAGES, Refusal, Slug
@@ -22,7 +22,7 @@ from gateway.proxy.http1.response import AnswerReader
 from gateway.proxy.http1.route import Rendered, Route
 from gateway.proxy.limits import Limits
 from gateway.proxy.peers import Peers
-from gateway.proxy.ports import Answer, Forward, Gate, PageServer
+from gateway.proxy.ports import AccessLog, Answer, Forward, Gate, PageServer
 from gateway.proxy.room import Room
 from gateway.proxy.splice import Pipes
 from gateway.proxy.upstream_pool import Pool, UpstreamAddress
@@ -38,16 +38,15 @@ class Shared:
     bare: the way of what goes on as it came. stopping: no other requests are taken.
     leaving: that, or they are taken by another forwarder.
     now: seconds in which peers were heard, as of the last tick: exact enough for timeouts.
-    instead: the classes of exchanges that stand in for others, where requests are counted.
     counters: where, None where nothing is. ids: what requests are called, None where they have no
-    names.
+    names. access: told of each request, None where nobody is.
     requests, answers: read heads, and remember what comes again. `requests.known` are the kinds of
         first lines that have a straight path.
     """
 
     __slots__ = (
-        "_addresses", "_closed", "_credential_cookies", "_routes", "answers", "asking", "authority",
-        "bare", "base", "counters", "descriptors", "gate", "ids", "instead", "leaving", "limits",
+        "_addresses", "_closed", "_credential_cookies", "_routes", "access", "answers", "asking",
+        "authority", "bare", "base", "counters", "descriptors", "gate", "ids", "leaving", "limits",
         "log", "now", "pages", "peers", "pipes", "pool", "requests", "room", "stopping", "trusted",
     )  # fmt: skip
 
@@ -66,6 +65,7 @@ class Shared:
         watched_hosts: Iterable[str],
         counters: Counters | None = None,
         ids: RequestIds | None = None,
+        access: AccessLog | None = None,
     ) -> None:
         self.gate: Final = gate
         self.authority: Final = upstream.authority
@@ -83,7 +83,7 @@ class Shared:
         self.bare: Final = Route(Forward())
         self.counters: Final = counters
         self.ids: Final = ids
-        self.instead: dict[type[Any], type[Any]] = {}
+        self.access: Final = access
         self.stopping = self.leaving = False
         self.now = 0.0
         self.requests: Final = RequestReader(limits, watched_hosts)

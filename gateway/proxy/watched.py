@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.core.counters import NOTES
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.http1.request import RequestHead
 from gateway.proxy.http1.response import AnswerHead
@@ -38,10 +39,12 @@ class Watched(Exchange):
         watch = self.route.forward.watch
         if watch is not None and not self._told:
             self._told = True
+            if self.head.facts is not None:  # the context may be that of another request
+                NOTES.set(self.head.facts.notes)
             watch.answered(status, length)
 
 
 def exchange_for(client: Downstream, head: RequestHead, route: Route) -> Exchange:
     kind = Exchange if route.forward.watch is None else Watched
-    instead: type[Exchange] = client.shared.instead.get(kind, kind)
+    instead: type[Exchange] = client.instead.get(kind, kind)
     return instead(client, head, route)

@@ -244,6 +244,25 @@ class AuditSettings(Section):
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings(Section):
+    format: Literal["text", "json"] = setting("How messages are written to stderr.", "text")
+    level: Literal["error", "warning", "info", "debug"] = setting(
+        "Messages below this are left out.", "warning"
+    )
+    access: Literal["off", "combined", "json"] = setting(
+        "A line for each request: combined (as Apache and nginx write it) or json.", "off"
+    )
+    access_file: FilePath | None = setting(
+        "The file these lines go to; without it they go to stdout.", None
+    )
+
+    def problem(self) -> str:
+        if self.access_file is not None and self.access == "off":
+            return "an access_file with access: off; combined or json"
+        return ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Configuration(Section):
     """A whole file, as it is written."""
@@ -264,6 +283,7 @@ class Configuration(Section):
         "unix:/path. No password is asked for there.",
         None,
     )
+    log: LogSettings = setting("What is logged, and where.", {})
     tls: TlsSettings | None = setting("Own TLS; without it stand behind a TLS proxy.", None)
     language: Literal["en", "de", "es", "fr", "ja"] = setting(
         "What people are spoken to in whose browser asks for none of these, and in mail to those "

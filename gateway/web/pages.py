@@ -272,6 +272,7 @@ class Pages:
                 reply = see_other(urls.login_for(routes.back(route, ask)))
             gone = set_cookies(self._kit.jar.clear(cookies.SESSION)) if cookie else ()
             return reply.plus(*gone)
+        ask.facts.notes.user = session.user_id
         if not ask.facts.safe and not route.stops:
             await self._kit.flow.services.freezes.check_change(session.user_id)
         if ask.facts.method in route.fresh:
@@ -296,6 +297,7 @@ class Pages:
             return see_other(
                 urls.login_for(back), *set_cookies(self._kit.jar.clear(cookies.SESSION))
             )
+        ask.facts.notes.user = session.user_id
         if not ask.facts.safe:
             await self._kit.flow.services.freezes.check_person(session.user_id)
         if not session.factor:  # the password alone, where that does for others

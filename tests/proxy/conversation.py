@@ -26,7 +26,7 @@ from gateway.core.http.request_id import RequestIds
 from gateway.proxy.forwarder import Forwarder
 from gateway.proxy.http1.response import AnswerReader
 from gateway.proxy.limits import Limits
-from gateway.proxy.ports import PageServer
+from gateway.proxy.ports import AccessLog, PageServer
 from gateway.proxy.upstream_pool import UpstreamAddress
 from tests.proxy.leaks import Watch
 from tests.proxy.passgate import NoPages, PassGate
@@ -252,6 +252,7 @@ async def talk(
     endpoint: UpstreamAddress | None = None,
     counters: Counters | None = None,
     ids: RequestIds | None = None,
+    access: AccessLog | None = None,
 ) -> AsyncIterator[Talk]:
     await asyncio.sleep(0)
     watch = Watch()
@@ -274,6 +275,7 @@ async def talk(
             trusted=trusted,
             counters=counters,
             ids=ids,
+            access=access,
         )
         if isinstance(loop, uvloop.Loop):  # on asyncio's every head is the first
             seen_often(forwarder.shared.answers)

@@ -119,4 +119,4 @@ async def test_without_counters_nothing_of_it_runs() -> None:
         await t.exchange(GET, OK)
         [client] = t.forwarder.clients
         assert type(client) is ClientConnection
-        assert not t.forwarder.shared.instead
+        assert not ClientConnection.instead
