@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from playwright.async_api import Page, expect
 
 from gateway.cli.demo.indexes import Package, wheel, write
 from gateway.cli.demo.processes import Children
@@ -17,6 +18,7 @@ from tests.conftest import PYPISERVER_USERS
 from tests.support import reports
 from tests.support.clients import DevpiClient, pip, twine
 from tests.support.gateways import Gateway, configure
+from tests.support.names import unused
 from tests.support.pages import form
 from tests.support.reports import Scanner
 from tests.support.servers import Index
@@ -91,6 +93,35 @@ def test_devpi_client_pip_and_twine_work_below_a_path(
     removed = devpi.client().call("DELETE", "/devpi/devpi/dev/later/1.0", auth=("devpi", secret))
     assert removed.status == 200, removed.text
     assert devpi.client().get("/devpi/devpi/dev/+simple/later/").text.count("later-1.0") == 0
+
+
+@pytest.mark.parametrize("where", ["root", "path"])
+async def test_devpis_pages_lead_to_ours(
+    where: str, before_devpi: Gateway, devpi: Below, devpi_server: Index, tab: Page
+) -> None:
+    """By the theme config/devpi-theme; devpi-web's own way back and its other links stay."""
+    gateway = {"root": before_devpi, "path": devpi}[where]
+    user = unused("way")
+    password = devpi_server.person(user, HELLO)
+    phone = gateway.enrol(user)
+    await tab.goto(f"{gateway.url}/")
+    account = tab.get_by_role("link", name="Account", exact=True)
+    await expect(account).to_have_attribute("href", f"{gateway.url}/+auth/")
+    await expect(account).to_have_css("white-space", "nowrap")
+    await tab.goto(f"{gateway.url}/{user}/dev/hello/1.0")
+    crumbs = tab.locator("#navigation")
+    await expect(crumbs.get_by_role("link", name="dev", exact=True)).to_be_visible()
+    await account.click()
+    await tab.get_by_label("User name").fill(user)
+    await tab.get_by_label("Password").fill(password)
+    await tab.get_by_role("button", name="Continue", exact=True).click()
+    await tab.get_by_label("One-time code").fill(phone.code())
+    await tab.get_by_role("button", name="Log in", exact=True).click()
+    await tab.wait_for_url(f"{gateway.url}/+auth/")
+    await expect(tab.get_by_role("heading", name="Security", exact=True)).to_be_visible()
+    await tab.goto(f"{gateway.url}/{user}/dev/hello")
+    await account.click()
+    await expect(tab.get_by_role("heading", name="Security", exact=True)).to_be_visible()
 
 
 @pytest.mark.parametrize("target", ["/devpi/", "/devpi/?x=1"])

@@ -134,7 +134,7 @@ class DevpiMaker:
             argv = [sys.executable, "-c", WITHOUT_PLUGINS, ",".join(without)]
         argv += indexes.devpi_options(port, place / "server")
         if not without:
-            argv.append("--keep-docs-packed")
+            argv += ["--keep-docs-packed", "--theme", str(indexes.theme())]
         child = children.start("devpi-server", argv, log)
         child.ready(port, "/+api")
         return Index("devpi", port, place, child)

@@ -19,6 +19,7 @@ import zipfile
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, STDOUT, run
@@ -124,9 +125,15 @@ def devpi_options(port: int, serverdir: Path) -> list[str]:
     ]
 
 
+def theme() -> Path:
+    """The theme of devpi-web that leads to the gateway's pages."""
+    return Path(str(files("gateway") / "config" / "devpi-theme"))
+
+
 def start_devpi(children: Children, port: int, serverdir: Path, log: Path) -> Child:
     """Start devpi-server on a loopback port and wait until it answers."""
     argv = [script("devpi-server"), *devpi_options(port, serverdir), "--keep-docs-packed"]
+    argv += ["--theme", str(theme())]
     child = children.start("devpi-server", argv, log)
     child.ready(port, "/+api")
     return child
