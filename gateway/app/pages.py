@@ -15,8 +15,10 @@ from gateway.core.crypto.keyring import KeyRing
 from gateway.core.errors import Refusal
 from gateway.core.http.cookies import Jar
 from gateway.core.http.facts import Facts, Field
+from gateway.core.http.path import parse_target
 from gateway.core.login.flow import Flow
 from gateway.core.login.models import FlowLimits
+from gateway.core.rules.rules import Policy, RuleSet
 from gateway.proxy.ports import HandOver
 
 if TYPE_CHECKING:
@@ -119,6 +121,7 @@ class LazyPages:
                     tokens if upstream.takes_tokens else None,
                     self._look,
                     self._admins,
+                    private=_private(self._parts.rules),
                 ),
                 ready=self._ready,
             )
@@ -149,3 +152,10 @@ class LazyPages:
                 handovers.plan,
             )
         return self._handovers
+
+
+def _private(rules: RuleSet) -> bool:
+    """Whether reading takes a login, by the rule for the list of packages."""
+    listing = "/simple/"
+    facts = Facts("GET", listing, *parse_target(listing), (), None)
+    return rules.match(facts).policy is not Policy.PASS

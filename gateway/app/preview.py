@@ -43,7 +43,9 @@ if TYPE_CHECKING:
 
 SHOW: Final = "/+preview/"
 _REFUSAL: Final = "refusal"
+_FRONT: Final = f"{SHOW}front"
 _ELSEWHERE: Final = (
+    urls.FRONT,
     urls.VERIFY,
     f"{urls.ENROL}/recovery",
     urls.HEALTH,
@@ -142,6 +144,9 @@ class Preview:
             facts = _facts(request)
         except Refusal as refusal:
             return self._refused(None, refusal)
+        if request.path == _FRONT:
+            facts = replace(facts, target=urls.FRONT, path=urls.FRONT)
+            return await self._worker.pages.handle(request, facts)
         if urls.own(facts.path):
             return await self._worker.pages.handle(request, facts)
         state, _slash, target = request.path.removeprefix(SHOW).partition("/")
@@ -187,6 +192,7 @@ def _facts(request: web.BaseRequest) -> Facts:
 def listed() -> list[tuple[str, str]]:
     """Every link of the list: what it shows and where it leads."""
     found = [
+        ("front page", "front"),
         ("invitation", "invited/"),
         ("by app", f"asked{urls.VERIFY}?use=totp"),
         ("by key", f"asked{urls.VERIFY}?use=webauthn"),

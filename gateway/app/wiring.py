@@ -191,6 +191,7 @@ async def build(
         response=settings.response,
         treatments=fields_of_each(documentation.origin),
         acts_by_session=settings.upstream.acts_by_session,
+        front_page=settings.appearance.front_page,
         tokens=domain.tokens,
         transfers=Transfers(
             *(upstream, Askers(upstream, flow.earned, jar, ring, clock), late, clock),

@@ -10,6 +10,7 @@ import click
 from gateway.cli import output
 from gateway.cli.output import config_option
 from gateway.core.errors import Slug
+from gateway.core.urls import FRONT
 
 if TYPE_CHECKING:
     from gateway.core.http.facts import IPAddress
@@ -194,6 +195,9 @@ def _told(settings: Settings, verdict: Explanation) -> list[str]:
             lines.append("session: is not enough for a change")
     said = rule.response if rule is not None else None
     lines.append(f"answer: {_answer(said or settings.response)}")
+    denied = rule is not None and rule.policy is Policy.DENY
+    if settings.appearance.front_page and verdict.path == FRONT and verdict.seen and not denied:
+        lines.append("browsers: the gateway's own page (appearance.front_page) instead of all this")
     if rule and rule.unpacked:
         lines.append("files: only ZIP archives whose members stay in their folder")
     return lines

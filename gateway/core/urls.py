@@ -1,11 +1,12 @@
 """The gateway's own addresses, once. Everything under `PREFIX` and `OIDC`, and `LEAKS`, is answered
-here."""
+here; `FRONT` in a browser, where the configuration says so."""
 
 from __future__ import annotations
 
 from typing import Final
 from urllib.parse import quote, urlsplit
 
+FRONT: Final = "/"
 PREFIX: Final = "/+auth"
 OVERVIEW: Final = "/+auth/"
 LOGIN: Final = "/+auth/login"

@@ -18,6 +18,7 @@ from gateway.core.rules.rules import Rule, RuleSet
 from gateway.core.tokens.leaks import LeakReports
 from gateway.core.tokens.tokens import Tokens
 from gateway.core.upstream import Upstream
+from gateway.core.urls import FRONT
 from gateway.gate.documentation import Documentation
 from gateway.gate.ended import EndedCredentials
 from gateway.gate.first_factor import Passwords
@@ -41,6 +42,7 @@ class GateContext:
     scoped: makes what API tokens stand for, where that is not the password.
     response: how browsers are to treat answers where a rule does not say.
     named: whether requests that go on are told apart by their rule.
+    front_page: whether browsers get a page of ours at `/`.
     """
 
     upstream: Upstream
@@ -70,11 +72,16 @@ class GateContext:
     counters: Counters
     transfers: Transfers
     named: bool = False
+    front_page: bool = False
 
     def response_of(self, rule: Rule | None) -> Response:
         """How browsers are to treat the answer to a request that a rule decided on."""
         found = rule.response if rule is not None else None
         return found or self.response
+
+    def fronts(self, method: str, path: str) -> bool:
+        """Whether a browser that asks so is answered here, if no rule denies it."""
+        return self.front_page and path == FRONT and method == "GET"
 
     def treatment_of(self, rule: Rule | None) -> tuple[Field, ...]:
         """What says so to them."""

@@ -78,6 +78,8 @@ class RuleGate:
     def quick(self, method: str, path: str) -> Forward | None:
         if own(path) or self._parts.upstream.logs_out(method, path):
             return None
+        if self._parts.fronts(method, path):  # who asks is told by the fields
+            return None
         if self._parts.transfers.concerns(method, path):
             return None
         if self._only.active and method not in ("GET", "HEAD"):
@@ -114,6 +116,8 @@ class RuleGate:
 
     def closed(self, method: str, path: str) -> Forward | None:
         if own(path) or self._parts.upstream.logs_out(method, path):
+            return None
+        if self._parts.fronts(method, path):
             return None
         if self._parts.transfers.concerns(method, path):
             return None
@@ -187,6 +191,10 @@ class RuleGate:
         self, facts: Facts, token: TokenRequest | None, asked: Claim | None = None
     ) -> Plan | Awaitable[Plan]:
         matched = self._parts.rules.match(facts, asked=asked)
+        denied = matched.rule is not None and matched.rule.policy is Policy.DENY
+        if self._parts.fronts(facts.method, facts.path) and facts.opened and not denied:
+            facts.notes.rule = "(own pages)"
+            return self._hand_over(facts)
         # A login goes on without any credential that came with it.
         looked = None if _logs_in(facts, matched) else self._parts.ended.look(facts)
         if looked is not None:

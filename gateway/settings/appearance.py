@@ -104,6 +104,11 @@ class AppearanceSettings(Section):
         None,
     )
     note: Sentence | None = setting("A sentence on the login page and on refusals.", None)
+    front_page: bool = setting(
+        "Before pypiserver: browsers get a page of the gateway's at /, with the way to log in and "
+        "to the packages, and the lines for pip and twine. Programs get pypiserver's own.",
+        False,
+    )
 
     def problem(self) -> str:
         if self.accent_dark is not None and self.accent is None:

@@ -9,7 +9,7 @@ from gateway.core.http.responses import Response
 from gateway.core.permissions import OWNED, OWNERS, Groups
 from gateway.core.rules.rules import Policy, RuleSet
 from gateway.core.rules.shadowing import shadowed
-from gateway.core.urls import PREFIX, own
+from gateway.core.urls import FRONT, PREFIX, own
 from gateway.settings.addresses import is_address
 from gateway.settings.groups import MARK, missing
 from gateway.settings.model import Settings
@@ -89,6 +89,7 @@ def check_settings(document: Document, settings: Settings) -> None:
             "default: pass leaves every route open that no rule names",
             "second_factor or deny (or allow_open_default: true)",
         )
+    _check_front_page(document, settings)
     _check_addresses(document, settings)
     _check_publishers(document, settings)
     _check_reporters(document, settings)
@@ -212,6 +213,29 @@ def _check_pushes(document: Document, settings: Settings) -> None:
             f"rule {number + 1} {rule.name!r} lets pushes and documentation through with the "
             "password alone, too",
             'form: {":action": [submit, file_upload]}, as `index-gateway init devpi` writes it',
+        )
+
+
+def _check_front_page(document: Document, settings: Settings) -> None:
+    at: Loc = ("appearance", "front_page")
+    if not settings.appearance.front_page:
+        return
+    if settings.upstream.kind != "pypiserver":
+        _add(
+            document,
+            at,
+            "",
+            f"a front page at {settings.upstream.kind}, which has its own",
+            "leave it out (devpi-web has themes: devpi-server --theme, with config/devpi-theme)",
+        )
+        return
+    rule = settings.ruleset().match(Facts("GET", FRONT, FRONT, "", (), None)).rule
+    if rule is not None and rule.policy is Policy.DENY:
+        _warn(
+            document,
+            at,
+            f"nobody gets it whom rule {rule.name!r} denies {FRONT}",
+            "a rule for / that lets browsers in, or no front page",
         )
 
 

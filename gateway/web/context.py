@@ -313,6 +313,7 @@ class PagesConfig:
     tokens: None where the index has no API tokens.
     look: what the pages show of an administrator's own.
     admins: the ids of those for whom there are pages of administrators.
+    private: whether reading packages takes a login.
     """
 
     issuer: str
@@ -322,6 +323,7 @@ class PagesConfig:
     tokens: TokensConfig | None = None
     look: Appearance = PLAIN
     admins: frozenset[str] = frozenset()
+    private: bool = False
 
     @property
     def secure(self) -> bool:

@@ -19,6 +19,7 @@ from gateway.web.handlers import (
     approval,
     connect,
     enrolment,
+    front,
     health,
     language,
     login,
@@ -33,6 +34,7 @@ from gateway.web.handlers import (
 
 ROUTES: Final[Mapping[str, Route]] = MappingProxyType(
     {
+        urls.FRONT: Open(get=front.show),
         # -- logging in ---------------------------------------------------------------------
         urls.LOGIN: Open(get=login.show, post=login.submit, back=login.back),
         login.PASSKEY: Open(post=webauthn.passkey, back=login.back),

@@ -348,6 +348,25 @@ def test_explain_says_what_becomes_of_a_request(
         assert text in out
 
 
+BROWSERS = "browsers: the gateway's own page (appearance.front_page)"
+
+
+def test_explain_tells_the_front_page(says: Says, tmp_path: Path) -> None:
+    assert says("init", "pypiserver", "-o", "front.yaml")[0] == 0
+    written = Path("front.yaml").read_text()
+    shown = f"{written}\nappearance: {{front_page: true}}\n"
+    Path("front.yaml").write_text(shown)
+    told = says("explain", "-c", "front.yaml", "GET", "/")[1]
+    assert "rule: reading" in told and BROWSERS in told
+    for asked in (("HEAD", "/"), ("POST", "/"), ("GET", "/simple/")):
+        assert BROWSERS not in says("explain", "-c", "front.yaml", *asked)[1], asked
+    closed = "\nrules:\n  - {name: closed, match: {methods: [GET], path: /}, policy: deny}\n"
+    Path("front.yaml").write_text(shown.replace("\nrules:\n", closed))
+    told = says("explain", "-c", "front.yaml", "GET", "/")[1]
+    assert "rule: closed" in told and BROWSERS not in told
+    assert "nobody gets it whom rule 'closed' denies /" in says("check", "-c", "front.yaml")[2]
+
+
 def test_explain_without_a_slash_says_what_a_target_is(says: Says, config: Path) -> None:
     status, out, err = says("explain", "-c", "ig.yaml", "GET", "alice")
     assert (status, err) == (0, "hint: TARGET is a path from its first slash on: /alice\n")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.async_api import Page, expect
@@ -39,7 +40,10 @@ class Below(Gateway):
 
 @contextmanager
 def below(place: Path, kind: str, upstream: str, base: str) -> Iterator[Below]:
-    made = configure(place, kind, upstream)
+    front: dict[str, Any] = {}
+    if kind == "pypiserver":
+        front = {"appearance": {"front_page": True}}
+    made = configure(place, kind, upstream, **front)
     text = made.config.read_text()
     reporter = json.dumps([{"name": "our scanner", "keys": {SCANNER.id: SCANNER.pem}}])
     text += f"\ntokens: {{reporters: {reporter}}}\n"
@@ -168,10 +172,13 @@ def test_people_log_in_below_the_path(pypi: Below) -> None:
     assert (answer.status, answer.first("location")) == (303, f"{pypi.base}/simple/")
     assert all(f"Path={pypi.base}/;" in cookie for cookie in answer.all("set-cookie"))
     overview = browser.browse("GET", pypi.base + OVERVIEW)
-    assert overview.status == 200
-    local = set(overview.text.split('="/')[1:])
-    assert local
-    assert all(one.startswith(pypi.base.removeprefix("/") + "/") for one in local), local
+    front = browser.browse("GET", pypi.base + "/")
+    assert f"--index-url {pypi.url}/simple/ PACKAGE" in front.text
+    for shown in (overview, front):
+        assert shown.status == 200
+        local = set(shown.text.split('="/')[1:])
+        assert local
+        assert all(one.startswith(pypi.base.removeprefix("/") + "/") for one in local), local
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,11 @@ def test_nothing_changes_nothing(tmp_path: Path) -> None:
         pytest.param("icon: large.png", "large.png is too large; a PNG,", id="too large"),
         pytest.param("help: javascript:alert(1)", "'javascript:alert(1)'; an address", id="script"),
         pytest.param("note: ''", "''; one line of up to 300 characters", id="nothing"),
+        pytest.param(
+            "front_page: true",
+            "a front page at devpi, which has its own; leave it out (devpi-web has themes:",
+            id="a front page before devpi",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_with_what_would_do(tmp_path: Path, text: str, said: str) -> None:

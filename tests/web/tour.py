@@ -99,6 +99,7 @@ class Tour:
         seen["ready"] = await nobody.get("/+auth/ready")
         seen["away"] = await nobody.get("/+auth/")
         seen["logged out"] = await nobody.get("/+auth/logout")
+        seen["front page"] = await nobody.get("/")
         seen["in a frame"] = await nobody.send(
             "GET", "/+auth/login", headers={"sec-fetch-dest": "iframe"}
         )
@@ -185,6 +186,7 @@ class Tour:
         form = (await alice.get(denied)).markup.forms[-1]
         seen["reported"] = await alice.post(denied, {**form.fields, "deny": "report"})
         seen["log out"] = await alice.get("/+auth/logout")
+        seen["front page of somebody"] = await alice.get("/")
         seen["nothing to approve"] = await alice.get("/+auth/approve/other")
 
     async def _password_changed(self) -> Page:

@@ -70,6 +70,7 @@ def build(children: Children, place: Path, kind: str, port: int) -> Demo:
             "store": "sqlite:state.db",
             "keys": "file:gateway.keys",
             "second_factor.issuer": "index-gateway demo",
+            **({"appearance.front_page": True} if kind == "pypiserver" else {}),
         },
     )
     make_keys(config)

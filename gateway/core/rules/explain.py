@@ -45,7 +45,7 @@ class Explanation:
     """What became of it: a refusal, one of the gateway's own pages, or a rule's policy.
 
     refusal: None when it was not refused at once. said: that refusal in words.
-    changes: the method is not safe.
+    changes: the method is not safe. seen: it is GET.
     steps: the rules before the one that decides, each with why it does not fit.
     anonymous: nothing says who asks. why: what of the deciding rule does not fit whom.
     """
@@ -57,6 +57,7 @@ class Explanation:
     matched: Matched | None = None
     steps: tuple[tuple[Rule, str], ...] = ()
     changes: bool = False
+    seen: bool = False
     anonymous: bool = True
     why: str = ""
 
@@ -109,6 +110,7 @@ def judge(rules: RuleSet, trial: Trial, reading: Reading) -> Explanation:
         matched=matched,
         steps=tuple(steps),
         changes=not facts.safe,
+        seen=facts.method == "GET",
         anonymous=asked.anonymous,
         why=why_not(rules, matched.rule, facts, form, asked) if matched.rule else "",
     )
