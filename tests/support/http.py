@@ -105,8 +105,9 @@ class Client:
         return self.call("POST", target, **more)
 
     def browse(self, method: str, target: str, **more: Any) -> Answer:
-        """As a browser asks when a person goes to a page."""
+        """As a browser asks when a person goes to a page, by the name in `public_url`."""
         fields = {
+            "Host": f"localhost:{self.port}",
             "Sec-Fetch-Mode": "navigate",
             "Sec-Fetch-Site": "same-origin",
             "Accept": "text/html",
