@@ -133,14 +133,14 @@ def redis_port(tmp_path_factory: pytest.TempPathFactory, children: Children) -> 
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def chromium_process() -> AsyncIterator[Browser]:
+async def chromium_process(request: pytest.FixtureRequest) -> AsyncIterator[Browser]:
     """Chromium, in the one event loop that all tests with pages run in.
 
     What awaits something for such a test has `@pytest_asyncio.fixture(loop_scope="session")`.
     """
     from tests.web import chrome
 
-    async with chrome.launched() as browser:
+    async with chrome.launched(whole=request.config.getoption("--long")) as browser:
         yield browser
 
 

@@ -39,21 +39,22 @@ async def go(tab: Page, name: str) -> None:
     await tab.get_by_role("link", name=name, exact=True).click()
 
 
-async def test_an_administrator_invites_resets_and_looks(tmp_path: Path, pypiserver: Index) -> None:
+async def test_an_administrator_invites_resets_and_looks(
+    chromium: Browser, tmp_path: Path, pypiserver: Index
+) -> None:
     with running(
         tmp_path, "pypiserver", pypiserver.url, admins=["alice"], second_factor__step_up=LONG
     ) as gateway:
-        async with chrome.launched() as browser:
-            root, bob = await new_tab(browser), await new_tab(browser)
-            alice = gateway.enrol("alice")
-            await log_in(root, gateway.url, "alice", PYPISERVER_USERS["alice"], alice.code())
-            await go(root, "Administration")
-            await expect(root.get_by_text("Everybody who has been here has")).to_be_visible()
-            await invited(gateway, root, bob)
-            await reset(gateway, root, bob)
-            await looked_up(root)
-            await bob.goto(f"{gateway.url}/+auth/admin/")
-            await expect(bob.get_by_role("heading", name="No such page")).to_be_visible()
+        root, bob = await new_tab(chromium), await new_tab(chromium)
+        alice = gateway.enrol("alice")
+        await log_in(root, gateway.url, "alice", PYPISERVER_USERS["alice"], alice.code())
+        await go(root, "Administration")
+        await expect(root.get_by_text("Everybody who has been here has")).to_be_visible()
+        await invited(gateway, root, bob)
+        await reset(gateway, root, bob)
+        await looked_up(root)
+        await bob.goto(f"{gateway.url}/+auth/admin/")
+        await expect(bob.get_by_role("heading", name="No such page")).to_be_visible()
 
 
 async def invited(gateway: Gateway, root: Page, bob: Page) -> None:
@@ -114,27 +115,26 @@ async def looked_up(root: Page) -> None:
 
 
 async def test_everything_works_without_javascript_before_devpi(
-    tmp_path: Path, devpi_server: Index
+    chromium: Browser, tmp_path: Path, devpi_server: Index
 ) -> None:
     users = {name: devpi_server.person(name, Package("hello", "1.0")) for name in ("boss", "kim")}
     with running(
         tmp_path, "devpi", devpi_server.url, admins="boss", second_factor__step_up=LONG
     ) as gateway:
-        async with chrome.launched() as browser:
-            root, kim = [await new_tab(browser, script=False) for _ in range(2)]
-            for tab, user in ((root, "boss"), (kim, "kim")):
-                await log_in(tab, gateway.url, user, users[user], gateway.enrol(user).code())
-            await go(root, "Administration")
-            await go(root, "Everybody")
-            await go(root, "kim")
-            await go(root, "Log out everywhere")
-            await root.get_by_label("Reason").fill("left on a train")
-            await press(root, "Log out everywhere")
-            await expect(root.get_by_text("Logged out everywhere.", exact=True)).to_be_visible()
-            await expect(root.get_by_text("Logged out everywhere by the")).to_be_visible()
-            await kim.reload()
-            await expect(kim).to_have_url(f"{gateway.url}/+auth/login?next=/%2Bauth/")
-            await go(root, "All of it")
-            await expect(root.get_by_text("by boss: left on a train")).to_be_visible()
-            await root.goto(f"{gateway.url}/+auth/admin/person?user=boss")
-            await expect(root.get_by_text("This is you.")).to_be_visible()
+        root, kim = [await new_tab(chromium, script=False) for _ in range(2)]
+        for tab, user in ((root, "boss"), (kim, "kim")):
+            await log_in(tab, gateway.url, user, users[user], gateway.enrol(user).code())
+        await go(root, "Administration")
+        await go(root, "Everybody")
+        await go(root, "kim")
+        await go(root, "Log out everywhere")
+        await root.get_by_label("Reason").fill("left on a train")
+        await press(root, "Log out everywhere")
+        await expect(root.get_by_text("Logged out everywhere.", exact=True)).to_be_visible()
+        await expect(root.get_by_text("Logged out everywhere by the")).to_be_visible()
+        await kim.reload()
+        await expect(kim).to_have_url(f"{gateway.url}/+auth/login?next=/%2Bauth/")
+        await go(root, "All of it")
+        await expect(root.get_by_text("by boss: left on a train")).to_be_visible()
+        await root.goto(f"{gateway.url}/+auth/admin/person?user=boss")
+        await expect(root.get_by_text("This is you.")).to_be_visible()

@@ -155,11 +155,14 @@ def start_pypiserver(
     return Index("pypiserver", port, place, child)
 
 
-def program(name: str) -> str:
-    """The path of a program: the system's, or the one that `make test` put into .cache."""
-    found = shutil.which(name) or shutil.which(name, path=ROOT / ".cache/bin")
-    assert found, f"no {name}: tools/test-servers brings it, or says how to get it"
-    return found
+def program(*names: str) -> str:
+    """The path of the first of several programs that is there: the system's, or the one that
+    `make test` put into .cache."""
+    for name in names:
+        found = shutil.which(name) or shutil.which(name, path=ROOT / ".cache/bin")
+        if found:
+            return found
+    raise AssertionError(f"no {names[0]}: tools/test-servers brings it, or says how to get it")
 
 
 def start_redis(children: Children, place: Path, *options: str) -> int:

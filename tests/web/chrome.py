@@ -24,10 +24,13 @@ SWITCHES = [
 
 
 @asynccontextmanager
-async def launched() -> AsyncIterator[Browser]:
+async def launched(*, whole: bool = False) -> AsyncIterator[Browser]:
+    """The headless shell, which has all that is tested and takes half the time of the whole
+    browser, whose windows nobody sees. Where one of them is not there, the other."""
+    names = ("chromium-headless-shell", "chromium")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=program("chromium"), args=SWITCHES
+            executable_path=program(*(reversed(names) if whole else names)), args=SWITCHES
         )
         yield browser
         await browser.close()
@@ -96,15 +99,20 @@ async def axe(page: Page) -> list[str]:
         """async () => (await axe.run(document, {resultTypes: ["violations"]})).violations
             .map((v) => `${v.impact}: ${v.id}: ${v.nodes.map((n) => n.html).join(" ")}`)"""
     )
+    return [*found, *await too_wide(page)]
+
+
+async def too_wide(page: Page) -> list[str]:
+    """What does not fit into the width."""
     wide = await page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-    return [*found, *([f"{wide} pixels too wide"] if wide > 0 else [])]
+    return [f"{wide} pixels too wide"] if wide > 0 else []
 
 
 async def unclear(page: Page) -> list[str]:
     """What is too wide with text twice as large, and what shows no focus; forced colours too."""
     await page.evaluate("document.documentElement.style.fontSize = '200%'")
     await page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
-    wide = await page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    wide = await too_wide(page)
     unseen: list[str] = await page.evaluate(
         """() => [...document.querySelectorAll("a, button, summary, input:not([type=hidden])")]
             .filter((e) => e.getClientRects().length)
@@ -116,7 +124,7 @@ async def unclear(page: Page) -> list[str]:
             })
             .map((e) => "no focus: " + e.outerHTML)"""
     )
-    return [*unseen, *([f"{wide} pixels too wide"] if wide > 0 else [])]
+    return [*unseen, *wide]
 
 
 async def show(tab: Page, address: str, page: Answer) -> None:
