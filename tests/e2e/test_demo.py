@@ -9,7 +9,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -108,6 +110,16 @@ def interpreters() -> dict[str, str]:
 INTERPRETERS = interpreters()
 
 
+def rows() -> Iterator[Any]:
+    """Each index with each interpreter. In `make test` each of both once: the distribution's, where
+    there is one, with devpi, which needs more."""
+    for upstream in ("pypiserver", "devpi"):
+        for python in INTERPRETERS:
+            usual = (upstream == "devpi") is (python == list(INTERPRETERS)[-1])
+            marks = [] if usual or len(INTERPRETERS) == 1 else [pytest.mark.long]
+            yield pytest.param(upstream, python, id=f"{upstream}-{python}", marks=marks)
+
+
 @pytest.fixture(scope="module")
 def installed(request: pytest.FixtureRequest) -> str:
     """An interpreter that has the gateway and both indexes, installed as `make test` does."""
@@ -123,8 +135,7 @@ def installed(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("installed", list(INTERPRETERS), indirect=True)
-@pytest.mark.parametrize("upstream", ["pypiserver", "devpi"])
+@pytest.mark.parametrize(("upstream", "installed"), list(rows()), indirect=["installed"])
 def test_the_five_commands_work_as_printed(upstream: str, installed: str, tmp_path: Path) -> None:
     demo = Demo(tmp_path, upstream, installed)
     try:
