@@ -61,8 +61,9 @@ class TimedStore:
         *,
         expires: float | None = None,
         if_version: int | None = None,
+        durable: bool = True,
     ) -> int | None:
-        work = self._store.put(key, value, expires=expires, if_version=if_version)
+        work = self._store.put(key, value, expires=expires, if_version=if_version, durable=durable)
         return await self._timed(self._writes, work)
 
     async def delete(self, key: Key, *, if_version: int | None = None) -> bool:

@@ -99,7 +99,9 @@ class Store(Protocol):
 
     Times are seconds since the epoch by the clock the store was made with. An expired record
     is never returned, whether or not the backend has removed it yet. Every method raises
-    `StoreUnavailable` when the backend fails, and returns only after an acknowledged write.
+    `StoreUnavailable` when the backend fails, and returns only after an acknowledged write. What
+    was acknowledged outlives a kill of the gateway, and a power cut too (of Redis: as far as its
+    own persistence goes) unless it was put with `durable=False`.
 
     What a call costs, beside the bytes it moves: "a step" is one round trip to Redis, or a read of
     SQLite, which waits for no write: by the event loop itself where only a few rows are looked at
@@ -143,6 +145,7 @@ class Store(Protocol):
         *,
         expires: float | None = None,
         if_version: int | None = None,
+        durable: bool = True,
     ) -> int | None:
         """Write a record in one atomic step.
 
@@ -150,12 +153,15 @@ class Store(Protocol):
             expires: when it ends; None for never.
             if_version: write only over this version; 0 writes only where nothing is;
                 None writes in any case.
+            durable: False for what a power cut may take back, the last seconds of it: the next
+                durable write saves what came before it, too.
 
         Returns:
             The new version (above every earlier one of this key), or None when
             `if_version` did not hold and nothing was written.
 
-        Cost: a write; two on a Redis Cluster for the `SWEPT` kinds.
+        Cost: a write; two on a Redis Cluster for the `SWEPT` kinds. Where it need not be durable,
+        SQLite writes it in the event loop and without fsync, unless another write is under way.
         """
         ...
 

@@ -72,7 +72,7 @@ class Totp:
                 raise StoreUnavailable(f"{broken}: put back those it was used with") from None
             step = _find(secret, code, now, DRIFT)
             if step is not None and step > device.step:
-                taken = replace(device, step=step, used=now)
+                taken = TotpDevice(device.id, device.name, device.secret, step, device.added, now)
                 totp = (*account.totp[:place], taken, *account.totp[place + 1 :])
                 return Proof(replace(account, totp=totp), device.name)
         raise WrongAnswer
@@ -143,12 +143,14 @@ def _identity(account: Account, device: str) -> str:
 
 
 def _find(secret: str, code: str, now: float, reach: int) -> int | None:
-    """The time step nearest to now, within `reach`, whose code this is."""
+    """The time step nearest to now, within `reach`, whose code this is.
+
+    How long that takes tells of a right code how far the clocks are apart, of a wrong one nothing.
+    """
     totp = _OnceDecoded(secret)
     present = int(now) // STEP
-    found = None
     for away in sorted(range(-reach, reach + 1), key=abs):
         step = present + away
-        if step >= 0 and hmac.compare_digest(totp.generate_otp(step), code) and found is None:
-            found = step
-    return found
+        if step >= 0 and hmac.compare_digest(totp.generate_otp(step), code):
+            return step
+    return None

@@ -77,6 +77,7 @@ async def write(store: Store, argument: str) -> None:
     for number in range(1, 100_000):
         name = str(number)
         await store.put(Key("kept", argument, name), name.encode())
+        await store.put(Key("passing", argument, name), name.encode(), durable=False)
         await store.append("kept", name.encode())
         first, last = (Put(Key("both", argument, at), name.encode()) for at in ("first", "last"))
         await store.transact([first, Append("both", name.encode()), last])

@@ -57,9 +57,10 @@ async def test_what_was_acknowledged_survives_kill_9(store: Store, store_url: st
         writer.kill()
         told += [line["number"] for line in lines(writer.communicate()[0])]
         acknowledged += len(told)
-        kept = dict(await store.items("kept", life))
-        for number in told:
-            assert kept[str(number)].value == str(number).encode()
+        for kind in ("kept", "passing"):
+            kept = dict(await store.items(kind, life))
+            for number in told:
+                assert kept[str(number)].value == str(number).encode()
         first, last = (int(record.value) for _, record in await store.items("both", life))
         # In a Cluster the log is elsewhere.
         assert told[-1] <= last <= first <= last + ("cluster" in store_url), "as one or not at all"

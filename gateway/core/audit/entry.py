@@ -18,6 +18,7 @@ store.
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import json
 from collections.abc import Callable
@@ -29,13 +30,14 @@ from gateway.core.audit.events import Origin
 from gateway.core.audit.transfer import Transfer, read_transfer
 from gateway.core.crypto.keyring import KeyRing
 from gateway.core.plain import plain
-from gateway.core.store import Key, Put, Store, StoreUnavailable
+from gateway.core.store import Expect, Key, Put, Store, StoreUnavailable
 
 START: Final = ""
 """What the first entry holds in place of the hash of the entry before."""
 
 _PURPOSE: Final = "audit"
-_LONGEST: Final = 500
+LONGEST: Final = 500
+"""Characters of what others wrote (a path, a user agent) that an entry takes."""
 
 
 class NotAuthentic(Exception):
@@ -133,7 +135,7 @@ def line(entry: Entry) -> str:
 
 def short(text: str) -> str:
     """What others wrote (a path, a user agent), cut so that no entry grows without bound."""
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
 def _fields(entry: Entry) -> dict[str, object]:
@@ -169,6 +171,8 @@ _canonical: Final[Callable[[dict[str, object]], str]] = json.JSONEncoder(
 ).encode
 
 
+_head_text: Final = json.JSONEncoder().encode
+
 HEAD: Final = Key("audit", "", "head")
 
 _HEAD_PURPOSE: Final = "audit head"
@@ -187,6 +191,8 @@ class Head:
     def __init__(self, store: Store, ring: KeyRing) -> None:
         self._store: Final = store
         self._ring: Final = ring
+        self._left: HeadSeen | None = None
+        self._ours = False
 
     async def get(self) -> tuple[int, str] | None:
         """Number and hash of the last entry.
@@ -200,10 +206,25 @@ class Head:
     async def seen(self) -> HeadSeen | None:
         """The same, None too for what is not the gateway's."""
         record = await self._store.get(HEAD)
-        try:
-            return None if record is None else HeadSeen(*self._read(record.value), record.version)
-        except NotAuthentic:
-            return None
+        found = None
+        if record is not None:
+            with contextlib.suppress(NotAuthentic):
+                found = HeadSeen(*self._read(record.value), record.version)
+        self._ours = found is not None and found == self._left
+        return found
+
+    def unmoved(self) -> HeadSeen | None:
+        """The head as this gateway left it, where it is the only one that writes, as far as it
+        saw at its last look: who builds on it writes only where `expected` holds."""
+        return self._left if self._ours else None
+
+    def expected(self, unmoved: HeadSeen | None) -> tuple[Expect, ...]:
+        return () if unmoved is None else (Expect(HEAD, unmoved.version),)
+
+    def left(self, seen: HeadSeen | None) -> None:
+        """What this gateway has just moved it to; None where another one has moved it."""
+        self._left = seen
+        self._ours = self._ours and seen is not None
 
     async def begin(self) -> None:
         """Before the first entry, and never later: a head that is missing was removed."""
@@ -235,11 +256,11 @@ class Head:
 
     def _signed(self, number: int, mac: str) -> bytes:
         signed = self._ring.digest(_HEAD_PURPOSE, str(number), mac)
-        return json.dumps({"n": number, "last": mac, "mac": signed}).encode()
+        return _head_text({"n": number, "last": mac, "mac": signed}).encode()
 
     def _read(self, raw: bytes) -> tuple[int, str]:
         try:
-            fields = json.loads(raw)
+            fields = json.loads(raw.decode())
             number, last, mac = int(fields["n"]), str(fields["last"]), str(fields["mac"])
         except (ValueError, KeyError, TypeError):
             raise NotAuthentic("cannot be read") from None

@@ -19,7 +19,17 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from gateway.core.audit import entry as entries
-from gateway.core.audit.entry import START, Entry, Head, HeadSeen, NotAuthentic, Trimmed, short
+from gateway.core.audit.entry import (
+    HEAD,
+    LONGEST,
+    START,
+    Entry,
+    Head,
+    HeadSeen,
+    NotAuthentic,
+    Trimmed,
+    short,
+)
 from gateway.core.audit.events import OF_FILES, Beside, Event, Happened, Origin
 from gateway.core.audit.rationing import RATIONS, Rations
 from gateway.core.clock import Clock
@@ -268,27 +278,35 @@ class Trail:
         """Append entries, between everything that goes along (`record`). The head comes behind
         them: it may be behind the chain where a gateway dies in between, and never ahead. Under
         the lock."""
-        for attempt in range(_TRIES):
-            seen = None if attempt % 2 else await self.head.seen()
+        for attempt in range(0 if self.head.unmoved() is None else -1, _TRIES):
+            unmoved = self.head.unmoved() if attempt < 0 else None
+            seen = unmoved or (None if attempt % 2 else await self.head.seen())
             end = _End(seen.number, seen.mac, seen) if seen else await self._last()
             links = self._linked(blanks, end)
             newest, _, mac = links[-1]
-            steps = [*first]
+            before = [*self.head.expected(unmoved), *first]
+            steps = [*before]
             for entry, raw, _ in links:
                 steps += [Append(LOG, raw, after=entry.number - 1), *_copy(entry, raw)]
             steps += [*then, *self.head.moved(end.head, newest.number, mac)]
             done = await self.store.transact([*steps, *last])
-            if len(done) < len(first):
+            if len(done) < len(before):
+                if unmoved and not done:
+                    self.head.left(None)
+                    continue
                 return None
             # Another gateway may have been faster, and in a Cluster between two of them, too.
-            appended = [step for step in steps[len(first) : len(done)] if isinstance(step, Append)]
+            appended = [step for step in steps[len(before) : len(done)] if isinstance(step, Append)]
             blanks, first = blanks[len(appended) :], ()
             if not blanks:
                 break
         else:
             raise StoreUnavailable("the audit log moves on faster than it can be written")
         if len(done) < len(steps):  # another gateway moved the head meanwhile
+            self.head.left(None)
             await self.head.move(newest.number, mac)
+        elif isinstance(steps[-1], Put) and steps[-1].key == HEAD:
+            self.head.left(HeadSeen(newest.number, mac, done[len(steps) - 1]))
         copied = newest.user and newest.event not in OF_FILES
         if copied and any(one.entry.number % _PRUNE_EVERY == 0 for one in links):
             await self._prune(newest.user)
@@ -340,13 +358,12 @@ def _copy(entry: Entry, raw: bytes) -> tuple[Put, ...]:
 def _blank(happened: Happened) -> Entry:
     """An entry that has no place in the chain yet; what others wrote is cut."""
     one = happened
-    origin = Origin(*(short(getattr(one.origin, name)) for name in Origin.__slots__))
     return Entry(
         number=0,
         time=one.time,
         event=str(one.event),
         user=short(one.user),
-        origin=origin,
+        origin=_cut(one.origin),
         factor=short(one.factor),
         detail=short(one.detail),
         prev="",
@@ -355,6 +372,11 @@ def _blank(happened: Happened) -> Entry:
         transfer=one.transfer,
         request=short(one.request),
     )
+
+
+def _cut(origin: Origin) -> Origin:
+    texts = (origin.address, origin.user_agent, origin.method, origin.path, origin.rule)
+    return origin if max(map(len, texts)) <= LONGEST else Origin(*map(short, texts))
 
 
 def _identity(entry: Entry) -> tuple[object, ...]:

@@ -8,7 +8,6 @@ HMAC-SHA-256 over length-framed parts.
 from __future__ import annotations
 
 import base64
-import hmac
 import re
 from collections.abc import Callable, Iterable
 from typing import Final, TypeAlias
@@ -16,6 +15,7 @@ from typing import Final, TypeAlias
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from gateway.core.clock import Random
@@ -98,7 +98,7 @@ class KeyRing:
         self._keys = keys if callable(keys) else lambda: keys
         self._random = random
         self._derived: dict[tuple[bytes, str], bytes] = {}
-        self._macs: dict[tuple[bytes, str], hmac.HMAC] = {}
+        self._macs: dict[tuple[bytes, str], HMAC] = {}
 
     @property
     def active(self) -> str:
@@ -152,10 +152,10 @@ class KeyRing:
         begun = self._macs.get((root, purpose))
         if begun is None:
             key = self._key(root, "digest:" + purpose, b"")
-            begun = self._macs[root, purpose] = hmac.new(key, digestmod="sha256")
+            begun = self._macs[root, purpose] = HMAC(key, hashes.SHA256())
         mac = begun.copy()  # the key has gone into it: half of the work
         mac.update(_framed(*parts))
-        return base64.urlsafe_b64encode(mac.digest()).decode().rstrip("=")
+        return base64.urlsafe_b64encode(mac.finalize()).decode().rstrip("=")
 
     def _key(self, root: bytes, label: str, extra: bytes) -> bytes:
         if extra:  # lives in one cookie: not worth remembering, nor wise

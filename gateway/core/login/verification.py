@@ -185,7 +185,7 @@ class Proofs:
                     else:  # judged first: who has a right one is never held back
                         await self._throttle.wasted(user_id)
                     raise
-                changed, fresh = self._seen(changed, caller, place)
+                changed, fresh = self._seen(changed, caller, place, factor.kind)
                 proved = Proved(factor.kind, f"{factor.kind} {proof.name}".strip(), changed)
                 steps = [*counts.unchanged(), *self._accounts.writing(stored, changed)]
                 if await effect(proved, steps):
@@ -203,7 +203,7 @@ class Proofs:
         proof = factor.check(account, answer, challenge=challenge, now=self._clock())
         if alone and not proof.alone:
             raise WrongAnswer
-        return replace(proof.account, last=factor.kind), proof
+        return proof.account, proof
 
     async def trying(self, user: str, secret: str, caller: Caller, *, hasty: bool = False) -> Guess:
         """Count a password before the upstream is asked; tell the attempt what it said.
@@ -248,14 +248,16 @@ class Proofs:
 
     def seen(self, account: Account, caller: Caller) -> tuple[Account, bool]:
         """The account with this network and device among those known; whether it is new."""
-        return self._seen(account, caller, self._network(account.id, caller))
+        return self._seen(account, caller, self._network(account.id, caller), account.last)
 
-    def _seen(self, account: Account, caller: Caller, place: str) -> tuple[Account, bool]:
+    def _seen(
+        self, account: Account, caller: Caller, place: str, kind: str
+    ) -> tuple[Account, bool]:
         known = tuple(dict.fromkeys(([place] if place else []) + list(account.known)))
         agents, fresh = self._agents(account, caller)
         language = caller.language or account.language
         return replace(
-            account, known=known[:KNOWN_NETWORKS], agents=agents, language=language
+            account, last=kind, known=known[:KNOWN_NETWORKS], agents=agents, language=language
         ), fresh
 
     def _agents(self, account: Account, caller: Caller) -> tuple[tuple[str, ...], bool]:

@@ -233,7 +233,7 @@ def _dump(tries: list[float]) -> bytes:
 
 
 def _load(value: bytes) -> list[float]:
-    return [float(at) for at in json.loads(value)]
+    return [float(at) for at in json.loads(value.decode())]
 
 
 def _tries(user_id: str, name: str) -> Key:

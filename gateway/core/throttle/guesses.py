@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 from gateway.core.throttle.limits import (
@@ -44,8 +45,14 @@ Guesses: TypeAlias = tuple[TriedPassword, ...]
 
 def load(value: bytes, now: float) -> Guesses:
     """Stored guesses that still count."""
-    found = (TriedPassword(*fields) for fields in json.loads(value))
-    return tuple(sorted(one for one in found if one.at > now - LIFE))
+    return tuple(
+        sorted(lasting([TriedPassword(*fields) for fields in json.loads(value.decode())], now))
+    )
+
+
+def lasting(guesses: Sequence[TriedPassword], now: float) -> Guesses:
+    """Those that still count."""
+    return tuple(one for one in guesses if one.at > now - LIFE)
 
 
 def dump(guesses: Guesses) -> bytes:

@@ -143,6 +143,7 @@ class Guessing:
         self._in_hand: dict[str, WeakSet[Guess]] = {}
         self._seen: dict[str, Guesses] = {}
         self._versions: dict[str, int] = {}  # of those that the store has just so
+        self._ours: set[str] = set()  # where the last look found what was written here
         self._away_until = 0.0
 
     def attempt(
@@ -185,6 +186,7 @@ class Guessing:
                         mark.place,
                         lambda found: guesses.taken(found, who, mark.what, self._clock()),
                         hasty=hasty,
+                        seen=mark.place in self._ours,
                     )
                 except Refusal:
                     self.known.missed(mark.full, mark.place)
@@ -291,20 +293,30 @@ class Guessing:
             oldest = next(iter(self._seen))
             del self._seen[oldest]
             self._versions.pop(oldest, None)
+            self._ours.discard(oldest)
 
     async def _in_store(
         self, place: str, work: Callable[[Guesses], Guesses], *, seen: bool = False
     ) -> None:
-        """Args: seen: whether to begin with what was seen last, if the store may still have it."""
-        key = _key(place)
-        found, version = self._seen.get(place, ()), self._versions.get(place) if seen else None
+        """Args: seen: whether to begin with what was seen last, if the store may still have it;
+        it is read before anybody is refused by it."""
+        key, last = _key(place), self._versions.get(place)
+        found, version = self._seen.get(place, ()), last if seen else None
         for _ in range(_RETRIES):
             now, fresh = self._clock(), version is None
+            found = guesses.lasting(found, now)
             if version is None:
                 record = await self._store.get(key)
                 found = guesses.load(record.value, now) if record else ()
                 version = record.version if record else 0
-            changed = work(found)
+                (self._ours.add if version == last else self._ours.discard)(place)
+            try:
+                changed = work(found)
+            except Refusal:
+                if fresh:
+                    raise
+                version = None
+                continue
             self._remember(place, changed)
             if changed == found:
                 if fresh:
@@ -312,8 +324,9 @@ class Guessing:
                 version = None
                 continue
             step = _written(place, changed, now, version)
+            # Nobody who guesses can cut the power, and for the rest it is soon forgotten anyway.
             written = await self._store.put(
-                key, step.value, expires=step.expires, if_version=version
+                key, step.value, expires=step.expires, if_version=version, durable=False
             )
             if written is not None:
                 self._remember(place, changed, written)

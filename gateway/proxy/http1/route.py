@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from gateway.core.counters import Tally
@@ -114,7 +115,7 @@ class Route:
         # Of what only the gateway says, the route's is said instead of the client's.
         self.outranks = {n.lower().encode() for n, _ in forward.add if dropped(n.lower())}
         self.private = forward.private
-        self.answer = Rendered([*forward.answer_add, *(PRIVATE if forward.private else ())])
+        self.answer = _answer(forward.answer_add, forward.private)
 
     def kind(self, other: RequestKind) -> RequestKind:
         """The kind of lines that are like another's and go this way: one object for them all."""
@@ -126,6 +127,12 @@ class Route:
                 self._kinds.clear()  # filled by someone who asks with ever new methods
             self._kinds[key] = found
         return found
+
+
+@lru_cache(_KINDS)
+def _answer(add: tuple[Field, ...], private: bool) -> Rendered:
+    """What is set in answers: few things, and the same for most requests."""
+    return Rendered([*add, *(PRIVATE if private else ())])
 
 
 class RequestKind:

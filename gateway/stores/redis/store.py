@@ -128,6 +128,7 @@ class RedisStore:
         *,
         expires: float | None = None,
         if_version: int | None = None,
+        durable: bool = True,  # the server's own persistence decides
     ) -> int | None:
         call = await self._call(Put(key, value, expires, if_version))
         done = await self._client.run(scripts.PUT, call.keys, call.words)

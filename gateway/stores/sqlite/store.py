@@ -1,8 +1,8 @@
 """The store in one SQLite file, for the workers of one machine.
 
 Knows rows and statements; threads are in `lane`, the file in `file`. Reads go over connections of
-their own: in WAL mode they never wait for a write's fsync. What looks at a few rows only is read by
-the event loop itself (`inline`).
+their own: in WAL mode they never wait for a write's fsync. What looks at a few rows only, and what
+need not be durable, is done by the event loop itself (`inline`).
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from gateway.core.store import (
 )
 from gateway.stores.address import read_sqlite
 from gateway.stores.sqlite import copying
-from gateway.stores.sqlite.file import DatabaseFile, snapshot
-from gateway.stores.sqlite.inline import InlineReads
+from gateway.stores.sqlite.file import SWEPT_ONES, DatabaseFile, snapshot
+from gateway.stores.sqlite.inline import Inline
 from gateway.stores.sqlite.lane import Job, Lane, T
 from gateway.stores.sqlite.steps import carry_out
 
@@ -48,9 +48,10 @@ _ITEMS_OF: Final = """SELECT owner, name, value, version FROM records
  WHERE kind = ? AND owner IN ({}) AND (expires IS NULL OR expires > ?) ORDER BY owner, name"""
 _NAMES: Final = """SELECT name FROM records WHERE kind = ? AND owner = ? AND name {} ?
  AND (expires IS NULL OR expires > ?) ORDER BY name LIMIT ?"""
-_ENDING: Final = """SELECT DISTINCT expires, owner FROM records
- WHERE kind = ?1 AND expires > ?2 AND (expires, owner) > (?3, ?4) AND expires <= ?5
+_DUE: Final = """SELECT DISTINCT expires, owner FROM records
+ WHERE {} AND kind = ?1 AND expires > ?2 AND (expires, owner) > (?3, ?4) AND expires <= ?5
  ORDER BY expires, owner LIMIT ?6"""
+_ENDING: Final = _DUE.format(SWEPT_ONES)
 _SWEEPS: Final = (
     """DELETE FROM records WHERE (kind, owner, name) IN
  (SELECT kind, owner, name FROM records WHERE expires <= ? LIMIT ?)""",
@@ -83,7 +84,7 @@ class SqliteStore:
         limit = self._patience * 2 + 1
         self._reading = Lane(file, writes=False, limit=limit)
         self._writing = Lane(file, writes=True, limit=limit, chore=self._sweep)
-        self._inline = InlineReads(file, self._reading, self._writing)
+        self._inline = Inline(file, self._reading, self._writing)
 
     async def _look(self, job: Job[T]) -> T:
         """Read a few rows."""
@@ -131,8 +132,21 @@ class SqliteStore:
         *,
         expires: float | None = None,
         if_version: int | None = None,
+        durable: bool = True,
     ) -> int | None:
-        return next(iter(await self.transact([Put(key, value, expires, if_version)])), None)
+        steps = [Put(key, value, expires, if_version)]
+        done = await (self.transact(steps) if durable else self._pass_by(steps))
+        return next(iter(done), None)
+
+    async def _pass_by(self, steps: Sequence[StoreStep]) -> list[int]:
+        """Carry out what need not be durable."""
+
+        def job(db: sqlite3.Connection) -> list[int]:
+            return carry_out(db, steps, self._clock())
+
+        if self._pid != os.getpid():
+            self._start()
+        return await self._inline.write(job)
 
     async def delete(self, key: Key, *, if_version: int | None = None) -> bool:
         return bool(await self.transact([Delete(key, if_version)]))

@@ -510,3 +510,57 @@ async def test_the_head_is_replaced_under_the_new_key(trail: Trail, store: Sqlit
     await fill(Trail(store, KeyRing((NEW, OLD), secrets.token_bytes), Clock()), 1)
     after = await store.get(HEAD)
     assert before is not None and after is not None and before.value != after.value
+
+
+@pytest.mark.parametrize("order", ["aaaaaa", "aaab", "abab", "aaabbbab", "aabaab", "abcabccca"])
+async def test_gateways_in_turn(store: SqliteStore, clock: Clock, order: str) -> None:
+    """Who was alone for a while goes on from the head as it left it, where it still is there."""
+    ring = KeyRing((("k1", b"k" * 32),), secrets.token_bytes)
+    trails = {name: Trail(store, ring, clock) for name in set(order)}
+    for number, name in enumerate(order):
+        claim = Key("claim", "", str(number))
+        first, also = (Put(claim, b"", if_version=0),), (Beside(Event.GUARDED_ACT, "totp"),)
+        done = await trails[name].record(Event.LOGIN, name, ORIGIN, first=first, also=also)
+        assert done == []
+        again = await trails[name].record(Event.LOGIN, name, ORIGIN, first=first, also=also)
+        assert again is None, "another one has it"
+    found = [entries.parse(raw) async for raw in trails[order[0]].lines()]
+    assert [one.user for one in found] == [name for name in order for _ in range(2)]
+    assert (await verify(trails[order[0]])).sound
+
+
+async def test_who_writes_alone_need_not_look(
+    trail: Trail, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked, seen = 0, trail.head.seen
+
+    async def look() -> HeadSeen | None:
+        nonlocal looked
+        looked += 1
+        return await seen()
+
+    monkeypatch.setattr(trail.head, "seen", look)
+    await fill(trail, 20)
+    assert looked <= 4
+    before = looked
+    await fill(Trail(store, trail.ring, Clock()), 1)
+    await fill(trail, 1)
+    assert looked == before + 1
+    assert (await verify(trail)).entries == 22
+
+
+async def test_who_writes_alone_sees_that_a_backup_was_put_back(
+    trail: Trail, store: SqliteStore, clock: Clock
+) -> None:
+    """And that others have written as many entries since as there were."""
+    await fill(trail, 4)
+    ((value,),) = rows(store, "SELECT value FROM records WHERE kind = 'audit' AND name = 'head'")
+    await fill(trail, 1)
+    rows(store, "DELETE FROM entries WHERE number = 5")
+    rows(store, "UPDATE logs SET last = 4")
+    rows(store, "UPDATE records SET value = ? WHERE kind = 'audit' AND name = 'head'", value)
+    await fill(Trail(store, trail.ring, clock), 1, user="bob")
+    await fill(trail, 1)
+    found = [entries.parse(raw).user async for raw in trail.lines()]
+    assert found == ["alice"] * 4 + ["bob", "alice"]
+    assert (await verify(trail)).sound

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.core.errors import Refusal, Slug
 from gateway.core.login.models import Caller
+from gateway.core.store import Key, Record
 from gateway.core.throttle import guesses
 from gateway.core.throttle.guesses import Guesses, TriedPassword
 from gateway.core.throttle.known_good import HALF_LIFE, LIFE
@@ -270,3 +271,35 @@ async def test_a_store_that_is_away_is_not_waited_for_twice(
         await attempt.wrong()
         through += 1
     assert (through, asked) == (LIMIT, 1)
+
+
+async def test_what_others_counted_meanwhile_counts(world: World) -> None:
+    """Who was alone for a while writes over what it wrote last, and looks where that is gone."""
+    other = world.other()
+    for number in range(4):
+        assert await guess(world, "alice", f"{number}")
+    for number in range(4, LIMIT):
+        assert await guess(other, "alice", f"{number}")
+    assert not await guess(world, "alice", "one more")
+
+
+async def test_nobody_is_refused_by_what_was_seen_before(world: World) -> None:
+    other = world.other()
+    for number in range(LIMIT):
+        await world.flow.proofs.trying("alice", f"{number}", NAT)
+    for number in range(3):
+        assert await guess(other, "alice", f"{number}", says=True)
+    assert await guess(world, "alice", "another")
+
+
+async def test_who_is_alone_reads_it_twice(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, get = list[str](), world.store.get
+
+    async def counted(key: Key) -> Record | None:
+        read.append(key.kind)
+        return await get(key)
+
+    monkeypatch.setattr(world.store, "get", counted)
+    for number in range(LIMIT):
+        assert await guess(world, "alice", f"{number}")
+    assert read.count("guesses") == 2

@@ -1,8 +1,9 @@
-"""What SQLite is read for by the event loop itself, and when it is not."""
+"""What the event loop does itself of SQLite's work, and when it does not."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -13,7 +14,8 @@ import pytest
 
 from gateway.core.store import Count, Expect, Key
 from gateway.stores.sqlite import inline
-from gateway.stores.sqlite.inline import InlineReads
+from gateway.stores.sqlite import store as sqlite
+from gateway.stores.sqlite.inline import Inline
 from gateway.stores.sqlite.lane import Lane
 from gateway.stores.sqlite.store import SqliteStore
 
@@ -37,7 +39,8 @@ MANY: dict[str, Callable[[SqliteStore], Coroutine[Any, Any, object]]] = {
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+async def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SqliteStore]:
+    monkeypatch.setattr(inline, "_SLOW", 60.0)  # however busy this machine is
     store = SqliteStore(tmp_path / "state.db", time.time)
     await store.put(KEY, b"x")
     await store.get(KEY)
@@ -67,6 +70,61 @@ async def test_more_is_not(
     assert not await at_once(call(store))
 
 
+def passing(store: SqliteStore, value: bytes) -> Coroutine[Any, Any, int | None]:
+    return store.put(KEY, value, durable=False)
+
+
+async def test_what_need_not_be_durable_is_written_at_once(store: SqliteStore) -> None:
+    """And whoever comes next sees it, other processes and the lanes too."""
+    other = SqliteStore(store.path, time.time)
+    for number in range((inline._IN_A_ROW - 3) // 2):
+        assert await at_once(passing(store, b"%d" % number))
+        found, (listed,) = await store.get(KEY), await store.items("kind", "alice")
+        assert found is not None and listed == (KEY.name, found)
+        assert found.value == b"%d" % number and found == await other.get(KEY)
+        changed = await other.put(KEY, b"theirs", if_version=found.version)
+        assert changed is not None and await store.put(KEY, b"", if_version=found.version) is None
+    await other.close()
+
+
+async def test_one_write_of_many_is_the_lanes(store: SqliteStore) -> None:
+    """It checks how long the log has become, and sweeps."""
+    for _ in range(inline._BY_LANE * 30):
+        await passing(store, bytes(4000))
+    log = store.path.with_name("state.db-wal")
+    assert log.stat().st_size < 2000 * 4120, "twice what SQLite lets it grow to"
+
+
+async def test_nothing_waits_for_somebody_who_writes(store: SqliteStore) -> None:
+    with contextlib.closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        write = asyncio.ensure_future(passing(store, b"mine"))
+        began = time.monotonic()
+        await asyncio.sleep(0)
+        assert time.monotonic() - began < store._patience
+        assert not write.done()
+        other.execute("COMMIT")
+        assert await write is not None
+    found = await store.get(KEY)
+    assert found is not None and found.value == b"mine"
+
+
+async def test_a_write_that_fails_in_the_middle_leaves_nothing(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(db: sqlite3.Connection, steps: object, now: float) -> list[int]:
+        db.execute("UPDATE records SET value = x'00'")
+        raise ValueError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite, "carry_out", broken)
+        with pytest.raises(ValueError):
+            await passing(store, b"lost")
+    found = await store.get(KEY)
+    assert found is not None and found.value == b"x"
+    assert await at_once(passing(store, b"next"))
+
+
 async def test_what_was_acknowledged_is_read(store: SqliteStore) -> None:
     for number in range(50):
         version = await store.put(KEY, b"%d" % number)
@@ -83,6 +141,7 @@ async def test_others_get_their_turn(store: SqliteStore) -> None:
 async def test_after_a_slow_read_the_lane_reads_for_a_while(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(inline, "_SLOW", 0.005)
     times = iter([0.0, 0.1])
     monkeypatch.setattr(inline, "perf_counter", lambda: next(times, 0.1))
     await store.get(KEY)
@@ -100,7 +159,7 @@ async def test_while_a_write_waits_for_its_disk_the_lane_reads(
 
 async def test_a_lock_is_not_waited_for(store: SqliteStore) -> None:
     """SQLite asks for one while it repairs a log that a killed process left."""
-    reads = InlineReads(store._inline._file, store._reading, store._writing)
+    reads = Inline(store._inline._file, store._reading, store._writing)
     await reads.run(lambda db: None)
     asked = []
 
@@ -127,7 +186,7 @@ async def test_a_mistake_of_the_caller_is_the_callers(store: SqliteStore) -> Non
 async def test_many_first_reads_make_one_connection(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reads = InlineReads(store._inline._file, store._reading, store._writing)
+    reads = Inline(store._inline._file, store._reading, store._writing)
     made = []
     connect = store._inline._file.connect
 
