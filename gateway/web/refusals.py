@@ -78,6 +78,7 @@ _TRY_AGAIN: Final = frozenset(
         Slug.REQUEST_TIMEOUT,
         Slug.STORE_UNAVAILABLE,
         Slug.THROTTLED,
+        Slug.UPSTREAM_BROKEN,
         Slug.UPSTREAM_TIMEOUT,
         Slug.UPSTREAM_UNREACHABLE,
     }

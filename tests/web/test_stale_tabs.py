@@ -156,6 +156,7 @@ async def test_of_two_administrators_the_first_resets(root: Browser, world: Worl
     late = await root.fill(form, RESET, user="dan", reason="lost phone")
     assert (late.status, late.reason) == (409, "changed_meanwhile")
     person = await root.follow(await root.get(buttons(late)["Start again"]))
+    assert "the second factors are gone already" in person.text
     assert "Invite" in buttons(person)
     assert "Reset second factors" not in buttons(person)
     token = first.link.rpartition("/")[2]

@@ -42,6 +42,7 @@ _LATEST: Final = 10
 DONE: Final = {
     "ended": _("Logged out everywhere."),
     "unlocked": _("The wrong codes are forgotten."),
+    "gone": _("Nothing to reset: the second factors are gone already."),
 }
 
 

@@ -85,7 +85,7 @@ def route(act: AdminAct) -> ForAdmin:
         if act.known and not user:  # the list is where they are chosen
             return see_other(WHERE["PEOPLE"])
         if act.path == RESET and not (await Roster(kit.flow.services).one(user)).row.protected:
-            return see_other(person_at(user))  # another administrator was first
+            return see_other(person_at(user, done="gone"))  # another administrator was first
         return await _form(kit, ask, session, act, user, ask.chosen("reason"))
 
     async def submit(kit: Kit, ask: Ask, session: Session) -> PageResponse:
