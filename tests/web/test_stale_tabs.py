@@ -93,11 +93,20 @@ async def test_a_set_up_that_another_login_replaced_can_be_left(
     assert (await browser.fill(now, CANCEL)).goes_to == "/+auth/login"
 
 
-async def test_at_another_address_no_password_can_be_typed(browser: Browser) -> None:
-    elsewhere = {"host": "127.0.0.1:8080"}
-    page = await browser.send("GET", "/+auth/login", headers=elsewhere)
-    assert page.markup.forms == []
-    assert buttons(page) == {"Go there": "http://localhost:8080/+auth/login"}
+async def test_there_is_time_to_think_of_a_password(
+    browser: Browser, alice: Person, site: Site
+) -> None:
+    """A form that was opened with a recent factor is not lost two minutes later."""
+    typed = {"old": "right", "new": "wholly new", "again": "wholly new"}
+    await browser.log_in(alice)
+    form = await browser.get("/+auth/password")
+    site.world.clock.turn(901)
+    late = await browser.fill(form, "/+auth/password", **typed)
+    assert late.goes_to == "/+auth/confirm?next=/%2Bauth/password"
+    assert site.passwords.taken == []
+    site.world.clock.turn(-301)
+    assert (await browser.fill(form, "/+auth/password", **typed)).status == 200
+    assert site.passwords.taken == [("alice", "wholly new")]
 
 
 # -- forms of the index --------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from gateway.core.login.models import Session
 from gateway.core.phrases import _
 from gateway.core.upstream import Credential
 from gateway.core.urls import PASSWORD
-from gateway.web.context import Ask, Kit
+from gateway.web.context import LOOKING, Ask, Kit
 from gateway.web.handlers.activity import place, where
 from gateway.web.handlers.sessions import SESSIONS
 from gateway.web.responses import PageResponse
@@ -33,7 +33,9 @@ async def submit(kit: Kit, ask: Ask, session: Session) -> PageResponse:
     """Set the new password; every login ends with the old one, this session too."""
     if not _possible(kit, ask, session):
         raise Refusal(Slug.DENIED)
-    kit.flow.services.sessions.check_fresh(session)
+    # The form was opened with a recent one; to think of a password takes its time.
+    within = max(LOOKING, kit.flow.limits.step_up)
+    kit.flow.services.sessions.check_fresh(session, within=within)
     ends = await _ends(kit, session)
     try:
         new = _new(ask)
