@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import socket
 import ssl
 from base64 import b64encode
@@ -35,6 +36,11 @@ class Answer:
     @property
     def json(self) -> Any:
         return json.loads(self.body)
+
+    @property
+    def unnumbered(self) -> bytes:
+        """The body less the id of its request, which every answer of the gateway's has."""
+        return re.sub(rb"\b[0-9a-f]{32}\b", b"", self.body)
 
     @property
     def slug(self) -> str:
