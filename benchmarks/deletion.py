@@ -76,28 +76,28 @@ def measure(base: Path) -> list[Deletion]:
             (room / "packages" / f"{name}-{release}.tar.gz").write_bytes(b"a release")
     table.save()
     with _index(room) as index, _gateway(room, index, names) as (process, secrets):
-        alone, through = _Client(index), _Client(process.port)
+        alone, through = Client(index), Client(process.port)
         return [_one(name, secrets[name], alone, through, process) for name in names][_WARM:]
 
 
-def _one(name: str, secret: str, alone: _Client, through: _Client, process: Process) -> Deletion:
+def _one(name: str, secret: str, alone: Client, through: Client, process: Process) -> Deletion:
     password = f"password of {name}"
     check = Pypiserver().password_check(Credential(name, password))
     assert check is not None
     began = time.perf_counter()
     alone.ask(dict(check.fields), check.body)
-    alone.ask(_auth(name, password), _deletion(name, "1.0"))
+    alone.ask(auth(name, password), deletion(name, "1.0"))
     between = time.perf_counter()
     cpu = process.cpu()
     code = pyotp.TOTP(secret).now()
     again = time.perf_counter()
-    through.ask(_auth(name, f"{password},{code}"), _deletion(name, "2.0"))
+    through.ask(auth(name, f"{password},{code}"), deletion(name, "2.0"))
     ended = time.perf_counter()
     time.sleep(0.05)  # what comes after the answer counts too
     return Deletion(ended - again, between - began, (process.cpu() - cpu) / 1e9)
 
 
-class _Client:
+class Client:
     """One connection that stays open."""
 
     def __init__(self, port: int) -> None:
@@ -111,12 +111,12 @@ class _Client:
             raise Broken(f"a deletion was answered by {answer.status}: {said[:200]!r}")
 
 
-def _auth(name: str, secret: str) -> dict[str, str]:
+def auth(name: str, secret: str) -> dict[str, str]:
     pair = base64.b64encode(f"{name}:{secret}".encode()).decode()
     return {"Authorization": f"Basic {pair}"}
 
 
-def _deletion(name: str, release: str) -> bytes:
+def deletion(name: str, release: str) -> bytes:
     return f":action=remove_pkg&name={name}&version={release}".encode()
 
 

@@ -74,17 +74,28 @@ class Tally:
 
 
 class Timings:
-    """How long something took, sorted into ranges: `ended[n]` times up to `BOUNDS[n]`."""
+    """How long something took, sorted into ranges: `ended[n]` times up to `BOUNDS[n]`.
 
-    __slots__ = ("ended", "seconds")
+    took: notes one, in seconds. They are sorted when somebody looks, which the worker does every
+    second (`Metrics.keep`).
+    """
+
+    __slots__ = ("_ended", "_fresh", "_seconds", "took")
 
     def __init__(self) -> None:
-        self.ended = [0] * (len(BOUNDS) + 1)
-        self.seconds = 0.0
+        self._ended = [0] * (len(BOUNDS) + 1)
+        self._seconds = 0.0
+        self._fresh: Final[list[float]] = []
+        self.took: Final = self._fresh.append
 
-    def took(self, seconds: float) -> None:
-        self.ended[bisect_left(BOUNDS, seconds)] += 1
-        self.seconds += seconds
+    def sorted(self) -> list[float]:
+        """How many ended in each range, and the sum of seconds."""
+        fresh, ended = self._fresh, self._ended
+        for seconds in fresh:
+            ended[bisect_left(BOUNDS, seconds)] += 1
+        self._seconds += sum(fresh)
+        fresh.clear()
+        return [*ended, self._seconds]
 
 
 class Notes:
@@ -137,7 +148,7 @@ class Counters:
         for (what, labels), count in self._counts.items():
             found.setdefault(what, {})[labels] = [count.number]
         for (timed, labels), times in self._times.items():
-            found.setdefault(timed, {})[labels] = [*times.ended, times.seconds]
+            found.setdefault(timed, {})[labels] = times.sorted()
         return found
 
 
