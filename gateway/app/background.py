@@ -21,6 +21,7 @@ from gateway.core.http.facts import IPAddress
 from gateway.core.login.flow import SWEEP_EVERY
 from gateway.core.notices.events import Notice
 from gateway.core.notices.queue import NoticeQueue
+from gateway.core.notices.text import CountryOf
 from gateway.core.phrases import Catalogue
 from gateway.core.store import Store, StoreUnavailable
 from gateway.core.tokens.raw_uploads import RawUploadLedger
@@ -56,11 +57,14 @@ class Chores:
         clock: Clock,
         random: Random,
         ring: KeyRing,
+        country: CountryOf | None = None,
     ) -> None:
         self.queue: Final[NoticeQueue] = queue_of(settings, store, clock, random, ring)
         ask_index = _asks_index(settings, calls, upstream)
         self.mailboxes: Final = Mailboxes(ask_index, self.queue)
-        self._channels: Final = tuple(_channels(settings, ask_index, clock, Accounts(store)))
+        self._channels: Final = tuple(
+            _channels(settings, ask_index, clock, Accounts(store), country)
+        )
         self._store: Final = store
         self._trail: Final = trail
         self._clock: Final = clock
@@ -155,7 +159,11 @@ async def _every(
 
 
 def _channels(
-    settings: Settings, ask_index: AddressOf | None, clock: Clock, accounts: Accounts
+    settings: Settings,
+    ask_index: AddressOf | None,
+    clock: Clock,
+    accounts: Accounts,
+    country: CountryOf | None,
 ) -> list[Channel]:
     """The ways of delivery an administrator configured. Their libraries load only then."""
     wanted = settings.notices
@@ -173,13 +181,15 @@ def _channels(
 
         password = smtp.password.read if smtp.password is not None else None
         server = MailServer(smtp.host, smtp.port, smtp.tls, smtp.user, password)
-        found.append(Mail(server, smtp.sender, address_of, public_url, language_of))
+        found.append(Mail(server, smtp.sender, address_of, public_url, language_of, country))
     if wanted.webhook is not None:
         from gateway.notify.webhook import Webhook
 
         hook = wanted.webhook
         language = languages.catalogue(settings.language)
-        found.append(Webhook(hook.url, hook.key.read, public_url, clock, language=language))
+        found.append(
+            Webhook(hook.url, hook.key.read, public_url, clock, language=language, country=country)
+        )
     return found
 
 

@@ -46,7 +46,10 @@ class LazyPages:
         random: Random,
         settings: Settings,
         ready: Callable[[], Awaitable[Mapping[str, str]]],
+        *,
+        country: Callable[[str], str] | None = None,
     ) -> None:
+        self._country: Final = country
         self._ready: Final = ready
         self._language: Final = settings.language
         self._name: Final = settings.appearance.name or limits.issuer
@@ -92,7 +95,7 @@ class LazyPages:
     def _made(self) -> Pages:
         if self._pages is None:
             from gateway.gate.own_password import OwnPasswords
-            from gateway.web.context import PagesConfig, TokensConfig
+            from gateway.web.context import PagesConfig, TokensConfig, unknown_country
             from gateway.web.pages import Pages
 
             assert self._parts is not None
@@ -124,6 +127,7 @@ class LazyPages:
                     private=_private(self._parts.rules),
                 ),
                 ready=self._ready,
+                country=self._country or unknown_country,
             )
         return self._pages
 

@@ -119,7 +119,8 @@ async def build(
     audit = Trail(store, ring, clock, retention=settings.audit.retention, counters=counters)
     calls = calls_to(settings, counters if observed else None)
     upstream = UPSTREAMS[settings.upstream.kind](form_of(settings))
-    chores = Chores(settings, store, audit, calls, upstream, clock, random, ring)
+    country = settings.appearance.country()
+    chores = Chores(settings, store, audit, calls, upstream, clock, random, ring, country)
     limits = limits_of(settings)
     domain = assemble(
         store=store,
@@ -153,7 +154,8 @@ async def build(
         clock,
     )
     pages = LazyPages(
-        flow, checker or passwords, jar, ring, limits, clock, random, settings, ready.look
+        *(flow, checker or passwords, jar, ring, limits, clock, random, settings, ready.look),
+        country=country,
     )
     replies = Replies(
         public_url,

@@ -18,7 +18,7 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from gateway.core.notices.queue import Letter
-from gateway.core.notices.text import subject, text
+from gateway.core.notices.text import CountryOf, subject, text
 from gateway.core.phrases import ENGLISH, Catalogue
 from gateway.notify.courier import Undeliverable, Undelivered
 
@@ -61,6 +61,7 @@ class Mail:
         address_of: where a person's address comes from.
         public_url: without a trailing slash.
         language_of: what a person is written to in.
+        country: names the country that an address is in.
     """
 
     name = "mail"
@@ -72,7 +73,9 @@ class Mail:
         address_of: AddressOf,
         public_url: str,
         language_of: LanguageOf | None = None,
+        country: CountryOf | None = None,
     ) -> None:
+        self._country: Final = country
         self._language_of: Final = language_of
         self._server: Final = server
         self._sender: Final = sender
@@ -98,7 +101,13 @@ class Mail:
         # The same for every try, so that a mailbox can tell a second copy.
         message["Message-ID"] = f"<{letter.id}@{domain}>"
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no vacation replies
-        said = text(letter, self._public_url, link=letter.link, catalogue=language)
+        said = text(
+            letter,
+            self._public_url,
+            link=letter.link,
+            catalogue=language,
+            country=self._country,
+        )
         message.set_content(said, cte="7bit" if said.isascii() else "quoted-printable")
         return message.as_bytes(policy=SMTP if address.isascii() else SMTPUTF8)
 

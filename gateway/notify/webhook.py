@@ -9,7 +9,7 @@ from typing import Final
 
 from gateway.core.clock import Clock
 from gateway.core.notices.queue import Letter
-from gateway.core.notices.text import subject, text
+from gateway.core.notices.text import CountryOf, subject, text
 from gateway.core.phrases import ENGLISH, Catalogue
 from gateway.core.wording import device_name
 from gateway.notify.signed_post import SignedPost
@@ -23,6 +23,7 @@ class Webhook:
         context: TLS settings; None for the system's certificates.
         timeout: seconds until the head of the answer is there.
         language: of the texts, whoever they are about.
+        country: names the country that an address is in.
     """
 
     name = "webhook"
@@ -37,7 +38,9 @@ class Webhook:
         context: ssl.SSLContext | None = None,
         timeout: float = 15.0,
         language: Catalogue = ENGLISH,
+        country: CountryOf | None = None,
     ) -> None:
+        self._country: Final = country
         self._language: Final = language
         self._post: Final = SignedPost(url, key, clock, context=context, timeout=timeout)
         self._public_url: Final = public_url
@@ -58,6 +61,8 @@ class Webhook:
                 "detail": letter.detail,
                 "index": self._public_url,
                 "subject": subject(letter, self._language),
-                "text": text(letter, self._public_url, catalogue=self._language),
+                "text": text(
+                    letter, self._public_url, catalogue=self._language, country=self._country
+                ),
             }
         ).encode()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, TypeAlias
 
 from gateway.core.appearance import DARK, LIGHT, Appearance, Picture, nearest, readable
+from gateway.countries import Countries, Unusable
 from gateway.settings.fields import Section, Written, setting
 from gateway.settings.files import path_in
 from gateway.settings.problems import show
@@ -15,6 +17,7 @@ from gateway.settings.problems import show
 _COLOUR: Final = r"^#[0-9A-Fa-f]{6}$"
 _LARGEST: Final = 32 * 1024
 _PICTURE: Final = "a PNG, JPEG, WebP or SVG file of 32 KiB at most"
+_DATABASE: Final = "a database of countries in MaxMind's format, such as GeoLite2-Country.mmdb"
 _STARTS: Final = ((b"\x89PNG\r\n\x1a\n", "png"), (b"\xff\xd8\xff", "jpg"), (b"RIFF", "webp"))
 
 
@@ -60,6 +63,15 @@ def _picture(text: str, base: Path) -> Path:
     return path
 
 
+def _countries(text: str, base: Path) -> Path:
+    path = path_in(text, "", base)
+    try:
+        Countries(path)
+    except Unusable as error:
+        raise ValueError(f"{error}; {_DATABASE}") from None
+    return path
+
+
 LightColour: TypeAlias = Annotated[
     str, Written(_COLOUR, "a colour such as #1f5fbf", lambda text: _colour(text, LIGHT, "light"))
 ]
@@ -67,6 +79,7 @@ DarkColour: TypeAlias = Annotated[
     str, Written(_COLOUR, "a colour such as #7fb0ff", lambda text: _colour(text, DARK, "dark"))
 ]
 PictureFile: TypeAlias = Annotated[Path, Written(r"^.+$", _PICTURE, _picture, based=True)]
+DatabaseFile: TypeAlias = Annotated[Path, Written(r"^.+$", _DATABASE, _countries, based=True)]
 Link: TypeAlias = Annotated[
     str, Written(r"^https?://[^\s<>\"]+$", "an address such as https://example.org/help")
 ]
@@ -104,6 +117,11 @@ class AppearanceSettings(Section):
         None,
     )
     note: Sentence | None = setting("A sentence on the login page and on refusals.", None)
+    countries: DatabaseFile | None = setting(
+        "A database of countries (GeoLite2-Country.mmdb, say), read at the start and by a reload: "
+        "the country stands beside addresses on pages and in notices. Takes index-gateway[geoip].",
+        None,
+    )
     front_page: bool = setting(
         "Before pypiserver: browsers get a page of the gateway's at /, with the way to log in and "
         "to the packages, and the lines for pip and twine. Programs get pypiserver's own.",
@@ -114,6 +132,10 @@ class AppearanceSettings(Section):
         if self.accent_dark is not None and self.accent is None:
             return "accent_dark without accent; both, or accent alone"
         return ""
+
+    def country(self) -> Callable[[str], str] | None:
+        """What names the country of an address; None without a database. Raises `Unusable`."""
+        return None if self.countries is None else Countries(self.countries).name
 
     def look(self) -> Appearance:
         """The same with its pictures read. Raises OSError, ValueError where one has changed."""

@@ -24,7 +24,7 @@ from gateway.core.http.facts import Facts, Field
 from gateway.core.http.path import local_path, parse_target
 from gateway.core.login.flow import Flow
 from gateway.core.login.models import Caller, Held, Passed, Pending, Session, Step, caller_of
-from gateway.core.phrases import ENGLISH, Catalogue
+from gateway.core.phrases import ENGLISH, Catalogue, _
 from gateway.core.tokens.models import ScopedHolding
 from gateway.core.upstream import Addresses, Credential, Issued
 from gateway.core.urls import ENROL, LOGIN, LOGOUT, STEP_UP, VERIFY, base_of
@@ -129,6 +129,11 @@ class Kit:
     country: Callable[[str], str] = unknown_country
     """The name of the country an address is in, "" where that is not known."""
 
+    def place(self, address: str) -> str:
+        """An address, with its country where that is known."""
+        country = self.country(address) if address else ""
+        return _("{address} ({country})", address=address, country=country) if country else address
+
     def cookie(self, ask: Ask, name: str) -> str:
         return self.jar.read(ask.facts, name)
 
@@ -171,6 +176,7 @@ class Kit:
             token=token,
             script=script,
             token_field=csrf.FIELD,
+            place=self.place,
             **values,
         )
         for also, mark in _ALSO:

@@ -14,6 +14,7 @@ from gateway.core.errors import Refusal, Slug
 from gateway.core.login.models import Enrolment
 from gateway.core.notices.events import Notice
 from gateway.core.throttle.limits import CHANGES
+from gateway.core.upstream import Action
 from gateway.web.handlers.activity import PAGE, WORDS
 from tests.core.world import START, Person, World, caller, wrong_code
 from tests.web.conftest import NewBrowser
@@ -666,5 +667,11 @@ async def test_sessions_say_since_when_by_what_and_from_where(
     page = await browser.get("/+auth/sessions")
     facts = [e.text for e in page.markup.all("dd")]
     assert facts[2:4] == ["remembered device", "192.0.2.10 (Iceland)"]
+    waits, _number = await command_line_login(site.world, "alice")
+    asked = await site.world.flow.granting.ask((Action.READ,), 3600, alice.caller)
+    for path in (waits, f"/+auth/connect/{asked.id}", "/+auth/", "/+auth/activity"):
+        shown = (await browser.get(path)).text
+        assert "192.0.2.10 (Iceland)" in shown, path
+        assert "192.0.2.10<" not in shown, path
     assert facts[6] == "authenticator app"
     assert facts[0].endswith("UTC")

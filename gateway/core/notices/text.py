@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeAlias
 
 from gateway.core.notices.events import Notice
 from gateway.core.notices.queue import Letter
@@ -78,6 +79,9 @@ _ASKED: Final = _(
     "If you asked for it: nothing but an invitation lets you in now. Where you got none,\n"
     "or it is too old, ask the administrator for one."
 )
+
+CountryOf: TypeAlias = Callable[[str], str]
+"""Names the country that an address is in, "" where that is not known."""
 
 _WORDS: Final = MappingProxyType(
     {
@@ -315,17 +319,24 @@ def subject(letter: Letter, catalogue: Catalogue = ENGLISH) -> str:
     return say(_WORDS[letter.notice].subject, catalogue)
 
 
-def text(letter: Letter, public_url: str, *, link: str = "", catalogue: Catalogue = ENGLISH) -> str:
+def text(
+    letter: Letter,
+    public_url: str,
+    *,
+    link: str = "",
+    catalogue: Catalogue = ENGLISH,
+    country: CountryOf | None = None,
+) -> str:
     """The whole notice, plain text, lines ended by LF. link: see `Notifier.notify`; only where
-    nobody but the person reads it."""
+    nobody but the person reads it. country: names the one an address is in, "" for none."""
     if letter.notice in _REPORTS and letter.address:
-        return _report(letter, public_url, catalogue)
+        return _report(letter, public_url, catalogue, country)
     words = _WORDS[letter.notice]
     places = {"overview": public_url + OVERVIEW, "tokens": public_url + TOKENS}
     parts = [
         _("Hello {user},", user=_plain(letter.user)),
         _happened(words.happened, letter.detail),
-        _circumstances(letter, public_url, catalogue),
+        _circumstances(letter, public_url, catalogue, country),
         _LAST.filled(**places) if letter.last else "",
         _LINK.filled(link=link) if link else "",
         _YOURS.get(letter.notice, _MINE).filled(**places),
@@ -334,13 +345,15 @@ def text(letter: Letter, public_url: str, *, link: str = "", catalogue: Catalogu
     return "\n\n".join(say(part, catalogue) for part in parts if part) + "\n"
 
 
-def _report(letter: Letter, public_url: str, catalogue: Catalogue) -> str:
+def _report(
+    letter: Letter, public_url: str, catalogue: Catalogue, country: CountryOf | None
+) -> str:
     """What an administrator is told of a report, by mail."""
     user = _plain(letter.user)
     happened, otherwise = _REPORTS[letter.notice]
     parts = [
         _happened(happened.filled(user=_inert(user)), letter.detail),
-        _circumstances(letter, public_url, catalogue),
+        _circumstances(letter, public_url, catalogue, country),
         otherwise.filled(user=user),
     ]
     return "\n\n".join(say(part, catalogue) for part in parts) + "\n"
@@ -352,10 +365,15 @@ def _happened(happened: Phrase, detail: str) -> Phrase:
     return _("{happened} ({detail}).", happened=happened, detail=_inert(_plain(detail)))
 
 
-def _circumstances(letter: Letter, public_url: str, catalogue: Catalogue) -> str:
+def _circumstances(
+    letter: Letter, public_url: str, catalogue: Catalogue, country: CountryOf | None
+) -> str:
     """When, from where, which index: one below the other."""
     moment = datetime.fromtimestamp(letter.time, UTC)
     where: str = _plain(letter.origin.address) or _("an unknown address")
+    named = country(letter.origin.address) if country and letter.origin.address else ""
+    if named:
+        where = _("{address} ({country})", address=where, country=named)
     if letter.origin.user_agent:
         device = device_name(letter.origin.user_agent)
         where = _("{address}, {device}", address=where, device=device)

@@ -371,7 +371,4 @@ def _act(entry: Entry) -> str:
 
 def place(kit: Kit, address: str) -> str:
     """An address, with its country where that is known."""
-    country = kit.country(address) if address else ""
-    if not country:
-        return address
-    return _("{address} ({country})", address=address, country=country)
+    return kit.place(address)

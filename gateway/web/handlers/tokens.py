@@ -6,7 +6,7 @@ looked up under the name of the session alone, so that nobody reaches another pe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -87,7 +87,7 @@ class TokenRow:
     used_from: str
 
 
-def row_of(listed: Listed, now: float) -> TokenRow:
+def row_of(listed: Listed, now: float, place: Callable[[str], str] = str) -> TokenRow:
     token, use = listed.token, listed.use
     return TokenRow(
         id=token.id,
@@ -104,7 +104,7 @@ def row_of(listed: Listed, now: float) -> TokenRow:
         by_administrator=token.made_by == "administrator",
         by_index_token=bool(token.index_token),
         used=use.at,
-        used_from=_from(use.address, device_name(use.client) if use.client else ""),
+        used_from=_from(place(use.address), device_name(use.client) if use.client else ""),
     )
 
 
@@ -126,7 +126,7 @@ def _within(scope: Scope) -> Iterator[str]:
 async def rows(kit: Kit, session: Session) -> list[TokenRow]:
     """A person's tokens, the newest first, ended ones at the end."""
     now = kit.clock()
-    found = [row_of(one, now) for one in await kit.flow.tokens.of(session.user_id)]
+    found = [row_of(one, now, kit.place) for one in await kit.flow.tokens.of(session.user_id)]
     return sorted(found, key=lambda row: not row.live)
 
 
