@@ -81,9 +81,8 @@ class Served:
         return asyncio.run_coroutine_threadsafe(awaited, self._loop).result(PATIENCE)
 
     def _main(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(self._serve())
-        self._loop.close()
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._serve())
 
     async def _serve(self) -> None:
         async def start() -> GatewayWorker:
