@@ -99,20 +99,15 @@ async def axe(page: Page) -> list[str]:
         """async () => (await axe.run(document, {resultTypes: ["violations"]})).violations
             .map((v) => `${v.impact}: ${v.id}: ${v.nodes.map((n) => n.html).join(" ")}`)"""
     )
-    return [*found, *await too_wide(page)]
-
-
-async def too_wide(page: Page) -> list[str]:
-    """What does not fit into the width."""
     wide = await page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-    return [f"{wide} pixels too wide"] if wide > 0 else []
+    return [*found, *([f"{wide} pixels too wide"] if wide > 0 else [])]
 
 
 async def unclear(page: Page) -> list[str]:
     """What is too wide with text twice as large, and what shows no focus; forced colours too."""
     await page.evaluate("document.documentElement.style.fontSize = '200%'")
     await page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
-    wide = await too_wide(page)
+    wide = await page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
     unseen: list[str] = await page.evaluate(
         """() => [...document.querySelectorAll("a, button, summary, input:not([type=hidden])")]
             .filter((e) => e.getClientRects().length)
@@ -124,7 +119,7 @@ async def unclear(page: Page) -> list[str]:
             })
             .map((e) => "no focus: " + e.outerHTML)"""
     )
-    return [*unseen, *wide]
+    return [*unseen, *([f"{wide} pixels too wide"] if wide > 0 else [])]
 
 
 async def show(tab: Page, address: str, page: Answer) -> None:
