@@ -17,7 +17,9 @@ from tests.e2e.conftest import NewPerson
 from tests.gate.recorder import Recorder, Seen
 from tests.support import uploads
 from tests.support.gateways import Gateway, running
+from tests.support.http import Client
 from tests.support.servers import Index
+from tests.support.waiting import eventually
 from tests.web.chrome import Watch
 
 MARKUP = "hello-1.2-py3.1-<img src=x onerror=document.title=`taken`>.zip"
@@ -42,7 +44,11 @@ async def look(tab: Page, home: str, path: str) -> str:
 async def test_devpis_pages_look_and_work_as_before(
     tab: Page, devpi_server: Index, before_devpi: Gateway, person: NewPerson
 ) -> None:
-    ann = person("pages", Package("hello", "1.0"), Package("hello", "1.1"))
+    projects = Package("hello", "1.0"), Package("hello", "1.1"), Package("quagga", "1.0")
+    ann = person("pages", *projects)
+    search = "/+search?query=quagga"  # which nobody else has
+    html = {"Accept": "text/html"}
+    assert eventually(lambda: ann.index in Client(devpi_server.port).get(search, fields=html).text)
     release = f"/{ann.index}/hello/1.0"
     watch = Watch()
     watch.on(tab)
@@ -54,7 +60,7 @@ async def test_devpis_pages_look_and_work_as_before(
         release,
         f"/{ann.index}/+simple/hello/",
         f"/{ann.index}/+simple/",
-        "/+search?query=hello",
+        search,
         "/+searchhelp",
         "/+login",
         "/nobody/nothing",
