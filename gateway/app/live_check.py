@@ -29,7 +29,7 @@ from gateway.core.crypto.liveness import PARAMETER, PURPOSE
 from gateway.core.errors import Refusal
 from gateway.core.publishing.identity import ALGORITHMS
 from gateway.core.store import Key, StoreUnavailable
-from gateway.core.upstream import Call, Credential, UpstreamResponse
+from gateway.core.upstream import Call, Credential, Listing, UpstreamResponse
 from gateway.core.urls import HEALTH
 from gateway.factors import make_factors
 from gateway.issuers.discovery import Discovery, IssuerFault
@@ -82,6 +82,7 @@ async def look(settings: Settings) -> list[Finding]:
         "keys": _keys,
         "public_url": _public_url,
         **({"publishers": _publishers} if settings.publishers else {}),
+        **({"admins": _admins} if _names_admins(settings) else {}),
         **({"devpi_tokens": _devpi_tokens} if settings.upstream.devpi_tokens else {}),
     }
     return await asyncio.gather(*(_looked(settings, *each) for each in looks.items()))
@@ -167,6 +168,30 @@ async def _devpi_tokens(settings: Settings) -> str:
             "Install devpi-tokens beside devpi-server, or leave upstream.devpi_tokens out.",
         )
     return f"devpi has devpi-tokens {version}"
+
+
+def _names_admins(settings: Settings) -> bool:
+    return bool(settings.admins) and isinstance(_upstream(settings), Listing)
+
+
+async def _admins(settings: Settings) -> str:
+    """Whether everybody in `admins` has an account: who takes such a name is an administrator."""
+    upstream = _upstream(settings)
+    assert isinstance(upstream, Listing)
+    head, body = await _asked(settings, upstream.users_call())
+    try:
+        users = upstream.users_answer(UpstreamResponse(head.status, (), body))
+    except Refusal:
+        return f"{settings.upstream.kind} does not say who its users are"
+    known = {name.lower() for name in users}
+    missing = [name for name in settings.admins if name.lower() not in known]
+    if missing:
+        raise _Fault(
+            f"{settings.upstream.kind} has no user {', '.join(missing)}: whoever takes that name "
+            "is an administrator here",
+            "Make the account, or take the name out of admins.",
+        )
+    return f"{settings.upstream.kind} has an account for each"
 
 
 def _upstream(settings: Settings) -> Upstream:

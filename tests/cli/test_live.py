@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,13 @@ def test_all_is_well_before_pypiserver(gateway: Gateway) -> None:
 
 def test_all_is_well_before_devpi(tmp_path: Path, devpi_plain: Index) -> None:
     with running(tmp_path, "devpi", devpi_plain.url) as gateway:
+        settings = replace(load(gateway.config), admins=("root", "nobody-of-that-name"))
+        told = {one.what: one for one in asyncio.run(live_check.look(settings))}["admins"]
+        assert not told.ok and told.fix
+        assert "devpi has no user nobody-of-that-name: whoever takes" in told.said
+        settings = replace(settings, admins=("root",))
+        told = {one.what: one for one in asyncio.run(live_check.look(settings))}["admins"]
+        assert (told.ok, told.said) == (True, "devpi has an account for each")
         found = json.loads(gateway.command("check", "--live", "--json").stdout)
     assert [(each["what"], each["ok"], each["fix"]) for each in found] == [
         (what, True, "") for what in ALL

@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from tests.contracts.conftest import Server
@@ -38,17 +38,15 @@ def killed(place: Path, store: str, times: int, seed: int) -> dict[str, object]:
         with world(place, address, PEOPLE, newcomers=2 * times + AT_ONCE) as all_of_it:
             run = Run(all_of_it, server, dice, threads)
             try:
-                for number in range(times):
-                    run.round(number)
-                    if number % 50 == 49:
-                        print(f"{number + 1} kills, {len(run.kept)} kept", file=sys.stderr)
+                with suppress(KeyboardInterrupt):  # then it says what was seen until now
+                    run.rounds_of(times)
             finally:
                 run.forked.stop()
             all_of_it.gateway.start()
             kept = {kind: sum(deed.kind == kind for deed in run.kept) for kind in DEEDS}
             return {
                 "store": store,
-                "kills": times,
+                "kills": run.rounds,
                 "acknowledged and kept": kept | {"all": len(run.kept)},
                 "cut off": run.broken,
                 "uploads": run.recorded(),
@@ -73,12 +71,18 @@ class Run:
         self.threads = threads
         self.kept: list[Deed] = []
         self.killed: list[float] = []
-        self.broken = 0
+        self.broken = self.rounds = 0
         self.forked = Forked(all_of_it.gateway.config, all_of_it.gateway.log)
         all_of_it.gateway.stop(40)
         self.forked.start()
         all_of_it.wait()
         self.slowest = 0.0
+
+    def rounds_of(self, times: int) -> None:
+        for number in range(times):
+            self.round(number)
+            if number % 50 == 49:
+                print(f"{number + 1} kills, {len(self.kept)} kept", file=sys.stderr)
 
     def round(self, number: int) -> None:
         """Deeds, a kill in their midst, and a look at what was acknowledged."""
@@ -106,6 +110,7 @@ class Run:
         self.world.wait()
         self.slowest = max(self.slowest, time.monotonic() - back)
         deeds = [deed for deed in told or [one.result() for one in begun] if deed]
+        self.rounds += 1
         self.broken += AT_ONCE - len(deeds)
         for deed in deeds:
             wrong = self.world.holds(deed, again=dice.random() < 0.02)

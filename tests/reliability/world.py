@@ -31,6 +31,9 @@ FAILURES: Final = (OSError, http.client.HTTPException, TimeoutError)
 """What a client sees of a gateway that was killed."""
 
 
+_LATER: Final = 100
+
+
 @dataclass(frozen=True)
 class Deed:
     """Something that was acknowledged: what can be looked for after a crash."""
@@ -121,7 +124,7 @@ class World:
             else:
                 phone = self._set_up(browser, name)
         except BaseException:
-            self.newcomers.appendleft(name)
+            self.newcomers.insert(_LATER, name)  # a code can be tried once in 30 seconds
             raise
         return Deed("enrolment", name, cookies=dict(browser.cookies), phone=phone)
 
