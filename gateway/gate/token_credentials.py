@@ -15,6 +15,7 @@ from gateway.core.clock import Clock
 from gateway.core.errors import Refusal, Slug
 from gateway.core.throttle.turns import NamedLocks
 from gateway.core.tokens.models import Bearer
+from gateway.core.tokens.records import Token
 from gateway.core.tokens.tokens import Tokens
 from gateway.core.upstream import Credential, Issued
 from gateway.gate.first_factor import Passwords
@@ -28,8 +29,15 @@ class _Said(NamedTuple):
     """What the index said of a token's credential; None: it refuses it. of: the sealed value."""
 
     credential: Credential | None
+    asked: float
     until: float
     of: str
+
+    def good(self, token: Token, now: float) -> bool:
+        """Whether the index need not be asked. Another process may have heard since that it
+        refuses it."""
+        told = self.credential is not None and token.refused > self.asked
+        return self.of == token.credential and now < self.until and not told
 
 
 class TokenCredentials:
@@ -73,7 +81,7 @@ class TokenCredentials:
         place = f"{token.owner}/{token.id}"
         async with self._turns.of(place):
             said = self._said.get(place)
-            if said is None or said.of != token.credential or self._clock() >= said.until:
+            if said is None or not said.good(token, self._clock()):
                 said = await self._ask(bearer, origin)
                 self._said[place] = said
                 self._said.move_to_end(place)
@@ -89,8 +97,7 @@ class TokenCredentials:
             return self._service
         token = bearer.token
         said = self._said.get(f"{token.owner}/{token.id}")
-        good = said is not None and said.of == token.credential and self._clock() < said.until
-        return said.credential if said is not None and good else None
+        return said.credential if said is not None and said.good(token, self._clock()) else None
 
     def doubt(self, bearer: Bearer) -> None:
         """The index refused a request with it: ask anew at the next one."""
@@ -102,9 +109,9 @@ class TokenCredentials:
         issued = await self._issued(held) if held is not None else None
         await self._tokens.index_says(token, origin, right=issued is not None)
         if issued is None:
-            return _Said(None, now + GOOD_FOR, token.credential)
+            return _Said(None, now, now + GOOD_FOR, token.credential)
         lives = GOOD_FOR if issued.lifetime is None else min(GOOD_FOR, issued.lifetime / 2)
-        return _Said(issued.credential, now + lives, token.credential)
+        return _Said(issued.credential, now, now + lives, token.credential)
 
     async def _issued(self, held: Credential) -> Issued | None:
         """What to use for it. A token of the index's own (of a browser's login, of devpi-tokens) is

@@ -363,6 +363,17 @@ def test_a_changed_password_marks_it_and_says_so(
     assert entries(devpi, Event.TOKEN_NEEDS_RENEWAL)[-1]["user"] == user
 
 
+def test_what_another_process_heard_of_it_counts_at_once(simple: Served, alice: str) -> None:
+    """It asks anew, though the index took the password a moment ago."""
+    made = make(simple, "alice", alice)
+    tokens = simple.running.parts.tokens
+    assert upload(simple, "/", made.text, action="verify").status == 200
+    simple.run(tokens.index_says(made.token, HERE, right=False))
+    assert simple.run(tokens.of("alice"))[0].token.refused
+    assert upload(simple, "/", made.text, action="verify").status == 200
+    assert not simple.run(tokens.of("alice"))[0].token.refused
+
+
 def test_a_narrowed_one_passes_where_the_whole_would(
     devpi: Served, person: Person, devpi_server: servers.Index
 ) -> None:
