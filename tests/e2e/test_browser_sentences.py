@@ -327,6 +327,7 @@ async def test_administrators_lose_nothing_and_are_told_what_changed(
         await press(second, "Reset second factors")
         await give_second_code(second, served)
         await expect(second.get_by_text("the second factors are gone already")).to_be_visible()
+        await expect(second.get_by_text("by alice: lost phone & key")).to_be_visible()
         await expect(second.get_by_role("link", name="Invite", exact=True)).to_be_visible()
         await expect(second.get_by_role("link", name="Reset second factors")).to_have_count(0)
         carol = await (await at(chromium, served)).new_page()
