@@ -8,10 +8,11 @@ from pathlib import Path
 from string import Formatter
 
 import pytest
+from babel.lists import format_list
 from babel.messages.catalog import Catalog
 
 from gateway import languages
-from gateway.core.phrases import ENGLISH, Catalogue
+from gateway.core.phrases import ENGLISH, Catalogue, every, say
 from gateway.settings.schema import json_schema
 from tools import messages
 
@@ -100,3 +101,12 @@ def test_every_text_is_translated(code: str) -> None:
     catalogue = messages.updated(file(code), messages.template())
     missing = [one.id for one in catalogue if one.id and not messages.translated(one)]
     assert missing == [], "run `make messages` and translate these"
+
+
+@pytest.mark.parametrize("language", languages.NAMES)
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_lists_are_joined_as_in_the_language(language: str, count: int) -> None:
+    """As Unicode's CLDR has it; English as in Britain, without a comma before the last."""
+    parts = ["a", "b", "c", "d"][:count]
+    wanted = format_list(parts, locale={"en": "en_GB"}.get(language, language))
+    assert say(every(*parts), languages.catalogue(language)) == wanted

@@ -93,8 +93,12 @@ def plural(one: str, more: str, count: int, /, **fields: object) -> Phrase:
 
 
 def every(*parts: str) -> str:
-    """Several things as one sentence names them: "a name and password and a token"."""
-    return reduce(lambda some, one: _("{some} and {one}", some=some, one=one), parts)
+    """Several things as one sentence names them: "a password, a token and a cookie"."""
+    *more, last = parts
+    if not more:
+        return last
+    some = reduce(lambda some, one: _("{some}, {one}", some=some, one=one), more)
+    return _("{some} and {one}", some=some, one=last)
 
 
 def say(text: object, catalogue: Catalogue) -> str:

@@ -177,6 +177,7 @@ class Kit:
             script=script,
             token_field=csrf.FIELD,
             place=self.place,
+            a_day_ago=self.clock() - _A_DAY,
             **values,
         )
         for also, mark in _ALSO:
@@ -211,6 +212,7 @@ class Kit:
         )
 
 
+_A_DAY: Final = 86400  # seconds; what is newer need not have been used
 _ALSO: Final = (
     (FIELDS, b" data-shows"),
     (FIELDS, b" data-copies"),

@@ -60,7 +60,8 @@ def test_plain_text_is_said_as_it_is() -> None:
 
 
 def test_several_things_are_one_sentence() -> None:
-    assert every("a", "b", "c") == "a and b and c"
+    assert every("a") == "a"
+    assert every("a", "b", "c", "d") == "a, b, c and d"
     assert say(every(_("one"), "b"), LOUD) == "ONE AND b"
 
 

@@ -521,6 +521,22 @@ async def test_a_command_line_login_is_approved(tab: Page, alice: Person, world:
     await expect(tab.get_by_role("heading", name="Login approved")).to_be_visible()
 
 
+async def test_the_countdown_of_a_login_says_that_it_is_over(
+    tab: Page, alice: Person, world: World
+) -> None:
+    """By the browser's clock, turned on by the test."""
+    await log_in(tab, alice, world)
+    address, _number = await command_line_login(world, "alice")
+    await tab.clock.install()
+    await tab.goto(address)
+    timer = tab.get_by_role("timer")
+    await expect(timer).to_have_text(re.compile(r"^(2:00|1:\d\d)$"))
+    await tab.clock.run_for(30_000)
+    await expect(timer).to_have_text(re.compile(r"^1:[0-3]\d$"))
+    await tab.clock.run_for(91_000)
+    await expect(timer).to_have_text("It has ended. Start it again in your terminal.")
+
+
 async def test_all_but_keys_works_without_javascript(
     chromium: Browser, site: Site, world: World
 ) -> None:

@@ -14,6 +14,7 @@ from gateway.core.wording import device_name
 from gateway.web.handlers.activity import where
 from tests.core.world import FIREFOX, Person, World, wrong_code
 from tests.web.site import Browser, Page
+from tests.web.tour import give_key
 
 WORDS = [
     ("verify", "h1", "Enter your code"),
@@ -105,3 +106,16 @@ def test_long_words_of_german_headings_break_where_they_may(heading: str) -> Non
     """Chromium on Linux knows no German hyphenation; 22 letters do not fit into 320 pixels."""
     said = languages.catalogue("de").gettext(heading)
     assert max(map(len, re.split("[\\s\u00ad]+", said))) < 22
+
+
+async def test_what_was_just_added_need_not_have_been_used(
+    browser: Browser, alice: Person, world: World
+) -> None:
+    await give_key(world, "alice")
+    for days, said in ((0, False), (2, True)):
+        world.clock.turn(days * 86400)
+        await browser.log_in(alice)
+        overview = await browser.get("/+auth/")
+        device = await browser.get("/+auth/factor/a2V5")
+        assert ("not used since" in overview.text) == said, days
+        assert ("Not used since" in device.text) == said, days

@@ -12,7 +12,7 @@ from typing import Final
 
 from gateway.core.errors import Refusal, Slug
 from gateway.core.login.models import Session
-from gateway.core.phrases import _
+from gateway.core.phrases import _, every
 from gateway.core.tokens.messages import state_of
 from gateway.core.tokens.models import Listed
 from gateway.core.tokens.records import BY_LOGIN, Scope
@@ -116,11 +116,11 @@ def _from(address: str, device: str) -> str:
 
 def _within(scope: Scope) -> Iterator[str]:
     if scope.indexes:
-        yield _("in {indexes}", indexes=", ".join(scope.indexes))
+        yield _("in {indexes}", indexes=every(*scope.indexes))
     if scope.projects:
-        yield _("projects {projects}", projects=", ".join(scope.projects))
+        yield _("projects {projects}", projects=every(*scope.projects))
     if scope.networks:
-        yield _("from {networks}", networks=", ".join(map(str, scope.networks)))
+        yield _("from {networks}", networks=every(*map(str, scope.networks)))
 
 
 async def rows(kit: Kit, session: Session) -> list[TokenRow]:
