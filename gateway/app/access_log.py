@@ -162,7 +162,7 @@ def _pieces(lines: list[bytes]) -> list[bytes]:
 
 def combined(one: Access, now: float) -> str:
     """The combined log format of Apache and nginx, and the id of the request behind it."""
-    method, path, version = _line(one)
+    method, path, version = first_line(one)
     fields = _fields(one)
     when = datetime.fromtimestamp(now, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000")
     said = f"{method} {path} {version}" if method else "-"
@@ -175,7 +175,7 @@ def combined(one: Access, now: float) -> str:
 
 def as_json(one: Access, now: float) -> str:
     """An object in one line, in ASCII; what is not known is left out."""
-    method, path, version = _line(one)
+    method, path, version = first_line(one)
     fields = _fields(one)
     moment = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")
     said: dict[str, object] = {
@@ -202,8 +202,8 @@ def as_json(one: Access, now: float) -> str:
     return json.dumps(kept, separators=(",", ":"))
 
 
-def _line(one: Access) -> tuple[str, str, str]:
-    """Method, path and version of the first line."""
+def first_line(one: Access) -> tuple[str, str, str]:
+    """Method, path and version of the first line, without its query and other secrets."""
     method, _, rest = one.line.decode("latin-1").partition(" ")
     target, _, version = rest.rpartition(" ")
     return method[:32], _without_secrets(target), version

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 _LOG: Final = logging.getLogger("gateway.serving")
 _WITHIN: Final = 60.0  # seconds to read a configuration
+_NO_OTEL: Final = "traces: they take the extra `index-gateway[otel]`, which is not installed"
 FIXED: Final = ("listen", "metrics")
 """Keys that a reload does not change: their sockets were bound before."""
 
@@ -66,6 +68,8 @@ class Deployment:
         """Raises KeysUnusable, ListenError."""
         ring_of(settings)  # a missing key file is said before anything listens
         _try_access_file(settings)
+        if settings.traces is not None and find_spec("opentelemetry") is None:
+            raise ListenError(_NO_OTEL)
         certificates = OwnTls(settings.tls, self) if settings.tls else None
 
         async def start() -> GatewayWorker:

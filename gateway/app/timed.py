@@ -9,18 +9,22 @@ from typing import Final, TypeVar
 
 from gateway.core.counters import NOTES, Counted, Counters, Timed, Timings
 from gateway.core.http.facts import Field
+from gateway.core.http.trace_context import WaitedFor
 from gateway.core.store import Key, Record, Store, StoreStep, StoreUnavailable, writes
 from gateway.core.upstream import Asking, Call, UpstreamResponse
 from gateway.upstreams.client import Calls
 
 T = TypeVar("T")
+_MOST: Final = 50  # calls of one request that stand in a trace
 
 
-def noted(seconds: float) -> None:
+def noted(name: str, began: float, seconds: float, *, failed: bool) -> None:
     """The request at hand has waited so long for somebody else."""
     notes = NOTES.get()
     if notes is not None:
         notes.waited += seconds
+        if notes.trace is not None and notes.trace.sampled and len(notes.trace.calls) < _MOST:
+            notes.trace.calls.append(WaitedFor(name, began, seconds, failed))
 
 
 class TimedStore:
@@ -34,15 +38,18 @@ class TimedStore:
 
     async def _timed(self, times: Timings, work: Awaitable[T]) -> T:
         began = perf_counter()
+        failed = False
         try:
             return await work
         except StoreUnavailable:
             self._failures.number += 1
+            failed = True
             raise
         finally:
             seconds = perf_counter() - began
             times.took(seconds)
-            noted(seconds)
+            name = "store write" if times is self._writes else "store read"
+            noted(name, began, seconds, failed=failed)
 
     async def get(self, key: Key) -> Record | None:
         return await self._timed(self._reads, self._store.get(key))
@@ -124,12 +131,15 @@ class TimedAsking:
 
     async def ask(self, call: Call, fields: tuple[Field, ...] = ()) -> UpstreamResponse:
         began = perf_counter()
+        failed = True
         try:
-            return await self._asking.ask(call, fields)
+            answer = await self._asking.ask(call, fields)
+            failed = False
+            return answer
         finally:
             seconds = perf_counter() - began
             self._times.took(seconds)
-            noted(seconds)
+            noted("upstream question", began, seconds, failed=failed)
 
 
 class TimedCalls(Calls):

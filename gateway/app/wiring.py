@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ from gateway.core.clock import Clock, Random
 from gateway.core.counters import Counters
 from gateway.core.http.request_id import RequestIds
 from gateway.core.http.responses import fields_of_each
+from gateway.core.http.trace_context import Sampling
 from gateway.core.login.flow import Flow
 from gateway.core.login.services import assemble
 from gateway.core.publishing.exchange import TokenExchange
@@ -62,6 +64,8 @@ from gateway.upstreams.client import Calls
 from gateway.web import responses
 
 if TYPE_CHECKING:
+    from gateway.app.traces import Traces
+    from gateway.proxy.ports import Access
     from gateway.settings import Settings
     from gateway.web.context import PasswordChecker
 
@@ -79,6 +83,7 @@ class GatewayWorker:
     issuers: PublishedKeys
     raw_uploads: RawUploads
     access: AccessLog | None
+    traces: Traces | None
 
     def refused(self, lines: Sequence[str]) -> None:
         self.chores.refused(lines)
@@ -93,6 +98,8 @@ class GatewayWorker:
         await self.store.close()
         if self.access is not None:
             await self.access.close()
+        if self.traces is not None:
+            await asyncio.to_thread(self.traces.close)
 
 
 async def build(
@@ -111,13 +118,16 @@ async def build(
     """
     ring = ring_of(settings)
     observed = settings.metrics is not None
+    timed = observed or settings.traces is not None
     access = _access_log(settings)
+    traces = _traces(settings)
+    sinks = [sink for sink in (access, traces) if sink is not None]
     counters = counters or Counters()
     store = await open_store(settings.store, clock)
-    if observed:
+    if timed:
         store = TimedStore(store, counters)
     audit = Trail(store, ring, clock, retention=settings.audit.retention, counters=counters)
-    calls = calls_to(settings, counters if observed else None)
+    calls = calls_to(settings, counters if timed else None)
     upstream = UPSTREAMS[settings.upstream.kind](form_of(settings))
     country = settings.appearance.country()
     chores = Chores(settings, store, audit, calls, upstream, clock, random, ring, country)
@@ -137,7 +147,7 @@ async def build(
     jar = jar_of(ring, public_url)
     questions = Questions()
     asking: Asking = KeptCalls(questions)
-    if observed:
+    if timed:
         asking = TimedAsking(asking, counters)
     passwords = Passwords(
         upstream,
@@ -232,7 +242,7 @@ async def build(
             service=service.user if service is not None else "",
         ),
         counters=counters,
-        named=observed or access is not None,
+        named=observed or bool(sinks),
         leaks=LeakReports(
             [one.reporter() for one in settings.tokens.reporters], domain.tokens, audit
         ),
@@ -251,14 +261,31 @@ async def build(
         watched_hosts=watched_hosts,
         counters=counters if observed else None,
         ids=RequestIds(random),
-        access=access,
+        access=_all_of(sinks),
+        sampling=Sampling(random, settings.traces.sample) if settings.traces else None,
     )
     questions.go_through(forwarder.shared)
     tried = [rule.name for rule in rules.rules if rule.tried]
     chores.start(flow.sweep, domain.freezes.look, tried)
     return GatewayWorker(
-        *(forwarder, store, calls, pages, parts, chores, issuers, gate.raw_uploads, access)
+        *(forwarder, store, calls, pages, parts, chores, issuers, gate.raw_uploads, access, traces)
     )
+
+
+def _traces(settings: Settings) -> Traces | None:
+    if settings.traces is None:
+        return None
+    from gateway.app.traces import Traces
+
+    return Traces(settings.traces.endpoint)
+
+
+def _all_of(sinks: Sequence[Callable[[Access], None]]) -> Callable[[Access], None] | None:
+    def tell(one: Access) -> None:
+        for sink in sinks:
+            sink(one)
+
+    return sinks[0] if len(sinks) == 1 else tell if sinks else None
 
 
 def _access_log(settings: Settings) -> AccessLog | None:

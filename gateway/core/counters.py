@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 Labels: TypeAlias = tuple[str, ...]
 Taken: TypeAlias = dict[str, dict[Labels, list[float]]]
@@ -104,15 +104,17 @@ class Notes:
     id: what it is called (`gateway.core.http.request_id`). rule: the rule that decided, slug: why
     it was refused. waited: seconds for the store and the index. project, detail: what its form says
     it is about, for the trail. user: the id of whose it is, where that was verified for it.
+    trace: its place in a trace (`gateway.core.http.trace_context`), where one is made.
     """
 
-    __slots__ = ("detail", "id", "project", "rule", "slug", "user", "waited")
+    __slots__ = ("detail", "id", "project", "rule", "slug", "trace", "user", "waited")
 
     def __init__(self, id: str = "") -> None:
         self.id = id
         self.rule = ""
         self.slug = ""
         self.user = ""
+        self.trace: Any = None
         self.project = ""
         self.detail = ""
         self.waited = 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from gateway.core.http.facts import Field
-from gateway.core.http.request_id import FIELD, at_hand
+from gateway.core.http.request_id import sent_with
 from gateway.core.upstream import Call, UpstreamResponse
 from gateway.proxy.questions import Questions
 
@@ -20,9 +20,9 @@ class KeptCalls:
         """See `Asking`."""
         named = {name.lower() for name, _ in call.fields}
         every = (*call.fields, *(one for one in fields if one[0].lower() not in named))
-        id = at_hand()
-        if id:
-            every += ((FIELD, id),)
+        own = sent_with()
+        replaced = {name.lower() for name, _ in own}
+        every = (*(one for one in every if one[0].lower() not in replaced), *own)
         return UpstreamResponse(
             *await self._questions.ask(call.method, call.target, every, call.body)
         )

@@ -361,7 +361,7 @@ class ClientConnection(Connection):
             elif ids is None:
                 line = b""
             else:
-                line = given if given and self._behind_proxy else ids.line()
+                line = given if given and self.behind_proxy else ids.line()
             head.id = line
         return line
 
@@ -370,7 +370,7 @@ class ClientConnection(Connection):
         return {"request": request_id.text(self.id_of(head))}
 
     @property
-    def _behind_proxy(self) -> bool:
+    def behind_proxy(self) -> bool:
         trusted, peer = self.shared.trusted, self._peer
         return bool(trusted) and (peer is None or is_trusted(peer, trusted))
 

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 from gateway.core.counters import Counters
 from gateway.core.http.facts import IPAddress, Networks
 from gateway.core.http.request_id import RequestIds
+from gateway.core.http.trace_context import Sampling
 from gateway.proxy.client import ClientConnection
 from gateway.proxy.descriptors import Descriptors, pending
 from gateway.proxy.http1.request import Base
@@ -69,6 +70,7 @@ class Forwarder:
         counters: where requests are counted and timed; without any, nothing is.
         ids: makes what requests are called; without it they have no names.
         access: told of each request once it is over.
+        sampling: which of them are traced, for `access`.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Forwarder:
         counters: Counters | None = None,
         ids: RequestIds | None = None,
         access: AccessLog | None = None,
+        sampling: Sampling | None = None,
     ) -> None:
         self.shared: Final = Shared(
             gate,
@@ -101,6 +104,7 @@ class Forwarder:
             counters=counters,
             ids=ids,
             access=access,
+            sampling=sampling,
         )
         self._make: type[ClientConnection] = ClientConnection
         if access is not None:

@@ -17,11 +17,14 @@ from gateway.core.http import request_id
 from gateway.proxy.client import ClientConnection, Keeper
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.handover import Handed
+from gateway.proxy.http1.syntax import without
 from gateway.proxy.metered import Metered, MeteredClient, MeteredWatched
 from gateway.proxy.ports import Access, Answer
 from gateway.proxy.watched import Watched
 
 if TYPE_CHECKING:
+    from gateway.core.http.facts import Facts
+    from gateway.core.http.trace_context import Trace
     from gateway.proxy.http1.body import Body
     from gateway.proxy.http1.request import RequestHead
     from gateway.proxy.http1.response import AnswerHead
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
 
 LEFT: Final = "client left"
 CUT: Final = "cut off"
+_TRACED: Final = {b"traceparent"}
+_STATE: Final = {b"tracestate"}
 _NOBODY: Final = 499
 """The status of a request whose client left before an answer, as nginx writes it."""
 
@@ -43,7 +48,7 @@ class _Request:
     began: when its first byte came, 0.0 between requests. head_seen: the answer's has passed.
     """
 
-    __slots__ = ("began", "came", "gone", "head", "head_seen", "status", "why")
+    __slots__ = ("began", "came", "gone", "head", "head_seen", "status", "trace", "why")
 
     def __init__(self, came: int) -> None:
         self.came = came
@@ -52,6 +57,7 @@ class _Request:
         self.head: RequestHead | None = None
         self.why = ""
         self.head_seen = False
+        self.trace: Trace | None = None
 
 
 class _Way:
@@ -61,12 +67,12 @@ class _Way:
     from `went`. flies, rises: bytes that the present movers are to move, less what was counted.
     """
 
-    __slots__ = ("flies", "rises", "status", "took", "went")
+    __slots__ = ("began", "flies", "rises", "status", "took", "went")
 
     def __init__(self) -> None:
         self.status = self.flies = self.rises = 0
         self.took: float | None = None
-        self.went = perf_counter()
+        self.began = self.went = perf_counter()
 
 
 class _Logged(ClientConnection):
@@ -88,8 +94,20 @@ class _Logged(ClientConnection):
         super()._head(data)
 
     def id_of(self, head: RequestHead) -> bytes:
-        self.noted.head = head
-        return super().id_of(head)
+        noted, sampling = self.noted, self.shared.sampling
+        noted.head = head
+        line = super().id_of(head)
+        if sampling is not None and noted.trace is None:
+            trusted, said = self.behind_proxy, head.said
+            noted.trace = trace = sampling.begin(said.block, trusted=trusted)
+            said.kept = without(said.kept, _TRACED if trusted else _TRACED | _STATE)
+            head.id = line = b"%s\ntraceparent: %s\r" % (line, trace.value.encode())
+        return line
+
+    def facts(self, head: RequestHead) -> Facts:
+        found = super().facts(head)
+        found.notes.trace = self.noted.trace
+        return found
 
     def write(self, data: bytes) -> None:
         noted = self.noted
@@ -136,10 +154,10 @@ class _Logged(ClientConnection):
         head = noted.head
         facts = head.facts if head is not None else None
         notes = facts.notes if facts is not None else Notes()
-        status, upstream, rule = noted.status, None, notes.rule
+        status, upstream, asked, rule = noted.status, None, None, notes.rule
         if isinstance(stage, LoggedExchange):
             way = stage.noted
-            upstream = way.took
+            upstream, asked = way.took, way.began - noted.began
             status = status or way.status
             rule = rule or stage.route.forward.rule
             noted.gone += stage.flown()
@@ -164,6 +182,8 @@ class _Logged(ClientConnection):
                     slug=notes.slug or noted.why,
                     rule=rule,
                     ended=ended,
+                    asked=asked,
+                    trace=noted.trace,
                 )
             )
         self.noted = _Request(len(self._buffer))

@@ -32,6 +32,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from gateway.core.errors import Slug
 from gateway.core.http.facts import Facts, Field, IPAddress
+from gateway.core.http.trace_context import Trace
 
 
 class Watch(Protocol):
@@ -221,6 +222,8 @@ class Access(NamedTuple):
         not asked, or did not.
     slug: why it was refused. rule: the rule that decided, "" where nobody looked.
     ended: why the answer is not whole, "" where it is.
+    asked: seconds after which it went on to the index, None where it did not.
+    trace: its place in a trace, where one is made.
     """
 
     id: str
@@ -236,6 +239,8 @@ class Access(NamedTuple):
     slug: str
     rule: str
     ended: str
+    asked: float | None = None
+    trace: Trace | None = None
 
 
 AccessLog: TypeAlias = Callable[[Access], None]

@@ -126,7 +126,7 @@ def own_answer(answer: Answer, *, close: bool, bodiless: bool, id: bytes = b"") 
     fields = Rendered(answer.fields)
     parts = [f"HTTP/1.1 {answer.status} {_reason(answer)}\r\n".encode(), fields.block]
     if id and b"x-request-id" not in fields.names:
-        parts.append(b"%s\n" % id[1:])
+        parts.append(b"%s\n" % id[1 : id.find(b"\r") + 1])
     if b"date" not in fields.names:
         parts.append(f"Date: {formatdate(time.time(), usegmt=True)}\r\n".encode())
     if answer.status != 204:

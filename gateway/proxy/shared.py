@@ -15,6 +15,7 @@ from gateway.core.errors import MESSAGES, Refusal, Slug
 from gateway.core.http.facts import Facts, IPAddress, Networks
 from gateway.core.http.path import parse_target
 from gateway.core.http.request_id import RequestIds
+from gateway.core.http.trace_context import Sampling
 from gateway.proxy.descriptors import Descriptors
 from gateway.proxy.http1.request import Base, RequestHead, RequestReader
 from gateway.proxy.http1.request_fields import Said
@@ -39,7 +40,7 @@ class Shared:
     leaving: that, or they are taken by another forwarder.
     now: seconds in which peers were heard, as of the last tick: exact enough for timeouts.
     counters: where, None where nothing is. ids: what requests are called, None where they have no
-    names. access: told of each request, None where nobody is.
+    names. access: told of each request, None where nobody is. sampling: makes traces.
     requests, answers: read heads, and remember what comes again. `requests.known` are the kinds of
         first lines that have a straight path.
     """
@@ -47,7 +48,8 @@ class Shared:
     __slots__ = (
         "_addresses", "_closed", "_credential_cookies", "_routes", "access", "answers", "asking",
         "authority", "bare", "base", "counters", "descriptors", "gate", "ids", "leaving", "limits",
-        "log", "now", "pages", "peers", "pipes", "pool", "requests", "room", "stopping", "trusted",
+        "log", "now", "pages", "peers", "pipes", "pool", "requests", "room", "sampling", "stopping",
+        "trusted",
     )  # fmt: skip
 
     def __init__(
@@ -66,6 +68,7 @@ class Shared:
         counters: Counters | None = None,
         ids: RequestIds | None = None,
         access: AccessLog | None = None,
+        sampling: Sampling | None = None,
     ) -> None:
         self.gate: Final = gate
         self.authority: Final = upstream.authority
@@ -84,6 +87,7 @@ class Shared:
         self.counters: Final = counters
         self.ids: Final = ids
         self.access: Final = access
+        self.sampling: Final = sampling
         self.stopping = self.leaving = False
         self.now = 0.0
         self.requests: Final = RequestReader(limits, watched_hosts)

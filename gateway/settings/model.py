@@ -263,6 +263,21 @@ class LogSettings(Section):
         return ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceSettings(Section):
+    endpoint: Annotated[str, Written(r"^(https?://[^\s?#@]+)?$", "http://HOST:PORT")] = setting(
+        "An OTLP collector, by HTTP, such as http://127.0.0.1:4318; without it what "
+        "OTEL_EXPORTER_OTLP_ENDPOINT says.",
+        "",
+    )
+    sample: float = setting(
+        "The share of requests that is traced, where no trusted proxy has decided.",
+        0.1,
+        ge=0,
+        le=1,
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Configuration(Section):
     """A whole file, as it is written."""
@@ -284,6 +299,9 @@ class Configuration(Section):
         None,
     )
     log: LogSettings = setting("What is logged, and where.", {})
+    traces: TraceSettings | None = setting(
+        "Traces for OpenTelemetry; takes the extra `index-gateway[otel]`.", None
+    )
     tls: TlsSettings | None = setting("Own TLS; without it stand behind a TLS proxy.", None)
     language: Literal["en", "de", "es", "fr", "ja"] = setting(
         "What people are spoken to in whose browser asks for none of these, and in mail to those "

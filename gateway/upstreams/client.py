@@ -17,7 +17,7 @@ from gateway.core.errors import Refusal, Slug
 from gateway.core.http.cookies import with_same_site, without_own_cookies
 from gateway.core.http.facts import Facts, Field
 from gateway.core.http.headers import HOP_BY_HOP, dropped
-from gateway.core.http.request_id import FIELD, at_hand
+from gateway.core.http.request_id import sent_with
 from gateway.core.upstream import Call, UpstreamResponse
 
 if TYPE_CHECKING:
@@ -85,9 +85,8 @@ class Calls:
         named = {name.lower() for name, _ in call.fields}
         headers = CIMultiDict(call.fields)
         headers.extend([(name, value) for name, value in fields if name.lower() not in named])
-        id = at_hand()
-        if id:
-            headers[FIELD] = id
+        for name, value in sent_with():
+            headers[name] = value
         # A string would be normalised on its way: the target is sent as it is.
         url = yarl.URL(self._address.base + call.target, encoded=True)
         client = self._session()

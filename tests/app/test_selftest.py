@@ -25,6 +25,7 @@ ELSEWHERE = {
     "gateway.upstreams.client": {"_TOKEN"},
     "gateway.proxy.http1.request_fields": {"_OWN_COOKIE"},  # whose a cookie is, not where it ends
     "gateway.core.http.path": {"_PLAIN"},  # a shorter way to the same
+    "gateway.core.http.trace_context": {"_CAME", "_PARENT"},
     "gateway.core.http.request_id": {"_WRITTEN"},  # what a request is called, not what it is
     "gateway.web.forms": {"_CONTENT_TYPE"},
     "gateway.proxy.http1.faults": {"_LINE", "_NAME", "_VALUE"},  # words for what was refused

@@ -8,7 +8,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from gateway.core.http.facts import Facts
+from gateway.core.http.facts import Facts, Networks
 from gateway.core.http.request_id import RequestIds
 from gateway.proxy.ports import Answer, Forward, Plan
 from tests.proxy.conversation import OK, Talk, post, talk
@@ -95,6 +95,18 @@ async def test_each_request_has_its_own_whatever_comes_before_on_its_connection(
             await client.get(len(OK))
     assert found[0] == b"one" and found[3] == b"two"
     assert len(set(found)) == 4 and all(map(MADE.fullmatch, found[1:3]))
+
+
+@pytest.mark.parametrize("trusted", [(), LOOPBACK], ids=["anybody's", "a proxy's"])
+async def test_a_trace_passes_as_it_came(trusted: Networks) -> None:
+    fields = b"traceparent: 00-x\r\nTraceState: a=b\r\n"
+    async with talk(ids=IDS, trusted=trusted) as t:
+        client = await t.client()
+        client.send(get().replace(b"Host: index\r\n", b"Host: index\r\n" + fields))
+        upstream = await t.upstream()
+        assert fields in await upstream.head()
+        upstream.send(OK)
+        assert await client.get(len(OK)) == OK
 
 
 async def test_a_large_upload_that_is_spliced_has_one() -> None:

@@ -46,8 +46,17 @@ def given(value: bytes) -> bytes:
 
 
 def text(line: bytes) -> str:
-    """The id in its line."""
-    return line[len(_BEGIN) : -1].decode("ascii")
+    """The id in its line, whatever lines follow."""
+    return line[len(_BEGIN) : line.find(b"\r")].decode("ascii")
+
+
+def sent_with() -> tuple[tuple[str, str], ...]:
+    """The fields that name the request that is being worked on, for what is asked for it."""
+    notes = NOTES.get()
+    if notes is None or not notes.id:
+        return ()
+    traced = (("traceparent", notes.trace.value),) if notes.trace is not None else ()
+    return ((FIELD, notes.id), *traced)
 
 
 def at_hand() -> str:

@@ -32,7 +32,8 @@ class RequestHead:
     size: bytes of the whole head.
     persistent: the client allows another request on this connection (never in HTTP/1.0).
     parsed, facts: the target taken apart, and what the gate is told, once they have been made.
-    id: the line that says what it is called (`request_id`), once that is known.
+    id: the line that says what it is called (`request_id`), once that is known, and lines that go
+        upstream with it.
     """
 
     __slots__ = ("facts", "id", "kind", "line", "parsed", "persistent", "said", "sent", "size")
