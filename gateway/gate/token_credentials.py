@@ -100,7 +100,7 @@ class TokenCredentials:
         return said.credential if said is not None and said.good(token, self._clock()) else None
 
     def doubt(self, bearer: Bearer) -> None:
-        """The index refused a request with it: ask anew at the next one."""
+        """The index refused a request with it: ask anew."""
         self._said.pop(f"{bearer.token.owner}/{bearer.token.id}", None)
 
     async def _ask(self, bearer: Bearer, origin: Origin) -> _Said:

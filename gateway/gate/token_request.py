@@ -21,6 +21,7 @@ from gateway.core.login.models import Caller, caller_of
 from gateway.core.phrases import _
 from gateway.core.publishing.exchange import MADE_BY
 from gateway.core.rules.rules import Policy, Rule
+from gateway.core.store import StoreUnavailable
 from gateway.core.tokens.caveats import Use
 from gateway.core.tokens.models import Bearer
 from gateway.core.upstream import Act, Action, Credential
@@ -211,7 +212,7 @@ class TokenRequest:
             base,
             replace={**base.replace, **_GONE},
             add=(*base.add, *self._parts.upstream.present(credential)),
-            doubt=self.doubt,
+            doubt=None if self._parts.token_credentials.by_service else self._doubted,
         )
 
     async def refuse(self, refusal: Refusal) -> NoReturn:
@@ -219,8 +220,23 @@ class TokenRequest:
         await self._record(refusal, self._caller.origin)
         raise refusal
 
-    def doubt(self) -> None:
-        self._parts.token_credentials.doubt(self._bearer)
+    async def _doubted(self) -> None:
+        """The index refused what stands for it. Whether for good (the password was changed) or for
+        what was asked, the index alone can tell.
+
+        Raises:
+            Refusal: `token_needs_renewal`.
+        """
+        held, origin = self._parts.token_credentials, self._caller.origin
+        held.doubt(self._bearer)
+        try:
+            await held.of(self._bearer, origin)
+        except StoreUnavailable:
+            return
+        except Refusal as refusal:
+            if refusal.slug is Slug.TOKEN_NEEDS_RENEWAL:
+                await self._record(refusal, origin)
+                raise
 
     def _check(self, policy: Policy) -> None:
         facts, act = self._facts, self._act

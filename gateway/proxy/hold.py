@@ -1,6 +1,8 @@
-"""An answer that hands out an upstream session waits here until the gate has decided.
+"""An answer waits here until the gate has decided: one that hands out an upstream session, and one
+that refuses what the gate put into the request.
 
-Any answer counts, whatever route it came by: a password reset that logs in is a login too.
+Of sessions any answer counts, whatever route it came by: a password reset that logs in is a login
+too.
 """
 
 from __future__ import annotations
@@ -41,29 +43,39 @@ class Hold:
 
     Args:
         data: the answer's bytes so far, its head included.
-
-    Raises:
-        Refusal: the request cannot be told to the gate.
+        doubted: waited for first; a Refusal out of it is sent instead.
+        hands_out: whether the gate is asked (`Gate.hold`).
     """
 
     __slots__ = ("_answer", "_data", "_exchange", "_task")
 
-    def __init__(self, exchange: HeldExchange, answer: AnswerHead, data: bytes) -> None:
-        client = exchange.client
+    def __init__(
+        self,
+        exchange: HeldExchange,
+        answer: AnswerHead,
+        data: bytes,
+        doubted: Awaitable[None] | None,
+        *,
+        hands_out: bool,
+    ) -> None:
         self._exchange = exchange
         self._answer = answer
         self._data = data
-        held = client.shared.gate.hold(client.facts(exchange.head), answer.status, answer.fields)
         if exchange.upstream is not None:
             exchange.upstream.stop_reading(Why.DECIDING)
         self._task: asyncio.Task[None] | None = asyncio.get_running_loop().create_task(
-            self._wait(held)
+            self._wait(doubted, hands_out=hands_out)
         )
 
-    async def _wait(self, held: Awaitable[Answer | None]) -> None:
-        exchange = self._exchange
+    async def _wait(self, doubted: Awaitable[None] | None, *, hands_out: bool) -> None:
+        exchange, instead = self._exchange, None
         try:
-            instead = await held
+            if doubted is not None:
+                await doubted
+            if hands_out:
+                client, answer = exchange.client, self._answer
+                facts = client.facts(exchange.head)
+                instead = await client.shared.gate.hold(facts, answer.status, answer.fields)
         except Exception as exc:
             self._task = None
             exchange.fail(exc)

@@ -62,7 +62,8 @@ class Forward:
         upstream's fields of that name.
     private: the answer is for who asked, so that no cache on its way may keep it for others; how
         long the client's own may, stays as the upstream says.
-    doubt: called where the upstream refuses such a request (401, 403).
+    doubt: called where the upstream refuses such a request (401, 403). What it gives is waited for
+        before anything of the answer is sent, and a Refusal out of it is answered instead.
     watch: told of the answer.
     page_start: what an HTML page in the answer begins with, before what the upstream sends. Such a
         request goes on without the fields that ask for less than the whole page, plain.
@@ -73,7 +74,7 @@ class Forward:
     add: tuple[Field, ...] = ()
     answer_add: tuple[Field, ...] = ()
     private: bool = False
-    doubt: Callable[[], None] | None = None
+    doubt: Callable[[], Awaitable[None] | None] | None = None
     watch: Watch | None = None
     page_start: bytes = b""
     rule: str = ""

@@ -131,12 +131,10 @@ class Relay:
         if answer is None:
             self._head_bytes = data
             return
-        if answer.status in _NO and self.route.doubt is not None:
-            self.route.doubt()
         if answer.status == 408 and self._repeated():
             return
-        if answer.cookies is not None:
-            self._cookies(answer, data)
+        if answer.cookies is not None or (answer.status in _NO and self.route.doubt is not None):
+            self._judge(answer, data)
         else:
             self._begin(answer, data)
 
@@ -216,12 +214,17 @@ class Relay:
         else:
             client.write(wire + data[size:])
 
-    def _cookies(self, answer: AnswerHead, data: bytes) -> None:
-        """The answer sets cookies: the gate may have to look at it."""
-        answer.keep_cookies_here()
+    def _judge(self, answer: AnswerHead, data: bytes) -> None:
+        """The answer sets cookies, or refuses what the gate put into the request: the gate may have
+        to look at it."""
+        doubt, hands_out = self.route.doubt if answer.status in _NO else None, False
         try:
-            if hands_out_session(self.client.shared.gate, answer):
-                self._hold = Hold(self, answer, data)
+            if answer.cookies is not None:
+                answer.keep_cookies_here()
+                hands_out = hands_out_session(self.client.shared.gate, answer)
+            doubted = doubt() if doubt is not None else None
+            if hands_out or doubted is not None:
+                self._hold = Hold(self, answer, data, doubted, hands_out=hands_out)
                 return
         except Exception as exc:
             self.fail(exc)

@@ -27,9 +27,9 @@ class Watched(Exchange):
         self._tell(answer.status, answer.length)
         super()._begin(answer, data)
 
-    def _cookies(self, answer: AnswerHead, data: bytes) -> None:
+    def _judge(self, answer: AnswerHead, data: bytes) -> None:
         self._tell(answer.status, answer.length)
-        super()._cookies(answer, data)
+        super()._judge(answer, data)
 
     def stop(self) -> None:
         self._tell(None)

@@ -13,6 +13,8 @@ import jsonschema
 import pypitoken
 import pytest
 
+from gateway.cli.demo.indexes import write_htpasswd
+from gateway.cli.demo.processes import Children
 from gateway.core.audit.events import Event, Origin
 from gateway.core.tokens import messages
 from gateway.core.tokens.models import NewToken
@@ -29,6 +31,7 @@ from tests.support.pages import form
 DAY = 86400.0
 HERE = Origin(address="192.0.2.1", user_agent="test")
 Person = Callable[[], tuple[str, str]]
+Serve = Callable[..., Served]
 
 
 def make(served: Served, user: str, password: str, name: str = "", **scope: Any) -> NewToken:
@@ -361,6 +364,35 @@ def test_a_changed_password_marks_it_and_says_so(
     (listed,) = devpi.run(devpi.running.parts.tokens.of(user))
     assert listed.token.refused
     assert entries(devpi, Event.TOKEN_NEEDS_RENEWAL)[-1]["user"] == user
+
+
+def test_the_first_refusal_after_a_changed_password_says_so(
+    serve: Serve, children: Children, tmp_path: Path
+) -> None:
+    """Though the index took it a moment ago, and whether it is a program that reads or uploads."""
+    (tmp_path / "index").mkdir()
+    index = servers.start_pypiserver(children, tmp_path / "index", PYPISERVER_USERS)
+    served = serve("pypiserver", index.url)
+    served.enrol("alice", "bob")
+    made = {name: make(served, name, PYPISERVER_USERS[name]) for name in ("alice", "bob")}
+    for name, one in made.items():
+        assert upload(served, "/", one.text, name).status == 200
+    again = upload(served, "/", made["alice"].text, "alice")
+    assert (again.status, again.slug) == (409, ""), "what the index says of another thing"
+    changed = {**PYPISERVER_USERS, "alice": "an0ther s3c"}
+    write_htpasswd(tmp_path / "index/htpasswd", changed, rounds=servers.FEWEST_ROUNDS)
+    told = upload(served, "/", made["alice"].text, "next", content=b"x" * 3_000_000)
+    assert (told.status, told.slug) == (401, "token_needs_renewal"), told.text
+    assert upload(served, "/", made["bob"].text, "next").status == 200
+    (listed,) = served.run(served.running.parts.tokens.of("alice"))
+    assert listed.token.refused
+
+
+def test_another_refusal_of_the_index_is_its_own(devpi: Served, person: Person) -> None:
+    user, password = person()
+    other, _ = person()
+    told = upload(devpi, f"/{other}/dev/", make(devpi, user, password).text)
+    assert (told.status, told.slug) == (403, ""), told.text
 
 
 def test_what_another_process_heard_of_it_counts_at_once(simple: Served, alice: str) -> None:
