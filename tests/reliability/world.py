@@ -143,7 +143,9 @@ class World:
     def _proven(self, browser: Client, name: str) -> Authenticator:
         for phone in reversed(self.begun[name]):
             page = browser.browse("GET", VERIFY)
-            if send(self.gateway, browser, page, VERIFY, code=phone.code()).status == 303:
+            told = send(self.gateway, browser, page, VERIFY, code=phone.code())
+            assert told.status not in (429, 503), (told.status, told.text)
+            if told.status == 303:
                 return phone
         raise LookupError(f"{name} has a second factor, and none that was shown")
 
