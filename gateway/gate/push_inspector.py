@@ -6,13 +6,13 @@ is only recorded, such a body goes on unread.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from gateway.core.errors import Refusal, Slug
 from gateway.core.http.facts import Facts
+from gateway.core.json_text import read_json
 from gateway.core.upstream import Upstream
 from gateway.gate.xml_body import plain_xml
 from gateway.proxy.ports import Answer, Plan
@@ -115,8 +115,8 @@ class PushInspector:
     def _read(self) -> Push | None:
         """What it says; None for what pushes nothing. Raises Refusal."""
         try:
-            text = bytes(self._held).decode()
-            found = json.loads(text, object_pairs_hook=_once_each) if text.strip() else {}
+            body = bytes(self._held)
+            found = read_json(body) if body.strip() else {}
         except (ValueError, RecursionError):
             raise _unread("its body is not JSON that all read alike") from None
         if not isinstance(found, dict):
@@ -130,13 +130,6 @@ class PushInspector:
         if not isinstance(name, str) or not isinstance(target, str):
             raise _unread("it does not name a project and an index")
         return Push(name, said, target.strip("/"), "")
-
-
-def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name twice")
-    return found
 
 
 def _unread(why: str) -> Refusal:

@@ -10,6 +10,7 @@ from typing import Annotated, Final, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
 from gateway.core.http.facts import IPAddress
+from gateway.core.networks import read_network
 from gateway.settings.fields import Written
 from gateway.settings.files import path_in
 from gateway.settings.problems import show
@@ -21,7 +22,7 @@ _HOST: Final = re.compile(
 
 def parse_network(text: str) -> IPv4Network | IPv6Network:
     try:
-        return ip_network(text)
+        return read_network(text)
     except ValueError as error:
         hint = ""
         if "host bits" in str(error):

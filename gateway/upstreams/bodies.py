@@ -57,17 +57,10 @@ def read_object(body: bytes) -> dict[str, Any] | None:
     """The JSON object in a body; None for anything else, a repeated name included
     (RFC 8259 section 4 leaves open which of two counts)."""
     try:
-        value = read_json(body, object_pairs_hook=_unique)
+        value = read_json(body)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name appears twice")
-    return found
 
 
 def text_of(value: object) -> str:

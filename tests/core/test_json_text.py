@@ -33,3 +33,9 @@ def test_what_can_be_written_again_is_read() -> None:
 def test_what_is_no_text_is_refused(body: bytes) -> None:
     with pytest.raises((ValueError, RecursionError)):
         read_json(body)
+
+
+@pytest.mark.parametrize("body", [b'{"a": 1, "a": 2}', b'[{"b": {"c": 1, "c": 1}}]', b"[NaN]"])
+def test_what_is_read_in_two_ways_is_refused(body: bytes) -> None:
+    with pytest.raises(ValueError, match=r"twice|number"):
+        read_json(body)

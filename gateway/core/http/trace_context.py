@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from gateway.core.clock import Random
 
 FIELD: Final = "traceparent"
-_CAME: Final = re.compile(rb"\n(?i:traceparent):[ \t]*([^\r]*)\r")
+_CAME: Final = re.compile(rb"\n(?i:traceparent):([^\r]*)\r")
 _PARENT: Final = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _SCALE: Final = 1 << 56
 

@@ -21,17 +21,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol
 
 from gateway.core.errors import Refusal, Slug
+from gateway.core.networks import Network, read_network
 from gateway.core.phrases import _
 from gateway.core.tokens import projects
 from gateway.core.upstream import Action
-
-Network: TypeAlias = IPv4Network | IPv6Network
-
 
 GIVEN: Final = (Action.UPLOAD, Action.READ, Action.MANAGE)
 """What a token can be given; LOOK comes with each."""
@@ -239,7 +237,7 @@ _READERS: Final[Mapping[int, Callable[..., Caveat]]] = MappingProxyType(
         1000: lambda value: Actions(_texts(value)),
         1001: lambda value: Indexes(_texts(value)),
         1002: _patterns,
-        1003: lambda value: Networks(tuple(ip_network(one) for one in _texts(value))),
+        1003: lambda value: Networks(tuple(read_network(one) for one in _texts(value))),
     }
 )
 

@@ -12,6 +12,7 @@ from ipaddress import ip_network
 from typing import Any, Final
 
 from gateway.core.errors import Refusal, Slug
+from gateway.core.networks import Network, read_network
 from gateway.core.phrases import _
 from gateway.core.store import Key, StoreUnavailable
 from gateway.core.tokens.caveats import (
@@ -19,7 +20,6 @@ from gateway.core.tokens.caveats import (
     Actions,
     Caveat,
     Indexes,
-    Network,
     Networks,
     ProjectPatterns,
     project_names,
@@ -130,7 +130,7 @@ def _project(text: str) -> str:
 
 def _network(text: str) -> Network:
     try:
-        return ip_network(text.strip())
+        return read_network(text.strip())
     except ValueError:
         raise refused(_("{name!r} is not a valid network (192.0.2.0/24)", name=text)) from None
 
