@@ -609,7 +609,8 @@ async def test_times_are_those_of_the_browser_or_name_their_zone(
 
 async def test_a_login_takes_only_the_keyboard(tab: Page, alice: Person, world: World) -> None:
     await tab.goto("/+auth/login")
-    for typed, key in (("alice", "Tab"), ("right", "Enter")):
+    for field, typed, key in (("user", "alice", "Tab"), ("password", "right", "Enter")):
+        await expect(tab.locator(f"[name={field}]")).to_be_focused()
         await tab.keyboard.type(typed)
         await tab.keyboard.press(key)
     await expect(tab.get_by_label("One-time code")).to_be_focused()

@@ -60,8 +60,8 @@ async def test_a_login_that_took_too_long_begins_anew_where_it_led(
 async def test_the_code_of_one_tab_with_the_login_of_another_starts_again(
     browser: Browser, alice: Person, world: World
 ) -> None:
-    asked = await browser.follow(await browser.give_password("alice"))
-    await browser.give_password("alice", next="/simple/")
+    asked = await browser.follow(await browser.give_password("alice", next="/simple/"))
+    await browser.give_password("alice")
     page = await browser.fill(asked, "/+auth/verify", code=world.code(alice))
     assert page.reason == "csrf"
     (way,) = leads(page, "Start again")

@@ -254,8 +254,9 @@ async def test_all_of_one_person_end_at_once(desk: Desk) -> None:
 
 async def test_a_token_revokes_itself_narrowed_too(desk: Desk) -> None:
     made = await desk.make()
+    before, digit, behind = made.text[:-9], made.text[-9], made.text[-8:]
     with pytest.raises(Refusal):
-        await desk.tokens.burn(made.text[:-1] + "A", ORIGIN)
+        await desk.tokens.burn(before + ("A" if digit != "A" else "B") + behind, ORIGIN)
     await desk.tokens.burn(append(made.text, '[1,["foo"]]'), ORIGIN)
     assert await slug(desk, made.text) is Slug.TOKEN_REVOKED
     assert (Notice.TOKEN_BURNT, "alice") in desk.ledger.notices
