@@ -1,8 +1,8 @@
 """The access log: one line for each request, in the combined format of Apache and nginx or as JSON.
 
 What comes from outside is written so that it can neither end a line nor begin another field. No
-query is written, of the address or of the referring page, and no name or password before an "@":
-tokens, codes and passwords stand in such places.
+query is written, of the address or of the referring page, no name or password before an "@", no
+invitation and no pass for documentation: tokens, codes and passwords stand in such places.
 
 Lines are gathered for a moment and written by a thread, so that a disk or a pipe that does not take
 them holds nobody up. Each write is one of whole lines, at the end of the file: lines of several
@@ -23,7 +23,9 @@ from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 from typing import Final
+from urllib.parse import unquote
 
+from gateway.core.urls import INVITE, PREFIX, READ
 from gateway.proxy.ports import Access
 
 _LOG: Final = logging.getLogger("gateway.access")
@@ -33,6 +35,8 @@ _PIECE: Final = 4096  # bytes that a pipe takes whole or not at all (PIPE_BUF)
 _PATIENCE: Final = 2.0  # seconds for what waits, at the end
 _LONGEST: Final = 600  # bytes of what comes from outside, each
 _WHO: Final = re.compile(r"(//|%2[fF]%2[fF])[^/@]*@")
+_BEARERS: Final = "|".join(one.removeprefix(PREFIX + "/") for one in (INVITE, READ))
+_BEARS: Final = re.compile(rf"({re.escape(PREFIX)}[/.]+(?:{_BEARERS})[/.]+)[^/]+")
 _FIELD: Final = re.compile(rb"\n(?i:(user-agent|referer)):[ \t]*([^\r]*)")
 _UNSAFE: Final = re.compile(r'[^\x20-\x7e]|["\\]')
 
@@ -211,6 +215,9 @@ def first_line(one: Access) -> tuple[str, str, str]:
 
 def _without_secrets(target: str) -> str:
     path = _WHO.sub(r"\1...@", target.partition("?")[0].partition("#")[0])
+    plain = unquote(path, "latin-1")
+    if _BEARS.search(plain):
+        path = _BEARS.sub(r"\1...", plain)
     return path if len(path) <= _LONGEST else path[:_LONGEST] + "..."
 
 

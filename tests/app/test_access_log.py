@@ -88,6 +88,9 @@ SECRET = "s3cr3t"
         f"/proxy/https://ada:{SECRET}@index/simple/",
         f"/x/%2f%2Fada:{SECRET}@index/",
         f"/?next=/%3Ftoken={SECRET}",
+        f"/+auth/invite/{SECRET}",
+        f"/packages/%2Bauth/%69nvite//{SECRET}",
+        f"/+auth/./read/{SECRET}/ada/dev/hello/latest/+doc/",
     ],
 )
 @pytest.mark.parametrize("form", [combined, as_json])
