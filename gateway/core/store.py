@@ -191,8 +191,8 @@ class Store(Protocol):
     ) -> dict[str, list[tuple[str, Record]]]:
         """`items` of at most `PAGE` owners; those who have none are left out.
 
-        Cost: a step, which grows with the owners asked for and with what they have; on a Redis
-        Cluster a command for each owner and for each record, sent together.
+        Cost: a step, two on Redis; on a Redis Cluster a command for each owner and for each
+        record, sent together.
         """
         ...
 

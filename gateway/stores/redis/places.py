@@ -20,26 +20,26 @@ _PLAIN: Final = re.compile(r"[A-Za-z0-9_.~-]*").fullmatch
 
 def shared(kind: str, owner: str, part: str) -> str:
     """What the records of one (kind, owner) share: the index of names "i", the versions "v"."""
-    return f"ig:{{{quoted(kind)}/{quoted(owner)}}}:{part}"
+    return f"ig:{{{_quoted(kind)}/{_quoted(owner)}}}:{part}"
 
 
 def place_of(key: Key, part: str) -> str:
     kind, owner, name = key
-    return f"ig:{{{quoted(kind)}/{quoted(owner)}}}:{part}:{name}"
+    return f"ig:{{{_quoted(kind)}/{_quoted(owner)}}}:{part}:{name}"
 
 
 def log_of(name: str) -> str:
-    return f"ig:log:{{{quoted(name)}}}"
+    return f"ig:log:{{{_quoted(name)}}}"
 
 
 def ends_of(kind: str) -> str:
     """The index of a kind's owners by the soonest end of their records."""
-    return f"ig:ends:{{{quoted(kind)}}}"
+    return f"ig:ends:{{{_quoted(kind)}}}"
 
 
 def every_index(kind: str) -> str:
     """A pattern for `shared(kind, …, "i")` of all owners."""
-    return f"ig:{{{quoted(kind)}/*}}:i"
+    return f"ig:{{{_quoted(kind)}/*}}:i"
 
 
 def owner_in(index: bytes) -> str:
@@ -60,6 +60,6 @@ def read_place(place: bytes) -> tuple[str, str, str, str] | None:
 
 
 @lru_cache(2 * PAGE)  # the owners of a page are asked for by several kinds
-def quoted(name: str) -> str:
+def _quoted(name: str) -> str:
     """So that no name can end the hash tag or imitate another record's key."""
     return name if _PLAIN(name) else quote(name, safe="")

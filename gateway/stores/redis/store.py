@@ -30,15 +30,12 @@ from gateway.stores.redis.calls import ScriptCall, call_of, ends_in
 from gateway.stores.redis.client import RedisClient
 from gateway.stores.redis.copying import Rows
 from gateway.stores.redis.ends import Ends
-from gateway.stores.redis.places import log_of, place_of, quoted, shared
+from gateway.stores.redis.places import log_of, place_of, shared
 
 _MARK: Final = "ig:store"
 _LAYOUT: Final = "ig:layout"
 LAYOUT: Final = 1
 """The number of how records lie in Redis; the next one needs a program that moves them."""
-
-_MANY: Final = 64  # records that are as quickly read one by one
-_MOST: Final = 2 * PAGE  # values that a script takes in at once
 
 PATIENCE: Final = 3.0
 """Seconds after which a call fails."""
@@ -80,18 +77,7 @@ class RedisStore:
     async def _raws(self, places: Sequence[str]) -> Sequence[object]:
         if self._client.cluster:
             return await self._client.send_many(("GET", place) for place in places)
-        if len(places) < _MANY:
-            return cast("list[object]", await self._client.send("MGET", *places))
-        found = list[object]()
-        for at in range(0, len(places), _MOST):
-            page = await self._client.run(scripts.RECORDS, places[at : at + _MOST])
-            sizes, whole = cast("tuple[bytes, bytes]", page)
-            begin = 0
-            for size in sizes.split():
-                end = begin + (0 if size == b"-" else int(size))
-                found.append(None if size == b"-" else whole[begin:end])
-                begin = end
-        return found
+        return cast("list[object]", await self._client.send("MGET", *places))
 
     async def transact(self, steps: Sequence[StoreStep]) -> list[int]:
         done: list[int] = []
@@ -168,38 +154,32 @@ class RedisStore:
     async def items_of(
         self, kind: str, owners: Sequence[str]
     ) -> dict[str, list[tuple[str, Record]]]:
+        keys = await self._keys_of(kind, owners) if owners else []
+        raws = await self._raws([place_of(key, "r") for key in keys]) if keys else []
         live: dict[str, list[tuple[str, Record]]] = {}
-        async for owner, name, raw in self._items(kind, owners):
+        for key, raw in zip(keys, raws, strict=True):
             record = self._record(raw)
             if record is not None:
-                live.setdefault(owner, []).append((name, record))
-        for items in live.values():
-            items.sort()
-        order = {owner: at for at, owner in enumerate(owners)}
-        return dict(sorted(live.items(), key=lambda one: order[one[0]]))
+                live.setdefault(key.owner, []).append((key.name, record))
+        return live
 
-    async def _items(
-        self, kind: str, owners: Sequence[str]
-    ) -> AsyncIterator[tuple[str, str, object]]:
-        """Owners, names, and what they hold."""
+    async def _keys_of(self, kind: str, owners: Sequence[str]) -> list[Key]:
+        indexes = [shared(kind, owner, "i") for owner in owners]
         if self._client.cluster:
-            indexes = [shared(kind, owner, "i") for owner in owners]
             found = await self._client.send_many(("ZRANGE", index, 0, -1) for index in indexes)
             keys = [
                 Key(kind, owner, name.decode())
                 for owner, names in zip(owners, found, strict=True)
                 for name in cast("list[bytes]", names)
             ]
-            raws = await self._raws([place_of(key, "r") for key in keys]) if keys else ()
-            for key, raw in zip(keys, raws, strict=True):
-                yield key.owner, key.name, raw
-            return
-        words = quoted(kind), "".join([f"{quoted(owner)}/" for owner in owners])
-        answer = await self._client.run(scripts.ITEMS, (), words)
-        places, *rest = cast("list[bytes]", answer)
-        packed = zip(places.split(), _unpacked(rest[:2]), _unpacked(rest[2:]), strict=True)
-        for place, name, value in packed:
-            yield owners[int(place) - 1], name.decode(), value
+        else:
+            places, *all = cast("list[bytes]", await self._client.run(scripts.NAMES, indexes))
+            whose = [owners[int(place) - 1] for place in places.split()]
+            keys = [Key(kind, *one) for one in zip(whose, _unpacked(all), strict=True)]
+        if len({key.owner for key in keys}) < len(keys):
+            order = {owner: at for at, owner in enumerate(owners)}
+            keys.sort(key=lambda key: (order[key.owner], key.name))
+        return keys
 
     async def names(
         self, kind: str, owner: str, *, after: str | None = None, limit: int = PAGE
@@ -207,7 +187,7 @@ class RedisStore:
         index, start = shared(kind, owner, "i"), "-" if after is None else f"({after}"
         page = await self._client.run(scripts.PAGE_OF_NAMES, [index], [start, str(limit)])
         if page:
-            return [name.decode() for name in _unpacked(page)]
+            return _unpacked(page)
         now = repr(self._clock())
         found = await self._client.send("ZRANGEBYSCORE", index, f"({now}", "+inf")
         names = sorted(name.decode() for name in cast("list[bytes]", found))
@@ -316,14 +296,14 @@ def _judge(settings: Mapping[str, str]) -> list[str]:
     return found
 
 
-def _unpacked(found: object) -> list[bytes]:
-    """Texts as scripts pack them."""
+def _unpacked(found: object) -> list[str]:
+    """Names as scripts pack them."""
     sizes, whole = cast("tuple[bytes, bytes]", found)
-    texts, at = [], 0
+    names, at = [], 0
     for size in map(int, sizes.split()):
-        texts.append(whole[at : at + size])
+        names.append(whole[at : at + size].decode())
         at += size
-    return texts
+    return names
 
 
 def _entries(found: object) -> list[tuple[int, bytes]]:
