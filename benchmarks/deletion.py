@@ -75,7 +75,7 @@ def measure(base: Path) -> list[Deletion]:
         for release in ("1.0", "2.0"):
             (room / "packages" / f"{name}-{release}.tar.gz").write_bytes(b"a release")
     table.save()
-    with _index(room) as index, _gateway(room, index, names) as (process, secrets):
+    with _index(room) as index, gateway(room, index, names) as (process, secrets):
         alone, through = Client(index), Client(process.port)
         return [_one(name, secrets[name], alone, through, process) for name in names][_WARM:]
 
@@ -133,9 +133,12 @@ def _index(room: Path) -> Iterator[int]:
 
 
 @contextmanager
-def _gateway(room: Path, index: int, names: list[str]) -> Iterator[tuple[Process, dict[str, str]]]:
+def gateway(
+    room: Path, index: int, names: list[str], more: str = ""
+) -> Iterator[tuple[Process, dict[str, str]]]:
+    """A running gateway with these people, and their secrets. more: lines of its configuration."""
     port, config = free_port(), room / "gateway.yaml"
-    config.write_text(_CONFIG.format(port=port, index=index))
+    config.write_text(_CONFIG.format(port=port, index=index) + more)
     create_key_file(room / "gateway.keys", (new_key((), token_bytes),))
 
     async def enrol() -> dict[str, str]:
@@ -147,7 +150,7 @@ def _gateway(room: Path, index: int, names: list[str]) -> Iterator[tuple[Process
     program = str(Path(sys.executable).with_name("index-gateway"))
     process = Process(
         [program, "serve", "--no-look", "-c", str(config)],
-        core=PROXY_CORE, port=port, log=room / "gateway.log", ask="/health",
+        core=PROXY_CORE, port=port, log=room / "gateway.log", ask="/+auth/health",
     )  # fmt: skip
     with running(process):
         yield process, secrets

@@ -6,7 +6,6 @@ same gateway without, in turn.
 
 from __future__ import annotations
 
-import asyncio
 import re
 import statistics
 import subprocess
@@ -15,37 +14,16 @@ import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from secrets import token_bytes
 from typing import Final
 
 import pyotp
 
-from benchmarks.deletion import Client, auth, deletion
-from benchmarks.rig import LOAD_CORE, PROXY_CORE, Process, free_port, running
-from gateway.app.domain import open_domain
-from gateway.core.administration import Admin
-from gateway.core.crypto.keyring import new_key
-from gateway.keystore import create_key_file
-from gateway.settings import load
+from benchmarks.deletion import Client, auth, deletion, gateway
+from benchmarks.rig import LOAD_CORE, Process, free_port, running
 
 ROUNDS: Final = 20
 PEOPLE: Final = 60
 FILE: Final = "/packages/hello-1.0.tar.gz"
-_CONFIG: Final = """\
-version: 1
-listen: 127.0.0.1:{port}
-public_url: http://localhost:{port}
-upstream: {{kind: pypiserver, url: "http://127.0.0.1:{index}"}}
-store: sqlite:state.db
-keys: file:gateway.keys
-rules:
-  - name: deletions
-    match: {{methods: [POST], form: {{":action": remove_pkg}}}}
-    policy: second_factor
-  - {{name: reads, match: {{methods: [GET], path: "/**"}}, policy: pass}}
-default: second_factor
-{more}
-"""
 _INDEX: Final = """
 import base64, socketserver, sys
 class Answers(socketserver.StreamRequestHandler):
@@ -85,9 +63,7 @@ def main() -> None:
         for kind, more in kinds.items():
             room = Path(folder) / kind
             room.mkdir()
-            process, secrets = _gateway(room, index, more, names)
-            all_of_it.enter_context(running(process))
-            gateways[kind] = process, secrets
+            gateways[kind] = all_of_it.enter_context(gateway(room, index, names, more))
         _say("a small GET of a file", _all_reads(gateways))
         _say("a guarded deletion", _all_acts(gateways, names))
 
@@ -146,23 +122,6 @@ def _act(process: Process, name: str, secret: str) -> float:
     client.ask(auth(name, f"password of {name},{code}"), deletion(name, "1.0"))
     time.sleep(0.02)  # what comes after the answer counts too
     return (process.cpu() - before) / 1e9
-
-
-def _gateway(room: Path, index: int, more: str, names: list[str]) -> tuple[Process, dict[str, str]]:
-    port, config = free_port(), room / "gateway.yaml"
-    config.write_text(_CONFIG.format(port=port, index=index, more=more))
-    create_key_file(room / "gateway.keys", (new_key((), token_bytes),))
-
-    async def enrol() -> dict[str, str]:
-        async with open_domain(load(config)) as domain:
-            admin = Admin(domain)
-            return {name: (await admin.enrol(name)).secret.replace(" ", "") for name in names}
-
-    secrets = asyncio.run(enrol())
-    program = str(Path(sys.executable).with_name("index-gateway"))
-    words = [program, "serve", "--no-look", "-c", str(config)]
-    log = room / "gateway.log"
-    return Process(words, core=PROXY_CORE, port=port, log=log, ask="/+auth/health"), secrets
 
 
 if __name__ == "__main__":

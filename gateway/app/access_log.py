@@ -25,6 +25,7 @@ from threading import Thread
 from typing import Final
 from urllib.parse import unquote
 
+from gateway.core.clock import timestamp
 from gateway.core.urls import INVITE, PREFIX, READ
 from gateway.proxy.ports import Access
 
@@ -181,9 +182,8 @@ def as_json(one: Access, now: float) -> str:
     """An object in one line, in ASCII; what is not known is left out."""
     method, path, version = first_line(one)
     fields = _fields(one)
-    moment = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")
     said: dict[str, object] = {
-        "time": moment.replace("+00:00", "Z"),
+        "time": timestamp(now),
         "log": "access",
         "request": one.id,
         "client": one.client,

@@ -14,11 +14,11 @@ import re
 import sys
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import PurePath
 from types import TracebackType
 from typing import Any, Final
 
+from gateway.core.clock import timestamp
 from gateway.core.http.request_id import at_hand
 
 _OURS: Final = "gateway"
@@ -67,9 +67,8 @@ def install(format: str = "text", level: str = "warning") -> None:
 
 
 def _json(record: logging.LogRecord, raised: list[str]) -> str:
-    moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
     fields: dict[str, object] = {
-        "time": moment.replace("+00:00", "Z"),
+        "time": timestamp(record.created),
         "log": record.name,
         "level": record.levelname.lower(),
         "message": _said(record),

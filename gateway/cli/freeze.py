@@ -114,7 +114,7 @@ def _line(one: Freeze) -> str:
 
 
 def _row(one: Freeze) -> dict[str, object]:
-    from gateway.core.audit.entry import timestamp
+    from gateway.core.clock import timestamp
 
     return {
         "what": one.key,

@@ -1,8 +1,9 @@
-"""Time and randomness come in as arguments of these types."""
+"""Time and randomness come in as arguments of these types; how a time is written."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import TypeAlias
 
 Clock: TypeAlias = Callable[[], float]
@@ -10,3 +11,9 @@ Clock: TypeAlias = Callable[[], float]
 
 Random: TypeAlias = Callable[[int], bytes]
 """That many unpredictable bytes; `secrets.token_bytes` in the running program."""
+
+
+def timestamp(seconds: float) -> str:
+    """RFC 3339, in UTC with milliseconds."""
+    moment = datetime.fromtimestamp(round(seconds, 3), UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

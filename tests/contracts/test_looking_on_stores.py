@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 import pytest
 
 from gateway.core import roster
-from gateway.core.administration import Admin
 from gateway.core.audit.events import Event, Origin
 from gateway.core.audit.finding import Wanted, first_at, newest, pages
 from gateway.core.audit.tally import TALLY, daily
@@ -18,8 +17,9 @@ from gateway.core.crypto.keyring import KeyRing
 from gateway.core.roster import Roster
 from gateway.core.store import Store
 from tests.contracts.conftest import Clock
+from tests.core.test_roster import listed, people
 from tests.core.world import Clock as WorldClock
-from tests.core.world import Person, World
+from tests.core.world import World
 
 ORIGIN = Origin("192.0.2.7", "Mozilla/5.0", "DELETE", "/alice/dev/my_pkg/1.0", "release deletion")
 START = datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp()
@@ -81,27 +81,9 @@ async def test_people_are_listed_by_pages(store: Store, monkeypatch: pytest.Monk
     monkeypatch.setattr(roster, "PAGE", 2)
     monkeypatch.setattr(roster, "SCANNED", 2)
     world = World(store, WorldClock())
-    admin = Admin(world.flow.services)
-    for name in ("al", "alba", "carol", "gone"):
-        await admin.invite(name)
-    for name in ("alice", "bob"):
-        await world.enrol(Person(name))
-    await admin.remove("gone")
-
-    async def listed(begins: str = "", *, bare: bool = False) -> list[str]:
-        found, after = list[str](), ""
-        for _ in range(20):
-            seen = await Roster(world.flow.services).page(
-                begins=begins, bare=bare, after=after, limit=2
-            )
-            found += [row.id for row in seen.rows]
-            after = seen.after
-            if not after:
-                break
-        return found
-
-    assert await listed() == ["al", "alba", "alice", "bob", "carol"]
-    assert await listed("al") == ["al", "alba", "alice"]
-    assert await listed(bare=True) == ["al", "alba", "carol"]
+    await people(world)
+    assert await listed(world, limit=2) == ["al", "alba", "alice", "bob", "carol"]
+    assert await listed(world, limit=2, begins="al") == ["al", "alba", "alice"]
+    assert await listed(world, limit=2, bare=True) == ["al", "alba", "carol"]
     seen = await Roster(world.flow.services).one("alice")
     assert (seen.row.protected, len(seen.row.factors)) == (True, 1)

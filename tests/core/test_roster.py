@@ -23,6 +23,16 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     await made.store.close()
 
 
+async def people(world: World) -> None:
+    """Two with a factor, three that are invited, and one that is gone."""
+    admin = Admin(world.flow.services)
+    for name in ("al", "alba", "carol", "gone"):
+        await admin.invite(name)
+    for name in ("alice", "bob"):
+        await world.enrol(Person(name))
+    await admin.remove("gone")
+
+
 async def listed(world: World, *, limit: int, **asked: object) -> list[str]:
     """The names on all pages."""
     found, after = list[str](), ""
@@ -59,12 +69,7 @@ async def test_people_are_listed_by_pages(
 ) -> None:
     monkeypatch.setattr(roster, "PAGE", page)
     monkeypatch.setattr(roster, "SCANNED", 2)
-    admin = Admin(world.flow.services)
-    for name in ("al", "alba", "carol", "gone"):
-        await admin.invite(name)
-    for name in ("alice", "bob"):
-        await world.enrol(Person(name))
-    await admin.remove("gone")
+    await people(world)
     assert await listed(world, limit=limit, **asked) == names
 
 

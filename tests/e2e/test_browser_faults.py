@@ -78,6 +78,15 @@ async def app_in(tab: Page) -> Authenticator:
     return Authenticator.from_uri(await link.get_attribute("href") or "")
 
 
+async def set_up_app(tab: Page, served: Served) -> None:
+    """From the picture of the key on: its code, and the recovery codes said to be saved."""
+    phone = await app_in(tab)
+    await tab.get_by_label("Six-digit code").fill(phone.at(int(served.clock() // 30)))
+    await press(tab, "Continue")
+    await tab.get_by_label("I have saved my recovery codes").check()
+    await press(tab, "Finish")
+
+
 # -- logging out, before devpi -------------------------------------------------------------------
 
 
@@ -320,11 +329,7 @@ async def test_what_cannot_work_is_said_before_a_password_is_typed(
     await tab.get_by_label("Password").fill(PYPISERVER_USERS["dave"])
     await press(tab, "Continue")
     await press(tab, "Continue")
-    phone = await app_in(tab)
-    await tab.get_by_label("Six-digit code").fill(phone.at(int(simple.clock() // 30)))
-    await press(tab, "Continue")
-    await tab.get_by_label("I have saved my recovery codes").check()
-    await press(tab, "Finish")
+    await set_up_app(tab, simple)
     await headed(tab, "Security")
     await tab.goto(invited.link)
     await headed(tab, "Invitation used")
@@ -339,11 +344,7 @@ async def test_what_cannot_work_is_said_before_a_password_is_typed(
         await give_password(tab, "bob", PYPISERVER_USERS["bob"])
         await tab.goto("/+auth/add?next=/simple/")
         await press(tab, "Continue")
-        phone = await app_in(tab)
-        await tab.get_by_label("Six-digit code").fill(phone.at(int(optional.clock() // 30)))
-        await press(tab, "Continue")
-        await tab.get_by_label("I have saved my recovery codes").check()
-        await press(tab, "Finish")
+        await set_up_app(tab, optional)
         await expect(tab).to_have_url(f"{optional.url}/simple/")
     finally:
         await asyncio.to_thread(optional.stop)

@@ -23,11 +23,12 @@ import hmac
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, NamedTuple
 
 from gateway.core.audit.events import Origin
 from gateway.core.audit.transfer import Transfer, read_transfer
+from gateway.core.clock import timestamp
 from gateway.core.crypto.keyring import KeyRing
 from gateway.core.plain import plain
 from gateway.core.store import Expect, Key, Put, Store, StoreUnavailable
@@ -158,12 +159,6 @@ def _fields(entry: Entry) -> dict[str, object]:
     if entry.request:
         fields["request"] = entry.request
     return fields
-
-
-def timestamp(seconds: float) -> str:
-    """RFC 3339, in UTC with milliseconds."""
-    moment = datetime.fromtimestamp(round(seconds, 3), UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 _canonical: Final[Callable[[dict[str, object]], str]] = json.JSONEncoder(

@@ -10,7 +10,8 @@ import re
 from collections.abc import AsyncIterator, Iterable
 from typing import Final
 
-from gateway.core.audit.entry import Entry, line, timestamp
+from gateway.core.audit.entry import Entry, line
+from gateway.core.clock import timestamp
 
 COLUMNS: Final = (
     "number",

@@ -32,7 +32,7 @@ from gateway.core.audit.entry import (
 )
 from gateway.core.audit.events import OF_FILES, Beside, Event, Happened, Origin
 from gateway.core.audit.rationing import RATIONS, Rations
-from gateway.core.clock import Clock
+from gateway.core.clock import Clock, timestamp
 from gateway.core.counters import Counted, Counters
 from gateway.core.crypto.keyring import KeyRing
 from gateway.core.http.request_id import at_hand
@@ -382,7 +382,7 @@ def _cut(origin: Origin) -> Origin:
 def _identity(entry: Entry) -> tuple[object, ...]:
     """What an entry tells, wherever it stands; no two are alike to the millisecond, by and large,
     and where they are one of them may stand for both."""
-    at = entries.timestamp(entry.time)
+    at = timestamp(entry.time)
     about = entry.event, entry.user, entry.origin, entry.factor, entry.detail, entry.project
     return (at, *about, entry.transfer, entry.request)
 

@@ -347,7 +347,7 @@ def row_of(kit: Kit, entry: Entry, *, own: bool = False) -> ActivityRow:
         act=_act(entry),
         factor=rendering.factor(entry.factor),
         device=device_name(origin.user_agent) if origin.user_agent else "",
-        place=place(kit, origin.address),
+        place=kit.place(origin.address),
         alarming=entry.event in ALARMING and not own,
         user=entry.user,
         detail=entry.detail,
@@ -367,8 +367,3 @@ def _act(entry: Entry) -> str:
         return f"{entry.origin.method} {entry.origin.path}".strip()
     version = entry.transfer.version if entry.transfer else ""
     return f"{entry.project} {version}".strip()
-
-
-def place(kit: Kit, address: str) -> str:
-    """An address, with its country where that is known."""
-    return kit.place(address)

@@ -12,7 +12,7 @@ from gateway.core.roster import Roster
 from gateway.core.urls import ADMIN
 from gateway.core.user_id import user_id
 from gateway.web.context import Ask, Kit
-from gateway.web.handlers.activity import SHOWN_DAYS, by_days, lines_of_user, place
+from gateway.web.handlers.activity import SHOWN_DAYS, by_days, lines_of_user
 from gateway.web.handlers.sessions import BY
 from gateway.web.responses import PageResponse
 
@@ -94,7 +94,7 @@ async def person(kit: Kit, ask: Ask, session: Session) -> PageResponse:
         own=seen.row.id == session.user_id,
         administers=seen.row.id in kit.config.admins,
         by=BY,
-        places={one.id: place(kit, one.address) for one in seen.sessions},
+        places={one.id: kit.place(one.address) for one in seen.sessions},
         days=by_days(row for _, row in lines[:_LATEST]),
         shown_days=SHOWN_DAYS,
         said=DONE.get(ask.chosen("done"), ""),

@@ -11,7 +11,7 @@ from gateway.core.phrases import _
 from gateway.core.upstream import Credential
 from gateway.core.urls import PASSWORD
 from gateway.web.context import LOOKING, Ask, Kit
-from gateway.web.handlers.activity import place, where
+from gateway.web.handlers.activity import where
 from gateway.web.handlers.sessions import SESSIONS
 from gateway.web.responses import PageResponse
 from gateway.web.responses import cookies as set_cookies
@@ -58,7 +58,7 @@ def _possible(kit: Kit, ask: Ask, session: Session) -> bool:
 async def _ends(kit: Kit, session: Session) -> list[str]:
     """The sessions that a change ends beside this one, by their devices."""
     sessions = (await kit.flow.manage.overview(session)).sessions
-    return [where(one.device, place(kit, one.address)) for one in sessions if not one.current]
+    return [where(one.device, kit.place(one.address)) for one in sessions if not one.current]
 
 
 def _new(ask: Ask) -> str:

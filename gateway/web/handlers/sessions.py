@@ -8,7 +8,6 @@ from gateway.core.login.models import BY_DEVICE, Session
 from gateway.core.phrases import _
 from gateway.core.urls import PREFIX
 from gateway.web.context import Ask, Kit
-from gateway.web.handlers.activity import place
 from gateway.web.rendering import FACTORS
 from gateway.web.responses import PageResponse, see_other
 
@@ -34,7 +33,7 @@ async def show(kit: Kit, ask: Ask, session: Session) -> PageResponse:
         sessions=sorted(seen.sessions, key=lambda row: (not row.current, -row.last_seen)),
         logins=seen.logins,
         by=BY,
-        places={row.id: place(kit, row.address) for row in seen.sessions},
+        places={row.id: kit.place(row.address) for row in seen.sessions},
         end=END_SESSION,
         end_others=END_OTHERS,
         said=_DONE.get(ask.asked("done"), ""),
