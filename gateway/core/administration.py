@@ -11,7 +11,8 @@ Bringing what is sealed in accounts under the active key after a rotation.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
@@ -40,6 +41,7 @@ from gateway.core.user_id import user_id as id_of
 
 _ORIGIN = Origin(user_agent="index-gateway user")
 BY_ADMIN: Final = "ended by the administrator"
+_AHEAD: Final = 2  # pages of people that are asked for while one is worked on
 _AT_ONCE: Final = 64  # writes that share a transaction of SQLite
 
 T = TypeVar("T")
@@ -107,21 +109,24 @@ class Admin:
     async def people(self, *, logins: bool = True) -> AsyncIterator[list[Person]]:
         """Everybody who logged in here or was invited, and was not removed since, by id.
 
-        In pages, so that the first come at once and no list of all is kept; the next one is asked
+        In pages, so that the first come at once and no list of all is kept; the next ones are asked
         for while one is worked on.
 
         Args:
             logins: count sessions and devices; else they are 0.
         """
-        pages = self._services.accounts.pages()
-        ids: list[str] = await anext(pages, [])
-        asked = self._look(ids, logins=logins)
-        while ids:
-            seen, ids = await asked, await anext(pages, [])
-            if ids:
-                asked = self._look(ids, logins=logins)
-                await asyncio.sleep(0)  # so that the store begins
-            yield self._persons(seen)
+        asked = deque[asyncio.Future[_Seen]]()
+        try:
+            async for ids in self._services.accounts.pages():
+                asked.append(self._look(ids, logins=logins))
+                if len(asked) > _AHEAD:
+                    yield self._persons(await asked.popleft())
+            while asked:
+                yield self._persons(await asked.popleft())
+        finally:
+            for one in asked:
+                one.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
 
     async def show(self, user: str) -> Person:
         account = await self._known(user)
@@ -290,7 +295,7 @@ class Admin:
             return why
         return f"by {self._by}: {why}" if why else f"by {self._by}"
 
-    def _look(self, ids: Sequence[str], *, logins: bool) -> Awaitable[_Seen]:
+    def _look(self, ids: Sequence[str], *, logins: bool) -> asyncio.Future[_Seen]:
         """Ask the store for at most a page of people."""
         services = self._services
 

@@ -10,9 +10,10 @@ import asyncio
 import contextlib
 import hashlib
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from typing import Final, Protocol, TypeAlias, cast
 
+import hiredis
 from redis.asyncio import Connection, ConnectionPool, Redis, RedisCluster, Sentinel
 from redis.asyncio.cluster import ClusterNode, PipelineCommand
 from redis.asyncio.retry import Retry
@@ -42,19 +43,13 @@ class _Client(Protocol):
     def aclose(self) -> Awaitable[None]: ...
 
 
-_LONG: Final = 64  # words
-
-
 class _Connection(Connection):
-    """Writes commands of very many words in a fifth of the time that redis-py takes."""
+    """Has hiredis write commands, too; redis-py lets it only read answers here."""
 
     def pack_command(self, *args: EncodableT) -> list[bytes]:
-        if len(args) < _LONG:
-            return super().pack_command(*args)
-        encode = cast("Callable[[EncodableT], bytes]", self.encoder.encode)
-        words = [one.encode() if type(one) is str else encode(one) for one in args]
-        packed = b"".join([b"$%d\r\n%b\r\n" % (len(one), one) for one in words])
-        return [b"*%d\r\n%b" % (len(words), packed)]
+        name = cast("str", args[0])  # redis-py's own: "CONFIG GET" is two words
+        words = (*name.encode().split(), *args[1:])
+        return [hiredis.pack_command(words)]  # type: ignore[arg-type]  # typed as of one word
 
 
 async def _together(client: _Client, *commands: Sequence[Word]) -> list[object]:

@@ -123,31 +123,16 @@ DELETE: Final = _READ + _DELETE + "return delete(KEYS, ARGV)"
 COUNT: Final = _COUNT + "return count(KEYS, ARGV)"
 APPEND: Final = _APPEND + "return append(KEYS, ARGV)"
 
-# Many short texts as two replies, their sizes and all of them in a row: a client reads that in a
-# twentieth of the time. With long ones it takes the server more than it saves.
-_PACKED: Final = """
-local function packed(texts)
-  local sizes = {}
-  for i, text in ipairs(texts) do sizes[i] = #text end
-  return {table.concat(sizes, ' '), table.concat(texts)}
-end
-"""
-
 # KEYS: an index of names; ARGV: where to begin, how many at most. In order, or "" where some of the
 # records expire, so that the index is in another order.
-PAGE_OF_NAMES: Final = (
-    _PACKED
-    + """
+PAGE_OF_NAMES: Final = """
 if redis.call('ZCOUNT', KEYS[1], '-inf', '(inf') > 0 then return '' end
-return packed(redis.call('ZRANGEBYLEX', KEYS[1], ARGV[1], '+', 'LIMIT', 0, ARGV[2]))
+return redis.call('ZRANGEBYLEX', KEYS[1], ARGV[1], '+', 'LIMIT', 0, ARGV[2])
 """
-)
 
 # KEYS: indexes of names, not in a Cluster; the places of the indexes that all the names are in, and
-# the names, packed.
-NAMES: Final = (
-    _PACKED
-    + """
+# the names.
+NAMES: Final = """
 local places, all = {}, {}
 for place, index in ipairs(KEYS) do
   for _, name in ipairs(redis.call('ZRANGE', index, 0, -1)) do
@@ -155,9 +140,8 @@ for place, index in ipairs(KEYS) do
     all[#all + 1] = name
   end
 end
-return {table.concat(places, ' '), unpack(packed(all))}
+return {table.concat(places, ' '), all}
 """
-)
 
 # KEYS: index of owners by the soonest end; ARGV: owner, end as it was read, end now | -, …
 # An end that was changed meanwhile is left as it is.

@@ -173,9 +173,12 @@ class RedisStore:
                 for name in cast("list[bytes]", names)
             ]
         else:
-            places, *all = cast("list[bytes]", await self._client.run(scripts.NAMES, indexes))
-            whose = [owners[int(place) - 1] for place in places.split()]
-            keys = [Key(kind, *one) for one in zip(whose, _unpacked(all), strict=True)]
+            both = await self._client.run(scripts.NAMES, indexes)
+            places, all = cast("tuple[bytes, list[bytes]]", both)
+            keys = [
+                Key(kind, owners[int(place) - 1], name.decode())
+                for place, name in zip(places.split(), all, strict=True)
+            ]
         if len({key.owner for key in keys}) < len(keys):
             order = {owner: at for at, owner in enumerate(owners)}
             keys.sort(key=lambda key: (order[key.owner], key.name))
@@ -186,8 +189,8 @@ class RedisStore:
     ) -> list[str]:
         index, start = shared(kind, owner, "i"), "-" if after is None else f"({after}"
         page = await self._client.run(scripts.PAGE_OF_NAMES, [index], [start, str(limit)])
-        if page:
-            return _unpacked(page)
+        if page != b"":
+            return [name.decode() for name in cast("list[bytes]", page)]
         now = repr(self._clock())
         found = await self._client.send("ZRANGEBYSCORE", index, f"({now}", "+inf")
         names = sorted(name.decode() for name in cast("list[bytes]", found))
@@ -294,16 +297,6 @@ def _judge(settings: Mapping[str, str]) -> list[str]:
             " used codes and throttles among them; set noeviction."
         )
     return found
-
-
-def _unpacked(found: object) -> list[str]:
-    """Names as scripts pack them."""
-    sizes, whole = cast("tuple[bytes, bytes]", found)
-    names, at = [], 0
-    for size in map(int, sizes.split()):
-        names.append(whole[at : at + size].decode())
-        at += size
-    return names
 
 
 def _entries(found: object) -> list[tuple[int, bytes]]:
