@@ -3,7 +3,7 @@
 
 UPSTREAM ?= pypiserver
 PORT ?= 8080
-PYTEST ?= -n 3 --dist loadfile --no-loadscope-reorder
+PYTEST ?= -n 4 --dist loadfile --no-loadscope-reorder
 FUZZ ?=
 FUZZ_SECONDS ?= 3600
 SOAK_SECONDS ?= 1800
