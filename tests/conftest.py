@@ -11,7 +11,9 @@ import pytest
 import pytest_asyncio
 
 from gateway.cli.demo.processes import Children
+from gateway.stores.sqlite.store import SqliteStore
 from tests.support import gateways, servers, starting
+from tests.support.clock import Clock
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser
@@ -91,6 +93,19 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool | None, b
         return (yield)
     with starting.nothing_starts():
         return (yield)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def store(tmp_path: Path, clock: Clock) -> AsyncIterator[SqliteStore]:
+    """Where a test has no other, in a file of its own."""
+    opened = SqliteStore(tmp_path / "state.db", clock)
+    yield opened
+    await opened.close()
 
 
 @pytest.fixture(scope="session")

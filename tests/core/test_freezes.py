@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -17,18 +15,6 @@ from tests.support.clock import Clock
 
 KINDS = [Frozen.ALL, Frozen.UPLOADS, Frozen.LOGINS, Frozen.DELETIONS]
 NAMES = {Frozen.USER: "alice", Frozen.PROJECT: "billing-api", Frozen.TOKEN: "AbC"}
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-async def store(tmp_path: Path, clock: Clock) -> AsyncIterator[SqliteStore]:
-    opened = SqliteStore(tmp_path / "state.db", clock)
-    yield opened
-    await opened.close()
 
 
 async def test_two_who_freeze_at_once_lose_nothing(store: SqliteStore, clock: Clock) -> None:

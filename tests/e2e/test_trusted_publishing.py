@@ -6,7 +6,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,7 +18,7 @@ from tests.gate.test_tokens import entries
 from tests.support import issuer as issuers
 from tests.support.certificates import certificate_for_localhost
 from tests.support.clients import Done, run, twine, uv
-from tests.support.issuer import Issuer
+from tests.support.issuer import Issuer, publisher
 from tests.support.servers import Index
 
 SCRIPT = Path(__file__).parents[1] / "support/gh_action_pypi_publish/oidc-exchange.py"
@@ -46,19 +45,6 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return certificate_for_localhost(tmp_path_factory.mktemp("certificate"))
 
 
-def publisher(issuer: Issuer, **changes: Any) -> dict[str, Any]:
-    return {
-        "name": "release of foo",
-        "kind": "github",
-        "issuer": issuer.url,
-        "repository": "acme/foo",
-        "owner_id": 4711,
-        "workflow": "release.yml",
-        "projects": ["published", "acme-*"],
-        **changes,
-    }
-
-
 @pytest.fixture(scope="module")
 def before_pypiserver(
     tmp_path_factory: pytest.TempPathFactory,
@@ -73,7 +59,7 @@ def before_pypiserver(
         "tls": {"certificate": cert, "key": key},
         "upstream.service_account": {"user": "carol", "password": "file:service"},
         "publishers": [
-            publisher(issuer, only=True),
+            publisher(issuer, "published", "acme-*", only=True),
             {
                 "name": "release of lab",
                 "kind": "gitlab",

@@ -21,7 +21,7 @@ from tests.gate.test_tokens import entries, make, upload
 from tests.support import issuer as issuers
 from tests.support import servers, uploads
 from tests.support.http import Answer, basic
-from tests.support.issuer import Issuer
+from tests.support.issuer import Issuer, publisher
 from tests.support.names import unused
 
 MINT = "/_/oidc/mint-token"
@@ -31,19 +31,6 @@ MINT = "/_/oidc/mint-token"
 def issuer() -> Iterator[Issuer]:
     with issuers.running() as found:
         yield found
-
-
-def publisher(issuer: Issuer, **more: Any) -> dict[str, Any]:
-    return {
-        "name": "release of foo",
-        "kind": "github",
-        "issuer": issuer.url,
-        "repository": "acme/foo",
-        "owner_id": 4711,
-        "workflow": "release.yml",
-        "projects": ["foo"],
-        **more,
-    }
 
 
 def minted(served: Served, issuer: Issuer, at: str = MINT, **changes: object) -> Answer:
@@ -67,7 +54,10 @@ def simple(serve: Serve, pypiserver: servers.Index, issuer: Issuer) -> Iterator[
     service = {"user": "carol", "password": "env:CAROL"}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CAROL", PYPISERVER_USERS["carol"])
-        keys = {"publishers": [publisher(issuer, only=True)], "upstream__service_account": service}
+        keys = {
+            "publishers": [publisher(issuer, "foo", only=True)],
+            "upstream__service_account": service,
+        }
         yield serve("pypiserver", pypiserver.url, **keys)
     for left in (pypiserver.place / "packages").glob("foo*"):
         left.unlink()
@@ -182,7 +172,7 @@ def test_before_devpi_in_somebodys_name(
     served = serve(
         "devpi",
         devpi_server.url,
-        publishers=[publisher(issuer, index=index, user=alice, only=True)],
+        publishers=[publisher(issuer, "foo", index=index, user=alice, only=True)],
     )
     served.enrol(alice)
     assert told(minted(served, issuer)) == (422, "invalid-publisher")

@@ -10,6 +10,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from gateway.cli.demo.stage import change_data
 from gateway.settings import Settings, from_data
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -23,15 +24,7 @@ def _read(kind: str) -> str:
 def shipped(base: Path, kind: str, changes: Mapping[str, Any]) -> Settings:
     """The settings of a shipped file; changes: by dotted key, None removes."""
     data = json.loads(_read(kind))
-    for dotted, value in changes.items():
-        *parents, last = dotted.split(".")
-        place = data
-        for parent in parents:
-            place = place.setdefault(parent, {})
-        if value is None:
-            place.pop(last, None)
-        else:
-            place[last] = value
+    change_data(data, changes)
     return from_data(data, base=base)
 
 

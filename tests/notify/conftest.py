@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 import pytest
@@ -16,18 +15,6 @@ from tests.support.clock import Clock
 from tests.support.mail import Certificate, MailServer, make_certificate
 
 StartMail: TypeAlias = Callable[..., MailServer]
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-async def store(tmp_path: Path, clock: Clock) -> AsyncIterator[SqliteStore]:
-    opened = SqliteStore(tmp_path / "state.db", clock)
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture

@@ -181,3 +181,17 @@ def running() -> Iterator[Issuer]:
         issuer.stop()
         thread.join(20)
         assert not thread.is_alive()
+
+
+def publisher(issuer: Issuer, *projects: str, **more: Any) -> dict[str, Any]:
+    """A publisher of the configuration, for workflows of `issuer`."""
+    return {
+        "name": "release of foo",
+        "kind": "github",
+        "issuer": issuer.url,
+        "repository": "acme/foo",
+        "owner_id": 4711,
+        "workflow": "release.yml",
+        "projects": list(projects),
+        **more,
+    }

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from gateway.cli.demo import indexes
 from gateway.cli.demo.indexes import Package, write
@@ -132,6 +132,12 @@ def change(path: Path, changes: Mapping[str, object]) -> None:
     yaml = YAML()
     yaml.preserve_quotes = True
     data = yaml.load(path)
+    change_data(data, changes)
+    yaml.dump(data, path)
+
+
+def change_data(data: dict[str, Any], changes: Mapping[str, object]) -> None:
+    """The same of a configuration that was read."""
     for dotted, value in changes.items():
         *parents, last = dotted.split(".")
         place = data
@@ -141,7 +147,6 @@ def change(path: Path, changes: Mapping[str, object]) -> None:
             place.pop(last, None)
         else:
             place[last] = value
-    yaml.dump(data, path)
 
 
 def make_keys(config: Path) -> None:

@@ -6,9 +6,8 @@ import asyncio
 import json
 import secrets
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import jsonschema
 import pytest
@@ -28,18 +27,6 @@ from tests.support.clock import Clock
 OLD = ("old", b"o" * 32)
 NEW = ("new", b"n" * 32)
 ORIGIN = Origin("192.0.2.7", "Mozilla/5.0", "DELETE", "/alice/dev/pkg", "release deletion")
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-async def store(tmp_path: Path, clock: Clock) -> AsyncIterator[SqliteStore]:
-    opened = SqliteStore(tmp_path / "state.db", clock)
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture
