@@ -24,6 +24,7 @@ from gateway.core.notices.queue import NoticeQueue
 from gateway.core.notices.text import CountryOf
 from gateway.core.phrases import Catalogue
 from gateway.core.store import Store, StoreUnavailable
+from gateway.core.tasks import cancelled
 from gateway.core.tokens.raw_uploads import RawUploadLedger
 from gateway.core.unnamed_proxies import note
 from gateway.core.upstream import Addressing, Upstream
@@ -130,11 +131,7 @@ class Chores:
 
     async def close(self) -> None:
         tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
-        for task in tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await cancelled(tasks)
 
     async def _look(self) -> None:
         """Say at the start what `check` would say of the store (keys may be evicted, say)."""

@@ -6,7 +6,6 @@ under a name that is not theirs.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable
 from contextvars import Context
@@ -17,6 +16,7 @@ from gateway.core.http.facts import Facts
 from gateway.core.login.models import caller_of
 from gateway.core.rules.rules import Rule
 from gateway.core.store import StoreUnavailable
+from gateway.core.tasks import cancelled
 from gateway.core.tokens.raw_uploads import RawUpload, RawUploadLedger, day_of
 from gateway.gate.context import GateContext
 from gateway.gate.policies import Guard
@@ -65,9 +65,7 @@ class RawUploads:
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=2)
         if self._writing is not None:
-            self._writing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._writing
+            await cancelled([self._writing])
         await self._quietly(self._write())
 
     async def _judged(self, facts: Facts, rule: Rule) -> None:

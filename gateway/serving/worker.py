@@ -18,6 +18,7 @@ import ssl
 from collections.abc import Sequence
 from typing import Final, Protocol
 
+from gateway.core.tasks import cancelled
 from gateway.proxy.client import ClientConnection
 from gateway.proxy.descriptors import backlog, limit
 from gateway.proxy.forwarder import Forwarder
@@ -128,9 +129,8 @@ class Worker:
         return 0
 
     async def _end(self) -> None:
-        for task in [*self._tasks]:
-            task.cancel()
-        await asyncio.gather(*self._tasks, *self._old, return_exceptions=True)
+        await cancelled(self._tasks)
+        await asyncio.gather(*self._old, return_exceptions=True)
         if self._prepared is not None:
             await self._prepared[1].close()
         await self.running.close()

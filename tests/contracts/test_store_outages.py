@@ -219,6 +219,23 @@ async def redis_at(port: int, *, patience: float = 0.4, password: str = "") -> A
     await store.close()
 
 
+async def test_a_call_that_is_cancelled_is_over(redis_port: int) -> None:
+    """Whenever it is cancelled; else what waits for the end of a task waits for ever."""
+    async with redis_at(redis_port, patience=20) as store:
+
+        async def calls() -> None:
+            while True:
+                await store.get(Key("nothing", "", ""))
+
+        for turns in range(200):
+            task = asyncio.ensure_future(calls())
+            for _ in range(turns % 40):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task], timeout=5)
+            assert task.cancelled(), turns
+
+
 async def test_no_redis_there() -> None:
     async with redis_at(free_port()) as store:
         await refused(store)

@@ -217,7 +217,8 @@ class RedisClient:
         options: dict[str, object] = {
             "username": user or None,
             "password": password or None,
-            "socket_timeout": self._patience,
+            # `_patiently` ends what takes too long. redis-py's way loses cancellations (gh-86296).
+            "socket_timeout": None,
             "socket_connect_timeout": self._patience / 2,
             "socket_keepalive": True,
             "protocol": 2,
