@@ -28,7 +28,7 @@ from gateway.core.crypto.keyring import KeyRing, new_key
 from gateway.keystore import create_key_file
 from gateway.notify.signed_post import ID, SIGNATURE, signature
 from gateway.stores import open_store
-from tests.cli.test_audit import CONFIG
+from tests.cli.shell import CONFIG
 from tests.support.waiting import eventually
 
 ORIGIN = Origin("192.0.2.7", 'Mozilla/5.0 "]\\', "POST", "/", "uploads")

@@ -19,7 +19,7 @@ from gateway.core.tokens.records import scope_of
 from gateway.core.upstream import Credential
 from gateway.keystore import create_key_file
 from gateway.settings import load
-from tests.cli.test_audit import CONFIG
+from tests.cli.shell import CONFIG
 
 
 @pytest.fixture

@@ -21,14 +21,8 @@ from gateway.core.crypto.keyring import KeyRing, new_key
 from gateway.core.store import Key, Store
 from gateway.keystore import create_key_file
 from gateway.stores import open_store
+from tests.cli.shell import CONFIG
 
-CONFIG = """\
-version: 1
-public_url: http://localhost:8080
-upstream: {kind: pypiserver, url: "http://127.0.0.1:3141"}
-store: sqlite:state.db
-keys: file:gateway.keys
-"""
 ALICE = Key("user", "alice", "")
 BOB = Key("user", "bob", "")
 SESSION = Key("session", "alice", "one")

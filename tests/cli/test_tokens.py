@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cli import run
+from tests.cli.shell import Shell
 
 CONFIG = """\
 version: 1
@@ -22,27 +23,13 @@ keys: file:gateway.keys
 """
 
 
-class Shell:
-    """Runs commands and keeps what they said."""
-
-    def __init__(self, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self.config = config
-        self.capsys = capsys
-        self.out = self.err = ""
-
-    def __call__(self, *words: str) -> int:
-        code = run(["token", words[0], "-c", str(self.config), *words[1:]])
-        self.out, self.err = self.capsys.readouterr()
-        return code
-
-
 @pytest.fixture
 def shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Shell:
     config = tmp_path / "gateway.yaml"
     config.write_text(CONFIG)
     assert run(["keys", "new", "-c", str(config)]) == 0
     capsys.readouterr()
-    return Shell(config, capsys)
+    return Shell(config, capsys, "token")
 
 
 def test_made_listed_shown_and_revoked(shell: Shell) -> None:

@@ -21,15 +21,10 @@ from gateway.core.administration import Person
 from gateway.core.crypto.keyring import KeyRing, parse_keys
 from gateway.core.login.self_service import FactorRow
 from gateway.keystore import KeySource
+from tests.cli.shell import CONFIG as BASE
+from tests.cli.shell import Shell
 
-CONFIG = """\
-version: 1
-public_url: http://localhost:8080
-upstream: {kind: pypiserver, url: "http://127.0.0.1:3141"}
-store: sqlite:state.db
-keys: file:gateway.keys
-second_factor: {issuer: Example packages}
-"""
+CONFIG = BASE + "second_factor: {issuer: Example packages}\n"
 
 
 @pytest.fixture
@@ -60,26 +55,6 @@ def test_the_list_for_scripts_is_plain_json() -> None:
     pages = [form.page(PEOPLE[:1]), form.page(PEOPLE[1:]), form.end()]
     assert json.loads("\n".join(pages)) == wanted
     assert json.loads(_JsonList().end()) == []
-
-
-class Shell:
-    """Runs commands and keeps what they said."""
-
-    def __init__(self, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self.config = config
-        self.capsys = capsys
-        self.out = self.err = ""
-
-    def __call__(self, *words: str) -> int:
-        code = run([*words[:2], "-c", str(self.config), *words[2:]])
-        self.out, self.err = self.capsys.readouterr()
-        return code
-
-    def json(self, *words: str) -> dict[str, object]:
-        assert self(*words, "--json") == 0, self.err
-        found = json.loads(self.out)
-        assert isinstance(found, dict)
-        return found
 
 
 @pytest.fixture
