@@ -10,15 +10,13 @@ _AGAIN: Final = 0.5  # seconds
 
 
 async def cancelled(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Cancel tasks, and wait until all have ended, whatever they raise.
+    """Cancel tasks, and wait until all have ended. Of one that has failed asyncio tells.
 
     They are cancelled again as long as they go on: before Python 3.12 `asyncio.wait_for`, which
     libraries use, loses a cancellation that comes when what it waits for is just done (gh-86296).
     """
-    every = set(tasks)
-    left = {task for task in every if not task.done()}
+    left = {task for task in tasks if not task.done()}
     while left:
         for task in left:
             task.cancel()
         _, left = await asyncio.wait(left, timeout=_AGAIN)
-    await asyncio.gather(*every, return_exceptions=True)

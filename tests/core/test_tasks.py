@@ -31,5 +31,6 @@ async def test_a_lost_cancellation_comes_again() -> None:
     await cancelled(tasks)
     assert all(task.done() for task in tasks)
     assert lost == ["one", "one"]
+    assert isinstance(tasks[1].exception(), ValueError)
     await cancelled(tasks)
     await cancelled([])
