@@ -18,6 +18,14 @@ keys: file:gateway.keys
 """
 
 
+def written(folder: Path, text: str = CONFIG) -> Path:
+    """A configuration, with new keys beside it."""
+    config = folder / "gateway.yaml"
+    config.write_text(text)
+    assert run(["keys", "new", "-c", str(config)]) == 0
+    return config
+
+
 class Shell:
     """Runs commands and keeps what they said. group: of all of them, "token" say."""
 

@@ -15,6 +15,7 @@ from gateway.cli import run
 from gateway.core.publishing.accounts import PublisherAccounts
 from gateway.core.upstream import Credential
 from gateway.settings import load
+from tests.cli.shell import written
 from tests.support import issuer as issuers
 
 CONFIG = """\
@@ -37,9 +38,7 @@ publishers:
 
 @pytest.fixture
 def config(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
-    config = tmp_path / "gateway.yaml"
-    config.write_text(CONFIG)
-    assert run(["keys", "new", "-c", str(config)]) == 0
+    config = written(tmp_path, CONFIG)
     capsys.readouterr()
     return config
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli import run
-from tests.cli.shell import Shell
+from tests.cli.shell import Shell, written
 
 CONFIG = """\
 version: 1
@@ -25,9 +24,7 @@ keys: file:gateway.keys
 
 @pytest.fixture
 def shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Shell:
-    config = tmp_path / "gateway.yaml"
-    config.write_text(CONFIG)
-    assert run(["keys", "new", "-c", str(config)]) == 0
+    config = written(tmp_path, CONFIG)
     capsys.readouterr()
     return Shell(config, capsys, "token")
 

@@ -13,6 +13,7 @@ from gateway.app.domain import open_domain
 from gateway.cli import run
 from gateway.core.tokens.raw_uploads import RawUpload, RawUploadLedger, day_of
 from gateway.settings import load
+from tests.cli.shell import written
 
 CONFIG = """\
 version: 1
@@ -26,10 +27,7 @@ rules:
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    made = tmp_path / "gateway.yaml"
-    made.write_text(CONFIG)
-    assert run(["keys", "new", "-c", str(made)]) == 0
-    return made
+    return written(tmp_path, CONFIG)
 
 
 def upload(user: str, client: str, carried: str, now: float) -> RawUpload:

@@ -14,7 +14,6 @@ import pyotp
 import pytest
 
 from gateway.cli import keys as keys_command
-from gateway.cli import run
 from gateway.cli.users import _as_dict, _JsonList
 from gateway.core.accounts.repository import Accounts
 from gateway.core.administration import Person
@@ -22,16 +21,14 @@ from gateway.core.crypto.keyring import KeyRing, parse_keys
 from gateway.core.login.self_service import FactorRow
 from gateway.keystore import KeySource
 from tests.cli.shell import CONFIG as BASE
-from tests.cli.shell import Shell
+from tests.cli.shell import Shell, written
 
 CONFIG = BASE + "second_factor: {issuer: Example packages}\n"
 
 
 @pytest.fixture
 def config(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
-    file = tmp_path / "gateway.yaml"
-    file.write_text(CONFIG)
-    assert run(["keys", "new", "-c", str(file)]) == 0
+    file = written(tmp_path, CONFIG)
     capsys.readouterr()
     return file
 
