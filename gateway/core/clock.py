@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TypeAlias
 
 Clock: TypeAlias = Callable[[], float]
@@ -13,6 +14,7 @@ Random: TypeAlias = Callable[[int], bytes]
 """That many unpredictable bytes; `secrets.token_bytes` in the running program."""
 
 
+@lru_cache(maxsize=16)  # several entries are of one moment
 def timestamp(seconds: float) -> str:
     """RFC 3339, in UTC with milliseconds."""
     moment = datetime.fromtimestamp(round(seconds, 3), UTC)

@@ -6,7 +6,7 @@ plainly evidence is none: an unread carrier, a raw password and a token from els
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import Final, NamedTuple
 
@@ -17,6 +17,7 @@ from gateway.core.login.models import BY_DEVICE, Session, Verified
 from gateway.core.typed import header_code, split_code
 from gateway.core.upstream import Carrier, Credential
 from gateway.core.user_id import user_id
+from gateway.core.values import dataclass
 
 # How far a proof may lie in the future: gateways on one store have clocks of their own.
 CLOCK_SKEW: Final = 60.0

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, NamedTuple, Protocol, TypeAlias
+
+from gateway.core.values import dataclass
 
 PAGE: Final = 1000
 """How many records, names or owners one call is asked for at most."""

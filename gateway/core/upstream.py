@@ -7,11 +7,12 @@ between the upstream's habits and the words of `gateway.core`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from gateway.core.http.facts import Facts, Field, IPAddress
+from gateway.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

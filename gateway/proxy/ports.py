@@ -27,12 +27,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple, Protocol, TypeAlias
 
 from gateway.core.errors import Slug
 from gateway.core.http.facts import Facts, Field, IPAddress
 from gateway.core.http.trace_context import Trace
+from gateway.core.values import dataclass
 
 
 class Watch(Protocol):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol, runtime_checkable
 
 from gateway.core.accounts.records import Account, Device
 from gateway.core.clock import Random
+from gateway.core.values import dataclass
 
 
 class WrongAnswer(Exception):

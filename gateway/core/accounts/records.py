@@ -11,12 +11,13 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Final, TypeAlias
 
 from gateway.core.errors import Refusal, Slug
 from gateway.core.plain import plain
 from gateway.core.store import StoreUnavailable
+from gateway.core.values import dataclass
 
 FORMAT: Final = 1
 

@@ -22,7 +22,6 @@ import contextlib
 import hmac
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -32,6 +31,7 @@ from gateway.core.clock import timestamp
 from gateway.core.crypto.keyring import KeyRing
 from gateway.core.plain import plain
 from gateway.core.store import Expect, Key, Put, Store, StoreUnavailable
+from gateway.core.values import dataclass
 
 START: Final = ""
 """What the first entry holds in place of the hash of the entry before."""

@@ -6,12 +6,12 @@ Knows words only; how entries are stored and chained stands in `entry` and `trai
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple, Protocol
 
 from gateway.core.audit.transfer import Transfer
 from gateway.core.store import Put, StoreStep
+from gateway.core.values import dataclass
 
 
 class Event(StrEnum):

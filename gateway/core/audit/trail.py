@@ -136,7 +136,7 @@ class Trail:
         free = [one for one in happened if one.event not in RATIONS]
         async with self._lock:
             if free:
-                await self._append([_blank(one) for one in free])
+                await self._append(free)
             for one in happened:
                 if one.event in RATIONS:
                     await self._recorded(one)
@@ -155,7 +155,7 @@ class Trail:
                 there.add(_identity(entries.parse(raw)))
             except NotAuthentic:
                 continue
-        return [one for one in happened if _identity(_blank(one)) not in there]
+        return [one for one in happened if _identity(_cut(one)) not in there]
 
     def _count(self, event: Event, factor: str) -> None:
         self._counters.counted(Counted.EVENTS, event)
@@ -185,9 +185,9 @@ class Trail:
         days = self._retention / DAY
         said = f"{count} entries older than {days:g} days removed"
         trimmed = Trimmed(old.number, old.mac)
-        entry = Entry(0, now, Event.RETENTION, "", Origin(), "", said, "", "", trimmed)
+        told = Happened(now, Event.RETENTION, "", Origin(), detail=said)
         async with self._lock:
-            await self._append([entry])
+            await self._append([told], trimmed=trimmed)
         await self.store.trim(LOG, upto=old.number)
         return count
 
@@ -262,18 +262,19 @@ class Trail:
             event, factor, (project, detail) = beside
             said.append(replace(one, event=event, factor=factor, detail=detail, project=project))
         if said:
-            blanks = [_blank(each) for each in said]
-            return await self._append(blanks, first, [*counts, *then], last)
+            return await self._append(said, first, [*counts, *then], last)
         steps = [*first, *then, *last]
         done = await self.store.transact(steps) if steps else []
         return None if len(done) < len(first) else done[len(first) + len(then) :]
 
     async def _append(
         self,
-        blanks: Sequence[Entry],
+        happened: Sequence[Happened],
         first: Sequence[StoreStep] = (),
         then: Sequence[Put | Count] = (),
         last: Sequence[StoreStep] = (),
+        *,
+        trimmed: Trimmed | None = None,
     ) -> list[int] | None:
         """Append entries, between everything that goes along (`record`). The head comes behind
         them: it may be behind the chain where a gateway dies in between, and never ahead. Under
@@ -282,7 +283,7 @@ class Trail:
             unmoved = self.head.unmoved() if attempt < 0 else None
             seen = unmoved or (None if attempt % 2 else await self.head.seen())
             end = _End(seen.number, seen.mac, seen) if seen else await self._last()
-            links = self._linked(blanks, end)
+            links = self._linked(happened, end, trimmed)
             newest, _, mac = links[-1]
             before = [*self.head.expected(unmoved), *first]
             steps = [*before]
@@ -297,8 +298,8 @@ class Trail:
                 return None
             # Another gateway may have been faster, and in a Cluster between two of them, too.
             appended = [step for step in steps[len(before) : len(done)] if isinstance(step, Append)]
-            blanks, first = blanks[len(appended) :], ()
-            if not blanks:
+            happened, first = happened[len(appended) :], ()
+            if not happened:
                 break
         else:
             raise StoreUnavailable("the audit log moves on faster than it can be written")
@@ -312,14 +313,16 @@ class Trail:
             await self._prune(newest.user)
         return done[len(steps) :]
 
-    def _linked(self, blanks: Sequence[Entry], end: _End) -> list[_Link]:
+    def _linked(
+        self, happened: Sequence[Happened], end: _End, trimmed: Trimmed | None
+    ) -> list[_Link]:
         """The entries that follow an end."""
         found, number, mac = list[_Link](), end.number, end.mac
-        for blank in blanks:
+        for one in happened:
             number += 1
-            numbered = _numbered(blank, number, mac)
-            raw, mac = entries.write(numbered, self.ring)
-            found.append(_Link(numbered, raw, mac))
+            entry = _entry(_cut(one), number, mac, trimmed)
+            raw, mac = entries.write(entry, self.ring)
+            found.append(_Link(entry, raw, mac))
         return found
 
     async def _last(self) -> _End:
@@ -355,31 +358,22 @@ def _copy(entry: Entry, raw: bytes) -> tuple[Put, ...]:
     return (Put(key, raw, expires=entry.time + SHOWN_FOR),)
 
 
-def _blank(happened: Happened) -> Entry:
-    """An entry that has no place in the chain yet; what others wrote is cut."""
-    one = happened
-    return Entry(
-        number=0,
-        time=one.time,
-        event=str(one.event),
-        user=short(one.user),
-        origin=_cut(one.origin),
-        factor=short(one.factor),
-        detail=short(one.detail),
-        prev="",
-        mac="",
-        project=short(one.project),
-        transfer=one.transfer,
-        request=short(one.request),
-    )
+def _cut(happened: Happened) -> Happened:
+    """What others wrote is cut."""
+    one, origin = happened, happened.origin
+    about = (one.user, one.factor, one.detail, one.project, one.request)
+    where = (origin.address, origin.user_agent, origin.method, origin.path, origin.rule)
+    if max(map(len, about + where)) <= LONGEST:
+        return happened
+    user, factor, detail, project, request = map(short, about)
+    origin = Origin(*map(short, where))
+    return replace(
+        one,
+        user=user, origin=origin, factor=factor, detail=detail, project=project, request=request,
+    )  # fmt: skip
 
 
-def _cut(origin: Origin) -> Origin:
-    texts = (origin.address, origin.user_agent, origin.method, origin.path, origin.rule)
-    return origin if max(map(len, texts)) <= LONGEST else Origin(*map(short, texts))
-
-
-def _identity(entry: Entry) -> tuple[object, ...]:
+def _identity(entry: Entry | Happened) -> tuple[object, ...]:
     """What an entry tells, wherever it stands; no two are alike to the millisecond, by and large,
     and where they are one of them may stand for both."""
     at = timestamp(entry.time)
@@ -387,21 +381,22 @@ def _identity(entry: Entry) -> tuple[object, ...]:
     return (at, *about, entry.transfer, entry.request)
 
 
-def _numbered(blank: Entry, number: int, prev: str) -> Entry:
+def _entry(one: Happened, number: int, prev: str, trimmed: Trimmed | None) -> Entry:
+    """Its place in the chain given, and its hash not yet."""
     return Entry(
         number=number,
-        time=blank.time,
-        event=blank.event,
-        user=blank.user,
-        origin=blank.origin,
-        factor=blank.factor,
-        detail=blank.detail,
+        time=one.time,
+        event=str(one.event),
+        user=one.user,
+        origin=one.origin,
+        factor=one.factor,
+        detail=one.detail,
         prev=prev,
         mac="",
-        trimmed=blank.trimmed,
-        project=blank.project,
-        transfer=blank.transfer,
-        request=blank.request,
+        trimmed=trimmed,
+        project=one.project,
+        transfer=one.transfer,
+        request=one.request,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import re
+from binascii import b2a_base64
 from collections.abc import Callable, Iterable
 from typing import Final, TypeAlias
 
@@ -26,6 +27,7 @@ RootKeys: TypeAlias = tuple[tuple[str, bytes], ...]
 KEY_BYTES: Final = 32
 _FORMAT: Final = 1
 _NONCE_BYTES: Final = 12  # NIST SP 800-38D section 8.2: 96 bits
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")  # RFC 4648 section 5
 _KEY_ID = re.compile(r"[a-z0-9-]{1,32}", re.ASCII)
 
 _HEADER: Final = """\
@@ -155,7 +157,8 @@ class KeyRing:
             begun = self._macs[root, purpose] = HMAC(key, hashes.SHA256())
         mac = begun.copy()  # the key has gone into it: half of the work
         mac.update(_framed(*parts))
-        return base64.urlsafe_b64encode(mac.finalize()).decode().rstrip("=")
+        text = b2a_base64(mac.finalize(), newline=False)
+        return text.translate(_URL_SAFE, b"=").decode()
 
     def _key(self, root: bytes, label: str, extra: bytes) -> bytes:
         if extra:  # lives in one cookie: not worth remembering, nor wise

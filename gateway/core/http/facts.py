@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final, TypeAlias
 
 from gateway.core.counters import Notes
+from gateway.core.values import dataclass
 
 IPAddress: TypeAlias = IPv4Address | IPv6Address
 Field: TypeAlias = tuple[str, str]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from gateway.core.accounts.records import Account
@@ -20,6 +20,7 @@ from gateway.core.throttle.passwords import Guess
 from gateway.core.upstream import Issued
 from gateway.core.urls import APPROVE, ENROL, LOGIN
 from gateway.core.user_id import user_id as id_of
+from gateway.core.values import dataclass
 
 _FIRST_TIME: Final = _(
     "Type it after the password and a comma: PASSWORD,123456. Or log in at {login} in a browser, "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Final
 
@@ -12,6 +12,7 @@ from gateway.core.http.facts import Facts, IPAddress
 from gateway.core.rules.rules import Rule
 from gateway.core.tokens.models import TokenLimits
 from gateway.core.upstream import Credential, Issued
+from gateway.core.values import dataclass
 
 BY_DEVICE: Final = "device"
 """The factor of a login from a remembered device: none was shown."""

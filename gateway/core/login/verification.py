@@ -6,7 +6,7 @@ Everything that asks for a factor (a login, a step up, a request with its code) 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple, TypeAlias
 
 from gateway.core.accounts.factor import Factor, Proof, WrongAnswer
@@ -22,6 +22,7 @@ from gateway.core.store import Key, Store, StoreStep, StoreUnavailable
 from gateway.core.throttle.attempts import Counter, Throttle
 from gateway.core.throttle.limits import KNOWN_NETWORKS, network, region
 from gateway.core.throttle.passwords import Guess, Guessing
+from gateway.core.values import dataclass
 from gateway.core.wording import device_name, in_words
 
 _AGENTS = 20

@@ -7,7 +7,6 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from gateway.core.clock import Clock
@@ -29,6 +28,7 @@ from gateway.core.throttle.limits import (
     wait,
 )
 from gateway.core.throttle.turns import NamedLocks
+from gateway.core.values import dataclass
 
 
 class Counter(NamedTuple):

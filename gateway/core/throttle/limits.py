@@ -71,6 +71,8 @@ def wait(tries: Sequence[float], tiers: Sequence[Tier], now: float) -> float:
         tries: when the past tries were, oldest first.
     """
     longest = 0.0
+    if not tries:
+        return longest
     for limit, window in tiers:
         recent = [at for at in tries if at > now - window]
         if len(recent) >= limit:

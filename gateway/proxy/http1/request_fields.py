@@ -108,8 +108,9 @@ class Said:
 
     def drop_expect(self) -> None:
         # Never one that is remembered: Expect is not among the plain names.
-        self.expects = False
-        self.kept = without(self.kept, {b"expect"})
+        if self.expects:
+            self.expects = False
+            self.kept = without(self.kept, {b"expect"})
 
 
 class FieldReader:

@@ -67,6 +67,7 @@ class DatabaseFile:
         self, path: Path, *, patience: float, upgrades: tuple[tuple[str, ...], ...] = UPGRADES
     ) -> None:
         self.path: Final = path
+        self._name: Final = str(path)
         self.layout: Final = 1 + len(upgrades)
         self._upgrades: Final = upgrades
         self._patience: Final = patience
@@ -108,7 +109,7 @@ class DatabaseFile:
         Raises:
             OSError: there is none.
         """
-        status = self.path.stat()
+        status = os.stat(self._name)  # noqa: PTH116 - at every step, and `Path.stat` takes longer
         return status.st_dev, status.st_ino
 
     def _create(self) -> None:
