@@ -108,8 +108,8 @@ class Store(Protocol):
     What a call costs, beside the bytes it moves: "a step" is one round trip to Redis, or a read of
     SQLite, which waits for no write: by the event loop itself where only a few rows are looked at
     (`get`, `get_many` of fewer than 20, `transact` and `count` that write nothing, `last`), else by
-    its reading thread; "a write" is one round trip, or a share in SQLite's next transaction and its
-    fsync. Nothing but `ending` looks at more records than it was asked for.
+    its reading thread; "a write" is one round trip, or a transaction of SQLite and a share in the
+    next fsync of its log. Nothing but `ending` looks at more records than it was asked for.
     """
 
     async def get(self, key: Key) -> Record | None:
@@ -163,7 +163,7 @@ class Store(Protocol):
             `if_version` did not hold and nothing was written.
 
         Cost: a write; two on a Redis Cluster for the `SWEPT` kinds. Where it need not be durable,
-        SQLite writes it in the event loop and without fsync, unless another write is under way.
+        SQLite waits for no fsync.
         """
         ...
 

@@ -1,8 +1,4 @@
-"""One thread with one SQLite connection, fed by a queue.
-
-Knows threads, connections and transactions; knows nothing of what the jobs do. The writing
-lane runs what has queued up in one transaction, so that one fsync acknowledges many writes.
-"""
+"""A thread that is fed by a queue. Knows nothing of what it does (`workers`)."""
 
 from __future__ import annotations
 
@@ -12,24 +8,37 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, TypeAlias, TypeVar, cast
+from typing import Final, Generic, Protocol, TypeVar
 
 from gateway.core.store import StoreUnavailable
-from gateway.stores.sqlite.file import DatabaseFile, HeldConnection
 
-T = TypeVar("T")
-Job: TypeAlias = Callable[[sqlite3.Connection], T]
+W = TypeVar("W")
 
-_BATCH: Final = 64
 _CHORE_EVERY: Final = 30.0
 _STUCK: Final = 0.1  # seconds that a transaction rarely takes
 
 
+class Worker(Protocol[W]):
+    """What a lane's thread does, with so many things at `most` at once."""
+
+    @property
+    def most(self) -> int: ...
+
+    def attempt(self, things: list[W]) -> list[object]:
+        """What each of them gives.
+
+        Raises:
+            sqlite3.Error, OSError, StoreUnavailable: none of them is done.
+        """
+        ...
+
+    def end(self) -> None: ...
+
+
 @dataclass(slots=True)
-class _Task:
-    job: Job[object]
+class _Task(Generic[W]):
+    thing: W
     future: asyncio.Future[object]
     loop: asyncio.AbstractEventLoop
     result: object = None
@@ -52,32 +61,31 @@ class _Task:
             self.future.set_exception(self.error)
 
 
-class Lane:
-    """Runs jobs one after another on a connection of its own.
+class Lane(Generic[W]):
+    """Has one thing after another done by a thread of its own.
 
     Args:
-        writes: run jobs inside BEGIN IMMEDIATE … COMMIT; else on a read-only connection.
+        name: what callers are told of, where it does not answer.
         limit: seconds after which a caller is told that the store is unavailable.
         chore: a short piece of upkeep, now and then, after the waiting callers have been
-            answered; True if there is more of it to do.
+            answered; what it gives is True if there is more of it to do.
     """
 
     def __init__(
-        self, file: DatabaseFile, *, writes: bool, limit: float, chore: Job[bool] | None = None
+        self, worker: Worker[W], *, name: object, limit: float, chore: W | None = None
     ) -> None:
-        self._file: Final = file
-        self._writes: Final = writes
+        self._worker: Final = worker
+        self._name: Final = name
         self._limit: Final = limit
         self._chore: Final = chore
         self._chore_due = time.monotonic()
-        self._queue: Final[queue.SimpleQueue[_Task | None]] = queue.SimpleQueue()
+        self._queue: Final[queue.SimpleQueue[_Task[W] | None]] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._held: Final = HeldConnection(file, writes=writes)
         self._closed = False
         self._began: float | None = None  # when what it is doing now was begun
 
-    async def run(self, job: Job[T]) -> T:
-        """Run a job in the lane's thread.
+    async def run(self, thing: W) -> object:
+        """Have it done: what it gave.
 
         Raises:
             StoreUnavailable: the database failed, or did not answer in time.
@@ -88,12 +96,12 @@ class Lane:
             self._thread = threading.Thread(target=self._serve, name="store", daemon=True)
             self._thread.start()
         loop = asyncio.get_running_loop()
-        task = _Task(cast("Job[object]", job), loop.create_future(), loop)
-        told = f"{self._file.path}: no answer in {self._limit:g} s"
+        task = _Task(thing, loop.create_future(), loop)
+        told = f"{self._name}: no answer in {self._limit:g} s"
         limit = loop.call_later(self._limit, task.expire, told)  # cheaper than asyncio.timeout
         self._queue.put(task)
         try:
-            return cast("T", await task.future)
+            return await task.future
         finally:
             limit.cancel()
 
@@ -114,7 +122,7 @@ class Lane:
     def _serve(self) -> None:
         going = True
         while going:
-            tasks: list[_Task] = []
+            tasks: list[_Task[W]] = []
             going = self._take(tasks)
             # A caller that gave up was told "unavailable": do not act behind its back.
             tasks = [task for task in tasks if not task.future.done()]
@@ -124,16 +132,18 @@ class Lane:
                 self._began = None
             for task in tasks:
                 task.settle()
-            if going and self._chore is not None and time.monotonic() >= self._chore_due:
+            while going and self._chore is not None and time.monotonic() >= self._chore_due:
                 self._do_chore(self._chore)
-        self._held.drop()
+                if not self._queue.empty():
+                    break
+        self._worker.end()
 
-    def _take(self, tasks: list[_Task]) -> bool:
+    def _take(self, tasks: list[_Task[W]]) -> bool:
         """Wait for work; False when the lane is to end after it."""
         task = self._queue.get()
         while task is not None:
             tasks.append(task)
-            if not self._writes or len(tasks) == _BATCH:
+            if len(tasks) == self._worker.most:
                 return True
             try:
                 task = self._queue.get_nowait()
@@ -141,14 +151,14 @@ class Lane:
                 return True
         return False
 
-    def _carry_out(self, tasks: list[_Task]) -> None:
+    def _carry_out(self, tasks: list[_Task[W]]) -> None:
         try:
-            results = self._attempt([task.job for task in tasks])
+            results = self._worker.attempt([task.thing for task in tasks])
             for task, result in zip(tasks, results, strict=True):
                 task.result = result
         except (sqlite3.Error, OSError, StoreUnavailable) as error:
             for task in tasks:
-                task.error = StoreUnavailable(f"{self._file.path}: {error}")
+                task.error = StoreUnavailable(f"{self._name}: {error}")
         except Exception as error:  # a job's own mistake (an unencodable name, say)
             if len(tasks) == 1:
                 tasks[0].error = error
@@ -156,28 +166,9 @@ class Lane:
             for task in tasks:
                 self._carry_out([task])
 
-    def _attempt(self, jobs: list[Job[object]]) -> list[object]:
-        connection = self._held.get()
+    def _do_chore(self, chore: W) -> None:
         try:
-            if not self._writes:
-                return [job(connection) for job in jobs]
-            connection.execute("BEGIN IMMEDIATE")
-            results = [job(connection) for job in jobs]
-            connection.execute("COMMIT")
-        except sqlite3.Error:
-            # After an I/O error nothing is known of the connection's state; a fresh one
-            # recovers from the log, and an unfinished transaction is undone.
-            self._held.drop()
-            raise
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-        return results
-
-    def _do_chore(self, chore: Job[bool]) -> None:
-        try:
-            more = bool(self._attempt([chore])[0])
+            more = bool(self._worker.attempt([chore])[0])
         except (sqlite3.Error, OSError, StoreUnavailable):
             more = False
         self._chore_due = time.monotonic() + (0.0 if more else _CHORE_EVERY)

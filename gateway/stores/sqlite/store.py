@@ -1,8 +1,8 @@
 """The store in one SQLite file, for the workers of one machine.
 
 Knows rows and statements; threads are in `lane`, the file in `file`. Reads go over connections of
-their own: in WAL mode they never wait for a write's fsync. What looks at a few rows only, and what
-need not be durable, is done by the event loop itself (`inline`).
+their own: in WAL mode they never wait for a write's fsync. What looks at a few rows only, or writes
+a few, is done by the event loop itself (`inline`).
 """
 
 from __future__ import annotations
@@ -33,15 +33,17 @@ from gateway.stores.address import read_sqlite
 from gateway.stores.sqlite import copying
 from gateway.stores.sqlite.file import SWEPT_ONES, DatabaseFile, snapshot
 from gateway.stores.sqlite.inline import Inline
-from gateway.stores.sqlite.lane import Job, Lane, T
+from gateway.stores.sqlite.lane import Lane
+from gateway.stores.sqlite.log import Doubt
 from gateway.stores.sqlite.steps import carry_out
+from gateway.stores.sqlite.workers import Job, Reader, Syncer, T, Writer, carried
 
 _SWEEP: Final = 200
 _GET: Final = """SELECT value, version FROM records
  WHERE kind = ? AND owner = ? AND name = ? AND (expires IS NULL OR expires > ?)"""
 _OF_MANY: Final = """SELECT owner, value, version FROM records
  WHERE kind = ? AND owner IN ({}) AND name = ? AND (expires IS NULL OR expires > ?)"""
-_FEW: Final = 20  # records that are as quickly read one by one
+_FEW: Final = 20  # records that are as quickly read one by one, and steps that are soon done
 _ITEMS: Final = """SELECT name, value, version FROM records
  WHERE kind = ? AND owner = ? AND (expires IS NULL OR expires > ?) ORDER BY name"""
 _ITEMS_OF: Final = """SELECT owner, name, value, version FROM records
@@ -80,11 +82,12 @@ class SqliteStore:
 
     def _start(self) -> None:
         self._pid = os.getpid()
-        file = DatabaseFile(self.path, patience=self._patience)
+        file, doubt = DatabaseFile(self.path, patience=self._patience), Doubt()
         limit = self._patience * 2 + 1
-        self._reading = Lane(file, writes=False, limit=limit)
-        self._writing = Lane(file, writes=True, limit=limit, chore=self._sweep)
-        self._inline = Inline(file, self._reading, self._writing)
+        self._reading = Lane(Reader(file), name=self.path, limit=limit)
+        self._writing = Lane(Writer(file, doubt), name=self.path, limit=limit, chore=self._sweep)
+        self._syncing = Lane(Syncer(doubt), name=self.path, limit=limit)
+        self._inline = Inline(file, doubt, self._reading, self._writing, self._syncing)
 
     async def _look(self, job: Job[T]) -> T:
         """Read a few rows."""
@@ -96,12 +99,12 @@ class SqliteStore:
         # A connection must not cross a fork (sqlite.org/howtocorrupt, 2.6).
         if self._pid != os.getpid():
             self._start()
-        return await self._reading.run(job)
+        return await carried(self._reading, job)
 
     async def _write(self, job: Job[T]) -> T:
         if self._pid != os.getpid():
             self._start()
-        return await self._writing.run(job)
+        return await carried(self._writing, job)
 
     async def get(self, key: Key) -> Record | None:
         return await self._look(lambda db: _get(db, key, self._clock()))
@@ -120,10 +123,19 @@ class SqliteStore:
         return await (self._look(job) if len(keys) < _FEW else self._read(job))
 
     async def transact(self, steps: Sequence[StoreStep]) -> list[int]:
+        return await self._transact(steps, durable=True)
+
+    async def _transact(self, steps: Sequence[StoreStep], *, durable: bool) -> list[int]:
         def job(db: sqlite3.Connection) -> list[int]:
             return carry_out(db, steps, self._clock())
 
-        return await (self._write(job) if any(map(writes, steps)) else self._look(job))
+        if not any(map(writes, steps)):
+            return await self._look(job)
+        if len(steps) > _FEW:
+            return await self._write(job)
+        if self._pid != os.getpid():
+            self._start()
+        return await self._inline.write(job, durable=durable)
 
     async def put(
         self,
@@ -135,18 +147,7 @@ class SqliteStore:
         durable: bool = True,
     ) -> int | None:
         steps = [Put(key, value, expires, if_version)]
-        done = await (self.transact(steps) if durable else self._pass_by(steps))
-        return next(iter(done), None)
-
-    async def _pass_by(self, steps: Sequence[StoreStep]) -> list[int]:
-        """Carry out what need not be durable."""
-
-        def job(db: sqlite3.Connection) -> list[int]:
-            return carry_out(db, steps, self._clock())
-
-        if self._pid != os.getpid():
-            self._start()
-        return await self._inline.write(job)
+        return next(iter(await self._transact(steps, durable=durable)), None)
 
     async def delete(self, key: Key, *, if_version: int | None = None) -> bool:
         return bool(await self.transact([Delete(key, if_version)]))
@@ -276,6 +277,7 @@ class SqliteStore:
             self._inline.close()
             await self._reading.close()
             await self._writing.close()
+            await self._syncing.close()
 
     def _sweep(self, db: sqlite3.Connection) -> bool:
         """Remove a few expired rows, so that no caller waits long for the lock."""
