@@ -103,7 +103,8 @@ class Store(Protocol):
     is never returned, whether or not the backend has removed it yet. Every method raises
     `StoreUnavailable` when the backend fails, and returns only after an acknowledged write. What
     was acknowledged outlives a kill of the gateway, and a power cut too (of Redis: as far as its
-    own persistence goes) unless it was put with `durable=False`.
+    own persistence goes) unless it was put with `durable=False`. What is read may not be
+    acknowledged yet; what is written over it is, with all before it.
 
     What a call costs, beside the bytes it moves: "a step" is one round trip to Redis, or a read of
     SQLite, which waits for no write: by the event loop itself where only a few rows are looked at

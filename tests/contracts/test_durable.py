@@ -11,13 +11,15 @@ import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from gateway.core.store import Append, Key, Put, StoreStep, StoreUnavailable
-from gateway.stores.sqlite import inline, steps
+from gateway.stores.sqlite import inline, lane, steps
 from gateway.stores.sqlite import store as sqlite
+from gateway.stores.sqlite.lane import Lane
 from gateway.stores.sqlite.log import Log, log_of
 from gateway.stores.sqlite.store import SqliteStore
 
@@ -28,9 +30,11 @@ KEY = Key("kind", "alice", "name")
 async def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SqliteStore]:
     """One whose event loop has its connection."""
     monkeypatch.setattr(inline, "_SLOW", 60.0)  # however busy this machine is
+    monkeypatch.setattr(lane, "_STUCK", 60.0)
     store = SqliteStore(tmp_path / "state.db", time.time, patience=0.5)
     await store.get(KEY)
     await store.put(KEY, b"first")
+    await store.trim("log", upto=0)  # the lane has swept, which it does behind its first answer
     yield store
     await store.close()
 
@@ -119,6 +123,7 @@ async def test_a_disk_that_does_not_answer(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody waits for ever, the event loop not at all, and reading goes on."""
+    monkeypatch.setattr(lane, "_STUCK", 0.1)
     goes_on = threading.Event()
     monkeypatch.setattr(Log, "sync", lambda log: goes_on.wait(20))
     waits = asyncio.ensure_future(store.put(KEY, b"mine"))
@@ -143,11 +148,11 @@ async def test_a_disk_that_fails(store: SqliteStore, monkeypatch: pytest.MonkeyP
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(Log, "sync", fails)
-    with pytest.raises(StoreUnavailable, match="Input/output error"):
-        await store.put(KEY, b"in the hole")
     with closing(sqlite3.connect(store.path, isolation_level=None)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM records").fetchone()
+        with pytest.raises(StoreUnavailable, match="Input/output error"):
+            await store.put(KEY, b"in the hole")
         with pytest.raises(StoreUnavailable, match="not surely on it"):
             await store.put(KEY, b"while somebody reads the log")
     assert await store.put(Key("kind", "bob", ""), b"behind it") is not None
@@ -159,6 +164,22 @@ async def test_a_disk_that_fails(store: SqliteStore, monkeypatch: pytest.MonkeyP
     disk = Disk(store.path, monkeypatch)
     assert await store.put(KEY, b"again") is not None
     assert {b"again", b"behind it"} <= disk.values()
+
+
+async def test_a_disk_that_failed_once_is_settled_with_at_once(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others, who know nothing of it, write to the same file."""
+    sync = Log.sync
+
+    def fails(log: Log) -> None:
+        monkeypatch.setattr(Log, "sync", sync)
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Log, "sync", fails)
+    with pytest.raises(StoreUnavailable, match="Input/output error"):
+        await store.put(KEY, b"in the hole")
+    assert store.path.with_name("state.db-wal").stat().st_size <= 5 * 4120, "it has begun anew"
 
 
 async def test_who_waits_beside_one_whose_sync_failed_is_refused_too(
@@ -196,6 +217,62 @@ async def test_a_long_transaction_is_the_lanes(
     for many in (1, sqlite._FEW, sqlite._FEW + 1):
         await store.transact([Put(Key("kind", str(n), ""), b"") for n in range(many)])
     assert at == [True, True, False]
+
+
+async def test_a_lane_that_sweeps_lets_go_of_the_lock_in_between() -> None:
+    """Other processes wait for it, and this one knows nothing of them."""
+    spans: list[tuple[float, float]] = []
+
+    class Sweeps:
+        most = 1
+
+        def attempt(self, things: list[str]) -> list[object]:
+            began = time.monotonic()
+            if things == ["sweep"]:
+                time.sleep(0.005)
+                spans.append((began, time.monotonic()))
+            return [len(spans) < 4]
+
+        def end(self) -> None:
+            pass
+
+    sweeping = Lane(Sweeps(), name="it", limit=20, chore="sweep")
+    assert await sweeping.run("job")
+    while len(spans) < 4:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
+    await sweeping.close()
+    assert len(spans) == 4, "there was no more of it"
+    for (began, ended), (next_began, _) in pairwise(spans):
+        assert next_began - ended >= 4 * (ended - began)
+
+
+async def test_a_log_that_may_not_be_looked_at(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: str) -> Log:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("gateway.stores.sqlite.log.Log", refused)
+    another = SqliteStore(store.path, time.time)
+    for number in range(5):
+        found = await another.get(KEY)
+        assert found is not None
+        assert await another.put(KEY, b"%d" % number, if_version=found.version) is not None
+    await another.close()
+
+
+async def test_no_thread_can_be_started(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refused)
+        with pytest.raises(StoreUnavailable, match="can't start new thread"):
+            await store.put(KEY, b"x")
+    assert await store.put(KEY, b"y") is not None
 
 
 async def test_a_file_system_without_shared_memory(

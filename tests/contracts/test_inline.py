@@ -45,6 +45,7 @@ async def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     store = SqliteStore(tmp_path / "state.db", time.time)
     await swept(store)
     await store.get(KEY)
+    await store.put(KEY, b"x")  # the first one is the lane's
     yield store
     await store.close()
 

@@ -1,32 +1,36 @@
 """What the event loop does itself: handing a short job to a thread takes many times as long.
 
-It reads a few rows, and writes a few (`synchronous=NORMAL`: in WAL mode such a commit waits for
-nothing, survives the process, and stays whole or is gone after a power cut). Where it has to be on
-the disk, a lane waits for that; no lock is held meanwhile, and those who come together wait once.
-Nothing here waits: not for a lock, nor while a connection is made, nor again for a disk that was
-slow a moment ago, nor for a checkpoint; then a lane does it. Knows connections; knows nothing of
-what the jobs do.
+It reads a few rows, and writes a few (`synchronous=NORMAL`: in WAL mode such a commit survives the
+process, and stays whole or is gone after a power cut). Where it has to be on the disk, a lane waits
+for that; no lock is held meanwhile, and those who come together wait once. Nothing here waits: not
+for a lock, nor while a connection is made, nor again for a disk that was slow a moment ago, nor for
+a checkpoint; then a lane does it. Knows connections; knows nothing of what the jobs do.
 
-Accepted risk: what is not in the system's memory is read from a disk while the loop stands still.
+Accepted risk: what is not in the system's memory is read from a disk while the loop stands still,
+and SQLite syncs 32 bytes where a log begins anew, behind a checkpoint that the disk has just taken.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from functools import partial
 from time import perf_counter
 from typing import Final, Generic, NamedTuple
 
+from gateway.core.store import StoreUnavailable
+from gateway.stores.sqlite.duties import Job, Jobs, T, carried, within
 from gateway.stores.sqlite.file import DatabaseFile, HeldConnection
 from gateway.stores.sqlite.lane import Lane
 from gateway.stores.sqlite.log import Doubt, Log, log_of
-from gateway.stores.sqlite.workers import Job, Jobs, T, carried, within
 
 _SLOW: Final = 0.005  # seconds; usual are 0.00002 to 0.0001
 _REST: Final = 50  # times as long as a slow one took, the loop does not read itself
 _IN_A_ROW: Final = 16  # jobs after which others get their turn
-_BY_LANE: Final = 64  # of so many writes one is the lane's, which keeps the log short and sweeps
+_BY_LANE: Final = 64
+"""Of so many writes one is the lane's, which keeps the log short and sweeps. So is the first one,
+which may have to begin the log, on a disk of which nothing is known."""
 
 
 _PRAGMAS: Final = (
@@ -93,14 +97,23 @@ class Inline:
         Raises:
             StoreUnavailable: as `Lane.run`.
         """
-        self._written += 1
-        if self._written % _BY_LANE and not self._doubt.there:
+        turn, self._written = self._written % _BY_LANE, self._written + 1
+        if turn and not self._doubt.there:
             done = await self._at_once(partial(within, job))
             if done is not None:
                 if durable:
-                    await self._syncing.run(done.log)
+                    await self._synced(done.log)
                 return done.result
         return await carried(self._writing, job)
+
+    async def _synced(self, log: Log) -> None:
+        try:
+            await self._syncing.run(log)
+        except StoreUnavailable:
+            if self._doubt.there:
+                with contextlib.suppress(StoreUnavailable):
+                    await carried(self._writing, lambda db: None)  # settles it
+            raise
 
     def _rests(self, now: float) -> bool:
         return now < self._rests_until or self._writing.stuck or self._syncing.stuck
@@ -159,7 +172,7 @@ class Inline:
         elif self._closed:
             fresh.connection.drop()
         else:
-            self._held = fresh
+            self._held, self._written = fresh, 0
         return result
 
     def _drop(self) -> None:

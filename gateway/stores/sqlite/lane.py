@@ -1,4 +1,4 @@
-"""A thread that is fed by a queue. Knows nothing of what it does (`workers`)."""
+"""A thread that is fed by a queue. Knows nothing of what it does (`duties`)."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from gateway.core.store import StoreUnavailable
 W = TypeVar("W")
 
 _CHORE_EVERY: Final = 30.0
+_REST: Final = 5  # times as long as a piece of it took, before the next one
 _STUCK: Final = 0.1  # seconds that a transaction rarely takes
 
 
-class Worker(Protocol[W]):
+class Duty(Protocol[W]):
     """What a lane's thread does, with so many things at `most` at once."""
 
     @property
@@ -72,13 +73,14 @@ class Lane(Generic[W]):
     """
 
     def __init__(
-        self, worker: Worker[W], *, name: object, limit: float, chore: W | None = None
+        self, duty: Duty[W], *, name: object, limit: float, chore: W | None = None
     ) -> None:
-        self._worker: Final = worker
+        self._duty: Final = duty
         self._name: Final = name
         self._limit: Final = limit
         self._chore: Final = chore
         self._chore_due = time.monotonic()
+        self._more = False  # of the chore
         self._queue: Final[queue.SimpleQueue[_Task[W] | None]] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -93,8 +95,12 @@ class Lane(Generic[W]):
         if self._closed:
             raise StoreUnavailable("the store is closed")
         if self._thread is None:
-            self._thread = threading.Thread(target=self._serve, name="store", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._serve, name="store", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                raise StoreUnavailable(f"{self._name}: {error}") from None
+            self._thread = thread
         loop = asyncio.get_running_loop()
         task = _Task(thing, loop.create_future(), loop)
         told = f"{self._name}: no answer in {self._limit:g} s"
@@ -132,18 +138,20 @@ class Lane(Generic[W]):
                 self._began = None
             for task in tasks:
                 task.settle()
-            while going and self._chore is not None and time.monotonic() >= self._chore_due:
+            if going and self._chore is not None and time.monotonic() >= self._chore_due:
                 self._do_chore(self._chore)
-                if not self._queue.empty():
-                    break
-        self._worker.end()
+        self._duty.end()
 
     def _take(self, tasks: list[_Task[W]]) -> bool:
-        """Wait for work; False when the lane is to end after it."""
-        task = self._queue.get()
+        """Wait for work, or for more of a chore; False when the lane is to end after it."""
+        try:
+            due = max(0.0, self._chore_due - time.monotonic()) if self._more else None
+            task = self._queue.get(timeout=due)
+        except queue.Empty:
+            return True
         while task is not None:
             tasks.append(task)
-            if len(tasks) == self._worker.most:
+            if len(tasks) == self._duty.most:
                 return True
             try:
                 task = self._queue.get_nowait()
@@ -153,7 +161,7 @@ class Lane(Generic[W]):
 
     def _carry_out(self, tasks: list[_Task[W]]) -> None:
         try:
-            results = self._worker.attempt([task.thing for task in tasks])
+            results = self._duty.attempt([task.thing for task in tasks])
             for task, result in zip(tasks, results, strict=True):
                 task.result = result
         except (sqlite3.Error, OSError, StoreUnavailable) as error:
@@ -167,8 +175,12 @@ class Lane(Generic[W]):
                 self._carry_out([task])
 
     def _do_chore(self, chore: W) -> None:
+        began = time.monotonic()
         try:
-            more = bool(self._worker.attempt([chore])[0])
+            self._more = bool(self._duty.attempt([chore])[0])
         except (sqlite3.Error, OSError, StoreUnavailable):
-            more = False
-        self._chore_due = time.monotonic() + (0.0 if more else _CHORE_EVERY)
+            self._more = False
+        ended = time.monotonic()
+        # Other processes wait for the same lock.
+        rest = _REST * (ended - began) if self._more else _CHORE_EVERY
+        self._chore_due = ended + rest

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from pathlib import Path
 from typing import Final
 
 from gateway.core.store import StoreUnavailable
@@ -13,32 +12,32 @@ _UNSURE: Final = "the disk failed, and what was written last is not surely on it
 
 
 def log_of(db: sqlite3.Connection) -> Log | None:
-    """The log of a connection's file; None where the file system allows none. Raises OSError."""
+    """The log of a connection's file; None where the file system allows none, or no look at it."""
     (mode,) = db.execute("PRAGMA journal_mode").fetchone()
     ((_, _, path),) = db.execute("PRAGMA database_list")
-    return Log(path) if mode == "wal" else None
+    try:
+        return Log(path) if mode == "wal" else None
+    except OSError:
+        return None
 
 
 class Log:
     """The log of a file that is open.
 
-    SQLite holds no lock on it, so closing it drops none (sqlite.org/howtocorrupt, 2.2).
+    SQLite holds no lock on it, so closing it drops none (sqlite.org/howtocorrupt, 2.2). That it is
+    there is on the disk with SQLite's first sync of it.
     """
 
     def __init__(self, path: str) -> None:
         self._file: Final = os.open(f"{path}-wal", os.O_RDONLY)
-        folder = os.open(Path(path).parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # that the log is there has to be on the disk, too
-        finally:
-            os.close(folder)
 
     def sync(self) -> None:
         """Wait until the disk has what it holds now. Raises OSError."""
         os.fdatasync(self._file)
 
     def __del__(self) -> None:
-        if file := getattr(self, "_file", None):
+        file: int = getattr(self, "_file", -1)
+        if file >= 0:
             os.close(file)
 
 

@@ -31,12 +31,12 @@ from gateway.core.store import (
 )
 from gateway.stores.address import read_sqlite
 from gateway.stores.sqlite import copying
+from gateway.stores.sqlite.duties import Job, Reads, Syncs, T, Writes, carried
 from gateway.stores.sqlite.file import SWEPT_ONES, DatabaseFile, snapshot
 from gateway.stores.sqlite.inline import Inline
 from gateway.stores.sqlite.lane import Lane
 from gateway.stores.sqlite.log import Doubt
 from gateway.stores.sqlite.steps import carry_out
-from gateway.stores.sqlite.workers import Job, Reader, Syncer, T, Writer, carried
 
 _SWEEP: Final = 200
 _GET: Final = """SELECT value, version FROM records
@@ -84,9 +84,9 @@ class SqliteStore:
         self._pid = os.getpid()
         file, doubt = DatabaseFile(self.path, patience=self._patience), Doubt()
         limit = self._patience * 2 + 1
-        self._reading = Lane(Reader(file), name=self.path, limit=limit)
-        self._writing = Lane(Writer(file, doubt), name=self.path, limit=limit, chore=self._sweep)
-        self._syncing = Lane(Syncer(doubt), name=self.path, limit=limit)
+        self._reading = Lane(Reads(file), name=self.path, limit=limit)
+        self._writing = Lane(Writes(file, doubt), name=self.path, limit=limit, chore=self._sweep)
+        self._syncing = Lane(Syncs(doubt), name=self.path, limit=limit)
         self._inline = Inline(file, doubt, self._reading, self._writing, self._syncing)
 
     async def _look(self, job: Job[T]) -> T:

@@ -24,7 +24,7 @@ async def carried(lane: Jobs, job: Job[T]) -> T:
     return cast("T", await lane.run(job))
 
 
-class Reader:
+class Reads:
     """Runs a job on a connection that only reads."""
 
     most: Final = 1
@@ -44,7 +44,7 @@ class Reader:
         self._held.drop()
 
 
-class Writer:
+class Writes:
     """Runs jobs in one transaction that is on the disk at its end."""
 
     most: Final = 64
@@ -69,7 +69,7 @@ class Writer:
         self._held.drop()
 
 
-class Syncer:
+class Syncs:
     """Waits until what was written to a log is on the disk."""
 
     most: Final = 1000
