@@ -195,7 +195,7 @@ def _deletion(runs: list[deletion.Deletion]) -> str:
     )
     return (
         "## A deletion at pypiserver with password and code, SQLite\n\nMilliseconds, "
-        f"{len(runs)} people's first: "
+        f"{len(runs)} people's first, in three turns over the run: "
         + "; ".join(f"{name} {spread([one * 1e3 for one in v])}" for name, v in columns) + ".\n"
     )  # fmt: skip
 

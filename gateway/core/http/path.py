@@ -25,7 +25,7 @@ _RAW_PATH: Final = re.compile(rf"/{_CHARS}*+(?:%[0-9A-Fa-f]{{2}}{_CHARS}*+)*")
 _QUERY: Final = re.compile(r"[\x21\x22\x24-\x7e]*+")
 # After one decoding none of these may be left: separators, controls, a second escape.
 _DECODED_BAD: Final = re.compile(r"[\x00-\x1f\x7f-\x9f/\\#?;%]")
-_PLAIN: Final = re.compile(rf"/{_CHARS}++")
+_PLAIN: Final = re.compile(rf"/{_CHARS}*+")
 
 
 class Target(NamedTuple):
@@ -58,7 +58,7 @@ def parse_target(target: str) -> Target:
 def canonical_path(raw: str) -> str:
     """Decode and check the path part of a target; see `parse_target`."""
     if _PLAIN.fullmatch(raw) and "/." not in raw and "//" not in raw:  # nothing to decode
-        return raw[:-1] if raw.endswith("/") else raw
+        return raw.removesuffix("/") or "/"
     if not _RAW_PATH.fullmatch(raw):
         raise _ambiguous(_raw_problem(raw))
     segments = raw[1:].split("/")
