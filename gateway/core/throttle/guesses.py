@@ -64,6 +64,8 @@ _encoded: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 def delay(guesses: Guesses, who: str, now: float) -> float:
     """Seconds until one more password may be tried for that name; 0 for at once."""
+    if not guesses:
+        return 0.0
     tiers = zip(PASSWORDS_BY_NETWORK, PASSWORDS_OF_ONE_NAME, strict=True)
     return max(_delay(guesses, who, tier, share, now) for tier, share in tiers)
 
