@@ -101,9 +101,10 @@ async def fill(store: Store, argument: str) -> None:
 
 
 async def fork(store: Store, argument: str) -> None:
-    """Use a store on both sides of a fork; the child's loop is its own."""
-    await store.put(Key("fork", "", "parent"), b"1")
-    await store.get(Key("fork", "", "parent"))
+    """Use a store on both sides of a fork, and before it if `argument`."""
+    if argument:
+        await store.put(Key("fork", "", "parent"), b"1")
+        await store.get(Key("fork", "", "parent"))
 
 
 def after_fork(store: Store, child: bool) -> None:
@@ -115,7 +116,10 @@ def after_fork(store: Store, child: bool) -> None:
         if not child:
             say(parent=len(await store.items("fork", "parent")))
 
-    asyncio.run(more())
+    try:
+        asyncio.run(more())
+    except StoreUnavailable as error:
+        say(refused=str(error))
 
 
 def say(**what: object) -> None:

@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from gateway.core.store import Key, Store
 from tests.contracts.store_racer import ROUNDS
 
@@ -69,7 +71,12 @@ async def test_what_was_acknowledged_survives_kill_9(store: Store, store_url: st
         assert acknowledged <= len(entries) <= acknowledged + 2
 
 
-def test_a_store_used_before_a_fork_works_on_both_sides(store_url: str) -> None:
-    forker = start("fork", store_url, "")
+@pytest.mark.parametrize("used", ["", "used before"])
+def test_on_both_sides_of_a_fork(store_url: str, used: str) -> None:
+    """SQLite itself cannot cross one: there the child is refused."""
+    forker = start("fork", store_url, used)
     told = lines(forker.communicate(timeout=30)[0])
-    assert told == [{"parent": 20}, {"status": 0}]
+    refused = [one["refused"] for one in told if "refused" in one]
+    assert {"parent": 20} in told and {"status": 0} in told
+    assert len(refused) == (1 if used and store_url.startswith("sqlite") else 0)
+    assert all("before this process was forked" in str(one) for one in refused)

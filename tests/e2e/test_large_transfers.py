@@ -194,3 +194,4 @@ def warm_up(gateway: Gateway) -> None:
     form = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY.decode()}"}
     for target in ("/", "/alice/dev/"):
         gateway.client().post(target, body=ACTION + b"x" * MIB + END, fields=form)
+    time.sleep(1)  # uploads are recorded a moment later

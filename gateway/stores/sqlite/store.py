@@ -27,6 +27,7 @@ from gateway.core.store import (
     Put,
     Record,
     StoreStep,
+    StoreUnavailable,
     writes,
 )
 from gateway.stores.address import read_sqlite
@@ -78,33 +79,37 @@ class SqliteStore:
         self.path: Final = path.absolute()
         self._clock: Final = clock
         self._patience: Final = patience
-        self._start()
-
-    def _start(self) -> None:
-        self._pid = os.getpid()
-        file, doubt = DatabaseFile(self.path, patience=self._patience), Doubt()
-        limit = self._patience * 2 + 1
-        self._reading = Lane(Reads(file), name=self.path, limit=limit)
-        self._writing = Lane(Writes(file, doubt), name=self.path, limit=limit, chore=self._sweep)
-        self._syncing = Lane(Syncs(doubt), name=self.path, limit=limit)
-        self._inline = Inline(file, doubt, self._reading, self._writing, self._syncing)
+        self._process: int | None = None  # that uses it
+        file, doubt = DatabaseFile(self.path, patience=patience), Doubt()
+        limit = patience * 2 + 1
+        self._reading: Final = Lane(Reads(file), name=self.path, limit=limit)
+        self._writing: Final = Lane(
+            Writes(file, doubt), name=self.path, limit=limit, chore=self._sweep
+        )
+        self._syncing: Final = Lane(Syncs(doubt), name=self.path, limit=limit)
+        self._inline: Final = Inline(file, doubt, self._reading, self._writing, self._syncing)
 
     async def _look(self, job: Job[T]) -> T:
         """Read a few rows."""
-        if self._pid != os.getpid():
-            self._start()
+        self._not_forked()
         return await self._inline.run(job)
 
     async def _read(self, job: Job[T]) -> T:
-        # A connection must not cross a fork (sqlite.org/howtocorrupt, 2.6).
-        if self._pid != os.getpid():
-            self._start()
+        self._not_forked()
         return await carried(self._reading, job)
 
     async def _write(self, job: Job[T]) -> T:
-        if self._pid != os.getpid():
-            self._start()
+        self._not_forked()
         return await carried(self._writing, job)
+
+    def _not_forked(self) -> None:
+        """SQLite cannot be carried across a fork (sqlite.org/howtocorrupt, 2.6): a child takes its
+        parent's locks for its own, with new connections, too. Raises StoreUnavailable."""
+        process = os.getpid()
+        if self._process is None:
+            self._process = process
+        if self._process != process:
+            raise StoreUnavailable(f"{self.path}: it was in use before this process was forked")
 
     async def get(self, key: Key) -> Record | None:
         return await self._look(lambda db: _get(db, key, self._clock()))
@@ -133,8 +138,7 @@ class SqliteStore:
             return await self._look(job)
         if len(steps) > _FEW:
             return await self._write(job)
-        if self._pid != os.getpid():
-            self._start()
+        self._not_forked()
         return await self._inline.write(job, durable=durable)
 
     async def put(
@@ -273,7 +277,7 @@ class SqliteStore:
         return []
 
     async def close(self) -> None:
-        if self._pid == os.getpid():
+        if self._process in (None, os.getpid()):
             self._inline.close()
             await self._reading.close()
             await self._writing.close()
