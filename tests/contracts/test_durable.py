@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
@@ -65,6 +65,20 @@ class Disk:
         with closing(sqlite3.connect(self._kept / self._path.name)) as db:
             found = {bytes(value) for (value,) in db.execute("SELECT value FROM records")}
             return found | {bytes(entry) for (entry,) in db.execute("SELECT entry FROM entries")}
+
+
+def fails_once(
+    monkeypatch: pytest.MonkeyPatch, before: Callable[[], object] = lambda: None
+) -> None:
+    """Let the next sync fail, after this."""
+    sync = Log.sync
+
+    def fails(log: Log) -> None:
+        monkeypatch.setattr(Log, "sync", sync)
+        before()
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Log, "sync", fails)
 
 
 async def test_a_power_cut_takes_nothing_that_was_acknowledged(
@@ -141,13 +155,7 @@ async def test_a_disk_that_does_not_answer(
 async def test_a_disk_that_fails(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """The system tells of it once. What was written then may be a hole in the log, so the next one
     is acknowledged when the log was copied into the file."""
-    sync = Log.sync
-
-    def fails(log: Log) -> None:
-        monkeypatch.setattr(Log, "sync", sync)
-        raise OSError(errno.EIO, "Input/output error")
-
-    monkeypatch.setattr(Log, "sync", fails)
+    fails_once(monkeypatch)
     with closing(sqlite3.connect(store.path, isolation_level=None)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM records").fetchone()
@@ -170,13 +178,7 @@ async def test_a_disk_that_failed_once_is_settled_with_at_once(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Others, who know nothing of it, write to the same file."""
-    sync = Log.sync
-
-    def fails(log: Log) -> None:
-        monkeypatch.setattr(Log, "sync", sync)
-        raise OSError(errno.EIO, "Input/output error")
-
-    monkeypatch.setattr(Log, "sync", fails)
+    fails_once(monkeypatch)
     with pytest.raises(StoreUnavailable, match="Input/output error"):
         await store.put(KEY, b"in the hole")
     assert store.path.with_name("state.db-wal").stat().st_size <= 5 * 4120, "it has begun anew"
@@ -185,15 +187,13 @@ async def test_a_disk_that_failed_once_is_settled_with_at_once(
 async def test_who_waits_beside_one_whose_sync_failed_is_refused_too(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    began, goes_on, sync = threading.Event(), threading.Event(), Log.sync
+    began, goes_on = threading.Event(), threading.Event()
 
-    def fails(log: Log) -> None:
-        monkeypatch.setattr(Log, "sync", sync)
+    def waits() -> None:
         began.set()
         goes_on.wait(20)
-        raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(Log, "sync", fails)
+    fails_once(monkeypatch, waits)
     first = asyncio.ensure_future(store.put(KEY, b"first"))
     await asyncio.to_thread(began.wait, 20)
     second = asyncio.ensure_future(store.put(KEY, b"second"))

@@ -71,7 +71,7 @@ class Inline:
         self._syncing: Final = syncing
         self._held: _Held | None = None
         self._making = self._closed = False
-        self._logless = False  # a file system without shared memory: the lanes do everything
+        self._logless = False  # there is none that could be synced: the lanes do everything
         self._count = self._written = 0
         self._rests_until = 0.0
 
